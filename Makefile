@@ -1,0 +1,38 @@
+# make study     the main job on the embedded default: custom_cnn, pretrained on CIFAR-10, on scikit-learn's digits
+# make study BACKBONE=vgg19 DATASET=cifar10 ARGS="--train-size 4000"     the same with your choice
+# make test      linter, type checker, tests
+# make install   only installs, into .venv
+PYTHON ?= python3
+BACKBONE ?= custom_cnn
+DATASET ?= digits
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+SOURCES := setup.cfg pyproject.toml constraints.txt
+
+.PHONY: install study test clean
+
+install: .venv/installed
+
+study: .venv/installed
+	$(BIN)/python -m hpo.run --backbone $(BACKBONE) --dataset "$(DATASET)" $(ARGS)
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+.venv/installed: $(SOURCES)
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit("error: Python 3.11 to 3.13 is needed, $(PYTHON) is %d.%d; choose one with: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(PIP) --editable ".[test]"
+	@touch $@

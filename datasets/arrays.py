@@ -1,0 +1,169 @@
+"""Data sets that are arrays: CIFAR, MNIST and Fashion-MNIST from a file or through Keras, digits from scikit-learn."""
+
+import contextlib
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from datasets import DataError
+from datasets.catalogue import DatasetInfo
+from datasets.splits import held_out_fifth
+
+# What Keras' loaders download, and the name they look for below KERAS_HOME/datasets.
+_KERAS_FILES = {
+    "cifar10": ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "cifar-10-batches-py-target_archive"),
+    "cifar100": ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "cifar-100-python-target_archive"),
+    "mnist": ("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz", "mnist.npz"),
+    "fashion_mnist": (
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/train-images-idx3-ubyte.gz (and 3 more)",
+        "fashion-mnist/train-images-idx3-ubyte.gz (and 3 more)",
+    ),
+}
+_MEMBERS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def npz_path(info: DatasetInfo, data_dir: Path | None) -> Path | None:
+    """`<data_dir>/<name>.npz` if it is there. Raises DataError if `data_dir` is given and is not a folder."""
+    if data_dir is None:
+        return None
+    if not data_dir.is_dir():
+        raise DataError(f"--data-dir must be a folder. Received: {data_dir}")
+    path = data_dir / f"{info.name}.npz"
+    return path if path.is_file() and info.name in _KERAS_FILES else None
+
+
+def count(info: DatasetInfo, data_dir: Path | None) -> tuple[int, int | None]:
+    """(n_train, n_test) from a file's headers, else the official numbers. n_test is None if its header is damaged."""
+    path = npz_path(info, data_dir)
+    if path is None:
+        return info.n_train, info.n_test
+    with _opened(path) as archive:
+        n_train = _checked_header(info, path, archive, "x_train")[0]
+        try:
+            n_test: int | None = _header(archive, "y_test")[0][0]
+        except (ValueError, IndexError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError):
+            n_test = None  # the search does not need it; open_test says what is wrong with it
+    return n_train, n_test
+
+
+def read_train(info: DatasetInfo, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """The development part: (n, h, w, c) uint8 and (n,) int64. The test members of a file are not read.
+
+    Keras' and scikit-learn's loaders can only give both parts; the test part is dropped at once.
+    """
+    return _read(info, data_dir, "train")
+
+
+def read_test(info: DatasetInfo, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """The test split, in the same form. To be called by `datasets.registry.open_test` alone."""
+    return _read(info, data_dir, "test")
+
+
+def _read(info: DatasetInfo, data_dir: Path | None, part: str) -> tuple[np.ndarray, np.ndarray]:
+    path = npz_path(info, data_dir)
+    if path is not None:
+        with _opened(path) as archive:
+            _checked_header(info, path, archive, f"x_{part}")
+            _checked_header(info, path, archive, f"y_{part}")
+            images, labels = archive[f"x_{part}"], archive[f"y_{part}"]
+        where = f"{path}, {part} part"
+    elif info.name == "digits":
+        images, labels = _digits(part)
+        where = "scikit-learn's digits"
+    else:
+        images, labels = _through_keras(info, data_dir)[0 if part == "train" else 1]
+        where = f"keras.datasets.{info.name}, {part} part"
+    images = np.ascontiguousarray(images).reshape(-1, info.height, info.width, info.channels)
+    labels = np.asarray(labels).reshape(-1).astype(np.int64)
+    if len(images) != len(labels):
+        raise DataError(f"{where}: {len(images)} pictures but {len(labels)} labels")
+    if labels.min() < 0 or labels.max() >= len(info.class_names):
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise DataError(f"{where}: labels must lie in 0..{len(info.class_names) - 1}. Received: {wrong}")
+    return images, labels
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    """An .npz with the four members, never unpickled; whatever is wrong with it becomes one DataError."""
+    try:
+        with path.open("rb") as stream:  # np.load(path) leaves the file open when it is no whole archive
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} is not an .npz archive")
+            with archive:
+                missing = [name for name in _MEMBERS if name not in archive.files]
+                if missing:
+                    raise DataError(f"{path} must hold {', '.join(_MEMBERS)}; missing: {', '.join(missing)}")
+                yield archive
+    except DataError:
+        raise
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+        reason = "not a whole .npz archive" if "pickle" in str(error) else _one_line(error)
+        raise DataError(f"{path} cannot be read: {reason}") from error
+
+
+def _header(archive: np.lib.npyio.NpzFile, member: str) -> tuple[tuple[int, ...], np.dtype]:
+    assert archive.zip is not None
+    with archive.zip.open(f"{member}.npy") as stream:
+        version = npy_format.read_magic(stream)
+        read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def _checked_header(info: DatasetInfo, path: Path, archive: np.lib.npyio.NpzFile, member: str) -> tuple[int, ...]:
+    """The member's shape, seen before its content is read, if it is the shape and dtype it must be."""
+    shape, dtype = _header(archive, member)
+    picture = (info.height, info.width, info.channels)
+    if member.startswith("x_"):
+        fits = dtype == np.uint8 and (shape[1:] == picture or (info.channels == 1 and shape[1:] == picture[:2]))
+        expected = f"uint8 (n, {', '.join(map(str, picture))})"
+    else:
+        fits = dtype.kind in "iu" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1))
+        expected = "integers (n,)"
+    if not fits or not shape or shape[0] == 0:
+        raise DataError(f"{path}: {member} must be {expected} with n > 0. Received: {dtype} {shape}")
+    return shape
+
+
+def _digits(part: str) -> tuple[np.ndarray, np.ndarray]:
+    """8x8 grey pictures, 0..16 scaled to 0..255; a stratified fifth of them is the test split."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError("the data set digits needs scikit-learn (pip install scikit-learn)") from error
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8)
+    labels = np.asarray(bunch.target)
+    test = held_out_fifth(labels)
+    chosen = test if part == "test" else np.setdiff1d(np.arange(len(labels)), test)
+    return images[chosen], labels[chosen]
+
+
+def _through_keras(info: DatasetInfo, data_dir: Path | None) -> tuple:
+    import keras
+
+    loader = getattr(keras.datasets, info.name)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress to stdout
+            return loader.load_data()
+    except Exception as error:  # get_file raises a plain Exception when a download fails
+        url, file = _KERAS_FILES[info.name]
+        home = os.environ.get("KERAS_HOME", "~/.keras")
+        place = data_dir if data_dir is not None else "DIR"
+        raise DataError(
+            f"{info.name} is not on this machine and Keras could not download it from {url}: {_one_line(error)}. "
+            f"Ways out: a network; {place}/{info.name}.npz with --data-dir {place}; the downloaded file as "
+            f"{os.path.join(home, 'datasets', file)}, or KERAS_HOME set to a folder that has it"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

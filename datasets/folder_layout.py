@@ -1,0 +1,183 @@
+"""What a folder of pictures holds, from its file names alone: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*.
+
+A class is a folder, and its name the class's. Hidden files, Thumbs.db and desktop.ini are ignored; anything else that
+is no picture is an error, or left out and counted with `skip_unreadable`.
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets import DataError
+from datasets.decoding import FORMATS, SUFFIXES
+from datasets.splits import held_out_fifth
+from datasets.wording import counted, first_names, printable
+
+_PART_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+_IGNORED = {"thumbs.db", "desktop.ini"}
+_LAYOUTS = "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*"
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """One file: path below the folder, class index, size in bytes and time of change; size -1 if it has none."""
+
+    relative: str
+    label: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What listing a folder tells; no picture has been opened. Files are sorted by class, then by name."""
+
+    path: Path
+    class_names: tuple[str, ...]
+    train: tuple[PictureFile, ...]
+    val: tuple[PictureFile, ...] | None  # None: the folder brings no validation split
+    test: tuple[PictureFile, ...] | None  # None: there is no test split
+    test_split: str
+    foreign: int  # files that are no pictures, left out
+
+    @property
+    def development(self) -> tuple[PictureFile, ...]:
+        return self.train + (self.val or ())
+
+
+def list_folder(path: Path, skip_unreadable: bool = False) -> Folder:
+    """List all files and check the layout. Raises DataError in one line for every way it can be wrong."""
+    if not path.is_dir():
+        raise DataError(f"{printable(path)} is not a folder")
+    foreign: list[str] = []
+    try:
+        parts = _parts(path, foreign)
+        listed = {part: _list_part(path, folder, foreign) for part, folder in parts.items()}
+    except OSError as error:
+        raise DataError(f"{printable(str(error.filename or path))} cannot be listed: {error.strerror}") from error
+    if foreign and not skip_unreadable:
+        raise DataError(
+            f"{printable(path)} holds {counted(len(foreign), 'file')} that {'is' if len(foreign) == 1 else 'are'} no "
+            f"{', '.join(FORMATS)} picture in a class folder, the first is {printable(min(foreign))}; "
+            "move such files out, or leave them out with --skip-unreadable"
+        )
+    flat = "" in parts
+    class_names = _class_names(path, listed, "" if flat else "train")
+    numbers = {name: index for index, name in enumerate(class_names)}
+    files = {
+        part: tuple(
+            _stat(path, relative, numbers[name]) for name, relatives in classes.items() for relative in relatives
+        )
+        for part, classes in listed.items()
+    }
+    _check_counts(path, class_names, files)
+    if not flat:
+        said = "the folder's own test split" if "test" in files else "none: the folder has no test pictures"
+        return Folder(path, class_names, files["train"], files.get("val"), files.get("test"), said, len(foreign))
+    test = held_out_fifth(np.array([file.label for file in files[""]]))
+    apart = set(test.tolist())
+    train = tuple(file for index, file in enumerate(files[""]) if index not in apart)
+    said = "a stratified fifth of the folder, drawn with the fixed seed 0 and set apart; the folder has no test split"
+    return Folder(path, class_names, train, None, tuple(files[""][index] for index in test), said, len(foreign))
+
+
+def _parts(path: Path, foreign: list[str]) -> dict[str, str]:
+    """Part -> its folder's name; {"": ""} for a flat folder."""
+    folders, files = _entries(path)
+    foreign.extend(files)
+    if not folders:
+        what = f"{counted(len(files), 'file')} but no class folders" if files else "nothing"
+        raise DataError(f"{printable(path)} holds {what}; expected {_LAYOUTS}")
+    named = [name for name in folders if name.lower() in _PART_NAMES]
+    # A class may be called "train": beside other classes it is a split only if it holds folders itself.
+    splits = [name for name in named if len(named) == len(folders) or _entries(path / name)[0]]
+    if not splits:
+        return {"": ""}
+    others = [name for name in folders if name not in splits]
+    if others:
+        raise DataError(
+            f"{printable(path)} mixes two layouts: the split {splits[0]}/ and {first_names(others)} beside it; "
+            f"expected {_LAYOUTS}"
+        )
+    parts: dict[str, str] = {}
+    for name in splits:
+        part = _PART_NAMES[name.lower()]
+        if part in parts:
+            raise DataError(f"{printable(path)} holds both {parts[part]}/ and {name}/, which mean the same split")
+        parts[part] = name
+    if "train" not in parts:
+        raise DataError(f"{printable(path)} holds {first_names(splits)} but no train/")
+    return parts
+
+
+def _list_part(path: Path, part: str, foreign: list[str]) -> dict[str, list[str]]:
+    """Class name -> its pictures' paths below `path`, sorted. What is no picture goes to `foreign`."""
+    prefix = f"{part}/" if part else ""
+    folders, files = _entries(path / part)
+    if part:
+        foreign.extend(prefix + name for name in files)
+    if not folders:
+        raise DataError(f"{printable(path)} has no class folders in {part}/; expected {_LAYOUTS}")
+    classes: dict[str, list[str]] = {}
+    for name in folders:
+        inner, names = _entries(path / part / name)
+        foreign.extend(f"{prefix}{name}/{folder}" for folder in inner)
+        pictures = [file for file in names if os.path.splitext(file)[1].lower() in SUFFIXES]
+        foreign.extend(f"{prefix}{name}/{file}" for file in set(names) - set(pictures))
+        classes[name] = [f"{prefix}{name}/{file}" for file in pictures]
+    return classes
+
+
+def _entries(path: Path) -> tuple[list[str], list[str]]:
+    """Sorted names of folders and of everything else, without what is hidden."""
+    names = sorted(name for name in os.listdir(path) if not name.startswith(".") and name.lower() not in _IGNORED)
+    folders = [name for name in names if os.path.isdir(path / name)]  # False for a circle of symbolic links
+    inside = set(folders)
+    return folders, [name for name in names if name not in inside]
+
+
+def _class_names(path: Path, listed: dict[str, dict[str, list[str]]], main: str) -> tuple[str, ...]:
+    names = tuple(listed[main])
+    if len(names) < 2:
+        raise DataError(f"{printable(path)} has one class only, {printable(names[0])!r}; at least 2 are needed")
+    for part, classes in listed.items():
+        for one, other, has, lacks in (
+            (set(names), set(classes), main, part),
+            (set(classes), set(names), part, main),
+        ):
+            if one - other:
+                raise DataError(
+                    f"{printable(path)}: {has}/ and {lacks}/ must have the same classes; "
+                    f"only in {has}/: {first_names(sorted(one - other))}"
+                )
+    return names
+
+
+def _check_counts(path: Path, class_names: tuple[str, ...], files: dict[str, tuple[PictureFile, ...]]) -> None:
+    """Every class must give a picture to each split that is to be cut from its part."""
+    wanted = {"": (3, "one each to train, to validate and to test"), "train": (2, "one to train and one to validate")}
+    if "val" in files:
+        del wanted["train"]
+    for part, listed in files.items():
+        least, purpose = wanted.get(part, (1, ""))
+        counts = Counter(file.label for file in listed)
+        for label, name in enumerate(class_names):
+            shown = printable("/".join(filter(None, (part, name))))
+            if counts[label] == 0:
+                raise DataError(f"class {shown!r} of {printable(path)} is empty: it holds no pictures")
+            if counts[label] < least:
+                raise DataError(
+                    f"class {shown!r} of {printable(path)} has {counted(counts[label], 'picture')}; "
+                    f"at least {least} are needed, {purpose}"
+                )
+
+
+def _stat(path: Path, relative: str, label: int) -> PictureFile:
+    try:
+        found = os.stat(path / relative)
+    except OSError:  # a link to nowhere or in a circle: named with the unreadable ones
+        return PictureFile(relative, label, -1, 0)
+    return PictureFile(relative, label, found.st_size, found.st_mtime_ns)

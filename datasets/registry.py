@@ -1,0 +1,188 @@
+"""Data sets by name or by folder: what there is, what one look tells, and the two doors to the pictures.
+
+`open_dataset` gives the development part, which is all that a search may read. `open_test` is the only way to the
+test split. A name of the catalogue goes before a folder of the same name; `./mnist` means the folder.
+"""
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets import DataError, arrays, image_folder
+from datasets.catalogue import DATASETS, DatasetInfo
+from datasets.digest import digest
+from datasets.folder_layout import Folder, list_folder
+from datasets.wording import printable
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetFacts",
+    "DatasetInfo",
+    "check_name",
+    "inspect",
+    "open_dataset",
+    "open_test",
+    "safe_name",
+]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a look tells, before pictures are decoded.
+
+    `name` is safe in file and study names (letters, digits, `.`, `_`, `-`). For a folder `height` and `width` are the
+    median of its pictures' shorter sides until it is opened, then the size it was decoded to. `n_train` counts what
+    training is cut from, and validation too where the data set brings no validation split of its own (`n_val` is
+    None). `n_test` is None where there is no test split. `test_split` says in one sentence where it comes from.
+    `skipped` counts the files left out: those that are no pictures and, once opened, the unreadable ones.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    height: int
+    width: int
+    channels: int
+    n_train: int
+    n_val: int | None
+    n_test: int | None
+    source: str
+    test_split: str
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The development part: all that a search may read."""
+
+    facts: DatasetFacts
+    images: np.ndarray  # (n, h, w, c) uint8, in memory or a read-only np.memmap; c is 1 or 3
+    labels: np.ndarray  # (n,) int64
+    fixed_val: np.ndarray | None  # sorted int64 indices of the validation split that the data set brings
+    digest: str  # SHA-256 in hex over pictures, shape, class names and labels
+
+
+def check_name(name_or_folder: str) -> None:
+    """Raises DataError unless this is a name of the catalogue or an existing folder. Reads nothing."""
+    if name_or_folder in DATASETS or os.path.isdir(name_or_folder):
+        return
+    close = difflib.get_close_matches(name_or_folder.lower().replace("-", "_"), DATASETS, n=1)
+    guess = f" Did you mean {close[0]}?" if close else ""
+    kind = "is a file, not a folder" if os.path.exists(name_or_folder) else "is neither a known name nor a folder"
+    raise DataError(
+        f"--dataset must be one of {', '.join(DATASETS)}, or a folder of pictures with one folder for each class. "
+        f"Received: {printable(name_or_folder)!r}, which {kind}.{guess}"
+    )
+
+
+def inspect(name_or_folder: str, data_dir: Path | None, skip_unreadable: bool = False) -> DatasetFacts:
+    """Facts from headers and file names alone: no picture is decoded, nothing is downloaded. Raises DataError."""
+    check_name(name_or_folder)
+    if name_or_folder in DATASETS:
+        return _array_facts(DATASETS[name_or_folder], data_dir)
+    folder = list_folder(Path(name_or_folder), skip_unreadable)
+    return _folder_facts(folder, image_folder.typical_side(folder))
+
+
+def open_dataset(
+    name_or_folder: str, data_dir: Path | None, cache_dir: Path, side: int | None, skip_unreadable: bool = False
+) -> Dataset:
+    """Read the development part.
+
+    Args:
+        name_or_folder: a name of the catalogue, or a folder of pictures.
+        data_dir: folder that may hold `<name>.npz`; without such a file Keras' loaders are asked.
+        cache_dir: where decoded pictures are kept.
+        side: height and width that a folder's pictures are decoded to; None for their typical size. Data sets
+            of the catalogue keep their own size.
+        skip_unreadable: leave out, and count, what cannot be read in a folder.
+
+    Raises:
+        DataError: whatever is wrong with the data, the options or the cache folder, in one line.
+    """
+    check_name(name_or_folder)
+    if name_or_folder in DATASETS:
+        info = DATASETS[name_or_folder]
+        facts = _array_facts(info, data_dir)
+        images, labels = arrays.read_train(info, data_dir)
+        return Dataset(facts, images, labels, None, digest(images, labels, info.class_names))
+    folder = list_folder(Path(name_or_folder), skip_unreadable)
+    side = _checked_side(folder, side)
+    decoded, fixed_val = image_folder.decode_development(folder, side, cache_dir, skip_unreadable)
+    facts = _folder_facts(folder, side, decoded.kept, len(decoded.left_out))
+    return Dataset(facts, decoded.images, decoded.labels, fixed_val, decoded.digest)
+
+
+def open_test(
+    name_or_folder: str, data_dir: Path | None, cache_dir: Path, side: int | None, skip_unreadable: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The test split: (n, h, w, c) uint8 and (n,) int64. Arguments and errors are those of `open_dataset`.
+
+    THE ONLY reader of the test split. It is meant to be called once, after the search.
+    """
+    check_name(name_or_folder)
+    if name_or_folder in DATASETS:
+        return arrays.read_test(DATASETS[name_or_folder], data_dir)
+    folder = list_folder(Path(name_or_folder), skip_unreadable)
+    decoded = image_folder.decode_test(folder, _checked_side(folder, side), cache_dir, skip_unreadable)
+    return decoded.images, decoded.labels
+
+
+def _array_facts(info: DatasetInfo, data_dir: Path | None) -> DatasetFacts:
+    n_train, n_test = arrays.count(info, data_dir)
+    path = arrays.npz_path(info, data_dir)
+    if info.name == "digits":
+        said = "a stratified fifth, drawn with the fixed seed 0 and set apart; the data has no official test split"
+    elif n_test is None:
+        said = f"unknown: the test part of {path} cannot be read"
+    else:
+        said = "the official test split" if path is None else f"the test part of {path.name}"
+    return DatasetFacts(
+        name=info.name,
+        class_names=info.class_names,
+        height=info.height,
+        width=info.width,
+        channels=info.channels,
+        n_train=n_train,
+        n_val=None,
+        n_test=n_test,
+        source=info.source if path is None else str(path),
+        test_split=said,
+        skipped=0,
+    )
+
+
+def _folder_facts(folder: Folder, side: int, kept: np.ndarray | None = None, unreadable: int = 0) -> DatasetFacts:
+    n_train = len(folder.train)
+    kept = np.arange(len(folder.development)) if kept is None else kept
+    return DatasetFacts(
+        name=safe_name(os.path.abspath(folder.path)),
+        class_names=folder.class_names,
+        height=side,
+        width=side,
+        channels=3,
+        n_train=int((kept < n_train).sum()),
+        n_val=None if folder.val is None else int((kept >= n_train).sum()),
+        n_test=None if folder.test is None else len(folder.test),
+        source=f"pictures in {printable(folder.path)}",
+        test_split=folder.test_split,
+        skipped=folder.foreign + unreadable,
+    )
+
+
+def safe_name(name_or_folder: str) -> str:
+    """A name of the catalogue as it is, a folder's base name with letters, digits and `._-` only: for study names."""
+    if name_or_folder in DATASETS:
+        return name_or_folder
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(os.path.abspath(name_or_folder))).strip(".-") or "folder"
+    return f"{name}-folder" if name in DATASETS else name
+
+
+def _checked_side(folder: Folder, side: int | None) -> int:
+    if side is not None and side < 1:
+        raise DataError(f"the size that pictures are decoded to must be at least 1. Received: {side}")
+    return image_folder.typical_side(folder) if side is None else side

@@ -1,0 +1,195 @@
+"""The backbones that can be searched: every classifier of keras.applications, and one small network of ours.
+
+The table is plain numbers, so names, sizes and limits are known without importing Keras; a test builds the
+networks and compares. `features` and `with_top` build.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from models import ModelError
+
+IMAGENET = "ImageNet, by Keras"
+PACKAGED = "in the package, trained on CIFAR-10"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels in [0, 1]
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (103.939, 116.779, 123.68)  # BGR, of pixels in [0, 255]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network without its classifier."""
+
+    name: str
+    application: str  # name in keras.applications; "" for a network of ours
+    options: tuple[tuple[str, Any], ...]  # arguments of the application, e.g. (("alpha", 0.25),)
+    preprocessing: str  # caffe, tf, torch, efficientnet, or none: inside the network already
+    min_resolution: int  # pixels
+    native_resolution: int  # pixels, at which the published weights were trained
+    parameters: int  # without top, all of them
+    blocks: int  # blocks that can be unfrozen, see models.cuts
+    weights: str  # where pretrained weights come from
+
+
+# name, application, alpha, preprocessing, min and native resolution, parameters without top, blocks
+_TABLE: tuple[tuple[str, str, float | None, str, int, int, int, int], ...] = (
+    ("vgg16", "VGG16", None, "caffe", 32, 224, 14_714_688, 5),
+    ("vgg19", "VGG19", None, "caffe", 32, 224, 20_024_384, 5),
+    ("resnet50", "ResNet50", None, "caffe", 32, 224, 23_587_712, 5),
+    ("resnet101", "ResNet101", None, "caffe", 32, 224, 42_658_176, 5),
+    ("resnet152", "ResNet152", None, "caffe", 32, 224, 58_370_944, 5),
+    ("resnet50_v2", "ResNet50V2", None, "tf", 32, 224, 23_564_800, 5),
+    ("resnet101_v2", "ResNet101V2", None, "tf", 32, 224, 42_626_560, 5),
+    ("resnet152_v2", "ResNet152V2", None, "tf", 32, 224, 58_331_648, 5),
+    ("inception_v3", "InceptionV3", None, "tf", 75, 299, 21_802_784, 5),
+    ("inception_resnet_v2", "InceptionResNetV2", None, "tf", 75, 299, 54_336_736, 5),
+    ("xception", "Xception", None, "tf", 71, 299, 20_861_480, 5),
+    ("mobilenet_0.25", "MobileNet", 0.25, "tf", 32, 224, 218_544, 5),
+    ("mobilenet_0.50", "MobileNet", 0.5, "tf", 32, 224, 829_536, 5),
+    ("mobilenet_0.75", "MobileNet", 0.75, "tf", 32, 224, 1_832_976, 5),
+    ("mobilenet", "MobileNet", 1.0, "tf", 32, 224, 3_228_864, 5),
+    ("mobilenet_v2_0.35", "MobileNetV2", 0.35, "tf", 32, 224, 410_208, 5),
+    ("mobilenet_v2_0.50", "MobileNetV2", 0.5, "tf", 32, 224, 706_224, 5),
+    ("mobilenet_v2_0.75", "MobileNetV2", 0.75, "tf", 32, 224, 1_382_064, 5),
+    ("mobilenet_v2", "MobileNetV2", 1.0, "tf", 32, 224, 2_257_984, 5),
+    ("mobilenet_v2_1.3", "MobileNetV2", 1.3, "tf", 32, 224, 3_766_048, 5),
+    ("mobilenet_v2_1.4", "MobileNetV2", 1.4, "tf", 32, 224, 4_363_712, 5),
+    ("mobilenet_v3_small_0.75", "MobileNetV3Small", 0.75, "none", 32, 224, 583_160, 5),
+    ("mobilenet_v3_small", "MobileNetV3Small", 1.0, "none", 32, 224, 939_120, 5),
+    ("mobilenet_v3_large_0.75", "MobileNetV3Large", 0.75, "none", 32, 224, 1_808_736, 5),
+    ("mobilenet_v3_large", "MobileNetV3Large", 1.0, "none", 32, 224, 2_996_352, 5),
+    ("densenet121", "DenseNet121", None, "torch", 32, 224, 7_037_504, 5),
+    ("densenet169", "DenseNet169", None, "torch", 32, 224, 12_642_880, 5),
+    ("densenet201", "DenseNet201", None, "torch", 32, 224, 18_321_984, 5),
+    ("nasnet_mobile", "NASNetMobile", None, "tf", 32, 224, 4_269_716, 2),
+    ("nasnet_large", "NASNetLarge", None, "tf", 32, 331, 84_916_818, 2),
+    ("efficientnet_b0", "EfficientNetB0", None, "efficientnet", 32, 224, 4_049_571, 5),
+    ("efficientnet_b1", "EfficientNetB1", None, "efficientnet", 32, 240, 6_575_239, 5),
+    ("efficientnet_b2", "EfficientNetB2", None, "efficientnet", 32, 260, 7_768_569, 5),
+    ("efficientnet_b3", "EfficientNetB3", None, "efficientnet", 32, 300, 10_783_535, 5),
+    ("efficientnet_b4", "EfficientNetB4", None, "efficientnet", 32, 380, 17_673_823, 5),
+    ("efficientnet_b5", "EfficientNetB5", None, "efficientnet", 32, 456, 28_513_527, 5),
+    ("efficientnet_b6", "EfficientNetB6", None, "efficientnet", 32, 528, 40_960_143, 5),
+    ("efficientnet_b7", "EfficientNetB7", None, "efficientnet", 32, 600, 64_097_687, 5),
+    ("efficientnet_v2_b0", "EfficientNetV2B0", None, "none", 32, 224, 5_919_312, 5),
+    ("efficientnet_v2_b1", "EfficientNetV2B1", None, "none", 32, 240, 6_931_124, 5),
+    ("efficientnet_v2_b2", "EfficientNetV2B2", None, "none", 32, 260, 8_769_374, 5),
+    ("efficientnet_v2_b3", "EfficientNetV2B3", None, "none", 32, 300, 12_930_622, 5),
+    ("efficientnet_v2_s", "EfficientNetV2S", None, "none", 32, 384, 20_331_360, 5),
+    ("efficientnet_v2_m", "EfficientNetV2M", None, "none", 32, 480, 53_150_388, 5),
+    ("efficientnet_v2_l", "EfficientNetV2L", None, "none", 32, 480, 117_746_848, 5),
+    ("convnext_tiny", "ConvNeXtTiny", None, "none", 32, 224, 27_820_128, 4),
+    ("convnext_small", "ConvNeXtSmall", None, "none", 32, 224, 49_454_688, 4),
+    ("convnext_base", "ConvNeXtBase", None, "none", 32, 224, 87_566_464, 4),
+    ("convnext_large", "ConvNeXtLarge", None, "none", 32, 224, 196_230_336, 4),
+    ("convnext_xlarge", "ConvNeXtXLarge", None, "none", 32, 224, 348_147_968, 4),
+    ("custom_cnn", "", None, "tf", 16, 32, 315_872, 4),
+)
+
+
+def _backbone(row: tuple[str, str, float | None, str, int, int, int, int]) -> Backbone:
+    name, application, alpha, preprocessing, min_resolution, native_resolution, parameters, n_blocks = row
+    options = () if alpha is None else (("alpha", alpha),)
+    weights = IMAGENET if application else PACKAGED
+    return Backbone(
+        name, application, options, preprocessing, min_resolution, native_resolution, parameters, n_blocks, weights
+    )
+
+
+BACKBONES: dict[str, Backbone] = {row[0]: _backbone(row) for row in _TABLE}
+
+
+def get_backbone(name: str) -> Backbone:
+    """The backbone of this name.
+
+    Raises:
+        ModelError: no such backbone; the message has the nearest names.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    near = get_close_matches(str(name).lower().replace("-", "_"), BACKBONES, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise ModelError(f"unknown backbone {name!r}.{hint} See --list-backbones for all {len(BACKBONES)}")
+
+
+def features(backbone: Backbone, x: Any) -> Any:
+    """Preprocessing and the network without top, with random weights, in the graph of `x`.
+
+    Args:
+        backbone: what to build.
+        x: Keras tensor, (None, r, r, 3) float32, RGB from 0 to 255.
+
+    Returns:
+        Keras tensor, (None, h, w, c): the feature map, before any pooling.
+
+    Raises:
+        ModelError: the pictures are smaller than the network can take.
+    """
+    height, width = x.shape[1:3]
+    if min(height, width) < backbone.min_resolution:
+        raise ModelError(
+            f"{backbone.name} needs pictures of at least {backbone.min_resolution} pixels. Received: {height}x{width}"
+        )
+    x = preprocess(backbone.preprocessing, x)
+    if not backbone.application:
+        from models.zoo import custom_cnn
+
+        return custom_cnn.features(x)
+    # Given an `input_tensor`, the applications continue its graph, without a nested model.
+    return application(backbone, input_tensor=x, input_shape=tuple(x.shape[1:]), include_top=False, weights=None).output
+
+
+def with_top(backbone: Backbone, resolution: int) -> Any:
+    """The classifier with its own top and random weights, as a `keras.Model`: what published costs speak of."""
+    import keras
+
+    shape = (resolution, resolution, 3)
+    if resolution < backbone.min_resolution:
+        raise ModelError(
+            f"{backbone.name} needs pictures of at least {backbone.min_resolution} pixels. Received: {resolution}"
+        )
+    if backbone.application:
+        return application(backbone, input_shape=shape, include_top=True, weights=None)
+    from models.zoo import custom_cnn
+
+    inputs = keras.Input(shape, name="pictures")
+    return keras.Model(inputs, custom_cnn.classifier(features(backbone, inputs)), name=backbone.name)
+
+
+def application(backbone: Backbone, **arguments: Any) -> Any:
+    """Calls the builder in keras.applications with the options of the backbone and these arguments."""
+    import keras
+
+    return getattr(keras.applications, backbone.application)(**dict(backbone.options), **arguments)
+
+
+def preprocess(mode: str, x: Any) -> Any:
+    """RGB from 0 to 255 -> what the network was trained on; equal to Keras' own `preprocess_input`.
+
+    "efficientnet" is no preprocessing of its own: with weights="imagenet", and only then, Keras puts a division by
+    the root of the standard deviation behind the normalisation inside the network
+    (https://github.com/tensorflow/tensorflow/issues/49930). We build without weights, so we put the same affine map
+    before the network: with m, s mean and deviation, ((x - 255 m) / sqrt(s) + 255 m) goes in and
+    (x / 255 - m) / s / sqrt(s) comes out of the normalisation.
+    """
+    from keras import layers, ops
+
+    if mode == "none":
+        return x
+    if mode == "tf":
+        return layers.Rescaling(1 / 127.5, -1.0, name="preprocess")(x)
+    if mode == "torch":
+        scale = [1 / (255 * std) for std in IMAGENET_STD]
+        offset = [-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+        return layers.Rescaling(scale, offset, name="preprocess")(x)
+    if mode == "caffe":
+        offset = [-mean for mean in CAFFE_MEAN]
+        return layers.Rescaling(1.0, offset, name="preprocess")(ops.flip(x, axis=-1))  # BGR
+    if mode == "efficientnet":
+        scale = [std**-0.5 for std in IMAGENET_STD]
+        offset = [255 * mean * (1 - std**-0.5) for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+        return layers.Rescaling(scale, offset, name="preprocess")(x)
+    raise ModelError(f"preprocessing must be caffe, tf, torch, efficientnet or none. Received: {mode!r}")

@@ -1,0 +1,233 @@
+"""Where a network can be cut, the blocks between well-chosen cuts, and freezing what lies below one.
+
+A Keras functional graph can be cut wherever exactly one tensor is alive: everything behind the cut depends
+on that tensor alone, so `Model(inputs, cut)` followed by `Model(cut, outputs)` is the same network.
+
+Blocks are the unit of unfreezing. The rule, for every backbone and any user's functional network:
+
+1. A stage is a run of layers at one spatial size. A new stage begins when the size of a cut tensor falls to at
+   most 2/3 of the size at which the stage began. (149 -> 147 by a convolution without padding is not a new
+   stage, nor is anything that enlarges.) Layers before the first one with weights (resizing, preprocessing)
+   count for no size.
+2. The boundary between two stages is the last cut before the first one that is reached over weights at the new
+   size; so a weightless pooling that closes a stage belongs to the stage it closes (VGG, DenseNet), while padding
+   and dropout open the next block. Unless that cut lies in the expansion of a bottleneck (MobileNetV2,
+   EfficientNet): walking back over single layers, as far as the output of the nearest branching module and no
+   further than the number of elements falls, a cut with less than half the elements takes its place.
+3. A stage without weights joins its neighbour, and the first block begins at the input of the model.
+
+NASNet keeps two tensors alive almost everywhere, so it has few cuts and two blocks: the stem, and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from models import ModelError
+
+STAGE_RATIO = 2 / 3  # a stage ends where the spatial size falls to this share of its first size
+RATE_ATTRIBUTES = ("rate", "drop_path_rate", "stddev")  # what a layer that is random in training is ruled by
+RANDOM_LAYERS = (
+    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
+    "GaussianNoise", "StochasticDepth",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CutPoint:
+    """A place where one tensor carries everything. Index 0 is the input of the model."""
+
+    index: int
+    layer: str  # name of the layer or operation that makes the tensor
+    tensor: Any  # Keras tensor, (None, h, w, c)
+
+    @property
+    def elements(self) -> int:
+        """Numbers per picture."""
+        return prod(self.tensor.shape[1:])
+
+    @property
+    def size(self) -> int | None:
+        """The longer spatial side, None for a tensor that is no feature map."""
+        return max(self.tensor.shape[1:3]) if len(self.tensor.shape) == 4 else None
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of layers that is unfrozen as a whole. Number 1 is the nearest to the input."""
+
+    number: int
+    cut: str  # name of the layer whose output enters the block
+    layers: tuple[str, ...]  # in the order of the graph
+    size: int  # spatial size of what enters the block
+    tensor: Any  # Keras tensor that enters the block
+
+
+def graph_nodes(model: Any) -> list[Any]:
+    """All calls in the graph of a functional model, each after those it depends on."""
+    if not hasattr(model, "_nodes_by_depth"):
+        raise ModelError(f"only functional Keras models can be cut. Received: {type(model).__name__} {model.name!r}")
+    depths = model._nodes_by_depth
+    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
+
+
+def cut_points(model: Any) -> tuple[CutPoint, ...]:
+    """Everywhere that exactly one tensor is alive, from input to output."""
+    return tuple(cut for cut, _ in _sweep(model))
+
+
+def blocks(model: Any) -> tuple[Block, ...]:
+    """The blocks of a functional model, from input to output, by the rule at the head of this module.
+
+    Args:
+        model: `keras.Model(inputs, feature_map)`; the inputs may lie before resizing and preprocessing.
+
+    Returns:
+        At least one block; all layers of the model but its input belong to exactly one.
+    """
+    sweep = _sweep(model)
+    starts = [0, *_boundaries(sweep)]
+    found = []
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(sweep) - 1], strict=True), start=1):
+        layers = [operation.name for _, segment in sweep[start + 1 : end + 1] for operation in segment]
+        cut = sweep[start][0]
+        names = tuple(dict.fromkeys(layers))
+        found.append(Block(number, cut.layer, names, cut.size or 1, cut.tensor))
+    return tuple(found)
+
+
+def cut_tensor(model: Any, depth: int) -> Any:
+    """The tensor that enters the top `depth` blocks; the model's own output for depth 0."""
+    found = _checked_blocks(model, depth)
+    return found[len(found) - depth].tensor if depth else model.output
+
+
+def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
+    """Leaves the top `depth` blocks trainable and makes all below them a fixed function of the input.
+
+    Below the cut nothing is trainable, BatchNormalization therefore uses its stored statistics, and the rates of
+    dropout-like layers become 0. Above the cut BatchNormalization stays in inference mode too: Keras' advice for
+    fine-tuning, https://keras.io/guides/transfer_learning/ (its statistics are not those of small batches of
+    another data set). Rates of dropout are not restored: freeze a freshly built model.
+
+    Args:
+        model: `keras.Model(inputs, feature_map)`. A larger model that shares its layers is frozen with it.
+        depth: 0 (all frozen) to the number of blocks (all trainable).
+        train_batch_norm: train BatchNormalization above the cut, for training from scratch.
+
+    Raises:
+        ModelError: depth is out of range.
+    """
+    from keras.layers import BatchNormalization
+
+    found = _checked_blocks(model, depth)
+    frozen = {name for block in found[: len(found) - depth] for name in block.layers}
+    for layer in model.layers:
+        for leaf in leaves(layer):
+            norm = isinstance(leaf, BatchNormalization)
+            leaf.trainable = layer.name not in frozen and (train_batch_norm or not norm)
+            if layer.name in frozen and type(leaf).__name__ in RANDOM_LAYERS:
+                _switch_off(leaf)
+
+
+def leaves(layer: Any) -> Iterator[Any]:
+    """A layer, or the layers inside a nested model, to any depth."""
+    inner = getattr(layer, "layers", None)
+    if not inner:
+        yield layer
+        return
+    for child in inner:
+        yield from leaves(child)
+
+
+def has_weights(operation: Any) -> bool:
+    """Whether anything can be learned here. The mean and variance of a Normalization are preprocessing."""
+    from keras.layers import Normalization
+
+    return any(getattr(leaf, "weights", None) and not isinstance(leaf, Normalization) for leaf in leaves(operation))
+
+
+def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
+    """Each cut with the operations since the one before it."""
+    nodes = graph_nodes(model)
+    inputs = [node for node in nodes if node.is_input]
+    if len(inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError(f"only a model with one input and one output can be cut. Received: {model.name!r}")
+    last_use: dict[int, int] = {id(model.outputs[0]): len(nodes)}
+    for position, node in enumerate(nodes):
+        for tensor in node.input_tensors:
+            last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
+    alive: set[int] = set()
+    found: list[tuple[CutPoint, list[Any]]] = []
+    segment: list[Any] = []
+    for position, node in enumerate(nodes):
+        if not node.is_input:
+            segment.append(node.operation)
+        alive |= {id(tensor) for tensor in node.output_tensors if last_use.get(id(tensor), -1) > position}
+        alive = {key for key in alive if last_use[key] > position}
+        if len(alive) == 1 and alive == {id(node.output_tensors[0])}:
+            found.append((CutPoint(len(found), node.operation.name, node.output_tensors[0]), segment))
+            segment = []
+    return found
+
+
+def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
+    """Indices into the sweep where a block begins, without the first block."""
+    weighted = [any(has_weights(operation) for operation in segment) for _, segment in sweep]
+    if not any(weighted):
+        raise ModelError("there is nothing to unfreeze: the model has no layer with weights")
+    last = max(weighted.index(True) - 1, 0)  # the last boundary: what enters the first layer with weights
+    stage_size = sweep[last][0].size or 1
+    found: list[int] = []
+    fallen = False
+    for index in range(last + 1, len(sweep)):
+        size = sweep[index][0].size
+        if size is not None and size <= STAGE_RATIO * stage_size:
+            stage_size, fallen = size, True
+        if fallen and weighted[index]:
+            fallen = False
+            boundary = _bottleneck(sweep, last, index)
+            if boundary is not None and any(weighted[last + 1 : boundary + 1]):
+                found.append(boundary)
+                last = boundary
+    return found
+
+
+def _bottleneck(sweep: list[tuple[CutPoint, list[Any]]], first: int, end: int) -> int | None:
+    """The boundary in the open range (first, end): rule 2 at the head of this module."""
+    best = None
+    for index in range(end - 1, first, -1):
+        cut, segment = sweep[index]
+        if best is not None and cut.elements > sweep[best][0].elements:
+            break
+        if best is None and _opens_block(sweep, index):
+            continue
+        if best is None or cut.elements < sweep[best][0].elements / 2:
+            best = index
+        if len(segment) > 1:  # several layers between two cuts: a branching module
+            break
+    return best
+
+
+def _opens_block(sweep: list[tuple[CutPoint, list[Any]]], index: int) -> bool:
+    """Whether a cut comes out of padding or dropout, which belong to the layers that follow."""
+    cut, segment = sweep[index]
+    if type(segment[-1]).__name__ in RANDOM_LAYERS:
+        return True
+    return (cut.size or 0) > (sweep[index - 1][0].size or 0) and not any(has_weights(one) for one in segment)
+
+
+def _checked_blocks(model: Any, depth: int) -> tuple[Block, ...]:
+    found = blocks(model)
+    if not 0 <= depth <= len(found):
+        raise ModelError(f"unfreeze depth must be 0 to {len(found)} for {model.name!r}. Received: {depth}")
+    return found
+
+
+def _switch_off(layer: Any) -> None:
+    for attribute in RATE_ATTRIBUTES:
+        if hasattr(layer, attribute):
+            setattr(layer, attribute, 0.0)

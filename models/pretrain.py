@@ -1,0 +1,170 @@
+"""Train a backbone from scratch on a data set and keep its weights, with a card that says what they are.
+
+    python -m models.pretrain --backbone custom_cnn --dataset cifar10 --epochs 20 --output custom_cnn.weights.h5
+
+Prints a line for each epoch; the card (JSON beside the weights) holds data set, split, accuracy on the test split,
+seed, versions and the SHA-256 of the file. Training pictures are shifted by up to an eighth of their side and, where
+a mirror image keeps its meaning, flipped. As a command this module stands above the house: it alone in `models` uses
+`datasets`.
+"""
+
+import os
+from pathlib import Path
+
+import click
+import numpy as np
+
+from datasets import DataError
+from datasets.registry import check_name, inspect, open_dataset, open_test
+from datasets.splits import split
+from models import ModelError
+from models.backbones import get_backbone
+
+NEVER_FLIPPED = ("digits", "mnist")  # a mirrored digit is another sign, or none
+
+
+def shift_and_flip(flip: bool):
+    """Training transform: each picture moved by up to an eighth of its side (edges repeated), half of them mirrored."""
+
+    def transform(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # (n, h, w, c) uint8
+        n, height, width, _ = x.shape
+        pad = max(1, height // 8)
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
+        moved = np.empty_like(x)
+        for i, (dy, dx) in enumerate(rng.integers(0, 2 * pad + 1, (n, 2))):
+            moved[i] = padded[i, dy : dy + height, dx : dx + width]
+        mirrored = (rng.random(n) < 0.5) & flip
+        moved[mirrored] = moved[mirrored, :, ::-1]
+        return moved
+
+    return transform
+
+
+def pretrain(
+    backbone_name: str,
+    dataset_name: str,
+    data_dir: Path | None,
+    output: Path,
+    *,
+    cache_dir: Path,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    resolution: int | None,
+    seed: int,
+    note: str,
+) -> float:
+    """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
+    from models.build import Task, build_network
+    from models.candidate import Candidate
+    from models.latency import device_facts
+    from models.training import Examples, Recipe, evaluate, train
+    from models.weights import save_backbone_weights
+
+    backbone, flip = get_backbone(backbone_name), dataset_name not in NEVER_FLIPPED
+    facts = inspect(dataset_name, data_dir)
+    side = resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
+    data = open_dataset(dataset_name, data_dir, cache_dir, side)
+    parts = split(data.labels, train_size=None, val_size=None, seed=seed, fixed_val=data.fixed_val)
+    height, width, channels = data.images.shape[1:]
+    candidate = Candidate(backbone_name, backbone.blocks, 0, 0.2, learning_rate, "one_cycle", side)
+    task = Task(height, width, channels, len(facts.class_names), "none")
+    network = build_network(candidate, task, seed)
+
+    def report(point) -> None:
+        click.echo(
+            f"epoch {point.epoch}/{epochs}  loss {point.loss:.4f}  accuracy {point.accuracy:.4f}  "
+            f"val_loss {point.val_loss:.4f}  val_accuracy {point.val_accuracy:.4f}"
+        )
+
+    curve = train(
+        network.logits,
+        Examples(data.images, data.labels, parts.train),
+        Examples(data.images, data.labels, parts.val),
+        Recipe(learning_rate, "one_cycle", epochs, batch_size, seed),
+        on_epoch=report,
+        transform=shift_and_flip(flip),
+    )
+    test_images, test_labels = open_test(dataset_name, data_dir, cache_dir, side)
+    _, test_accuracy = evaluate(network.logits, Examples(test_images, test_labels, np.arange(len(test_labels))))
+    augmentation = "shifted by up to an eighth of the side" + (", half of them mirrored" if flip else "")
+    card = {
+        "backbone": backbone_name,
+        "dataset": facts.name,
+        "dataset_sha256": data.digest,
+        "note": note,
+        "split": f"{len(parts.train)} to train on, {len(parts.val)} to validate on (stratified, from the seed), "
+        f"{len(test_labels)} to test on: {facts.test_split}",
+        "resolution": side,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "lr_schedule": "one_cycle",
+        "augmentation": augmentation,
+        "seed": seed,
+        "val_accuracy": round(curve[-1].val_accuracy, 4),
+        "test_accuracy": round(test_accuracy, 4),
+        "machine": device_facts(),
+    }
+    save_backbone_weights(network.base(), backbone, output, card)
+    return test_accuracy
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--backbone", default="custom_cnn", help="network to train, see hpo-run --list-backbones")
+@click.option("--dataset", default="cifar10", help="a name or a folder of pictures, see hpo-run --list-datasets")
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="HPO_DATA_DIR",
+    show_envvar=True,
+    help="folder with <name>.npz files; without it Keras downloads",
+)
+@click.option(
+    "--cache-dir",
+    default="~/.cache/keras-hpo",
+    envvar="HPO_CACHE_DIR",
+    show_envvar=True,
+    metavar="FOLDER",
+    callback=lambda _ctx, _param, value: Path(value).expanduser(),
+    help="folder for decoded pictures",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="weights file to write, NAME.weights.h5; the card NAME.json is written beside it",
+)
+@click.option("--epochs", default=20, type=click.IntRange(1), help="passes over the training pictures")
+@click.option("--batch-size", default=128, type=click.IntRange(1), help="pictures in a training step")
+@click.option(
+    "--learning-rate",
+    default=3e-3,
+    type=click.FloatRange(0, 10, min_open=True),
+    help="peak rate of Adam under the one-cycle schedule",
+)
+@click.option(
+    "--resolution",
+    type=click.IntRange(1, 4096),
+    help="side in pixels; default the pictures' own, within what the backbone takes",
+)
+@click.option("--note", default="", help="a sentence for the card, such as where the pictures come from")
+@click.option("--seed", default=0, type=click.IntRange(0), help="of split, weights and order of pictures")
+def command(backbone: str, dataset: str, data_dir: Path | None, output: Path, **options) -> None:
+    """Train a backbone from scratch and keep its weights, with a card that says what they are."""
+    try:
+        get_backbone(backbone)
+        check_name(dataset)
+        if not output.name.endswith(".weights.h5"):
+            raise click.UsageError(f"--output must end in .weights.h5. Received: {output}")
+        if not output.absolute().parent.is_dir():
+            raise click.UsageError(f"--output must be in a folder that exists. Received: {output}")
+        accuracy = pretrain(backbone, dataset, data_dir, output, **options)
+    except (DataError, ModelError) as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"test accuracy {accuracy:.4f}; weights and card: {output}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    command()

@@ -1,0 +1,177 @@
+"""What a backbone costs: `python -m models.profile --backbone vgg19 --resolution 224`.
+
+Prints parameters, MACs and FLOPs by layer kind, and latency with its spread on this machine. `--json` prints one
+object instead. Arguments are checked before Keras is imported, so a wrong one costs no time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Any
+
+import click
+
+from models import ModelError
+from models.backbones import BACKBONES, Backbone, features, get_backbone, with_top
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--backbone", "name", metavar="NAME", help="Which network; see --list-backbones.")
+@click.option("--resolution", type=int, metavar="PIXELS", help="Side of the square pictures. Default: its native one.")
+@click.option("--no-top", is_flag=True, help="Without the ImageNet classifier: the part that transfer learning keeps.")
+@click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Pictures in one call.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--list-backbones", is_flag=True, help="All backbones with their sizes.")
+def command(
+    name: str | None, resolution: int | None, no_top: bool, batch_size: int, as_json: bool, list_backbones: bool
+) -> None:
+    """Parameters, FLOPs and latency of one backbone on this machine."""
+    if list_backbones:
+        _print_backbones()
+        return
+    backbone = _checked(name, resolution, batch_size)
+    report = profile(backbone, resolution or backbone.native_resolution, not no_top, batch_size)
+    if as_json:
+        print(json.dumps(report))
+    else:
+        _print_report(report)
+
+
+def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: int = 1) -> dict[str, Any]:
+    """Builds the network with random weights and measures it.
+
+    Returns:
+        What `--json` prints: latency in ms for a batch, all else for one picture.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before Keras imports TensorFlow
+    import keras
+
+    from models.flops import count
+    from models.latency import device_facts, measure
+
+    if top:
+        model = with_top(backbone, resolution)
+    else:
+        inputs = keras.Input((resolution, resolution, 3), name="pictures")
+        model = keras.Model(inputs, features(backbone, inputs), name=backbone.name)
+    flops = count(model)
+    latency = measure(model, batch_size)
+    return {
+        "backbone": backbone.name,
+        "resolution": resolution,
+        "top": top,
+        "parameters": model.count_params(),
+        "trainable_parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        "macs": flops.macs,
+        "flops": flops.flops,
+        "other_flops": flops.other_flops,
+        "flops_by_kind": flops.by_kind,
+        "batch_size": batch_size,
+        "latency_ms": {
+            "median": latency.median_ms,
+            "p10": latency.p10_ms,
+            "p90": latency.p90_ms,
+            "p99": latency.p99_ms,
+            "runs": latency.runs,
+        },
+        **device_facts(),
+    }
+
+
+def _checked(name: str | None, resolution: int | None, batch_size: int) -> Backbone:
+    if name is None:
+        raise ModelError("--backbone is missing. Received: nothing. Allowed: a name from --list-backbones")
+    try:
+        backbone = get_backbone(name)
+    except ModelError as error:
+        raise ModelError(f"--backbone: {error}. Received: {name}. Allowed: {_names()}") from error
+    least = backbone.min_resolution
+    if resolution is not None and resolution < least:
+        raise ModelError(f"--resolution is too small. Received: {resolution}. Allowed: {least} or more for {name}")
+    if batch_size < 1:
+        raise ModelError(f"--batch-size is too small. Received: {batch_size}. Allowed: 1 or more")
+    return backbone
+
+
+def _names() -> str:
+    return ", ".join(BACKBONES)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    # Piped, the width of a terminal means nothing: no wrapping.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def _table(*columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _print_backbones() -> None:
+    table = _table("backbone", "parameters", "pixels from", "native", "blocks")
+    table.add_column("pretrained weights")
+    for one in BACKBONES.values():
+        numbers = (f"{one.parameters:,}", str(one.min_resolution), str(one.native_resolution), str(one.blocks))
+        table.add_row(one.name, *numbers, one.weights)
+    _console().print(table)
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    console = _console()
+    pixels = f"{report['resolution']} x {report['resolution']} pixels"
+    console.print(f"{report['backbone']}, {pixels}, {'with' if report['top'] else 'without'} top\n")
+    for label, key in (("parameters", "parameters"), ("trainable", "trainable_parameters")):
+        console.print(f"{label:<12}{report[key]:>18,}")
+    for label, key in (("MACs", "macs"), ("FLOPs", "flops"), ("other FLOPs", "other_flops")):
+        console.print(f"{label:<12}{report[key]:>18,}{report[key] / 1e9:>12.4f} G")
+    table = _table("layer kind", "MACs", "FLOPs", "share")
+    kinds = report["flops_by_kind"]
+    total = sum(cost["flops"] for cost in kinds.values())
+    for kind, cost in sorted(kinds.items(), key=lambda item: -item[1]["flops"]):
+        table.add_row(kind, f"{cost['macs']:,}", f"{cost['flops']:,}", f"{cost['flops'] / total:.1%}")
+    table.add_section()
+    table.add_row("all", f"{report['macs']:,}", f"{total:,}", "100.0%")
+    console.print(table)
+    latency = report["latency_ms"]
+    spread = ", ".join(f"{key} {latency[key]:.2f}" for key in ("p10", "p90", "p99"))
+    batch = f"batch {report['batch_size']}"
+    console.print(f"latency     {latency['median']:.2f} ms median of {latency['runs']} runs, {batch} ({spread})")
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    console.print(f"device      {report['device']} ({report['backend']}, {report['dtype']})\nversions    {versions}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; a wrong argument is one line on stderr and exit status 2."""
+    try:
+        command.main(arguments, prog_name="python -m models.profile", standalone_mode=False)
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except click.UsageError as error:
+        print(f"error: {_usage_message(error)}", file=sys.stderr)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    return 0
+
+
+def _usage_message(error: click.UsageError) -> str:
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption):
+        options = ", ".join(option for parameter in command.params for option in parameter.opts)
+        return f"{error.option_name} is no option. Received: {error.option_name}. Allowed: {options}"
+    return message
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Weights of a backbone: pretrained ones, a file of the user's, saving, and a digest.
+
+One rule for ImageNet weights: the application is built once, without top, at the resolution it was trained at, and its
+weights are copied. No weight depends on the resolution. Keras publishes MobileNet and MobileNetV2 in several
+resolutions and takes the 224 pixel file for sizes it has none for; NASNet takes no other input while it loads. So
+the same backbone has the same weights at every resolution.
+
+A file is read only into a network that we built: its tensors must be exactly those of the backbone without
+top, and finite. No pickle, no `load_model`. Nothing falls back to random weights: it is this or `ModelError`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import ModelError
+from models.backbones import BACKBONES, Backbone, application
+from models.weights_file import BACKBONE_ATTRIBUTE, card_path, check_file, sha256_of
+
+PACKAGED_WEIGHTS = Path(__file__).parent / "zoo"  # custom_cnn.weights.h5, with its card custom_cnn.json
+# Keras keeps these under another name than the one in the address.
+CACHED_NAMES = {
+    "NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5",
+    "NASNet-large-no-top.h5": "nasnet_large_no_top.h5",
+}
+
+
+def load_backbone_weights(base: Any, backbone: Backbone, weights: str) -> None:
+    """Sets the weights of a backbone, or raises.
+
+    Args:
+        base: `keras.Model(inputs, feature_map)`, freshly built.
+        backbone: what `base` holds.
+        weights: "pretrained", "none" (leaves the random ones), or the path of an `.h5` or `.weights.h5` file.
+
+    Raises:
+        ModelError: weights cannot be fetched, are damaged, or belong to another network.
+    """
+    if weights == "none":
+        return
+    if weights != "pretrained":
+        _load_file(base, backbone, Path(weights).expanduser())
+    elif not backbone.application:
+        _load_file(base, backbone, PACKAGED_WEIGHTS / f"{backbone.name}.weights.h5")
+    else:
+        base.set_weights(list(_application_weights(backbone.name)))
+
+
+def weights_digest(base: Any) -> str:
+    """SHA-256 over all weights, their shapes and values, in order: 64 hex digits."""
+    from keras import ops
+
+    digest = hashlib.sha256()
+    for weight in base.weights:
+        value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def save_backbone_weights(base: Any, backbone: Backbone, path: str | Path, card: Mapping[str, Any]) -> None:
+    """Writes `<name>.weights.h5` and beside it the card `<name>.json`, each in one step by a rename.
+
+    Args:
+        card: what is to be known about the weights; "backbone" and "sha256" (of the file) are added.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.name.endswith(".weights.h5"):
+        raise ModelError(f"weights are saved as .weights.h5. Received: {path}")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        temporary = Path(folder) / path.name
+        base.save_weights(temporary)
+        with h5py.File(temporary, "a") as file:
+            file.attrs[BACKBONE_ATTRIBUTE] = backbone.name
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        full_card = {**card, "backbone": backbone.name, "sha256": sha256_of(temporary)}
+        temporary_card = Path(folder) / "card.json"
+        temporary_card.write_text(json.dumps(full_card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+        os.replace(temporary_card, card_path(path))
+
+
+def keras_models_folder() -> Path:
+    """Where Keras keeps downloaded weights: its home, or /tmp/.keras where it may not write there."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    if home.exists() and not os.access(home, os.W_OK):
+        home = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
+    return home / "models"
+
+
+@functools.lru_cache(maxsize=2)
+def _application_weights(name: str) -> tuple[np.ndarray, ...]:
+    """ImageNet weights of a backbone of keras.applications, in the order of `model.get_weights()`."""
+    backbone = BACKBONES[name]
+    native = (backbone.native_resolution, backbone.native_resolution, 3)
+    folder = keras_models_folder()
+    before = {path.name for path in folder.glob("*.h5")} if folder.exists() else set()
+    try:
+        return tuple(application(backbone, input_shape=native, include_top=False, weights="imagenet").get_weights())
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise ModelError(_fetch_message(backbone, str(error), folder, before)) from error
+
+
+def _fetch_message(backbone: Backbone, text: str, folder: Path, before: set[str]) -> str:
+    ways_out = (
+        "allow the network, put the file there (or set KERAS_HOME to a folder whose models/ has it), "
+        "or choose --weights FILE or --weights none"
+    )
+    reason = " ".join(text.split())[:300]
+    address = re.search(r"https?://[^\s]+?\.h5", text)
+    if address is None:
+        broken = [str(path) for path in sorted(folder.glob("*.h5")) if path.name in before and not _readable(path)]
+        named = f"damaged file {', '.join(broken)}: remove it" if broken else f"{reason}"
+        return f"ImageNet weights of {backbone.name} cannot be loaded from {folder}: {named}"
+    name = address.group().rsplit("/", 1)[1]
+    name = CACHED_NAMES.get(name, name)
+    damaged = " (the file that was there was damaged: its checksum is not the published one)" if name in before else ""
+    return (
+        f"ImageNet weights of {backbone.name} cannot be fetched: {reason}. "
+        f"Expected file: {folder / name}{damaged}. Ways out: {ways_out}"
+    )
+
+
+def _readable(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path, "r"):
+            return True
+    except OSError:
+        return False
+
+
+def _load_file(base: Any, backbone: Backbone, path: Path) -> None:
+    check_file(base, backbone, path)
+    try:
+        base.load_weights(path)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path} cannot be loaded into {backbone.name}: {reason}") from error

@@ -1,0 +1,1 @@
+"""Networks of our own, beside those of keras.applications."""

@@ -1,0 +1,106 @@
+"""From a candidate to one flat model: shapes, probabilities, preprocessing inside, the cut, and what is trainable."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from models.build import Task, build_base, build_network
+from models.candidate import Candidate
+
+CANDIDATE = Candidate("custom_cnn", 1, 128, 0.3, 1e-3, "cosine", 24)
+TASK = Task(8, 8, 1, 10, "none")
+
+
+def pictures(task, n=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, task.height, task.width, task.channels), dtype="uint8")
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+@pytest.mark.parametrize(
+    ("task", "width"),
+    [(Task(8, 8, 1, 10, "none"), 10), (Task(40, 30, 3, 3, "none"), 3), (Task(32, 32, 3, 2, "none"), 1)],
+)
+def test_raw_pictures_in_probabilities_out(task, width):
+    network = build_network(CANDIDATE, task, seed=0)
+    x = pictures(task)
+    out = numpy(network.model(x))
+    assert network.model.inputs[0].dtype == "uint8"
+    assert out.shape == (3, width)
+    logits = numpy(network.logits(x))
+    if width == 1:
+        np.testing.assert_allclose(out, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    else:
+        np.testing.assert_allclose(out.sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(out, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), rtol=1e-4)
+
+
+def test_the_model_is_flat():
+    network = build_network(CANDIDATE, TASK, seed=0)
+    assert not [layer.name for layer in network.model.layers if isinstance(layer, keras.Model)]
+
+
+def test_same_candidate_task_and_seed_same_weights():
+    first, again, other = (build_network(CANDIDATE, TASK, seed=seed).model.get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_what_is_trainable_lies_behind_the_cut(depth):
+    network = build_network(
+        dataclasses.replace(CANDIDATE, unfreeze_depth=depth), dataclasses.replace(TASK, weights="pretrained"), seed=0
+    )
+    if depth == 4:
+        assert network.cut is None
+    else:
+        assert network.prefix().trainable_variables == []
+        tail, whole = network.tail().trainable_variables, network.logits.trainable_variables
+        assert {v.path for v in tail} == {v.path for v in whole}
+    convolutions = [v for v in network.logits.trainable_variables if "block" in v.path]
+    assert len(convolutions) == depth  # one kernel in each block; batch norm stays in inference mode
+
+
+def test_from_scratch_batch_norm_is_trained():
+    network = build_network(dataclasses.replace(CANDIDATE, unfreeze_depth=4), TASK, seed=0)
+    assert sum("bn" in v.path for v in network.logits.trainable_variables) == 8  # gamma and beta of four
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_prefix_then_tail_is_the_network(depth):
+    network = build_network(dataclasses.replace(CANDIDATE, unfreeze_depth=depth), TASK, seed=0)
+    x = pictures(TASK)
+    np.testing.assert_array_equal(numpy(network.tail()(network.prefix()(x))), numpy(network.logits(x)))
+
+
+def test_the_frozen_prefix_does_not_change_in_training_mode():
+    network = build_network(CANDIDATE, TASK, seed=0)
+    prefix, x = network.prefix(), pictures(TASK)
+    np.testing.assert_array_equal(numpy(prefix(x, training=True)), numpy(prefix(x, training=False)))
+
+
+def test_grey_pictures_become_three_equal_channels():
+    grey, colour = Task(24, 24, 1, 10, "pretrained"), Task(24, 24, 3, 10, "pretrained")
+    x = pictures(grey)
+    np.testing.assert_array_equal(
+        numpy(build_base(grey, "custom_cnn", 24)(x)),
+        numpy(build_base(colour, "custom_cnn", 24)(np.repeat(x, 3, axis=-1))),
+    )
+
+
+def test_resizing_is_bilinear_and_only_where_needed():
+    assert "resize" not in [layer.name for layer in build_base(Task(24, 24, 1, 10, "none"), "custom_cnn", 24).layers]
+    base = build_base(Task(8, 8, 1, 10, "none"), "custom_cnn", 16)
+    x = pictures(TASK)
+    resized = keras.Model(base.inputs, base.get_layer("resize").output)(x)
+    expected = keras.ops.image.resize(x.astype("float32"), (16, 16), interpolation="bilinear")
+    np.testing.assert_allclose(numpy(resized), numpy(expected), atol=1e-3)
+
+
+def test_too_deep_is_named():
+    with pytest.raises(ValueError, match="unfreeze_depth must be at most 4 for custom_cnn. Received: 5"):
+        build_network(dataclasses.replace(CANDIDATE, unfreeze_depth=5), TASK, seed=0)

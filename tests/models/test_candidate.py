@@ -1,0 +1,65 @@
+"""Candidates: checked, frozen, JSON both ways, and the key that ignores what does not change inference."""
+
+import dataclasses
+import json
+
+import pytest
+
+from models.candidate import Candidate
+
+GOOD = Candidate("vgg19", 2, 256, 0.25, 3e-4, "cosine", 64)
+
+
+def test_json_there_and_back():
+    assert Candidate.from_json(GOOD.to_json()) == GOOD
+    assert json.loads(GOOD.to_json()) == {
+        "backbone": "vgg19",
+        "unfreeze_depth": 2,
+        "head_width": 256,
+        "dropout": 0.25,
+        "learning_rate": 3e-4,
+        "lr_schedule": "cosine",
+        "resolution": 64,
+    }
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GOOD.dropout = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("backbone", ""),
+        ("unfreeze_depth", -1),
+        ("unfreeze_depth", 1.0),
+        ("unfreeze_depth", True),
+        ("head_width", 1025),
+        ("dropout", 1.0),
+        ("dropout", float("nan")),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("lr_schedule", "linear"),
+        ("resolution", 0),
+    ],
+)
+def test_wrong_values_are_named(field, value):
+    with pytest.raises(ValueError, match=rf"^{field} must be .*Received: "):
+        dataclasses.replace(GOOD, **{field: value})
+
+
+@pytest.mark.parametrize("change", [{"extra": 1}, {"dropout": None}])
+def test_foreign_fields_are_refused(change):
+    values = {**GOOD.to_dict(), **change}
+    if change.get("dropout", 1) is None:
+        del values["dropout"]
+    with pytest.raises(ValueError, match="Missing or unknown: (extra|dropout)"):
+        Candidate.from_dict(values)
+
+
+def test_architecture_key_covers_just_what_changes_inference():
+    same = dataclasses.replace(GOOD, dropout=0.5, learning_rate=1e-3, lr_schedule="step", unfreeze_depth=0)
+    assert same.architecture_key() == GOOD.architecture_key() == "vgg19/r64/h256"
+    for change in ({"resolution": 32}, {"head_width": 0}, {"backbone": "vgg16"}):
+        assert dataclasses.replace(GOOD, **change).architecture_key() != GOOD.architecture_key()

@@ -1,0 +1,1 @@
+"""What is kept and shown: storage, records, Pareto fronts, tables and plots."""

@@ -1,0 +1,39 @@
+"""Pareto fronts of trial records. The mathematics is moocore's; here are directions, ties and reference points."""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+
+from studies.records import TrialRecord
+
+MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
+
+
+def objectives(records: Sequence[TrialRecord]) -> np.ndarray:
+    """(n, 3) float64: val_accuracy (0 to 1), latency (ms), FLOPs of completed trials."""
+    rows = [(record.val_accuracy, record.latency_ms, record.flops) for record in records]
+    return np.asarray(rows, dtype=float).reshape(-1, 3)
+
+
+def front(records: Sequence[TrialRecord], columns: Sequence[int] = (0, 1, 2)) -> list[TrialRecord]:
+    """The completed trials that no other one dominates, from the fastest to the slowest.
+
+    `columns` picks the objectives that count, e.g. (0, 1) for accuracy against latency. Of trials with exactly equal
+    objectives all stay: neither dominates the other.
+    """
+    complete = [record for record in records if record.state == "complete"]
+    if not complete:
+        return []
+    points = objectives(complete)[:, list(columns)]
+    keep = moocore.is_nondominated(points, maximise=[MAXIMISE[column] for column in columns], keep_weakly=True)
+    chosen = [record for record, kept in zip(complete, keep, strict=True) if kept]
+    return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -(record.val_accuracy or 0)))
+
+
+def hypervolume(records: Sequence[TrialRecord], reference: tuple[float, float, float]) -> float:
+    """Volume dominated by the completed trials up to `reference` (accuracy, ms, FLOPs), product of the units."""
+    complete = [record for record in records if record.state == "complete"]
+    if not complete:
+        return 0.0
+    return float(moocore.hypervolume(objectives(complete), ref=reference, maximise=list(MAXIMISE)))

@@ -1,0 +1,167 @@
+"""The database: the only place that knows SQL, WAL and locks.
+
+One SQLite file in WAL mode with `synchronous=FULL`: readers (a dashboard, an export) never block the writer and a
+commit that was acknowledged survives SIGKILL and power loss. One writer at a time, by a lock beside the database.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+
+from studies.records import DIRECTIONS, OBJECTIVES
+
+BUSY_SECONDS = 60
+PREFIX = "sqlite:///"
+
+
+class StorageError(RuntimeError):
+    """The database cannot be opened, read or written; the message is one line."""
+
+
+class StudyRefused(ValueError):
+    """The study cannot be used as asked: in use, missing, or made with other settings; the message is one line."""
+
+
+def database_path(url: str) -> Path:
+    """The file behind `sqlite:///FILE`. Errors: ValueError for anything else."""
+    path = url.removeprefix(PREFIX)
+    if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
+        raise ValueError(f"must be sqlite:///FILE (a database in a file). Received: {url}")
+    return Path(path)
+
+
+@contextmanager
+def writer_lock(url: str, study: str) -> Iterator[None]:
+    """Hold the database as its one writer. The lock dies with the process, however that ends.
+
+    Errors: StudyRefused naming the holder if another process writes to it; StorageError if the folder is not writable.
+    """
+    path = database_path(url).absolute()
+    lock = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write to {path.parent}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StudyRefused(
+                f"{path} is in use: {_holder(lock)}. One run at a time writes to a database; "
+                "wait for it, stop it, or give another --storage"
+            ) from None
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "study": study, "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        file.flush()
+        yield
+
+
+def _holder(lock: Path) -> str:
+    try:
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+        return f"process {holder['pid']} runs study {holder['study']} since {holder['since']}"
+    except (OSError, ValueError, KeyError):  # the holder is just writing it
+        return "another process has just taken it"
+
+
+@contextmanager
+def storage_trouble(url: str) -> Iterator[None]:
+    """Turn what SQLite reports into one StorageError; the original stays attached as its cause."""
+    try:
+        yield
+    except (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        text = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
+        raise StorageError(f"{database_path(url)}: {text}") from error
+
+
+def open_storage(url: str, *, write: bool) -> RDBStorage:
+    """Optuna's storage on the database; made if missing when `write`.
+
+    Errors: StudyRefused if it is missing and not `write`; StorageError if it is not a healthy SQLite database.
+    """
+    path = database_path(url)
+    if not write and not path.is_file():
+        raise StudyRefused(f"there is no database at {path}; give --storage, or run a study first")
+    with storage_trouble(url):
+        if write:
+            _prepare(path)
+        engine_kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
+        storage = RDBStorage(url, engine_kwargs=engine_kwargs, skip_table_creation=not write)
+        sqlalchemy.event.listen(storage.engine, "connect", _set_durable)
+        storage.engine.dispose()  # connections made before the listener
+        return storage
+
+
+def _prepare(path: Path) -> None:
+    """Switch the file to WAL, which it keeps, and refuse a damaged one before anything is added to it."""
+    with sqlite3.connect(path, timeout=BUSY_SECONDS) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    connection.close()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"the database is damaged ({verdict.splitlines()[-1]})")
+
+
+def _set_durable(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -> optuna.Study:
+    """Create the study, or continue the one of that name if its fingerprint is the same.
+
+    The study keeps `fingerprint` and a random `study_id` as user attributes.
+
+    Errors: StudyRefused listing each differing field with both values.
+    """
+    if name not in optuna.get_all_study_names(storage):
+        study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS)
+    else:
+        study = optuna.load_study(study_name=name, storage=storage)
+        if [direction.name.lower() for direction in study.directions] != list(DIRECTIONS):
+            raise StudyRefused(f"study {name} has other objectives than this program's; give another --study")
+    kept = study.user_attrs.get("fingerprint")
+    if kept is None:
+        if study.get_trials(deepcopy=False):
+            raise StudyRefused(f"study {name} was not made by this program; give another --study")
+        # A run that was killed between the two steps left a study without a fingerprint: this completes it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(OBJECTIVES))
+        study.set_user_attr("study_id", uuid.uuid4().hex)
+        study.set_user_attr("fingerprint", dict(fingerprint))
+    elif kept != (now := json.loads(json.dumps(dict(fingerprint)))):
+        fields = [
+            f"{key} ({kept.get(key)} then, {now.get(key)} now)"
+            for key in {**kept, **now}
+            if kept.get(key) != now.get(key)
+        ]
+        raise StudyRefused(
+            f"study {name} was made with other settings: {'; '.join(fields)}. "
+            "Its trials could not be compared with new ones: give the same, or another --study"
+        )
+    return study
+
+
+def load_study(url: str, name: str) -> optuna.Study:
+    """A study for reading. Errors: StudyRefused naming the studies that there are; StorageError."""
+    storage = open_storage(url, write=False)
+    with storage_trouble(url):
+        names = optuna.get_all_study_names(storage)
+        if name not in names:
+            there = ", ".join(sorted(names)) or "none"
+            raise StudyRefused(f"there is no study {name} in {database_path(url)}. Studies there: {there}")
+        return optuna.load_study(study_name=name, storage=storage)

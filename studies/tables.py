@@ -1,0 +1,126 @@
+"""Trial records as rows: for the terminal, CSV and JSON."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from models.candidate import Candidate
+from studies.records import Measurement, TrialRecord
+
+COLUMNS = (
+    "trial",
+    "state",
+    "on_front",
+    "backbone",
+    "unfreeze_depth",
+    "head_width",
+    "dropout",
+    "learning_rate",
+    "lr_schedule",
+    "resolution",
+    "val_accuracy",
+    "latency_ms",
+    "latency_p10_ms",
+    "latency_p90_ms",
+    "latency_p99_ms",
+    "latency_runs",
+    "flops",
+    "macs",
+    "parameters",
+    "trainable_parameters",
+    "epochs",
+    "best_epoch",
+    "seconds",
+    "reason",
+)
+
+
+def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
+    """One flat row with the keys of `COLUMNS`; None where the trial has no such value."""
+    candidate = record.candidate.to_dict() if record.candidate else {}
+    cost = record.measurement
+    latency = cost.latency if cost else {}
+    values = {
+        "trial": record.number,
+        "state": record.state,
+        "on_front": on_front,
+        **candidate,
+        "val_accuracy": record.val_accuracy,
+        "latency_ms": record.latency_ms,
+        "latency_p10_ms": latency.get("p10_ms"),
+        "latency_p90_ms": latency.get("p90_ms"),
+        "latency_p99_ms": latency.get("p99_ms"),
+        "latency_runs": latency.get("runs"),
+        "flops": record.flops,
+        "macs": cost.macs if cost else None,
+        "parameters": cost.parameters if cost else None,
+        "trainable_parameters": record.trainable_parameters,
+        "epochs": record.epochs,
+        "best_epoch": record.best_epoch,
+        "seconds": round(record.seconds, 3),
+        "reason": why(record),
+    }
+    return {column: values.get(column) for column in COLUMNS}
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def why(record: TrialRecord) -> str:
+    """Why a trial has no accuracy: its failure, or the budgets it exceeds."""
+    over = [f"{value:.3g} over {name}" for name, value in record.constraints.items() if value > 0]
+    return "; ".join(over) or record.reason
+
+
+def describe(candidate: Candidate | None) -> str:
+    """A candidate in one short line: `96 px, top 2 blocks free, head 256, dropout 0.21, 3.0e-04 cosine`."""
+    if candidate is None:
+        return "?"
+    depth = candidate.unfreeze_depth
+    free = "frozen" if depth == 0 else f"top {depth} block{'s' * (depth > 1)} free"
+    head = f"head {candidate.head_width}" if candidate.head_width else "no hidden layer"
+    return (
+        f"{candidate.resolution} px, {free}, {head}, dropout {candidate.dropout:.2f}, "
+        f"{candidate.learning_rate:.1e} {candidate.lr_schedule}"
+    )
+
+
+def latency(measurement: Measurement) -> str:
+    """Median with the 10th to 90th percentile, milliseconds: `1.23 (1.20-1.31)`."""
+    kept = measurement.latency
+    return f"{measurement.latency_ms:.3g} ({kept['p10_ms']:.3g}-{kept['p90_ms']:.3g})"
+
+
+def count(number: float) -> str:
+    """A count in engineering form with three digits: 318 k, 20.0 M, 15.5 G."""
+    for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= size * 0.9995:
+            return f"{number / size:.3g}{unit}" if number / size < 99.95 else f"{number / size:.0f}{unit}"
+    return f"{number:.0f}"
+
+
+def front_rows(front: Sequence[TrialRecord]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and cells of the front for a terminal, from the fastest to the slowest."""
+    heads = ("trial", "parameters", "val_accuracy", "latency ms (p10-p90)", "MFLOPs", "weights", "epochs", "seconds")
+    cells: list[tuple[str, ...]] = []
+    for record in front:
+        assert record.measurement is not None
+        cells.append(
+            (
+                str(record.number),
+                describe(record.candidate),
+                f"{record.val_accuracy:.4f}",
+                latency(record.measurement),
+                f"{record.measurement.flops / 1e6:.4g}",
+                count(record.measurement.parameters),
+                f"{record.best_epoch} of {record.epochs}",
+                f"{record.seconds:.1f}",
+            )
+        )
+    return heads, cells

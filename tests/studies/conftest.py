@@ -1,0 +1,48 @@
+"""Made-up records, so that tables and plots can be checked against numbers written by hand."""
+
+import pytest
+
+from models.candidate import Candidate
+from studies.records import Measurement, TrialRecord
+
+
+@pytest.fixture
+def make_record():
+    def make(number, accuracy, latency_ms, mflops, state="complete", **changes):
+        candidate = Candidate("custom_cnn", number % 3, 128, 0.25, 1e-3, "cosine", 32)
+        cost = Measurement(
+            latency_ms,
+            {"p10_ms": 0.9 * latency_ms, "p90_ms": 1.2 * latency_ms, "p99_ms": 2 * latency_ms, "runs": 50},
+            int(mflops * 5e5),
+            int(mflops * 1e6),
+            7,
+            318_000,
+        )
+        values = {
+            "number": number,
+            "state": state,
+            "candidate": candidate,
+            "val_accuracy": accuracy,
+            "best_epoch": 2,
+            "epochs": 3,
+            "seconds": 4.5,
+            "trainable_parameters": 1000,
+            "measurement": cost,
+        }
+        return TrialRecord(**values | changes)
+
+    return make
+
+
+@pytest.fixture
+def records(make_record):
+    """Seven trials: 0, 1 and 2 on the front of all three; 2 only because of its FLOPs."""
+    return [
+        make_record(0, 0.80, 1.0, 10),
+        make_record(1, 0.90, 2.0, 20),
+        make_record(2, 0.78, 1.5, 5),
+        make_record(3, 0.70, 3.0, 30),
+        make_record(4, None, 9.0, 90, state="infeasible", constraints={"max_latency_ms": 4.0}),
+        TrialRecord(5, "failed", None, reason="out of memory: 3 GiB"),
+        TrialRecord(6, "waiting", None),
+    ]

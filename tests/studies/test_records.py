@@ -1,0 +1,90 @@
+"""What a trial leaves behind: outcomes as JSON, records as the database gives them back."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from models.candidate import Candidate
+from studies.records import Measurement, Outcome, read_study
+
+CANDIDATE = Candidate("custom_cnn", 1, 128, 0.25, 1e-3, "cosine", 32)
+MEASUREMENT = Measurement(1.5, {"p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}, 500, 1000, 7, 318_000)
+
+
+def outcome(**changes):
+    values = {
+        "study_id": "abc",
+        "number": 3,
+        "candidate": CANDIDATE,
+        "measurement": MEASUREMENT,
+        "trainable_parameters": 99,
+        "val_accuracy": 0.75,
+        "best_epoch": 2,
+        "constraints": {},
+        "curve": [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.75}],
+        "seconds": {"build": 0.5, "measure": 1.0, "train": 2.0},
+        "peak_memory_mib": 512.0,
+        "seed": 17,
+        "machine": {"device": "cpu"},
+    }
+    return Outcome(**values | changes)
+
+
+def test_outcome_json_there_and_back():
+    assert Outcome.from_json(outcome().to_json()) == outcome()
+
+
+def test_values_stand_in_the_order_of_the_objectives():
+    assert outcome().values() == (0.75, 1.5, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "feasible"),
+    [({}, True), ({"max_latency_ms": 0.0}, True), ({"max_latency_ms": -1.0, "max_gflops": 0.1}, False)],
+)
+def test_feasible_means_at_or_below_every_limit(constraints, feasible):
+    assert outcome(constraints=constraints).feasible is feasible
+
+
+@pytest.fixture
+def study():
+    return optuna.create_study(directions=["maximize", "minimize", "minimize"])
+
+
+def test_records_of_trials_in_every_state(study):
+    for state, attrs in [
+        (TrialState.COMPLETE, outcome().user_attrs()),
+        (TrialState.PRUNED, outcome().user_attrs()),
+        (TrialState.FAIL, {"failure": {"kind": "out of memory", "reason": "3 GiB"}}),
+        (TrialState.FAIL, {"failure": {"kind": "interrupted", "reason": "killed"}}),
+        (TrialState.FAIL, {"failure": {"kind": "worker died", "reason": "signal 9"}}),
+    ]:
+        values = outcome().values() if state == TrialState.COMPLETE else None
+        study.add_trial(optuna.trial.create_trial(state=state, values=values, user_attrs=attrs))
+    study.ask()
+    study.enqueue_trial({"x": 1})
+
+    records = read_study(study)
+    assert [record.state for record in records] == [
+        "complete",
+        "infeasible",
+        "failed",
+        "interrupted",
+        "interrupted",
+        "running",
+        "waiting",
+    ]
+    assert [record.counts for record in records] == [True, True, True, False, False, False, False]
+    first = records[0]
+    assert (first.candidate, first.measurement) == (CANDIDATE, MEASUREMENT)
+    assert (first.val_accuracy, first.latency_ms, first.flops) == (0.75, 1.5, 1000)
+    assert (first.best_epoch, first.epochs, first.seconds) == (2, 2, 3.5)
+    assert records[1].val_accuracy is None
+    assert records[2].reason == "3 GiB"
+
+
+def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):
+    trial = study.ask()
+    trial.set_constraint("max_gflops", 0.5)
+    trial.storage.set_trial_system_attr(trial._trial_id, "constraints", [0.5])
+    assert read_study(study)[0].constraints == {"max_gflops": 0.5}

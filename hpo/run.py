@@ -1,0 +1,138 @@
+"""`python -m hpo.run`: search for the best ways to turn a pretrained Keras network into your classifier.
+
+From the command line to the database: here -> `hpo.config` -> `hpo.search` -> `hpo.evaluation` (in a worker) ->
+`studies.storage`; and back out through `hpo.export`.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpo.cli import DONE, NO_SUCCESS, StudyCommand, field_option, quiet_libraries
+from hpo.config import PRESETS, StudyConfig, make_config
+
+EPILOG = """\b
+Exit codes: 0 done; 1 no trial succeeded, or three in a row failed alike;
+2 bad input; 3 storage trouble; 130 interrupted (the same command continues)."""
+
+
+def _all_fields(function: Any) -> Any:
+    for name in reversed(StudyConfig.model_fields):
+        function = field_option(name)(function)
+    return function
+
+
+@click.command(
+    cls=StudyCommand, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@_all_fields
+@click.option(
+    "--preset",
+    default="standard",
+    metavar="PRESET",
+    help=f"{', '.join(PRESETS)}, or a TOML file of yours; options override it  [default: standard]",
+)
+@click.option("--list-backbones", is_flag=True, help="print a table of networks and exit")
+@click.option("--list-datasets", is_flag=True, help="print a table of data sets and exit")
+def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any) -> int:
+    """Search for the best ways to turn a pretrained Keras network into a classifier for your pictures.
+
+    Searches unfreeze depth, head width, dropout, learning rate and schedule, and input resolution; measures
+    validation accuracy, latency and FLOPs of each candidate; ends in a Pareto front. The same command again continues.
+    """
+    if list_backbones or list_datasets:
+        from hpo.listings import print_backbones, print_datasets
+
+        if list_backbones:
+            print_backbones()
+        if list_datasets:
+            print_datasets()
+        return DONE
+    config = make_config({name: value for name, value in options.items() if value is not None}, preset)
+    quiet_libraries()
+    return run(config)
+
+
+def run(config: StudyConfig) -> int:
+    """The whole job; returns the exit code."""
+    from hpo.display import make_display, show_front
+    from hpo.export import export_study
+    from hpo.search import StudyStopped, run_study
+
+    check_writable(config.out, config.cache_dir)
+    display = make_display()
+    stopped = None
+    try:
+        records = run_study(config, display)
+    except StudyStopped as error:
+        stopped, records = str(error), error.records
+    finally:
+        display.close()
+
+    if not any(record.state == "complete" for record in records):
+        reasons = {numbers for record in records[-3:] if (numbers := record.reason or record.state)}
+        click.echo(f"error: {stopped or 'no trial succeeded: ' + '; '.join(sorted(reasons))}", err=True)
+        return NO_SUCCESS
+    files = export_study(config.study_name, records, config.study_dir)
+    show_front(display.console, records)
+    _show_files(config, files)
+    if stopped:
+        click.echo(f"error: {stopped}", err=True)
+        return NO_SUCCESS
+    return DONE
+
+
+def check_writable(*folders: Path) -> None:
+    """Make the folders. Errors: BadInput before anything is computed, if one cannot be written to."""
+    import tempfile
+
+    from hpo import BadInput
+
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise BadInput(
+                f"cannot write to the folder {folder}: {error.strerror}. "
+                "Allowed: a folder that can be written to (--out, --cache-dir)"
+            ) from error
+
+
+def _show_files(config: StudyConfig, files: list[Path]) -> None:
+    click.echo(f"\nFiles in {config.study_dir}:")
+    stems: dict[str, list[str]] = {}
+    for path in files:
+        stems.setdefault(path.stem, []).append(path.suffix)
+    for stem, suffixes in stems.items():
+        click.echo(f"  {stem}{{{','.join(suffixes)}}}")
+    click.echo("  trials/  every trial's numbers, learning curve and machine as JSON")
+    place = "" if config.storage == StudyConfig.model_fields["storage"].default else f" --storage {config.storage}"
+    out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
+    click.echo("\nGo on with:")
+    click.echo(f"  python -m hpo.run {shlex.join(_with_more_trials(config))}   # more trials")
+    click.echo(f"  python -m hpo.export {config.study_name}{place}{out}   # these files again")
+    click.echo(f"  python -m hpo.dashboard{place}   # the study in a browser")
+
+
+def _with_more_trials(config: StudyConfig) -> list[str]:
+    """This run's arguments with twice the trials."""
+    words = sys.argv[1:]
+    kept, skip = [], False
+    for word in words:
+        if skip or word.startswith("--trials="):
+            skip = False
+            continue
+        if word == "--trials":
+            skip = True
+            continue
+        kept.append(word)
+    return [*kept, "--trials", str(2 * config.trials)]
+
+
+if __name__ == "__main__":
+    main()

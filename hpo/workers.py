@@ -1,0 +1,84 @@
+"""Worker processes: spawned, so that the parent never imports Keras; replaced one by one when they die or stall."""
+
+import concurrent.futures
+import ctypes
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pebble
+
+T = TypeVar("T")
+
+# TensorFlow keeps tens of MiB of native memory for every model trained in a process; a new process starts at nothing.
+TRIALS_PER_WORKER = 20
+
+
+def environment(device: str) -> dict[str, str]:
+    """Variables that must stand before Keras is imported: device, determinism, quiet logs."""
+    values = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_DETERMINISTIC_OPS": "1", "ABSL_MIN_LOG_LEVEL": "3"}
+    if device == "cpu":
+        values |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    elif device.startswith("gpu:"):
+        values |= {"CUDA_VISIBLE_DEVICES": device.removeprefix("gpu:")}
+    return values
+
+
+class Workers:
+    """A pool with `submit` and `stop`; with 0 processes a task runs at once, in this one.
+
+    What the libraries print in a worker goes to the file `log`.
+    """
+
+    def __init__(self, processes: int, device: str, log: Path):
+        self._pool = None
+        if processes == 0:
+            os.environ.update(environment(device))
+            return
+        self._pool = pebble.ProcessPool(
+            max_workers=processes,
+            max_tasks=TRIALS_PER_WORKER,
+            initializer=_begin,
+            initargs=(environment(device), os.getpid(), log),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def submit(self, function: Callable[..., T], *args: Any) -> "concurrent.futures.Future[T]":
+        if self._pool is not None:
+            return self._pool.schedule(function, args=args)
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:  # handed to the caller by future.result(), as a pool does
+            future.set_exception(error)
+        return future
+
+    def stop(self) -> None:
+        """End all workers at once; what they were doing is lost."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _begin(variables: dict[str, str], parent: int, log: Path) -> None:
+    """First in each worker: variables, a log for what C++ prints, Ctrl-C left to the parent, death with the parent."""
+    os.environ.update(variables)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):  # Linux: PR_SET_PDEATHSIG
+        libc.prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:  # the parent died before that took effect
+        os._exit(1)

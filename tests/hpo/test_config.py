@@ -1,0 +1,155 @@
+"""Every wrong value of every option: one line that names the option, what was received and what is allowed."""
+
+import importlib.util
+import tomllib
+
+import pytest
+
+from hpo import BadInput
+from hpo.config import PRESETS, PRESETS_DIR, StudyConfig, check_field, load_preset, make_config
+
+WRONG = [
+    ("backbone", "vgg20", "vgg19"),
+    ("backbone", "", "--list-backbones"),
+    ("dataset", "cifar11", "cifar10"),
+    ("dataset", "no/such/folder", "cifar10"),
+    ("data_dir", "no/such/folder", "existing folder"),
+    ("weights", "imagenet", "pretrained, none, or an existing .h5 file"),
+    ("weights", "setup.cfg", ".h5"),
+    ("trials", "0", "at least 1"),
+    ("trials", "many", "an integer"),
+    ("trials", "1.5", "an integer"),
+    ("trials", "1000000", "at most 100000"),
+    ("trials", "9" * 5000, "integer"),
+    ("timeout", "0", "above 0"),
+    ("timeout", "nan", "finite"),
+    ("timeout", "inf", "finite"),
+    ("timeout", "soon", "a number"),
+    ("epochs", "-1", "at least 1"),
+    ("batch_size", "0", "at least 1"),
+    ("train_size", "0", "at least 1"),
+    ("val_size", "-5", "at least 1"),
+    ("resolutions", "16,big", "separated by commas"),
+    ("resolutions", "", "commas"),
+    ("resolutions", "8", "from 16"),
+    ("resolutions", "16,5000", "4096"),
+    ("max_latency_ms", "0", "above 0"),
+    ("max_gflops", "-1", "above 0"),
+    ("sampler", "cmaes", "'tpe', 'nsga2', 'nsga3', 'random' or 'gp'"),
+    ("seed", "-1", "at least 0"),
+    ("seed", "4294967296", "at most"),
+    ("study", "a/b", "letters"),
+    ("study", "", "letters"),
+    ("study", "..", "letters"),
+    ("storage", "mysql://x", "sqlite:///FILE"),
+    ("storage", "studies.db", "sqlite:///FILE"),
+    ("workers", "-1", "at least 0"),
+    ("workers", "65", "at most 64"),
+    ("device", "tpu", "auto, cpu, gpu or gpu:N"),
+    ("stall_timeout", "0", "above 0"),
+    ("out", "setup.cfg", "a folder"),
+    ("cache_dir", "setup.cfg/x", "a folder"),
+    ("skip_unreadable", "maybe", "true or false"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "allowed"), WRONG)
+def test_wrong_values(field, value, allowed):
+    with pytest.raises(BadInput) as refusal:
+        make_config({field: value})
+    text = str(refusal.value)
+    assert text.startswith("--" + field.replace("_", "-") + " ")
+    assert "Received: " in text
+    assert value[:50] in text
+    assert allowed in text
+    assert "\n" not in text
+
+
+def test_every_option_has_a_wrong_value_above():
+    assert {field for field, *_ in WRONG} == set(StudyConfig.model_fields)
+
+
+def test_gp_without_torch_says_so():
+    if importlib.util.find_spec("torch"):
+        pytest.skip("torch is installed")
+    with pytest.raises(BadInput, match="--sampler gp needs the package torch, which is not installed; allowed without"):
+        make_config({"sampler": "gp"})
+
+
+def test_resolutions_are_sorted_and_single():
+    assert make_config({"resolutions": "32,16, 32"}).resolutions == (16, 32)
+
+
+def test_smallest_resolution_is_the_backbones():
+    with pytest.raises(BadInput, match="from 75 .smallest for inception_v3. to 4096 px. Received: 32,96"):
+        make_config({"backbone": "inception_v3", "resolutions": "32,96"})
+
+
+def test_presets_are_valid_and_options_override_them():
+    assert {path.stem for path in PRESETS_DIR.glob("*.toml")} == set(PRESETS)
+    for name in PRESETS:
+        assert make_config({}, name).trials == load_preset(name)["trials"]
+    assert make_config({"trials": 3}, "thorough").trials == 3
+    assert make_config({"trials": 3}, "thorough").epochs == load_preset("thorough")["epochs"]
+
+
+def test_the_standard_preset_is_what_the_help_calls_default():
+    defaults = StudyConfig().model_dump()
+    assert make_config({}).model_dump() == defaults
+
+
+def test_a_preset_of_the_users(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('backbone = "vgg19"\nmax-latency-ms = 5\nresolutions = [32, 64]\n')
+    config = make_config({}, str(path))
+    assert (config.backbone, config.max_latency_ms, config.resolutions) == ("vgg19", 5.0, (32, 64))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("trials = ", "cannot be read"),
+        ("trails = 3", "unknown field trails. Allowed: backbone, "),
+        ("trials = 0", "--trials must be at least 1. Received: 0"),
+        ('trials = "many"', "--trials must be an integer"),
+        ("out = 3", "--out"),
+    ],
+)
+def test_a_wrong_preset(tmp_path, content, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(content)
+    with pytest.raises(BadInput, match=said.replace(".", r"\.")):
+        make_config({}, str(path))
+
+
+def test_an_unknown_preset():
+    with pytest.raises(BadInput, match="--preset must be quick, standard, thorough, or a TOML file. Received: slow"):
+        make_config({}, "slow")
+
+
+def test_study_name_from_backbone_and_data(tmp_path):
+    assert make_config({}).study_name == "custom_cnn-digits"
+    folder = tmp_path / "my photos (2026)"
+    folder.mkdir()
+    assert make_config({"dataset": str(folder)}).study_name == "custom_cnn-my-photos-2026"
+    assert make_config({"study": "mine"}).study_dir.name == "mine"
+
+
+def test_one_field_alone():
+    assert check_field("storage", None) == "sqlite:///studies.db"
+    with pytest.raises(BadInput, match="^--storage must be sqlite:///FILE"):
+        check_field("storage", "x")
+
+
+def test_frozen_and_hashable():
+    config = make_config({})
+    assert hash(config) == hash(make_config({}))
+    with pytest.raises(ValueError, match="frozen"):
+        config.trials = 3  # type: ignore[misc]
+
+
+def test_presets_name_the_command_that_uses_them():
+    for name in PRESETS:
+        text = (PRESETS_DIR / f"{name}.toml").read_text(encoding="utf-8")
+        assert "python -m hpo.run" in text
+        assert tomllib.loads(text)

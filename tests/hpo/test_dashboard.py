@@ -1,0 +1,83 @@
+"""The dashboard on a study's database: this machine only, and its mistakes in one line."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hpo.dashboard import main
+from hpo.search import run_study
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def get(port, path):
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return json.load(answer)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.mark.usefixtures("fakes")
+def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
+    config = configure(trials=3, max_latency_ms=3.0)
+    run_study(config, recorder)
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, "-m", "hpo.dashboard", "--storage", config.storage, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ,
+    ) as server:
+        try:
+            (summary,) = get(port, "/api/studies")["study_summaries"]
+            study = get(port, f"/api/studies/{summary['study_id']}?after=0")
+            assert study["objective_names"] == ["val_accuracy", "latency_ms", "flops"]
+            states = [(trial["state"], trial["constraints"]) for trial in study["trials"][:3]]
+            assert [state for state, _ in states] == ["Pruned", "Complete", "Pruned"]
+            assert states[0][1] == [pytest.approx(0.2)]
+            # and the study goes on while it is open
+            records = run_study(configure(trials=5, max_latency_ms=3.0), recorder)
+            assert sum(record.counts for record in records) == 5
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(20)
+
+
+def test_without_a_database(configure):
+    done = CliRunner().invoke(main, ["--storage", configure().storage])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert done.output.startswith("error: there is no database at ")
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_port_in_use(configure, recorder):
+    config = configure(trials=1)
+    run_study(config, recorder)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(main, ["--storage", config.storage, "--port", str(port)])
+    assert done.exit_code == 2
+    assert f"--port must be a free port. Received: {port}" in done.output

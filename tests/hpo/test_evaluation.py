@@ -1,0 +1,131 @@
+"""Where a candidate becomes numbers: on digits with the embedded custom_cnn, and on tiny made-up pictures."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import DataError
+from hpo import BadInput
+from hpo.evaluation import Job, evaluate, over_budget, prepare
+from models import ModelError
+from models.candidate import Candidate
+from studies.records import Measurement, Outcome
+
+PROBE = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
+
+
+def job(config, folder, candidate=PROBE, number=0):
+    return Job(config, "id", number, candidate, (16,), folder)
+
+
+@pytest.fixture
+def small(configure):
+    return configure(train_size=200, val_size=100, epochs=2, resolutions=(16,))
+
+
+def test_facts_about_data_weights_and_machine(small):
+    facts = prepare(small)
+    assert (facts.dataset, facts.shape, len(facts.class_names)) == ("digits", (8, 8, 1), 10)
+    assert (facts.n_train, facts.n_val, facts.blocks, facts.resolutions) == (200, 100, 4, (16,))
+    assert len(facts.weights_digest) == len(facts.dataset_digest) == len(facts.split_digest) == 64
+    assert {"device", "backend", "dtype", "versions"} <= set(facts.machine)
+    json.dumps(dataclasses.asdict(facts))
+
+
+def test_facts_tell_splits_seeds_and_weights_apart(small):
+    facts = prepare(small)
+    assert prepare(small.model_copy(update={"seed": 1})).split_digest != facts.split_digest
+    assert prepare(small.model_copy(update={"weights": "none"})).weights_digest == "none"
+    assert prepare(small.model_copy(update={"trials": 3})) == facts
+
+
+def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
+    task = job(small, tmp_path)
+    outcome = evaluate(task)
+    assert Outcome.from_json(task.outcome_path.read_text()) == outcome
+    assert not task.progress_path.exists()
+    assert [point["epoch"] for point in outcome.curve] == [1, 2]
+    assert outcome.val_accuracy == max(point["val_accuracy"] for point in outcome.curve)
+    assert outcome.curve[outcome.best_epoch - 1]["val_accuracy"] == outcome.val_accuracy
+    assert outcome.trainable_parameters == 192 * 10 + 10
+    assert outcome.measurement.flops == 2 * outcome.measurement.macs
+    # conv 3x3 at 16, 8, 4 and 2 pixels, and the last layer
+    assert outcome.measurement.macs == 9 * (256 * 3 * 32 + 64 * 32 * 64 + 16 * 64 * 128 + 4 * 128 * 192) + 1920
+    assert set(outcome.seconds) == {"build", "measure", "train"}
+    assert outcome.peak_memory_mib > 50
+    assert outcome.seed == task.seed
+
+
+def test_same_seed_same_numbers(small, tmp_path):
+    tuned = dataclasses.replace(PROBE, unfreeze_depth=2, head_width=128)
+    first, again = (evaluate(job(small, tmp_path / name, tuned)) for name in "ab")
+    assert first.curve == again.curve
+    assert first.measurement == again.measurement  # remembered by architecture
+    assert evaluate(job(small, tmp_path / "c", tuned, number=1)).curve != first.curve
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, {}),
+        ({"max_latency_ms": 2.0}, {"max_latency_ms": -0.5}),
+        ({"max_latency_ms": 1.0, "max_gflops": 3.0}, {"max_latency_ms": 0.5, "max_gflops": -1.0}),
+    ],
+)
+def test_budgets(configure, limits, expected):
+    cost = Measurement(1.5, {}, 10**9, 2 * 10**9, 0, 0)
+    assert over_budget(configure(**limits), cost) == expected
+
+
+def test_over_budget_is_not_trained(small, tmp_path):
+    outcome = evaluate(job(small.model_copy(update={"max_gflops": 1e-4}), tmp_path))
+    assert not outcome.feasible
+    assert (outcome.val_accuracy, outcome.best_epoch, list(outcome.curve)) == (None, None, [])
+    assert outcome.seconds["train"] < 0.1
+
+
+def test_features_in_memory_or_not_same_learning(small, tmp_path, monkeypatch):
+    tuned = dataclasses.replace(PROBE, unfreeze_depth=1, dropout=0.0)
+    kept = evaluate(job(small, tmp_path / "a", tuned))
+    monkeypatch.setattr("hpo.evaluation.FEATURES_LIMIT", 0)
+    whole = evaluate(job(small, tmp_path / "b", tuned))
+    for ours, theirs in zip(kept.curve, whole.curve, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("backends", ["gpu", "gpu:3"])
+def test_a_gpu_that_is_not_there(small, monkeypatch, backends):
+    monkeypatch.setattr("models.latency.sees_gpu", lambda: False)
+    with pytest.raises(BadInput, match=f"--device must be auto or cpu: .* sees no such GPU here. Received: {backends}"):
+        prepare(small.model_copy(update={"device": backends}))
+
+
+def test_sizes_that_the_data_cannot_give(small):
+    with pytest.raises(DataError, match="--train-size"):
+        prepare(small.model_copy(update={"train_size": 100_000}))
+
+
+def test_weights_of_another_network(small, tmp_path):
+    (tmp_path / "x.h5").write_bytes(b"no")
+    with pytest.raises(ModelError, match="x.h5"):
+        prepare(small.model_copy(update={"weights": str(tmp_path / "x.h5")}))
+
+
+def test_a_folder_of_two_classes(configure, tmp_path):
+    rng = np.random.default_rng(0)
+    for label, grey in (("dark", 40), ("light", 200)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = np.clip(rng.normal(grey, 20, (30, 40, 3)), 0, 255).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i}.png")
+    config = configure(dataset=str(tmp_path / "photos"), epochs=6, batch_size=4)
+    facts = prepare(config)
+    assert facts.class_names == ("dark", "light")
+    assert facts.shape == (32, 32, 3)  # decoded at the largest searched resolution, not larger
+    outcome = evaluate(
+        Job(config, "id", 0, dataclasses.replace(PROBE, resolution=32), facts.resolutions, tmp_path / "t")
+    )
+    assert outcome.val_accuracy == 1.0

@@ -1,0 +1,24 @@
+"""The tables of backbones and data sets show every one of them, unfolded, in a pipe."""
+
+from datasets.registry import DATASETS
+from hpo.listings import print_backbones, print_datasets
+from models.backbones import BACKBONES
+
+
+def rows(text):
+    return {line.split()[0]: line for line in text.splitlines() if line.strip()}
+
+
+def test_backbones(capsys):
+    print_backbones()
+    shown = rows(capsys.readouterr().out)
+    assert set(BACKBONES) <= set(shown)
+    assert shown["vgg19"].split()[:5] == ["vgg19", "20,024,384", "32", "224", "5"]
+    assert "ImageNet" in shown["vgg19"]
+
+
+def test_datasets(capsys):
+    print_datasets()
+    shown = rows(capsys.readouterr().out)
+    assert set(DATASETS) <= set(shown)
+    assert shown["cifar10"].split()[:5] == ["cifar10", "10", "32x32x3", "50,000", "10,000"]

@@ -16,6 +16,7 @@ import studies.presets
 from datasets.registry import check_name, safe_name
 from hpo import BadInput
 from models.backbones import get_backbone
+from studies.url import database_path
 
 PRESETS_DIR = Path(studies.presets.__file__).parent
 PRESETS = ("quick", "standard", "thorough")
@@ -162,8 +163,6 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     @field_validator("storage")
     @classmethod
     def _sqlite(cls, value: str) -> str:
-        from studies.storage import database_path
-
         database_path(value)
         return value
 

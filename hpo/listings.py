@@ -9,7 +9,7 @@ from datasets.registry import DATASETS
 from hpo.display import make_console
 from models.backbones import BACKBONES
 
-BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; native is the one the weights were made at.
+BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; the weights were made at the native one.
 Blocks: see models/cuts.py. ImageNet weights are those that Keras publishes for the native resolution, at every
 resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions does
 not mix. custom_cnn's are ours, trained on CIFAR-10."""

@@ -6,13 +6,17 @@ From the command line to the database: here -> `hpo.config` -> `hpo.search` -> `
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo.cli import DONE, NO_SUCCESS, StudyCommand, field_option, quiet_libraries
 from hpo.config import PRESETS, StudyConfig, make_config
+
+if TYPE_CHECKING:
+    from studies.records import TrialRecord
 
 EPILOG = """\b
 Exit codes: 0 done; 1 no trial succeeded, or three in a row failed alike;
@@ -73,8 +77,7 @@ def run(config: StudyConfig) -> int:
         display.close()
 
     if not any(record.state == "complete" for record in records):
-        reasons = {numbers for record in records[-3:] if (numbers := record.reason or record.state)}
-        click.echo(f"error: {stopped or 'no trial succeeded: ' + '; '.join(sorted(reasons))}", err=True)
+        click.echo(f"error: {stopped or 'no trial succeeded: ' + why_none(records)}", err=True)
         return NO_SUCCESS
     files = export_study(config.study_name, records, config.study_dir)
     show_front(display.console, records)
@@ -83,6 +86,22 @@ def run(config: StudyConfig) -> int:
         click.echo(f"error: {stopped}", err=True)
         return NO_SUCCESS
     return DONE
+
+
+def why_none(records: "Sequence[TrialRecord]") -> str:
+    """Why a study has no completed trial, in one line."""
+    from studies.tables import describe
+
+    over = [record for record in records if record.state == "infeasible" and record.measurement]
+    failed = [record.reason for record in records if record.state == "failed"]
+    if over and not failed:
+        least = min(over, key=lambda record: sum(max(value, 0) for value in record.constraints.values()))
+        assert least.latency_ms is not None and least.flops is not None
+        return (
+            f"all were over budget; the nearest has {least.latency_ms:.3g} ms and {least.flops / 1e9:.3g} GFLOPs "
+            f"({describe(least.candidate)})"
+        )
+    return "; ".join(dict.fromkeys(failed)) or "none was finished in the time given"
 
 
 def check_writable(*folders: Path) -> None:

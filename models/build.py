@@ -43,13 +43,13 @@ class Network(NamedTuple):
 
     def base(self) -> keras.Model:
         """Pictures to the feature map: the backbone's part of the layers."""
-        return keras.Model(self.logits.inputs, self.logits.get_layer("pool").input)
+        return keras.Model(self.logits.input, self.logits.get_layer("pool").input)
 
     def prefix(self) -> keras.Model:
-        return keras.Model(self.logits.inputs, self.cut)
+        return keras.Model(self.logits.input, self.cut)
 
     def tail(self) -> keras.Model:
-        return keras.Model(self.cut, self.logits.outputs)
+        return keras.Model(self.cut, self.logits.output)
 
 
 def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
@@ -63,7 +63,10 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
     x = keras.layers.Rescaling(1.0, name="to_float")(inputs)  # (n, h, w, c) float32, 0 to 255
     if (task.height, task.width) != (resolution, resolution):
         shrinks = min(task.height, task.width) > resolution
-        x = keras.layers.Resizing(resolution, resolution, antialias=shrinks, name="resize")(x)
+        # Keras 3.15's Resizing is called with training=True unless told otherwise, and hands that on to every layer
+        # behind it: in a plain `model(x)` BatchNormalization would then use, and change, the statistics of x.
+        resize = keras.layers.Resizing(resolution, resolution, antialias=shrinks, name="resize")
+        x = resize(x, training=False)
     if task.channels == 1:
         x = keras.layers.Concatenate(name="grey_to_rgb")([x, x, x])
     base = keras.Model(inputs, features(backbone, x), name=f"{backbone.name}_{resolution}")
@@ -104,4 +107,4 @@ def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
         cut = None
     else:
         cut = base.get_layer(blocks[-candidate.unfreeze_depth].cut).output
-    return Network(keras.Model(base.inputs, probabilities, name=base.name), keras.Model(base.inputs, logits), cut)
+    return Network(keras.Model(base.input, probabilities, name=base.name), keras.Model(base.input, logits), cut)

@@ -41,7 +41,7 @@ class Flops:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: its shapes, without the batch."""
+    """One call of a layer."""
 
     layer: Any
     inputs: tuple[Shape, ...]
@@ -75,8 +75,8 @@ def count(model: Any) -> Flops:
 def _calls(model: Any, entered: tuple[Shape, ...] | None = None) -> Iterator[Call]:
     """All calls of layers; `entered` are the shapes with which a nested model is called."""
     graph = getattr(model, "_functional", None) or model  # a built Sequential keeps its graph there
-    built = tuple(_shape(tensor, model) for tensor in graph.inputs) if entered is not None else None
-    if built != entered:
+    built = tuple(_shape(tensor, model) for tensor in graph.inputs)
+    if entered not in (None, built):
         raise ModelError(f"nested model {model.name!r} was built for {built} but is called with {entered}")
     for node in graph_nodes(graph):
         if node.is_input:
@@ -103,15 +103,13 @@ def _cost(call: Call) -> Costs:
         costs = {kind: (MAC_FORMULAS[kind](call), 0)}
         if getattr(call.layer, "use_bias", False):
             costs["bias"] = (0, call.n_out)
-        return costs | _fused_activation(call)
+        return costs | {"activation": (0, _activation(call))}
     if kind in OTHER_FORMULAS:
         return {kind: (0, OTHER_FORMULAS[kind](call))}
     raise ModelError(f"no FLOPs formula for layer {call.layer.name!r} of class {kind}")
 
 
 # Multiply-accumulates. Kernels are (spatial..., channels in per group, channels out).
-
-
 def _conv(call: Call) -> int:
     return call.n_out * prod(call.layer.kernel.shape[:-1])
 
@@ -172,8 +170,6 @@ MAC_FORMULAS: dict[str, Callable[[Call], int]] = {
 }
 
 
-# Everything else, in FLOPs.
-
 ACTIVATIONS: dict[str, int] = {  # FLOPs for each number
     "linear": 0, "relu": 1, "relu6": 2, "leaky_relu": 2, "elu": 3, "selu": 4, "softplus": 2, "softsign": 3, "tanh": 1,
     "exponential": 1, "sigmoid": 4, "hard_sigmoid": 4, "silu": 5, "swish": 5, "hard_silu": 5, "hard_swish": 5,
@@ -183,22 +179,16 @@ ACTIVATIONS: dict[str, int] = {  # FLOPs for each number
 
 def _activation(call: Call) -> int:
     function = getattr(call.layer, "activation", None)
-    name = getattr(function, "__name__", type(function).__name__)
     if function is None:
         return 0
+    name = getattr(function, "__name__", type(function).__name__)
     if name not in ACTIVATIONS:
         raise ModelError(f"no FLOPs formula for activation {name} of layer {call.layer.name!r}")
     return ACTIVATIONS[name] * call.n_out
 
 
-def _fused_activation(call: Call) -> Costs:
-    flops = _activation(call)
-    return {"activation": (0, flops)} if flops else {}
-
-
 def _each(flops: int) -> Callable[[Call], int]:
-    """So many FLOPs for each number that comes out."""
-    return lambda call: flops * call.n_out
+    return lambda call: flops * call.n_out  # so many FLOPs for each number that comes out
 
 
 def _merge(call: Call) -> int:
@@ -209,15 +199,15 @@ def _pool(call: Call) -> int:
     return call.n_out * prod(call.layer.pool_size)
 
 
-def _global_pool(call: Call) -> int:
+def _read_all(call: Call) -> int:
     return prod(call.inputs[0])
 
 
 def _resize(call: Call) -> int:
-    same = call.inputs[0] == call.output
-    weights = {"nearest": 0, "bilinear": 4, "bicubic": 16, "lanczos3": 36, "lanczos5": 100}
-    points = weights[call.layer.interpolation]
-    return 0 if same or not points else (2 * points - 1) * call.n_out  # a weighted sum of the neighbours
+    neighbours = {"nearest": 0, "bilinear": 4, "bicubic": 16, "lanczos3": 36, "lanczos5": 100}[call.layer.interpolation]
+    if call.inputs[0] == call.output or not neighbours:
+        return 0
+    return (2 * neighbours - 1) * call.n_out  # a weighted sum
 
 
 OTHER_FORMULAS: dict[str, Callable[[Call], int]] = {
@@ -239,9 +229,9 @@ OTHER_FORMULAS: dict[str, Callable[[Call], int]] = {
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average"), _merge),
     **dict.fromkeys(("Divide", "TrueDivide", "NotEqual", "Power", "Square", "Sqrt", "Negative", "Absolute"), _each(1)),
     "Clip": _each(2),
-    "Mean": _global_pool,
+    "Mean": _read_all,
     **{f"{kind}Pooling{n}D": _pool for kind in ("Max", "Average") for n in (1, 2, 3)},
-    **{f"Global{kind}Pooling{n}D": _global_pool for kind in ("Max", "Average") for n in (1, 2, 3)},
+    **{f"Global{kind}Pooling{n}D": _read_all for kind in ("Max", "Average") for n in (1, 2, 3)},
     "Resizing": _resize,
     "UpSampling2D": _resize,
 }

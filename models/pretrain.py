@@ -8,7 +8,6 @@ a mirror image keeps its meaning, flipped. As a command this module stands above
 `datasets`.
 """
 
-import os
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
 from models.backbones import get_backbone
+from models.quiet import quiet_import
 
 NEVER_FLIPPED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 
@@ -55,7 +55,8 @@ def pretrain(
     note: str,
 ) -> float:
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
-    from models.build import Task, build_network
+    with quiet_import():
+        from models.build import Task, build_network
     from models.candidate import Candidate
     from models.latency import device_facts
     from models.training import Examples, Recipe, evaluate, train
@@ -166,5 +167,4 @@ def command(backbone: str, dataset: str, data_dir: Path | None, output: Path, **
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import re
 import sys
 from typing import Any
 
@@ -16,22 +16,20 @@ import click
 
 from models import ModelError
 from models.backbones import BACKBONES, Backbone, features, get_backbone, with_top
+from models.quiet import quiet_import
+
+MAX_RESOLUTION = 4096
+MAX_BATCH = 4096
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--backbone", "name", metavar="NAME", help="Which network; see --list-backbones.")
+@click.option("--backbone", "name", metavar="NAME", help="Which network; see hpo-run --list-backbones.")
 @click.option("--resolution", type=int, metavar="PIXELS", help="Side of the square pictures. Default: its native one.")
 @click.option("--no-top", is_flag=True, help="Without the ImageNet classifier: the part that transfer learning keeps.")
 @click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Pictures in one call.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-@click.option("--list-backbones", is_flag=True, help="All backbones with their sizes.")
-def command(
-    name: str | None, resolution: int | None, no_top: bool, batch_size: int, as_json: bool, list_backbones: bool
-) -> None:
+def command(name: str | None, resolution: int | None, no_top: bool, batch_size: int, as_json: bool) -> None:
     """Parameters, FLOPs and latency of one backbone on this machine."""
-    if list_backbones:
-        _print_backbones()
-        return
     backbone = _checked(name, resolution, batch_size)
     report = profile(backbone, resolution or backbone.native_resolution, not no_top, batch_size)
     if as_json:
@@ -41,13 +39,13 @@ def command(
 
 
 def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: int = 1) -> dict[str, Any]:
-    """Builds the network with random weights and measures it.
+    """Builds the network with random weights, counts and measures it.
 
     Returns:
         What `--json` prints: latency in ms for a batch, all else for one picture.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before Keras imports TensorFlow
-    import keras
+    with quiet_import():
+        import keras
 
     from models.flops import count
     from models.latency import device_facts, measure
@@ -83,16 +81,17 @@ def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: i
 
 def _checked(name: str | None, resolution: int | None, batch_size: int) -> Backbone:
     if name is None:
-        raise ModelError("--backbone is missing. Received: nothing. Allowed: a name from --list-backbones")
+        raise ModelError("--backbone is missing. Received: nothing. Allowed: a name from hpo-run --list-backbones")
     try:
         backbone = get_backbone(name)
     except ModelError as error:
         raise ModelError(f"--backbone: {error}. Received: {name}. Allowed: {_names()}") from error
     least = backbone.min_resolution
-    if resolution is not None and resolution < least:
-        raise ModelError(f"--resolution is too small. Received: {resolution}. Allowed: {least} or more for {name}")
-    if batch_size < 1:
-        raise ModelError(f"--batch-size is too small. Received: {batch_size}. Allowed: 1 or more")
+    if resolution is not None and not least <= resolution <= MAX_RESOLUTION:
+        allowed = f"{least} to {MAX_RESOLUTION} for {name}"
+        raise ModelError(f"--resolution is out of range. Received: {resolution}. Allowed: {allowed}")
+    if not 1 <= batch_size <= MAX_BATCH:
+        raise ModelError(f"--batch-size is out of range. Received: {batch_size}. Allowed: 1 to {MAX_BATCH}")
     return backbone
 
 
@@ -115,15 +114,6 @@ def _table(*columns: str) -> Any:
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
-
-
-def _print_backbones() -> None:
-    table = _table("backbone", "parameters", "pixels from", "native", "blocks")
-    table.add_column("pretrained weights")
-    for one in BACKBONES.values():
-        numbers = (f"{one.parameters:,}", str(one.min_resolution), str(one.native_resolution), str(one.blocks))
-        table.add_row(one.name, *numbers, one.weights)
-    _console().print(table)
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -166,11 +156,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _usage_message(error: click.UsageError) -> str:
+    """What click found, as one line: what is wrong, what was received, what is allowed."""
     message = " ".join(error.format_message().split())
+    received = re.search(r"'([^']*)' is not a valid", message)
+    options = ", ".join(option for parameter in command.params for option in parameter.opts)
     if isinstance(error, click.NoSuchOption):
-        options = ", ".join(option for parameter in command.params for option in parameter.opts)
         return f"{error.option_name} is no option. Received: {error.option_name}. Allowed: {options}"
-    return message
+    if isinstance(error, click.BadParameter) and error.param is not None and received is not None:
+        return f"{error.param.opts[0]} must be a whole number. Received: {received[1]}. Allowed: 1, 2, 3, ..."
+    return f"{message.rstrip('.')}. Allowed: {options}"
 
 
 if __name__ == "__main__":

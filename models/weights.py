@@ -17,7 +17,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from models import ModelError
 from models.backbones import BACKBONES, Backbone, application
+from models.cuts import leaves
 from models.weights_file import BACKBONE_ATTRIBUTE, card_path, check_file, sha256_of
 
 PACKAGED_WEIGHTS = Path(__file__).parent / "zoo"  # custom_cnn.weights.h5, with its card custom_cnn.json
@@ -53,16 +54,27 @@ def load_backbone_weights(base: Any, backbone: Backbone, weights: str) -> None:
     elif not backbone.application:
         _load_file(base, backbone, PACKAGED_WEIGHTS / f"{backbone.name}.weights.h5")
     else:
-        base.set_weights(list(_application_weights(backbone.name)))
+        set_weights(base, _application_weights(backbone.name))
+
+
+def set_weights(model: Any, values: Sequence[np.ndarray]) -> None:
+    """`model.set_weights` that also reaches Normalization layers (EfficientNet).
+
+    They compute with constants taken from their weights, which Keras renews after loading a file but not in
+    `set_weights`: without this the network would normalise with mean 0 and variance 1.
+    """
+    model.set_weights(list(values))
+    for layer in model.layers:
+        for leaf in leaves(layer):
+            if hasattr(leaf, "finalize_state"):
+                leaf.finalize_state()
 
 
 def weights_digest(base: Any) -> str:
     """SHA-256 over all weights, their shapes and values, in order: 64 hex digits."""
-    from keras import ops
-
     digest = hashlib.sha256()
     for weight in base.weights:
-        value = np.ascontiguousarray(ops.convert_to_numpy(weight))
+        value = np.ascontiguousarray(weight.numpy())
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()

@@ -153,12 +153,12 @@ def _number(before: Tensors) -> str:
 
 
 def _names(group: Any, attribute: str) -> list[str]:
-    """Names in the attributes, which Keras divides into `<attribute>0`, `<attribute>1`, ... when it is long."""
+    """A list of names in the attributes; Keras divides a long one into `<attribute>0`, `<attribute>1`, ..."""
     if attribute in group.attrs:
         values = list(group.attrs[attribute])
     else:
-        values = []
-        while f"{attribute}{len(values)}" in group.attrs and len(values) < 10_000:
-            values.append(group.attrs[f"{attribute}{len(values)}"])
-        values = [value for chunk in values for value in chunk]
+        chunks: list[Any] = []
+        while f"{attribute}{len(chunks)}" in group.attrs:
+            chunks.append(group.attrs[f"{attribute}{len(chunks)}"])
+        values = [value for chunk in chunks for value in chunk]
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

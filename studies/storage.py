@@ -21,9 +21,9 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 
 from studies.records import DIRECTIONS, OBJECTIVES
+from studies.url import database_path
 
 BUSY_SECONDS = 60
-PREFIX = "sqlite:///"
 
 
 class StorageError(RuntimeError):
@@ -32,14 +32,6 @@ class StorageError(RuntimeError):
 
 class StudyRefused(ValueError):
     """The study cannot be used as asked: in use, missing, or made with other settings; the message is one line."""
-
-
-def database_path(url: str) -> Path:
-    """The file behind `sqlite:///FILE`. Errors: ValueError for anything else."""
-    path = url.removeprefix(PREFIX)
-    if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
-        raise ValueError(f"must be sqlite:///FILE (a database in a file). Received: {url}")
-    return Path(path)
 
 
 @contextmanager

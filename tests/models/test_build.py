@@ -83,6 +83,15 @@ def test_the_frozen_prefix_does_not_change_in_training_mode():
     np.testing.assert_array_equal(numpy(prefix(x, training=True)), numpy(prefix(x, training=False)))
 
 
+def test_a_plain_call_is_inference_and_changes_nothing():
+    network = build_network(dataclasses.replace(CANDIDATE, unfreeze_depth=4), TASK, seed=0)
+    before, x = network.model.get_weights(), pictures(TASK)
+    np.testing.assert_array_equal(numpy(network.model(x)), numpy(network.model(x, training=False)))
+    assert all(np.array_equal(a, b) for a, b in zip(before, network.model.get_weights(), strict=True))
+    network.model(x, training=True)  # but training does train batch norm
+    assert not all(np.array_equal(a, b) for a, b in zip(before, network.model.get_weights(), strict=True))
+
+
 def test_grey_pictures_become_three_equal_channels():
     grey, colour = Task(24, 24, 1, 10, "pretrained"), Task(24, 24, 3, 10, "pretrained")
     x = pictures(grey)

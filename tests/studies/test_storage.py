@@ -25,14 +25,6 @@ def make(url, name="s", fingerprint=FINGERPRINT):
     return storage.open_study(storage.open_storage(url, write=True), name, fingerprint)
 
 
-@pytest.mark.parametrize(
-    "url", ["postgresql://x/y", "studies.db", "sqlite:///", "sqlite:///:memory:", "sqlite://", "sqlite:///a.db?mode=ro"]
-)
-def test_only_sqlite_files(url):
-    with pytest.raises(ValueError, match="must be sqlite:///FILE"):
-        storage.database_path(url)
-
-
 def test_wal_and_full_synchronous(url, tmp_path):
     opened = storage.open_storage(url, write=True)
     with opened.engine.connect() as connection:

@@ -1,0 +1,84 @@
+"""The latency protocol: what is promised about counts, order and facts. No number is compared with a clock."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from models import ModelError, latency
+from models.backbones import BACKBONES, with_top
+from models.latency import Latency, device_facts, measure
+
+
+def _model(width: int = 8) -> Any:
+    import keras
+
+    inputs = keras.Input((16, 16, 3), dtype="uint8")
+    x = keras.layers.Conv2D(width, 3)(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+
+def test_measure_keeps_its_promises() -> None:
+    result = measure(_model(), run_seconds=0.1)
+    assert isinstance(result, Latency)
+    assert latency.MIN_RUNS <= result.runs <= latency.MAX_RUNS
+    assert 0 < result.p10_ms <= result.median_ms <= result.p90_ms <= result.p99_ms
+    assert (result.batch_size, result.dtype) == (1, "float32")
+    assert gc.isenabled()
+
+
+def test_larger_batch_takes_longer() -> None:
+    one, many = (measure(_model(64), batch_size=size, run_seconds=0.1) for size in (1, 256))
+    assert many.batch_size == 256
+    assert many.median_ms > one.median_ms
+
+
+def test_compilation_and_warm_up_are_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is slow at first: no measured run may see it."""
+    times = iter([50.0] * 4 + [1.0] * 10_000)
+    monkeypatch.setattr(latency, "_timed", lambda call: next(times))
+    monkeypatch.setattr(latency, "_compiled", lambda model, pictures: lambda: None)
+    result = measure(_model(), run_seconds=0.05)
+    assert (result.median_ms, result.p99_ms) == (1.0, 1.0)
+
+
+def test_slow_models_get_fewer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def slow(call: Callable[[], None]) -> float:
+        clock[0] += 10.0
+        return 10_000.0
+
+    monkeypatch.setattr(latency, "_timed", slow)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
+    assert len(latency._runs(lambda: None, 1.5)) == latency.BURSTS
+
+
+def test_wrong_arguments_are_refused() -> None:
+    import keras
+
+    with pytest.raises(ModelError, match=r"batch_size must be at least 1. Received: 0"):
+        measure(_model(), batch_size=0)
+    inputs = keras.Input((None, None, 3))
+    with pytest.raises(ModelError, match="fixed size"):
+        measure(keras.Model(inputs, keras.layers.ReLU()(inputs)))
+
+
+def test_device_facts() -> None:
+    facts = device_facts()
+    assert set(facts) == {"backend", "device", "dtype", "versions"}
+    assert {"keras", "numpy", "python", facts["backend"]} == set(facts["versions"])
+    assert facts["device"]
+    assert "cores" in latency.cpu_name()
+
+
+@pytest.mark.slow
+def test_order_of_networks_is_that_of_their_size() -> None:
+    """Networks a factor apart come out in order."""
+    names = ("custom_cnn", "mobilenet_v2_0.35", "resnet50")
+    medians = [measure(with_top(BACKBONES[name], 96), run_seconds=0.5).median_ms for name in names]
+    assert medians == sorted(medians)

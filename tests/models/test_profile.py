@@ -1,0 +1,77 @@
+"""The command line: its JSON, its exit codes, its one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from models import profile
+
+KEYS = {
+    "backbone", "resolution", "top", "parameters", "trainable_parameters", "macs", "flops", "other_flops",
+    "flops_by_kind", "batch_size", "latency_ms", "backend", "device", "dtype", "versions",
+}  # fmt: skip
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "models.profile", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_json() -> None:
+    done = _run("--backbone", "custom_cnn", "--json")
+    assert done.returncode == 0
+    assert not done.stderr.strip() or sys.platform != "linux"
+    report = json.loads(done.stdout)  # one object, nothing else
+    assert set(report) == KEYS
+    assert (report["backbone"], report["resolution"], report["top"]) == ("custom_cnn", 32, True)
+    assert report["parameters"] == 317_802
+    assert report["trainable_parameters"] == 316_970
+    assert report["flops"] == 2 * report["macs"] == 2 * 13_862_784
+    assert sum(kind["macs"] for kind in report["flops_by_kind"].values()) == report["macs"]
+    assert sum(kind["flops"] for kind in report["flops_by_kind"].values()) == report["flops"] + report["other_flops"]
+    assert set(report["latency_ms"]) == {"median", "p10", "p90", "p99", "runs"}
+    assert report["latency_ms"]["runs"] >= 50
+
+
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert profile.main(["--backbone", "custom_cnn", "--resolution", "16", "--no-top"]) == 0
+    text = capsys.readouterr().out
+    for part in ("without top", "parameters", "315,872", "Conv2D", "latency", "ms median of", "versions"):
+        assert part in text
+    assert "\x1b" not in text  # no colours in a pipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--backbone", "vgg18"], ("--backbone", "Received: vgg18", "Allowed: vgg16, vgg19, ")),
+        (["--backbone", "vgg19", "--resolution", "16"], ("--resolution", "Received: 16", "Allowed: 32 to")),
+        (["--backbone", "vgg19", "--resolution", "big"], ("--resolution", "Received: big", "Allowed: ")),
+        (["--backbone", "vgg19", "--batch-size", "0"], ("--batch-size", "Received: 0", "Allowed: 1 to")),
+        (["--bakbone", "vgg19"], ("--bakbone", "Received: --bakbone", "Allowed: --backbone, ")),
+        (["--backbone"], ("--backbone", "Allowed: ")),
+        (["vgg19"], ("vgg19", "Allowed: ")),
+        ([], ("--backbone", "Received: nothing", "Allowed: ")),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    arguments: list[str], parts: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert profile.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    for part in parts:
+        assert part in captured.err
+
+
+def test_errors_and_help_import_no_keras() -> None:
+    for arguments in (["--backbone", "no"], ["--backbone", "vgg19", "--resolution", "8"]):
+        code = f"import sys; from models.profile import main; main({arguments}); sys.exit('keras' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    assert _run("--help").returncode == 0

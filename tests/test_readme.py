@@ -1,0 +1,41 @@
+"""The README is true: every option with its default and text, every command, every file that it names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hpo.config import StudyConfig
+from models.backbones import BACKBONES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def option_row(name: str) -> str:
+    field = StudyConfig.model_fields[name]
+    text, _, words = str(field.description).partition("; default ")
+    default = words if words else {None: "", False: "off"}.get(field.default, f"`{field.default}`")
+    extra = field.json_schema_extra
+    env = f" (environment: `{extra['env']}`)" if isinstance(extra, dict) else ""
+    return f"| `--{name.replace('_', '-')}` | {default} | {text}{env} |".replace("<", "&lt;")
+
+
+def test_options_table():
+    table = "\n".join(["| option | default | meaning |", "| --- | --- | --- |", *map(option_row, StudyConfig.model_fields)])
+    assert table in README, f"the README's options table should be:\n{table}"
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:hpo|models|studies|datasets)/[\w/]+\.?\w*", README))))
+def test_files_that_are_named_exist(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m ([\w.]+)", README))))
+def test_commands_that_are_named_exist(module):
+    assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+
+
+def test_numbers_that_are_named():
+    assert f"{len(BACKBONES)} networks" in README
+    assert f"{len(BACKBONES) - 1} classifiers" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

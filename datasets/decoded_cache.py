@@ -54,7 +54,7 @@ def decode_all(
     Raises DataError when the cache folder cannot be written, and when no picture can be read.
     """
     place = cache_dir / "pictures"
-    key = _key(files, class_names, side)
+    key = _key(folder, files, class_names, side)
     try:
         place.mkdir(parents=True, exist_ok=True)
         found = _load(place, key, files, side)
@@ -73,8 +73,10 @@ def decode_all(
     return found
 
 
-def _key(files: Sequence[PictureFile], class_names: Sequence[str], side: int) -> str:
-    hasher = hashlib.sha256(json.dumps([FORMAT_VERSION, side, list(class_names)]).encode("ascii"))
+def _key(folder: Path, files: Sequence[PictureFile], class_names: Sequence[str], side: int) -> str:
+    """From the place, names, sizes and times: files of equal size and time in two folders may still differ."""
+    head = [FORMAT_VERSION, str(folder.resolve()), side, list(class_names)]
+    hasher = hashlib.sha256(json.dumps(head).encode("ascii"))
     for file in files:
         hasher.update(json.dumps([file.relative, file.size, file.mtime_ns]).encode("ascii"))
     return hasher.hexdigest()

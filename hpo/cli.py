@@ -1,9 +1,10 @@
 """What all commands share: one line for a mistake, exit codes, and the two options that name a study's place."""
 
-import os
+import errno
 import signal
-import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -13,29 +14,24 @@ from datasets import DataError
 from hpo import BadInput
 from hpo.config import StudyConfig, check_field
 from models import ModelError
+from models.command import BAD_INPUT, OneLineCommand, fail
 
 # Exit codes, as documented in --help and in the README.
-DONE, NO_SUCCESS, BAD_INPUT, STORAGE_TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, NO_SUCCESS, STORAGE_TROUBLE = 0, 1, 3  # 2 and 130 are those of every command
+
+# What the machine may refuse however careful we are: no space, no permission, a read-only file system, a quota.
+FOLDER_TROUBLE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT)
 
 
-class StudyCommand(click.Command):
-    """A click command whose errors are one line on standard error, with the documented exit codes."""
+class StudyCommand(OneLineCommand):
+    """A command on studies: SIGTERM is an interruption, trouble with the database has its own exit code."""
 
-    def main(  # type: ignore[override]
-        self, args: Any = None, prog_name: str | None = None, **extra: Any
-    ) -> NoReturn:
+    mistakes = (BadInput, DataError, ModelError)
+
+    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         signal.signal(signal.SIGTERM, _interrupt)
         try:
-            code = super().main(args, prog_name, standalone_mode=False, **extra)
-        except click.ClickException as error:
-            fail(error.format_message(), BAD_INPUT)
-        except (BadInput, DataError, ModelError) as error:
-            fail(str(error), BAD_INPUT)
-        except (KeyboardInterrupt, click.Abort):
-            fail("interrupted; what is finished is kept", INTERRUPTED)
-        except BrokenPipeError:  # the reader of our output has gone: `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(DONE)
+            super().main(args, prog_name, **extra)
         except Exception as error:
             # Imported late: SQLAlchemy costs more than --help may take.
             from studies.storage import StorageError, StudyRefused
@@ -44,13 +40,9 @@ class StudyCommand(click.Command):
                 fail(str(error), BAD_INPUT)
             if isinstance(error, StorageError):
                 fail(str(error), STORAGE_TROUBLE)
+            if isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
+                fail(f"{error.filename or 'a file'}: {error.strerror}", STORAGE_TROUBLE)
             raise
-        sys.exit(code or DONE)
-
-
-def fail(message: str, code: int) -> NoReturn:
-    click.echo("error: " + " ".join(message.split()), err=True)
-    sys.exit(code)
 
 
 def field_option(name: str) -> Callable[[Any], Any]:
@@ -91,6 +83,20 @@ out_option = click.option(
     callback=lambda _ctx, _param, value: check_field("out", value),
     help=f"folder for results  [default: {StudyConfig.model_fields['out'].default}]",
 )
+
+
+def check_writable(*folders: Path) -> None:
+    """Make the folders. Errors: BadInput before anything is computed, if one cannot be written to."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise BadInput(
+                f"cannot write to the folder {folder}: {error.strerror}. "
+                "Allowed: a folder that can be written to for --out and --cache-dir"
+            ) from error
 
 
 def quiet_libraries() -> None:

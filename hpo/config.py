@@ -101,6 +101,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     out: Path = Field(Path("runs"), description="folder for results; each study has its own inside")
     cache_dir: Path = Field(
         Path("~/.cache/keras-hpo"),
+        validate_default=True,
         description="folder for decoded pictures and measured latencies, shared by all studies",
         json_schema_extra={"env": "HPO_CACHE_DIR"},
     )

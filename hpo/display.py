@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -29,9 +30,15 @@ def make_display() -> "PlainDisplay":
     return LiveDisplay() if sys.stdout.isatty() else PlainDisplay()
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with code 1, which means something else here."""
+        raise BrokenPipeError
+
+
 def make_console() -> Console:
     """Standard output; in a pipe wide enough that no table is folded."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PIPE_WIDTH)
+    return _Console(highlight=False) if sys.stdout.isatty() else _Console(highlight=False, width=PIPE_WIDTH)
 
 
 class PlainDisplay:
@@ -67,6 +74,10 @@ class PlainDisplay:
         self.records, self.members = records, front(records)
         self._print(self._line(record))
 
+    def waiting(self, text: str) -> None:
+        if time.monotonic() - self.spoke > REMIND_SECONDS:
+            self._print(f"still {text}")
+
     def tick(self, running: Mapping[int, Path]) -> None:
         if time.monotonic() - self.spoke > REMIND_SECONDS:
             for number, path in running.items():
@@ -97,9 +108,16 @@ class LiveDisplay(PlainDisplay):
     def __init__(self) -> None:
         super().__init__()
         self.running: Mapping[int, Path] = {}
+        self.status: Status | None = None
         self.live = Live(console=self.console, get_renderable=self._view, refresh_per_second=4, transient=True)
 
+    def waiting(self, text: str) -> None:
+        if self.status is None:
+            self.status = self.console.status(text)
+            self.status.start()
+
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
+        self._end_status()
         super().prepared(config, facts, records)
         self.live.start()
 
@@ -110,7 +128,13 @@ class LiveDisplay(PlainDisplay):
         self.running = running
 
     def close(self) -> None:
+        self._end_status()
         self.live.stop()
+
+    def _end_status(self) -> None:
+        if self.status is not None:
+            self.status.stop()
+            self.status = None
 
     def _view(self) -> RenderableType:
         finished = sum(record.counts for record in self.records)

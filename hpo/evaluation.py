@@ -3,12 +3,11 @@
 import functools
 import hashlib
 import math
+import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from datasets.registry import Dataset, inspect, open_dataset
 from datasets.splits import Split, split
@@ -19,10 +18,14 @@ from hpo.progress import Progress, peak_memory_mib, reset_peak_memory, timed
 from hpo.space import default_resolutions
 from models.backbones import get_backbone
 from models.candidate import Candidate
-from studies.records import Measurement, Outcome
+from studies.records import Failure, Measurement, Outcome
 
 # Features behind a frozen prefix are kept in memory up to this size; above it the whole network runs each epoch.
 FEATURES_LIMIT = 1 << 30  # bytes
+
+
+class Changed(RuntimeError):
+    """The data, the weights or the machine are not what the study began with; the message names what differs."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,6 @@ class Facts:
     split_digest: str
     test_split: str
     skipped: int
-    source: str
     resolutions: tuple[int, ...]
     blocks: int
     weights_digest: str
@@ -53,7 +55,7 @@ class Job:
     study_id: str
     number: int
     candidate: Candidate
-    resolutions: tuple[int, ...]
+    facts: Facts
     folder: Path
 
     @property
@@ -66,10 +68,12 @@ class Job:
 
     @property
     def seed(self) -> int:
-        """31 bits from the study's seed and the trial's number."""
-        return int(np.random.SeedSequence([self.config.seed, self.number]).generate_state(1)[0] >> 1)
+        """31 bits from the study's seed and the candidate: tried again, it gives the same numbers."""
+        text = f"{self.config.seed} {self.candidate.to_json()}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1
 
 
+@functools.lru_cache(maxsize=1)
 def prepare(config: StudyConfig) -> Facts:
     """Look at data, weights and machine once; only caches are written. Errors: DataError, ModelError, BadInput."""
     from models.build import build_base
@@ -90,52 +94,75 @@ def prepare(config: StudyConfig) -> Facts:
     data = _open(config, resolutions[-1])
     parts = _split(config, resolutions[-1])
     base = build_base(_task(config, data), config.backbone, resolutions[0])
-    digest = "none" if config.weights == "none" else weights_digest(base)
     facts = data.facts
+    height, width, channels = data.images.shape[1:]
     return Facts(
         dataset=facts.name,
         dataset_digest=data.digest,
         class_names=facts.class_names,
-        shape=data.images.shape[1:],
+        shape=(height, width, channels),
         n_train=len(parts.train),
         n_val=len(parts.val),
         split_digest=hashlib.sha256(parts.train.tobytes() + parts.val.tobytes()).hexdigest(),
         test_split=facts.test_split,
         skipped=facts.skipped,
-        source=facts.source,
         resolutions=resolutions,
         blocks=backbone.blocks,
-        weights_digest=digest,
+        weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
     )
 
 
-def evaluate(job: Job) -> Outcome:
+def attempt(job: Job) -> Outcome | Failure:
+    """`evaluate`, with whatever goes wrong as a record: an exception of a backend must not reach the parent.
+
+    Unpickled there, it would import Keras. MemoryError and failures of the backend's allocator are one kind.
+    """
+    progress = Progress(job.progress_path)
+    seconds: dict[str, float] = {}
+    try:
+        return evaluate(job, progress, seconds)
+    except Exception as error:
+        kind, reason = explain(error)
+        return Failure(
+            kind=kind,
+            reason=reason,
+            traceback=traceback.format_exc(),
+            seed=job.seed,
+            seconds=seconds,
+            peak_memory_mib=peak_memory_mib(),
+            curve=[asdict(epoch) for epoch in getattr(error, "curve", ())],
+            machine=job.facts.machine,
+        )
+    finally:
+        progress.end()
+
+
+def evaluate(job: Job, alive: Progress, seconds: dict[str, float]) -> Outcome:
     """All numbers of one candidate, on disk under `job.outcome_path` before this returns.
 
-    Errors: models.training.NonFiniteLoss; MemoryError and whatever the backend raises when memory runs out.
+    `seconds` is filled phase by phase, so that a failed trial has them too.
+
+    Errors: models.training.NonFiniteLoss; Changed; whatever the backend raises when memory runs out.
     """
-    from models.build import build_network
-    from models.latency import device_facts
-
     config, candidate = job.config, job.candidate
-    alive = Progress(job.progress_path)
-    data = _open(config, job.resolutions[-1])
-    task, machine = _task(config, data), device_facts()
-    seconds: dict[str, float] = {}
     reset_peak_memory()
+    with Gate(config.cache_dir) as gate:
+        with timed(seconds, "build"), gate.training():  # building and importing disturb a measurement too
+            alive("build")
+            _check_unchanged(job)
+            from models.build import build_network
 
-    with timed(seconds, "build"):
-        alive("build")
-        network = build_network(candidate, task, job.seed)
-    with timed(seconds, "measure"):
-        alive("measure")
-        measurement = _measure(network.model, candidate, task, config.cache_dir, machine)
-    constraints = over_budget(config, measurement)
-    curve: list[dict[str, float]] = []
-    with timed(seconds, "train"):
-        if all(value <= 0 for value in constraints.values()):
-            curve = [asdict(epoch) for epoch in _train(job, network, data, alive)]
+            data = _open(config, job.facts.resolutions[-1])
+            network = build_network(candidate, _task(config, data), job.seed)
+        with timed(seconds, "measure"):
+            alive("measure")
+            measurement = _measure(network.model, job, gate)
+        constraints = over_budget(config, measurement)
+        curve: list[dict[str, float]] = []
+        with timed(seconds, "train"), gate.training():
+            if all(value <= 0 for value in constraints.values()):
+                curve = [asdict(epoch) for epoch in _train(job, network, data, alive, gate)]
 
     best = max(curve, key=lambda point: point["val_accuracy"]) if curve else None  # the first of equals
     outcome = Outcome(
@@ -151,10 +178,9 @@ def evaluate(job: Job) -> Outcome:
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         seed=job.seed,
-        machine=machine,
+        machine=job.facts.machine,
     )
     write_atomically(job.outcome_path, outcome.to_json())
-    alive.end()
     return outcome
 
 
@@ -168,31 +194,53 @@ def over_budget(config: StudyConfig, measurement: Measurement) -> dict[str, floa
     return constraints
 
 
-def _measure(model, candidate: Candidate, task, cache_dir: Path, machine: dict[str, Any]) -> Measurement:
+def explain(error: BaseException) -> tuple[str, str]:
+    """(kind, reason in one line) of a failed trial. Failures of the same kind in a row stop the study."""
+    text = (str(error).strip().splitlines() or [""])[0][:300]
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in text:
+        return "out of memory", f"out of memory: {text or name}"
+    if name == "NonFiniteLoss":
+        return "non-finite loss", text
+    return name, f"{name}: {text}"
+
+
+def _check_unchanged(job: Job) -> None:
+    """Each worker looks once for itself: a folder or a weights file may have changed since the study began."""
+    facts = prepare(job.config)
+    changed = [field.name for field in fields(Facts) if getattr(facts, field.name) != getattr(job.facts, field.name)]
+    if changed:
+        raise Changed(f"changed since the study was opened: {', '.join(changed)}; end this run and start it again")
+
+
+def _measure(model, job: Job, gate: Gate) -> Measurement:
+    """FLOPs anew each time; latency once for each architecture on a device."""
     from models import flops, latency
 
-    memory = Memory(cache_dir, machine)
+    facts = job.facts
+    memory = Memory(job.config.cache_dir, facts.machine)
     # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
-    key = f"{candidate.architecture_key()}/{task.height}x{task.width}x{task.channels}/{task.n_classes}"
-    known = memory.recall(key)
-    if known is not None:
-        return known
+    size = "x".join(map(str, facts.shape))
+    key = f"{job.candidate.architecture_key()}/{size}/{len(facts.class_names)}"
+    timed_ms = memory.recall(key)
+    if timed_ms is None:
+        with gate.measuring():
+            timed_ms = memory.recall(key)  # another worker may have measured it while this one waited
+            if timed_ms is None:
+                timed_ms = asdict(latency.measure(model))
+                memory.remember(key, timed_ms)
     cost = flops.count(model)
-    with Gate(cache_dir) as gate, gate.measuring():
-        timed = latency.measure(model)
-    measurement = Measurement(
-        latency_ms=timed.median_ms,
-        latency=asdict(timed),
+    return Measurement(
+        latency_ms=timed_ms["median_ms"],
+        latency=timed_ms,
         macs=cost.macs,
         flops=cost.flops,
         other_flops=cost.other_flops,
         parameters=model.count_params(),
     )
-    memory.remember(key, measurement)
-    return measurement
 
 
-def _train(job: Job, network, data: Dataset, alive: Progress):
+def _train(job: Job, network, data: Dataset, alive: Progress, gate: Gate):
     """Train the tail on features extracted once where they fit in memory, else the whole network.
 
     Both give the same result: nothing below the cut changes or is random (see `models.cuts.freeze`).
@@ -200,7 +248,7 @@ def _train(job: Job, network, data: Dataset, alive: Progress):
     from models.training import Examples, Recipe, extract, train
 
     config, candidate = job.config, job.candidate
-    parts = _split(config, job.resolutions[-1])
+    parts = _split(config, job.facts.resolutions[-1])
     train_set, val_set = (Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
     recipe = Recipe(candidate.learning_rate, candidate.lr_schedule, config.epochs, config.batch_size, job.seed)
 
@@ -211,15 +259,14 @@ def _train(job: Job, network, data: Dataset, alive: Progress):
 
         return on_step
 
-    with Gate(config.cache_dir) as gate, gate.training():
-        model = network.logits
-        if network.cut is not None:
-            size = 4 * math.prod(network.cut.shape[1:]) * (len(train_set) + len(val_set))
-            if size <= FEATURES_LIMIT:
-                prefix, model = network.prefix(), network.tail()
-                train_set = extract(prefix, train_set, step("extract"))
-                val_set = extract(prefix, val_set, step("extract"))
-        return train(model, train_set, val_set, recipe, on_step=step("train"))
+    model = network.logits
+    if network.cut is not None:
+        size = 4 * math.prod(network.cut.shape[1:]) * (len(train_set) + len(val_set))
+        if size <= FEATURES_LIMIT:
+            prefix, model = network.prefix(), network.tail()
+            train_set = extract(prefix, train_set, step("extract"))
+            val_set = extract(prefix, val_set, step("extract"))
+    return train(model, train_set, val_set, recipe, on_step=step("train"))
 
 
 def _task(config: StudyConfig, data: Dataset):
@@ -238,7 +285,11 @@ def _open(config: StudyConfig, side: int) -> Dataset:
 def _split(config: StudyConfig, side: int) -> Split:
     data = _open(config, side)
     return split(
-        data.labels, train_size=config.train_size, val_size=config.val_size, seed=config.seed, fixed_val=data.fixed_val
+        data.labels,
+        train_size=config.train_size,
+        val_size=config.val_size,
+        seed=config.seed,
+        fixed_val=data.fixed_val,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hpo.cli import StudyCommand, out_option, storage_option
+from hpo.cli import StudyCommand, check_writable, out_option, storage_option
 from hpo.measurements import write_atomically
 from studies.records import TrialRecord
 
@@ -54,6 +54,7 @@ def main(study: str, storage: str, out: Path) -> None:
 
     with storage_trouble(storage):
         records = read_study(load_study(storage, study))
+    check_writable(out)
     for path in export_study(study, records, out / study):
         click.echo(path)
 

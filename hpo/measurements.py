@@ -1,4 +1,4 @@
-"""Measurements remembered by architecture and device across studies, and a quiet machine to make them on."""
+"""Latencies remembered by architecture and device across studies, and a quiet machine to measure them on."""
 
 import fcntl
 import hashlib
@@ -6,11 +6,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from studies.records import Measurement
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -25,14 +22,14 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class Memory:
-    """One small file for each architecture on each device, under `<cache>/measurements`.
+    """Latencies, as `models.latency.Latency` in a dict: one small file under `<cache>/latency` for each architecture.
 
     Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
     the same study run again proposes the same trials. Delete the folder to measure anew.
     """
 
     def __init__(self, cache_dir: Path, machine: Mapping[str, Any]):
-        self._folder, self._machine = cache_dir / "measurements", dict(machine)
+        self._folder, self._machine = cache_dir / "latency", dict(machine)
 
     def _identity(self, architecture: str) -> dict[str, Any]:
         return {"architecture": architecture, "machine": self._machine}
@@ -41,17 +38,17 @@ class Memory:
         text = json.dumps(self._identity(architecture), sort_keys=True)
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
-    def recall(self, architecture: str) -> Measurement | None:
+    def recall(self, architecture: str) -> dict[str, Any] | None:
         try:
             kept = json.loads(self._path(architecture).read_text(encoding="utf-8"))
-            if kept["identity"] == self._identity(architecture):
-                return Measurement(**kept["measurement"])
+            if kept["identity"] == self._identity(architecture) and kept["latency"]["median_ms"] > 0:
+                return kept["latency"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it
         return None
 
-    def remember(self, architecture: str, measurement: Measurement) -> None:
-        kept = {"identity": self._identity(architecture), "measurement": asdict(measurement)}
+    def remember(self, architecture: str, latency: Mapping[str, Any]) -> None:
+        kept = {"identity": self._identity(architecture), "latency": dict(latency)}
         write_atomically(self._path(architecture), json.dumps(kept, indent=1))
 
 

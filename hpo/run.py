@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli import DONE, NO_SUCCESS, StudyCommand, field_option, quiet_libraries
+from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import PRESETS, StudyConfig, make_config
 
 if TYPE_CHECKING:
@@ -104,24 +104,6 @@ def why_none(records: "Sequence[TrialRecord]") -> str:
     return "; ".join(dict.fromkeys(failed)) or "none was finished in the time given"
 
 
-def check_writable(*folders: Path) -> None:
-    """Make the folders. Errors: BadInput before anything is computed, if one cannot be written to."""
-    import tempfile
-
-    from hpo import BadInput
-
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise BadInput(
-                f"cannot write to the folder {folder}: {error.strerror}. "
-                "Allowed: a folder that can be written to (--out, --cache-dir)"
-            ) from error
-
-
 def _show_files(config: StudyConfig, files: list[Path]) -> None:
     click.echo(f"\nFiles in {config.study_dir}:")
     stems: dict[str, list[str]] = {}
@@ -130,7 +112,11 @@ def _show_files(config: StudyConfig, files: list[Path]) -> None:
     for stem, suffixes in stems.items():
         click.echo(f"  {stem}{{{','.join(suffixes)}}}")
     click.echo("  trials/  every trial's numbers, learning curve and machine as JSON")
-    place = "" if config.storage == StudyConfig.model_fields["storage"].default else f" --storage {config.storage}"
+    place = (
+        ""
+        if config.storage == StudyConfig.model_fields["storage"].default
+        else f" --storage {shlex.quote(config.storage)}"
+    )
     out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
     click.echo("\nGo on with:")
     click.echo(f"  python -m hpo.run {shlex.join(_with_more_trials(config))}   # more trials")

@@ -3,9 +3,9 @@
 import concurrent.futures
 import contextlib
 import time
-import traceback
 import warnings
 from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,12 +14,12 @@ import pebble
 from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
-from hpo.evaluation import Facts, Job, evaluate, prepare
+from hpo.evaluation import Facts, Job, attempt, prepare
 from hpo.measurements import write_atomically
 from hpo.space import Space, first_candidates, make_space, parameters, suggest
 from hpo.workers import Workers
-from studies.records import INTERRUPTED, NOT_COUNTED, WORKER_DIED, Outcome, TrialRecord, read_study, read_trial
-from studies.storage import open_storage, open_study, storage_trouble, writer_lock
+from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
+from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
 ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
 POLL_SECONDS = 0.2
@@ -37,6 +37,7 @@ class Display(Protocol):
     """What the search tells whoever watches."""
 
     def note(self, text: str) -> None: ...
+    def waiting(self, text: str) -> None: ...
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None: ...
     def tick(self, running: Mapping[int, Path]) -> None: ...
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None: ...
@@ -58,7 +59,7 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> dict[str, An
         "seed": config.seed,
         "max_latency_ms": config.max_latency_ms,
         "max_gflops": config.max_gflops,
-        **{key: facts.machine[key] for key in ("device", "backend", "dtype", "versions")},
+        **facts.machine,
     }
 
 
@@ -68,24 +69,40 @@ def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
     Errors: StudyRefused, StorageError, DataError, ModelError, BadInput before the first trial; StudyStopped after
     three failures alike in a row; KeyboardInterrupt with everything in a state from which the same call continues.
     """
-    with writer_lock(config.storage, config.study_name):
+    folder_lock = config.study_dir / ".lock"
+    with database_lock(config.storage, config.study_name), writer_lock(folder_lock, config.study_name):
         storage = open_storage(config.storage, write=True)
         log = config.study_dir / "worker.log"
         with Workers(config.workers, config.device, log) as workers, storage_trouble(config.storage):
-            display.note("looking at data, weights and machine")
-            facts = workers.submit(prepare, config).result()
+            facts = _prepared(config, workers, display)
             space = make_space(config.backbone, facts.blocks, config.weights == "none", facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space))
-            search = Search(config, study, space, workers, display)
+            search = Search(config, study, facts, space, workers, display)
             search.recover()
             display.prepared(config, facts, search.records)
             try:
                 search.run()
-            except BaseException:
+            except BaseException as error:
                 workers.stop()
                 search.recover()
+                if isinstance(error, StudyStopped):
+                    error.records = search.records
                 raise
             return search.records
+
+
+def _prepared(config: StudyConfig, workers: Workers, display: Display) -> Facts:
+    """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
+    text = "looking at data, weights and machine"
+    display.note(text)
+    future = workers.submit(prepare, config)
+    while not future.done():
+        concurrent.futures.wait([future], timeout=POLL_SECONDS)
+        display.waiting(text)
+    try:
+        return future.result()
+    except (pebble.ProcessExpired, BrokenProcessPool, MemoryError) as error:
+        raise StudyStopped(f"before the first trial: {explain_death(error)}", []) from error
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -109,8 +126,16 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 class Search:
     """One study being brought to its wanted number of trials."""
 
-    def __init__(self, config: StudyConfig, study: optuna.Study, space: Space, workers: Workers, display: Display):
-        self.config, self.study, self.space = config, study, space
+    def __init__(
+        self,
+        config: StudyConfig,
+        study: optuna.Study,
+        facts: Facts,
+        space: Space,
+        workers: Workers,
+        display: Display,
+    ):
+        self.config, self.study, self.facts, self.space = config, study, facts, space
         self.workers, self.display = workers, display
         self.folder = config.study_dir / "trials"
         self.running: dict[concurrent.futures.Future, tuple[optuna.Trial, Job]] = {}
@@ -130,10 +155,8 @@ class Search:
                     self._ask()
             if not self.running:
                 return
-            done, _ = concurrent.futures.wait(
-                self.running, timeout=POLL_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            for future in done:
+            concurrent.futures.wait(self.running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
+            for future in [one for one in self.running if one.done()]:  # wait() does not name cancelled ones
                 finished += self._tell(future)
             self._give_up_stalled()
             self.display.tick({job.number: job.progress_path for _, job in self.running.values()})
@@ -143,46 +166,43 @@ class Search:
             self.study.enqueue_trial(parameters(candidate), skip_if_exists=True)
 
     def _ask(self) -> None:
-        # A new sampler for each trial, seeded by how many there are: what is proposed does not depend on how often the
-        # study was stopped and continued, and a re-created sampler does not repeat its draws.
-        count = len(self.study.get_trials(deepcopy=False))
-        seed = (self.config.seed * 1_000_003 + count) % 2**32
-        self.study.sampler = make_sampler(self.config.sampler, seed)
+        # A new sampler for each trial, seeded by how many trials count so far: a study that was killed and continued
+        # proposes what it would have proposed anyway, and a re-created sampler does not repeat its draws.
+        count = sum(record.counts for record in self.records) + len(self.running)
+        self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32)
         trial = self.study.ask()
         candidate = suggest(trial, self.space)
         trial.set_user_attr("candidate", candidate.to_dict())
-        job = Job(
-            self.config, self.study.user_attrs["study_id"], trial.number, candidate, self.space.resolutions, self.folder
-        )
+        study_id = self.study.user_attrs["study_id"]
+        job = Job(self.config, study_id, trial.number, candidate, self.facts, self.folder)
         job.progress_path.parent.mkdir(parents=True, exist_ok=True)
         job.progress_path.write_text("{}", encoding="utf-8")  # the clock of the stall timeout starts here
-        self.running[self.workers.submit(evaluate, job)] = (trial, job)
+        self.running[self.workers.submit(attempt, job)] = (trial, job)
 
     def _tell(self, future: concurrent.futures.Future) -> bool:
         """Tell one result; whether the trial counts."""
         trial, job = self.running.pop(future)
         try:
-            outcome = future.result()
-        except (KeyboardInterrupt, optuna.exceptions.StorageInternalError):
-            raise
-        except BaseException as error:
-            kind, reason = explain(error, self.config.stall_timeout)
-            details = job.outcome_path.with_suffix(".error.txt")
-            write_atomically(details, "".join(traceback.format_exception(error)))
-            self._fail(trial, kind, reason)
-            self.failures_alike = [*self.failures_alike, kind] if kind in self.failures_alike[-1:] else [kind]
-        else:
-            tell_outcome(trial, outcome)
+            result: Outcome | Failure = future.result()
+        except concurrent.futures.CancelledError:
+            result = Failure("stalled", f"no sign of life for {self.config.stall_timeout:g} s", seed=job.seed)
+        except (pebble.ProcessExpired, BrokenProcessPool) as error:
+            result = Failure(WORKER_DIED, explain_death(error), seed=job.seed)
+        if isinstance(result, Outcome):
+            tell_outcome(trial, result)
             self.failures_alike = []
+        else:
+            self._fail(trial, result)
+            alike = result.kind in self.failures_alike[-1:]
+            self.failures_alike = [*self.failures_alike, result.kind] if alike else [result.kind]
+            write_atomically(job.outcome_path.with_suffix(".error.txt"), result.traceback or result.reason)
         job.progress_path.unlink(missing_ok=True)
         record = self._renew(trial.number)
         self.display.told(record, self.records)
         if len(self.failures_alike) >= ALIKE_IN_A_ROW:
-            raise StudyStopped(
-                f"{ALIKE_IN_A_ROW} trials in a row failed alike ({record.reason}); "
-                f"details in {job.outcome_path.with_suffix('.error.txt')}",
-                self.records,
-            )
+            details = job.outcome_path.with_suffix(".error.txt")
+            reason = f"{ALIKE_IN_A_ROW} trials in a row failed alike ({record.reason}); details in {details}"
+            raise StudyStopped(reason, self.records)
         return record.counts
 
     def _renew(self, number: int) -> TrialRecord:
@@ -198,15 +218,17 @@ class Search:
                 if time.time() - job.progress_path.stat().st_mtime > self.config.stall_timeout:
                     future.cancel()  # pebble ends the worker and starts another
 
-    def _fail(self, trial: optuna.Trial, kind: str, reason: str) -> None:
-        """FAIL with its reason. What died with its process is queued again, once, before it is told."""
-        frozen = self.study.get_trials(deepcopy=False)[trial.number]
-        if kind in NOT_COUNTED and "retry_of" not in frozen.user_attrs:
-            already = {other.user_attrs.get("retry_of") for other in self.study.get_trials(deepcopy=False)}
+    def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
+        """FAIL with all that is known. What died with its process is queued again, once, before it is told."""
+        trials = self.study.get_trials(deepcopy=False)
+        frozen = trials[trial.number]
+        if failure.kind in (INTERRUPTED, WORKER_DIED) and RETRY_OF not in frozen.user_attrs:
+            queued = {other.user_attrs.get(RETRY_OF) for other in trials}
             fixed = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
-            if fixed and frozen.number not in already:
-                self.study.enqueue_trial(fixed, user_attrs={"retry_of": frozen.number})
-        trial.set_user_attr("failure", {"kind": kind, "reason": reason})
+            if fixed and frozen.number not in queued:
+                self.study.enqueue_trial(fixed, user_attrs={RETRY_OF: frozen.number})
+        for key, value in failure.user_attrs().items():
+            trial.set_user_attr(key, value)
         self.study.tell(trial, state=TrialState.FAIL)
 
     def recover(self) -> None:
@@ -221,10 +243,10 @@ class Search:
                 tell_outcome(trial, outcome)
                 self.display.note(f"trial {frozen.number}: result found on disk")
             else:
-                self._fail(trial, INTERRUPTED, "the run ended before this trial did")
+                self._fail(trial, Failure(INTERRUPTED, "the run ended before this trial did"))
                 self.display.note(
                     f"trial {frozen.number}: interrupted; queued again"
-                    if "retry_of" not in frozen.user_attrs
+                    if RETRY_OF not in frozen.user_attrs
                     else f"trial {frozen.number}: interrupted a second time; not tried again"
                 )
         self.running.clear()
@@ -258,17 +280,11 @@ def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
         trial.study.tell(trial, state=TrialState.PRUNED)
 
 
-def explain(error: BaseException, stall_timeout: float) -> tuple[str, str]:
-    """(kind, reason in one line) of a failed trial. Failures of the same kind in a row stop the study."""
-    text = (str(error).strip().splitlines() or [""])[0][:300]
-    name = type(error).__name__
-    if isinstance(error, concurrent.futures.CancelledError):
-        return "stalled", f"no sign of life for {stall_timeout:g} s"
+def explain_death(error: BaseException) -> str:
+    """Why there is no answer from a worker, in one line."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    how = ""
     if isinstance(error, pebble.ProcessExpired):
-        signal = f"signal {-error.exitcode}" if error.exitcode < 0 else f"exit code {error.exitcode}"
-        return WORKER_DIED, f"the worker process died ({signal}); out of memory is a common cause"
-    if isinstance(error, MemoryError) or name == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in text:
-        return "out of memory", f"out of memory: {text or name}"
-    if name == "NonFiniteLoss":
-        return "non-finite loss", text
-    return name, f"{name}: {text}"
+        how = f" (signal {-error.exitcode})" if error.exitcode < 0 else f" (exit code {error.exitcode})"
+    return f"the worker process died{how}; out of memory is a common cause, see worker.log"

@@ -44,11 +44,11 @@ def make_space(backbone: str, blocks: int, from_scratch: bool, resolutions: tupl
 def default_resolutions(least: int, native: int, own: int) -> tuple[int, ...]:
     """Sides that make sense for a backbone (smallest and native side) and pictures of side `own`, in pixels.
 
-    The usual sides from the backbone's smallest to its native one that do not enlarge the pictures more than four
-    times. If even the smallest enlarges them more, that one alone is searched.
+    The usual sides from the backbone's smallest, and its native one (without usual ones up to 3 % below it), as far
+    as they do not enlarge the pictures more than four times. If even the smallest does, that one alone is searched.
     """
-    most = min(native, MAX_ENLARGEMENT * own)
-    return tuple(side for side in USUAL_RESOLUTIONS if least <= side <= most) or (least,)
+    sides = {side for side in USUAL_RESOLUTIONS if least <= side < 0.97 * native} | {native}
+    return tuple(sorted(side for side in sides if side <= MAX_ENLARGEMENT * own)) or (least,)
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Candidate:

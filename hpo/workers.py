@@ -14,12 +14,17 @@ import pebble
 T = TypeVar("T")
 
 # TensorFlow keeps tens of MiB of native memory for every model trained in a process; a new process starts at nothing.
-TRIALS_PER_WORKER = 20
+TRIALS_PER_WORKER = 10
 
 
 def environment(device: str) -> dict[str, str]:
-    """Variables that must stand before Keras is imported: device, determinism, quiet logs."""
-    values = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_DETERMINISTIC_OPS": "1", "ABSL_MIN_LOG_LEVEL": "3"}
+    """Variables that must stand before Keras is imported: device, determinism, GPU memory shared by workers."""
+    values = {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_DETERMINISTIC_OPS": "1",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
     if device == "cpu":
         values |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     elif device.startswith("gpu:"):
@@ -34,20 +39,26 @@ class Workers:
     """
 
     def __init__(self, processes: int, device: str, log: Path):
-        self._pool = None
-        if processes == 0:
+        self._processes, self._device, self._log = processes, device, log
+        self._pool = self._new_pool() if processes else None
+        if not processes:
             os.environ.update(environment(device))
-            return
-        self._pool = pebble.ProcessPool(
-            max_workers=processes,
+
+    def _new_pool(self) -> pebble.ProcessPool:
+        return pebble.ProcessPool(
+            max_workers=self._processes,
             max_tasks=TRIALS_PER_WORKER,
             initializer=_begin,
-            initargs=(environment(device), os.getpid(), log),
+            initargs=(environment(self._device), os.getpid(), self._log),
             context=multiprocessing.get_context("spawn"),
         )
 
     def submit(self, function: Callable[..., T], *args: Any) -> "concurrent.futures.Future[T]":
         if self._pool is not None:
+            if not self._pool.active:  # a worker died between two tasks, which pebble takes for the end of the pool
+                self._pool.stop()
+                self._pool.join()
+                self._pool = self._new_pool()
             return self._pool.schedule(function, args=args)
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:

@@ -80,16 +80,12 @@ def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
     Head: global average pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a
     dense layer with one logit for two classes (sigmoid) or one for each class (softmax).
 
-    Errors: ModelError as `build_base`; ValueError if unfreeze_depth exceeds the backbone's blocks.
+    Errors: ModelError as `build_base`, and if unfreeze_depth exceeds the backbone's blocks.
     """
     keras.utils.set_random_seed(seed)
     base = build_base(task, candidate.backbone, candidate.resolution)
-    blocks = cuts.blocks(base)
-    if candidate.unfreeze_depth > len(blocks):
-        raise ValueError(
-            f"unfreeze_depth must be at most {len(blocks)} for {candidate.backbone}. "
-            f"Received: {candidate.unfreeze_depth}"
-        )
+    # Again: pretrained weights that are not yet in memory are built, which draws from the same stream.
+    keras.utils.set_random_seed(seed)
     cuts.freeze(base, candidate.unfreeze_depth, train_batch_norm=task.from_scratch)
 
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(base.output)  # (n, channels)
@@ -101,10 +97,6 @@ def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
     logits = keras.layers.Dense(n_logits, name="logits")(x)
     probabilities = keras.layers.Activation("sigmoid" if n_logits == 1 else "softmax", name="probabilities")(logits)
 
-    if candidate.unfreeze_depth == 0:
-        cut = pooled
-    elif candidate.unfreeze_depth == len(blocks):
-        cut = None
-    else:
-        cut = base.get_layer(blocks[-candidate.unfreeze_depth].cut).output
+    below = cuts.cut_tensor(base, candidate.unfreeze_depth)
+    cut = pooled if candidate.unfreeze_depth == 0 else None if below is base.input else below
     return Network(keras.Model(base.input, probabilities, name=base.name), keras.Model(base.input, logits), cut)

@@ -33,6 +33,8 @@ import numpy as np
 
 from models import ModelError
 
+PROTOCOL = 1  # to be raised with every change of the protocol above: figures of two protocols are not compared
+
 WARM_UP_CALLS, WARM_UP_WINDOW, WARM_UP_SECONDS, STABLE = 10, 5, 3.0, 0.05
 MIN_RUNS, MAX_RUNS, RUN_SECONDS = 50, 500, 1.5
 BURSTS, PAUSE_SECONDS, SLOW_SECONDS = 10, 0.02, 30.0
@@ -95,6 +97,7 @@ def device_facts() -> dict[str, Any]:
         "device": device,
         "dtype": keras.config.dtype_policy().name,
         "versions": versions | {backend: version},
+        "latency_protocol": PROTOCOL,
     }
 
 

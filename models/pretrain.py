@@ -18,6 +18,7 @@ from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
 from models.backbones import get_backbone
+from models.command import OneLineCommand
 from models.quiet import quiet_import
 
 NEVER_FLIPPED = ("digits", "mnist")  # a mirrored digit is another sign, or none
@@ -111,7 +112,11 @@ def pretrain(
     return test_accuracy
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class PretrainCommand(OneLineCommand):
+    mistakes = (ModelError, DataError)
+
+
+@click.command(cls=PretrainCommand, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--backbone", default="custom_cnn", help="network to train, see hpo-run --list-backbones")
 @click.option("--dataset", default="cifar10", help="a name or a folder of pictures, see hpo-run --list-datasets")
 @click.option(
@@ -153,16 +158,13 @@ def pretrain(
 @click.option("--seed", default=0, type=click.IntRange(0), help="of split, weights and order of pictures")
 def command(backbone: str, dataset: str, data_dir: Path | None, output: Path, **options) -> None:
     """Train a backbone from scratch and keep its weights, with a card that says what they are."""
-    try:
-        get_backbone(backbone)
-        check_name(dataset)
-        if not output.name.endswith(".weights.h5"):
-            raise click.UsageError(f"--output must end in .weights.h5. Received: {output}")
-        if not output.absolute().parent.is_dir():
-            raise click.UsageError(f"--output must be in a folder that exists. Received: {output}")
-        accuracy = pretrain(backbone, dataset, data_dir, output, **options)
-    except (DataError, ModelError) as error:
-        raise click.UsageError(str(error)) from error
+    get_backbone(backbone)
+    check_name(dataset)
+    if not output.name.endswith(".weights.h5"):
+        raise click.UsageError(f"--output must end in .weights.h5. Received: {output}")
+    if not output.absolute().parent.is_dir():
+        raise click.UsageError(f"--output must be in a folder that exists. Received: {output}")
+    accuracy = pretrain(backbone, dataset, data_dir, output, **options)
     click.echo(f"test accuracy {accuracy:.4f}; weights and card: {output}")
 
 

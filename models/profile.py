@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from typing import Any
 
@@ -16,13 +15,14 @@ import click
 
 from models import ModelError
 from models.backbones import BACKBONES, Backbone, features, get_backbone, with_top
+from models.command import OneLineCommand
 from models.quiet import quiet_import
 
 MAX_RESOLUTION = 4096
 MAX_BATCH = 4096
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--backbone", "name", metavar="NAME", help="Which network; see hpo-run --list-backbones.")
 @click.option("--resolution", type=int, metavar="PIXELS", help="Side of the square pictures. Default: its native one.")
 @click.option("--no-top", is_flag=True, help="Without the ImageNet classifier: the part that transfer learning keeps.")
@@ -140,32 +140,5 @@ def _print_report(report: dict[str, Any]) -> None:
     console.print(f"device      {report['device']} ({report['backend']}, {report['dtype']})\nversions    {versions}")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; a wrong argument is one line on stderr and exit status 2."""
-    try:
-        command.main(arguments, prog_name="python -m models.profile", standalone_mode=False)
-    except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except click.UsageError as error:
-        print(f"error: {_usage_message(error)}", file=sys.stderr)
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    return 0
-
-
-def _usage_message(error: click.UsageError) -> str:
-    """What click found, as one line: what is wrong, what was received, what is allowed."""
-    message = " ".join(error.format_message().split())
-    received = re.search(r"'([^']*)' is not a valid", message)
-    options = ", ".join(option for parameter in command.params for option in parameter.opts)
-    if isinstance(error, click.NoSuchOption):
-        return f"{error.option_name} is no option. Received: {error.option_name}. Allowed: {options}"
-    if isinstance(error, click.BadParameter) and error.param is not None and received is not None:
-        return f"{error.param.opts[0]} must be a whole number. Received: {received[1]}. Allowed: 1, 2, 3, ..."
-    return f"{message.rstrip('.')}. Allowed: {options}"
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

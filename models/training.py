@@ -1,7 +1,7 @@
 """Training: a compiled model, examples and a recipe in; a learning curve out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -13,7 +13,11 @@ EVALUATION_BATCH = 128
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss became infinite or NaN; the message says in which epoch."""
+    """The loss became infinite or NaN; the message says in which epoch, `curve` has the epochs before it."""
+
+    def __init__(self, message: str, curve: Sequence["Epoch"] = ()):
+        super().__init__(message)
+        self.curve = tuple(curve)
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,8 @@ class _Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         values = {name: float(value) for name, value in logs.items()}
         if not (math.isfinite(values["loss"]) and math.isfinite(values["val_loss"])):
-            raise NonFiniteLoss(
-                f"the loss is not finite in epoch {epoch + 1}: loss {values['loss']}, val_loss {values['val_loss']}"
-            )
+            text = f"the loss is not finite in epoch {epoch + 1}: "
+            raise NonFiniteLoss(text + f"loss {values['loss']}, val_loss {values['val_loss']}", self.curve)
         self.curve.append(
             Epoch(
                 epoch + 1,
@@ -195,11 +198,12 @@ def train(
 def extract(prefix: keras.Model, examples: Examples, on_step: Callable[[float], None] = lambda share: None) -> Examples:
     """Run the frozen prefix over the examples once: the same rows as float32 features, in the order of `indices`."""
     batches = Batches(examples, EVALUATION_BATCH)
-    parts = []
+    features = np.empty((len(examples), *prefix.output_shape[1:]), "float32")
     for index in range(batches.num_batches):
-        parts.append(keras.ops.convert_to_numpy(prefix.predict_on_batch(batches[index][0])))
+        start = index * EVALUATION_BATCH
+        features[start : start + EVALUATION_BATCH] = prefix.predict_on_batch(batches[index][0])
         on_step((index + 1) / batches.num_batches)
-    return Examples(np.concatenate(parts), examples.y[examples.indices], np.arange(len(examples)))
+    return Examples(features, examples.y[examples.indices], np.arange(len(examples)))
 
 
 def evaluate(model: keras.Model, examples: Examples) -> tuple[float, float]:

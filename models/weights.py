@@ -156,10 +156,24 @@ def _readable(path: Path) -> bool:
         return False
 
 
+_last_file: dict[tuple[str, str, int, int], list[np.ndarray]] = {}  # the last file that was checked and loaded
+
+
 def _load_file(base: Any, backbone: Backbone, path: Path) -> None:
+    """Check and load a file; a study does this for each trial, so the same file is read once in a process."""
+    key = None
+    if path.is_file():
+        stat = path.stat()
+        key = (backbone.name, str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+        if key in _last_file:
+            set_weights(base, _last_file[key])
+            return
     check_file(base, backbone, path)
     try:
         base.load_weights(path)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{path} cannot be loaded into {backbone.name}: {reason}") from error
+    if key is not None:
+        _last_file.clear()
+        _last_file[key] = base.get_weights()

@@ -1,4 +1,4 @@
-"""Pareto fronts of trial records. The mathematics is moocore's; here are directions, ties and reference points."""
+"""Pareto fronts of trial records. The mathematics is moocore's; here are directions and ties."""
 
 from collections.abc import Sequence
 
@@ -29,11 +29,3 @@ def front(records: Sequence[TrialRecord], columns: Sequence[int] = (0, 1, 2)) ->
     keep = moocore.is_nondominated(points, maximise=[MAXIMISE[column] for column in columns], keep_weakly=True)
     chosen = [record for record, kept in zip(complete, keep, strict=True) if kept]
     return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -(record.val_accuracy or 0)))
-
-
-def hypervolume(records: Sequence[TrialRecord], reference: tuple[float, float, float]) -> float:
-    """Volume dominated by the completed trials up to `reference` (accuracy, ms, FLOPs), product of the units."""
-    complete = [record for record in records if record.state == "complete"]
-    if not complete:
-        return 0.0
-    return float(moocore.hypervolume(objectives(complete), ref=reference, maximise=list(MAXIMISE)))

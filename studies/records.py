@@ -13,9 +13,10 @@ from models.candidate import Candidate
 OBJECTIVES = ("val_accuracy", "latency_ms", "flops")
 DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize", "minimize")
 
-# Failures that say nothing about the candidate: the trial does not count, its candidate is queued again once.
+# Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with
+# the attribute RETRY_OF. A worker that dies twice on the same candidate is the candidate's failure.
 INTERRUPTED, WORKER_DIED = "interrupted", "worker died"
-NOT_COUNTED = (INTERRUPTED, WORKER_DIED)
+RETRY_OF = "retry_of"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,35 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a trial has no outcome, and what it left all the same.
+
+    `kind` groups failures that are alike; `reason` is one line; `seconds` and `curve` go as far as the trial did.
+    """
+
+    kind: str
+    reason: str
+    traceback: str = ""
+    seed: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mib: float | None = None
+    curve: Sequence[Mapping[str, float]] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+    def user_attrs(self) -> dict[str, Any]:
+        """What the database keeps; values that are not known are left out."""
+        values = {
+            "failure": {"kind": self.kind, "reason": self.reason},
+            "seed": self.seed,
+            "seconds": dict(self.seconds),
+            "peak_memory_mib": self.peak_memory_mib,
+            "learning_curve": list(self.curve),
+            "machine": dict(self.machine),
+        }
+        return {key: value for key, value in values.items() if value not in (None, {}, [])}
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One row of the tables: a trial as it stands in the database.
 
@@ -142,12 +172,14 @@ def read_trial(trial: FrozenTrial) -> TrialRecord:
     candidate = Candidate.from_dict(attrs["candidate"]) if "candidate" in attrs else None
     measurement = Measurement(**attrs["measurement"]) if "measurement" in attrs else None
     failure = attrs.get("failure", {})
+    kind = failure.get("kind")
+    excused = kind == INTERRUPTED or (kind == WORKER_DIED and RETRY_OF not in attrs)
     states = {
         TrialState.COMPLETE: "complete",
         TrialState.PRUNED: "infeasible",
         TrialState.RUNNING: "running",
         TrialState.WAITING: "waiting",
-        TrialState.FAIL: "interrupted" if failure.get("kind") in NOT_COUNTED else "failed",
+        TrialState.FAIL: "interrupted" if excused else "failed",
     }
     return TrialRecord(
         number=trial.number,

@@ -12,7 +12,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +34,31 @@ class StudyRefused(ValueError):
     """The study cannot be used as asked: in use, missing, or made with other settings; the message is one line."""
 
 
-@contextmanager
-def writer_lock(url: str, study: str) -> Iterator[None]:
-    """Hold the database as its one writer. The lock dies with the process, however that ends.
+def database_lock(url: str, study: str) -> AbstractContextManager[None]:
+    """Hold the database as its one writer. Links to one file share one lock. Errors: as `writer_lock`."""
+    path = database_path(url).resolve()
+    return writer_lock(path.with_name(path.name + ".lock"), study)
 
-    Errors: StudyRefused naming the holder if another process writes to it; StorageError if the folder is not writable.
+
+@contextmanager
+def writer_lock(lock: Path, study: str) -> Iterator[None]:
+    """Hold what the file `lock` stands for. The lock dies with the process, however that ends.
+
+    Errors: StudyRefused naming the holder if another process has it; StorageError if the folder is not writable.
     """
-    path = database_path(url).absolute()
-    lock = path.with_name(path.name + ".lock")
+    path = lock.parent if lock.name == ".lock" else lock.with_suffix("")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("a+", encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"cannot write to {path.parent}: {error.strerror}") from error
+        raise StorageError(f"cannot write to {lock.parent}: {error.strerror}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StudyRefused(
-                f"{path} is in use: {_holder(lock)}. One run at a time writes to a database; "
-                "wait for it, stop it, or give another --storage"
+                f"{path} is in use: {_holder(lock)}. One run at a time writes to a database and to a study's folder; "
+                "wait for it, stop it, or give another --storage and --study"
             ) from None
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "study": study, "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
@@ -92,7 +97,10 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
         if write:
             _prepare(path)
         engine_kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
-        storage = RDBStorage(url, engine_kwargs=engine_kwargs, skip_table_creation=not write)
+        try:
+            storage = RDBStorage(f"sqlite:///{path}", engine_kwargs=engine_kwargs, skip_table_creation=not write)
+        except RuntimeError as error:  # made by another version of Optuna
+            raise StorageError(f"{path}: {' '.join(str(error).split())}") from error
         sqlalchemy.event.listen(storage.engine, "connect", _set_durable)
         storage.engine.dispose()  # connections made before the listener
         return storage
@@ -156,4 +164,7 @@ def load_study(url: str, name: str) -> optuna.Study:
         if name not in names:
             there = ", ".join(sorted(names)) or "none"
             raise StudyRefused(f"there is no study {name} in {database_path(url)}. Studies there: {there}")
-        return optuna.load_study(study_name=name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
+        if "fingerprint" not in study.user_attrs:
+            raise StudyRefused(f"study {name} was not made by this program")
+        return study

@@ -10,4 +10,4 @@ def database_path(url: str) -> Path:
     path = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
         raise ValueError(f"must be sqlite:///FILE (a database in a file). Received: {url}")
-    return Path(path)
+    return Path(path).expanduser()

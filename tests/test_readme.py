@@ -15,14 +15,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def option_row(name: str) -> str:
     field = StudyConfig.model_fields[name]
     text, _, words = str(field.description).partition("; default ")
-    default = words if words else {None: "", False: "off"}.get(field.default, f"`{field.default}`")
+    default = (
+        words if words else "off" if field.default is False else "" if field.default is None else f"`{field.default}`"
+    )
     extra = field.json_schema_extra
     env = f" (environment: `{extra['env']}`)" if isinstance(extra, dict) else ""
     return f"| `--{name.replace('_', '-')}` | {default} | {text}{env} |".replace("<", "&lt;")
 
 
 def test_options_table():
-    table = "\n".join(["| option | default | meaning |", "| --- | --- | --- |", *map(option_row, StudyConfig.model_fields)])
+    table = "\n".join(
+        ["| option | default | meaning |", "| --- | --- | --- |", *map(option_row, StudyConfig.model_fields)]
+    )
     assert table in README, f"the README's options table should be:\n{table}"
 
 
@@ -34,6 +38,11 @@ def test_files_that_are_named_exist(path):
 @pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m ([\w.]+)", README))))
 def test_commands_that_are_named_exist(module):
     assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+
+
+def test_pictures_that_are_shown_exist_and_nothing_is_left_to_fill_in():
+    assert all((ROOT / path).is_file() for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README))
+    assert "@@" not in README
 
 
 def test_numbers_that_are_named():

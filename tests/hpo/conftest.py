@@ -2,13 +2,20 @@
 
 import pytest
 
+import hpo.evaluation
 import hpo.search
 from hpo.config import make_config
 from hpo.evaluation import Facts, over_budget
 from hpo.measurements import write_atomically
 from studies.records import Measurement, Outcome
 
-MACHINE = {"device": "test", "backend": "none", "dtype": "float32", "versions": {"keras": "0"}}
+MACHINE = {
+    "device": "test",
+    "backend": "none",
+    "dtype": "float32",
+    "versions": {"keras": "0"},
+    "latency_protocol": 1,
+}
 
 
 class Recorder:
@@ -19,6 +26,9 @@ class Recorder:
 
     def note(self, text):
         self.notes.append(text)
+
+    def waiting(self, text):
+        pass
 
     def prepared(self, config, facts, records):
         pass
@@ -42,7 +52,6 @@ def fake_facts(config):
         "s" * 64,
         "none",
         0,
-        "made up",
         config.resolutions or (16, 24, 32),
         4,
         "w" * 64,
@@ -104,5 +113,5 @@ def configure(tmp_path):
 @pytest.fixture
 def fakes(monkeypatch):
     monkeypatch.setattr(hpo.search, "prepare", fake_facts)
-    monkeypatch.setattr(hpo.search, "evaluate", fake_evaluate)
+    monkeypatch.setattr(hpo.evaluation, "evaluate", lambda job, alive, seconds: fake_evaluate(job))
     return monkeypatch

@@ -9,16 +9,23 @@ from PIL import Image
 
 from datasets import DataError
 from hpo import BadInput
-from hpo.evaluation import Job, evaluate, over_budget, prepare
+from hpo.evaluation import Job, attempt, explain, over_budget, prepare
 from models import ModelError
 from models.candidate import Candidate
-from studies.records import Measurement, Outcome
+from studies.records import Failure, Measurement, Outcome
 
 PROBE = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
 
 
 def job(config, folder, candidate=PROBE, number=0):
-    return Job(config, "id", number, candidate, (16,), folder)
+    return Job(config, "id", number, candidate, prepare(config), folder)
+
+
+def evaluate(task):
+    """The outcome; a failure is an error of the test."""
+    result = attempt(task)
+    assert isinstance(result, Outcome), result
+    return result
 
 
 @pytest.fixture
@@ -64,7 +71,9 @@ def test_same_seed_same_numbers(small, tmp_path):
     first, again = (evaluate(job(small, tmp_path / name, tuned)) for name in "ab")
     assert first.curve == again.curve
     assert first.measurement == again.measurement  # remembered by architecture
-    assert evaluate(job(small, tmp_path / "c", tuned, number=1)).curve != first.curve
+    assert evaluate(job(small, tmp_path / "c", tuned, number=7)).curve == first.curve  # whatever its number
+    other = small.model_copy(update={"seed": 1})
+    assert evaluate(job(other, tmp_path / "d", tuned)).curve != first.curve
 
 
 @pytest.mark.parametrize(
@@ -125,7 +134,45 @@ def test_a_folder_of_two_classes(configure, tmp_path):
     facts = prepare(config)
     assert facts.class_names == ("dark", "light")
     assert facts.shape == (32, 32, 3)  # decoded at the largest searched resolution, not larger
-    outcome = evaluate(
-        Job(config, "id", 0, dataclasses.replace(PROBE, resolution=32), facts.resolutions, tmp_path / "t")
-    )
+    outcome = evaluate(job(config, tmp_path / "t", dataclasses.replace(PROBE, resolution=32)))
     assert outcome.val_accuracy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (MemoryError(), "out of memory", "MemoryError"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "out of memory", "RESOURCE_EXHAUSTED"),
+        (KeyError("x"), "KeyError", "KeyError: 'x'"),
+    ],
+)
+def test_reasons(error, kind, reason):
+    found = explain(error)
+    assert found[0] == kind
+    assert reason in found[1]
+
+
+def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):
+    import models.training
+
+    reason = "the loss is not finite in epoch 2: loss nan, val_loss nan"
+
+    def diverge(*arguments, **options):
+        raise models.training.NonFiniteLoss(reason, (models.training.Epoch(1, 2.0, 0.1, 2.0, 0.1, 1e-3),))
+
+    monkeypatch.setattr(models.training, "train", diverge)
+    failure = attempt(job(small, tmp_path))
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.reason) == ("non-finite loss", reason)
+    assert [point["epoch"] for point in failure.curve] == [1]
+    assert set(failure.seconds) == {"build", "measure", "train"}
+    assert "NonFiniteLoss" in failure.traceback
+    assert not list(tmp_path.glob("*.progress"))
+
+
+def test_data_that_changed_since_the_study_began(small, tmp_path):
+    task = job(small, tmp_path)
+    before = dataclasses.replace(task.facts, dataset_digest="0" * 64)
+    failure = attempt(dataclasses.replace(task, facts=before))
+    assert isinstance(failure, Failure)
+    assert failure.reason.startswith("Changed: changed since the study was opened: dataset_digest;")

@@ -8,30 +8,29 @@ import time
 import pytest
 
 from hpo.measurements import Gate, Memory, write_atomically
-from studies.records import Measurement
 
-COST = Measurement(1.5, {"p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}, 500, 1000, 7, 318_000)
+LATENCY = {"median_ms": 1.5, "p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}
 
 
 def test_remembered_by_architecture_and_machine(tmp_path):
     memory = Memory(tmp_path, {"device": "a"})
     assert memory.recall("x/r32/h0") is None
-    memory.remember("x/r32/h0", COST)
-    assert memory.recall("x/r32/h0") == COST
-    assert Memory(tmp_path, {"device": "a"}).recall("x/r32/h0") == COST
+    memory.remember("x/r32/h0", LATENCY)
+    assert memory.recall("x/r32/h0") == LATENCY
+    assert Memory(tmp_path, {"device": "a"}).recall("x/r32/h0") == LATENCY
     assert memory.recall("x/r64/h0") is None
     assert Memory(tmp_path, {"device": "b"}).recall("x/r32/h0") is None
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 1}', '{"identity": {}, "measurement": {}}'])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 1}', '{"identity": {}, "latency": {}}'])
 def test_a_damaged_memory_is_measured_again(tmp_path, damage):
     memory = Memory(tmp_path, {"device": "a"})
-    memory.remember("x", COST)
-    (path,) = (tmp_path / "measurements").iterdir()
+    memory.remember("x", LATENCY)
+    (path,) = (tmp_path / "latency").iterdir()
     path.write_text(damage)
     assert memory.recall("x") is None
-    memory.remember("x", COST)
-    assert memory.recall("x") == COST
+    memory.remember("x", LATENCY)
+    assert memory.recall("x") == LATENCY
 
 
 def test_atomic_write_replaces_whole_files(tmp_path):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+from concurrent.futures.process import BrokenProcessPool
 
 import optuna
 import pebble
@@ -10,10 +11,10 @@ from optuna.trial import TrialState
 
 import hpo.search
 from hpo.evaluation import Job
-from hpo.search import StudyStopped, explain, make_sampler, run_study
+from hpo.search import StudyStopped, explain_death, make_sampler, run_study
 from hpo.space import parameters
-from studies.records import WORKER_DIED
-from studies.storage import StudyRefused, load_study
+from models.candidate import Candidate
+from studies.storage import StudyRefused, load_study, open_storage, open_study
 from tests.hpo.conftest import fake_evaluate
 
 pytestmark = pytest.mark.usefixtures("fakes")
@@ -27,6 +28,14 @@ def test_a_study_has_the_wanted_number_of_trials(configure, recorder):
     records = run_study(configure(), recorder)
     assert [record.state for record in records] == ["complete"] * 8
     assert recorder.lines == [(n, "complete") for n in range(8)]
+
+
+def new_search(config, recorder, workers):
+    facts = hpo.search.prepare(config)
+    space = hpo.search.make_space(config.backbone, facts.blocks, False, facts.resolutions)
+    mark = hpo.search.fingerprint(config, facts, space)
+    study = open_study(open_storage(config.storage, write=True), config.study_name, mark)
+    return hpo.search.Search(config, study, facts, space, workers, recorder)
 
 
 def test_known_good_candidates_come_first(configure, recorder):
@@ -85,18 +94,13 @@ def test_what_a_trial_leaves_in_the_database(configure, recorder):
         "seed",
         "machine",
     }
-    assert frozen.params == parameters(fake_candidate(frozen))
+    assert frozen.params == parameters(Candidate.from_dict(frozen.user_attrs["candidate"]))
     assert frozen.values == [pytest.approx(0.82), 3.2, 1_024_000.0]
 
 
-def fake_candidate(frozen):
-    from models.candidate import Candidate
-
-    return Candidate.from_dict(frozen.user_attrs["candidate"])
-
-
 def fail_at(numbers, error):
-    def evaluate(job: Job):
+    def evaluate(job: Job, alive, seconds):
+        seconds["build"] = 0.25
         if job.number in numbers:
             raise error
         return fake_evaluate(job)
@@ -105,16 +109,19 @@ def fail_at(numbers, error):
 
 
 def test_a_failed_trial_counts_and_says_why(configure, recorder, fakes):
-    fakes.setattr(hpo.search, "evaluate", fail_at({1}, MemoryError("3 GiB")))
+    fakes.setattr(hpo.evaluation, "evaluate", fail_at({1}, MemoryError("3 GiB")))
     config = configure(trials=4)
     records = run_study(config, recorder)
     assert [record.state for record in records if record.counts] == ["complete", "failed", "complete", "complete"]
     assert records[1].reason == "out of memory: 3 GiB"
+    attrs = load_study(config.storage, config.study_name).trials[1].user_attrs
+    assert attrs["seconds"] == {"build": 0.25}
+    assert {"seed", "machine", "peak_memory_mib", "candidate"} <= set(attrs)
     assert "MemoryError: 3 GiB" in (config.study_dir / "trials" / "00001.error.txt").read_text()
 
 
 def test_three_failures_alike_stop_the_study(configure, recorder, fakes):
-    fakes.setattr(hpo.search, "evaluate", fail_at({1, 2, 3}, RuntimeError("no such op\nmore")))
+    fakes.setattr(hpo.evaluation, "evaluate", fail_at({1, 2, 3}, RuntimeError("no such op\nmore")))
     with pytest.raises(StudyStopped, match="3 trials in a row failed alike .RuntimeError: no such op.") as stopped:
         run_study(configure(), recorder)
     assert [record.state for record in stopped.value.records[:4]] == ["complete", "failed", "failed", "failed"]
@@ -123,19 +130,23 @@ def test_three_failures_alike_stop_the_study(configure, recorder, fakes):
 def test_three_different_failures_do_not(configure, recorder, fakes):
     errors = iter([RuntimeError("a"), MemoryError("b"), RuntimeError("c")])
 
-    def evaluate(job):
+    def evaluate(job, alive, seconds):
         if job.number in (1, 2, 3):
             raise next(errors)
         return fake_evaluate(job)
 
-    fakes.setattr(hpo.search, "evaluate", evaluate)
+    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
     records = run_study(configure(), recorder)
     assert sum(record.counts for record in records) == 8
 
 
 def test_a_dead_worker_costs_no_trial(configure, recorder, fakes):
-    dead = pebble.ProcessExpired("died", code=-9)
-    fakes.setattr(hpo.search, "evaluate", fail_at({1}, dead))
+    def die_at(numbers, job):
+        if job.number in numbers:
+            raise pebble.ProcessExpired("died", code=-9)
+        return fake_evaluate(job)
+
+    fakes.setattr(hpo.search, "attempt", lambda job: die_at({1}, job))
     records = run_study(configure(trials=6), recorder)
     assert [record.state for record in records if record.counts] == ["complete"] * 6
     assert records[1].state == "interrupted"
@@ -144,20 +155,50 @@ def test_a_dead_worker_costs_no_trial(configure, recorder, fakes):
     assert [record.state for record in again] == ["interrupted", "complete"]
 
 
+@pytest.mark.parametrize("error", [pebble.ProcessExpired("died", code=-9), BrokenProcessPool("no worker left")])
+def test_a_worker_that_dies_twice_on_a_candidate_is_the_candidates_failure(configure, recorder, fakes, error):
+    doomed = set()
+
+    def evaluate(job):
+        if not doomed or job.candidate in doomed:
+            doomed.add(job.candidate)
+            raise error
+        return fake_evaluate(job)
+
+    fakes.setattr(hpo.search, "attempt", evaluate)
+    records = run_study(configure(trials=6), recorder)
+    assert sum(record.counts for record in records) == 6
+    assert [record.state for record in records if record.candidate in doomed] == ["interrupted", "failed"]
+
+
+def test_a_trial_without_signs_of_life_is_given_up(configure, recorder):
+    config = configure(trials=5, stall_timeout=0.5)
+
+    class Workers:
+        def submit(self, function, job):
+            future = concurrent.futures.Future()
+            if job.number != 1:  # trial 1 stays silent for ever
+                future.set_result(fake_evaluate(job))
+            return future
+
+    search = new_search(config, recorder, Workers())
+    search.run()
+    states = [record.state for record in search.records if record.counts]
+    assert states == ["complete", "failed", "complete", "complete", "complete"]
+    assert search.records[1].reason == "no sign of life for 0.5 s"
+
+
 def test_left_over_trials_are_settled(configure, recorder):
     """Three RUNNING trials as a SIGKILL leaves them: with a result on disk, without, and hardly begun."""
     config = configure(trials=2)
     run_study(config, recorder)
     study = load_study(config.storage, config.study_name)
-    facts = hpo.search.prepare(config)
-    space = hpo.search.make_space(config.backbone, facts.blocks, False, facts.resolutions)
-    search = hpo.search.Search(config, study, space, None, recorder)
 
     class Nothing:
         def submit(self, function, job):
             return concurrent.futures.Future()
 
-    search.workers = Nothing()
+    search = new_search(config, recorder, Nothing())
     search._ask()
     search._ask()
     study.ask()
@@ -205,17 +246,17 @@ def test_interrupted_a_second_time_is_not_tried_again(configure, recorder, fakes
 
 
 def test_ctrl_c_leaves_nothing_running(configure, recorder, fakes):
-    def evaluate(job):
+    def evaluate(job, alive, seconds):
         if job.number == 2:
             raise KeyboardInterrupt
         return fake_evaluate(job)
 
-    fakes.setattr(hpo.search, "evaluate", evaluate)
+    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
     with pytest.raises(KeyboardInterrupt):
         run_study(configure(), recorder)
     study = load_study(configure().storage, "custom_cnn-digits")
     assert not study.get_trials(states=(TrialState.RUNNING,))
-    fakes.setattr(hpo.search, "evaluate", fake_evaluate)
+    fakes.setattr(hpo.evaluation, "evaluate", lambda job, alive, seconds: fake_evaluate(job))
     records = run_study(configure(), recorder)
     assert sum(record.counts for record in records) == 8
 
@@ -248,20 +289,25 @@ def test_timeout_starts_no_new_trial(configure, recorder):
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "reason"),
+    ("error", "said"),
     [
-        (pebble.ProcessExpired("", code=-9), WORKER_DIED, "signal 9"),
-        (pebble.ProcessExpired("", code=1), WORKER_DIED, "exit code 1"),
-        (concurrent.futures.CancelledError(), "stalled", "no sign of life for 60 s"),
-        (MemoryError(), "out of memory", "MemoryError"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "out of memory", "RESOURCE_EXHAUSTED"),
-        (KeyError("x"), "KeyError", "KeyError: 'x'"),
+        (pebble.ProcessExpired("", code=-9), "signal 9"),
+        (pebble.ProcessExpired("", code=1), "exit code 1"),
+        (BrokenProcessPool(), "the worker process died;"),
+        (MemoryError(), "out of memory"),
     ],
 )
-def test_reasons(error, kind, reason):
-    found = explain(error, 60.0)
-    assert found[0] == kind
-    assert reason in found[1]
+def test_why_there_is_no_answer(error, said):
+    assert said in explain_death(error)
+
+
+def test_a_death_before_the_first_trial(configure, recorder, fakes):
+    def prepare(config):
+        raise pebble.ProcessExpired("", code=-11)
+
+    fakes.setattr(hpo.search, "prepare", prepare)
+    with pytest.raises(StudyStopped, match="before the first trial: the worker process died .signal 11."):
+        run_study(configure(), recorder)
 
 
 def test_unknown_sampler():
@@ -270,15 +316,12 @@ def test_unknown_sampler():
     assert isinstance(make_sampler("tpe", 0), optuna.samplers.TPESampler)
 
 
-def test_seeds_differ_between_trials_and_studies(configure, tmp_path):
-    job = Job(configure(), "id", 0, fake_candidate_of(), (32,), tmp_path)
-    seeds = {job.seed, dataclasses.replace(job, number=1).seed, dataclasses.replace(job, config=configure(seed=1)).seed}
-    assert len(seeds) == 3
-    assert all(0 <= seed < 2**31 for seed in seeds)
-    assert job.seed == dataclasses.replace(job).seed
-
-
-def fake_candidate_of():
-    from models.candidate import Candidate
-
-    return Candidate("custom_cnn", 0, 0, 0.1, 1e-3, "cosine", 32)
+def test_the_seed_is_that_of_study_and_candidate(configure, tmp_path):
+    candidate = Candidate("custom_cnn", 0, 0, 0.1, 1e-3, "cosine", 32)
+    config = configure()
+    job = Job(config, "id", 0, candidate, hpo.search.prepare(config), tmp_path)
+    other_candidate = dataclasses.replace(job, candidate=dataclasses.replace(candidate, dropout=0.2))
+    other_study = dataclasses.replace(job, config=configure(seed=1))
+    assert len({job.seed, other_candidate.seed, other_study.seed}) == 3
+    assert all(0 <= one.seed < 2**31 for one in (job, other_candidate, other_study))
+    assert dataclasses.replace(job, number=7).seed == job.seed  # tried again it is the same

@@ -111,5 +111,5 @@ def test_resizing_is_bilinear_and_only_where_needed():
 
 
 def test_too_deep_is_named():
-    with pytest.raises(ValueError, match="unfreeze_depth must be at most 4 for custom_cnn. Received: 5"):
+    with pytest.raises(ValueError, match="unfreeze depth must be 0 to 4 for .custom_cnn_24.. Received: 5"):
         build_network(dataclasses.replace(CANDIDATE, unfreeze_depth=5), TASK, seed=0)

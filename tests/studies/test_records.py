@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from models.candidate import Candidate
-from studies.records import Measurement, Outcome, read_study
+from studies.records import Failure, Measurement, Outcome, read_study
 
 CANDIDATE = Candidate("custom_cnn", 1, 128, 0.25, 1e-3, "cosine", 32)
 MEASUREMENT = Measurement(1.5, {"p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}, 500, 1000, 7, 318_000)
@@ -52,29 +52,29 @@ def study():
 
 
 def test_records_of_trials_in_every_state(study):
-    for state, attrs in [
-        (TrialState.COMPLETE, outcome().user_attrs()),
-        (TrialState.PRUNED, outcome().user_attrs()),
-        (TrialState.FAIL, {"failure": {"kind": "out of memory", "reason": "3 GiB"}}),
-        (TrialState.FAIL, {"failure": {"kind": "interrupted", "reason": "killed"}}),
-        (TrialState.FAIL, {"failure": {"kind": "worker died", "reason": "signal 9"}}),
-    ]:
+    died = {"failure": {"kind": "worker died", "reason": "signal 9"}}
+    killed = {"failure": {"kind": "interrupted", "reason": "killed"}}
+    wanted = [
+        (TrialState.COMPLETE, outcome().user_attrs(), "complete", True),
+        (TrialState.PRUNED, outcome().user_attrs(), "infeasible", True),
+        (TrialState.FAIL, Failure("out of memory", "3 GiB").user_attrs(), "failed", True),
+        (TrialState.FAIL, killed, "interrupted", False),
+        (TrialState.FAIL, killed | {"retry_of": 3}, "interrupted", False),
+        (TrialState.FAIL, died, "interrupted", False),
+        (TrialState.FAIL, died | {"retry_of": 5}, "failed", True),  # twice on one candidate: its own failure
+    ]
+    for state, attrs, *_ in wanted:
         values = outcome().values() if state == TrialState.COMPLETE else None
         study.add_trial(optuna.trial.create_trial(state=state, values=values, user_attrs=attrs))
     study.ask()
     study.enqueue_trial({"x": 1})
 
     records = read_study(study)
-    assert [record.state for record in records] == [
-        "complete",
-        "infeasible",
-        "failed",
-        "interrupted",
-        "interrupted",
-        "running",
-        "waiting",
+    assert [(record.state, record.counts) for record in records] == [
+        *((name, counts) for *_, name, counts in wanted),
+        ("running", False),
+        ("waiting", False),
     ]
-    assert [record.counts for record in records] == [True, True, True, False, False, False, False]
     first = records[0]
     assert (first.candidate, first.measurement) == (CANDIDATE, MEASUREMENT)
     assert (first.val_accuracy, first.latency_ms, first.flops) == (0.75, 1.5, 1000)
@@ -88,3 +88,13 @@ def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):
     trial.set_constraint("max_gflops", 0.5)
     trial.storage.set_trial_system_attr(trial._trial_id, "constraints", [0.5])
     assert read_study(study)[0].constraints == {"max_gflops": 0.5}
+
+
+def test_a_failure_leaves_what_it_knows():
+    known = Failure("non-finite loss", "epoch 2", seed=7, seconds={"train": 1.5}, curve=[{"epoch": 1, "loss": 2.0}])
+    assert known.user_attrs() == {
+        "failure": {"kind": "non-finite loss", "reason": "epoch 2"},
+        "seed": 7,
+        "seconds": {"train": 1.5},
+        "learning_curve": [{"epoch": 1, "loss": 2.0}],
+    }

@@ -118,7 +118,7 @@ def test_a_damaged_database_is_found_before_anything_is_added(url, tmp_path):
 HOLDER = """
 import sys
 from studies import storage
-with storage.writer_lock(sys.argv[1], "first"):
+with storage.database_lock(sys.argv[1], "first"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -130,17 +130,17 @@ def test_the_second_writer_is_told_who_holds_it(url):
         assert holder.stdout.readline() == b"held\n"
         with (
             pytest.raises(StudyRefused, match=rf"in use: process {holder.pid} runs study first since 2"),
-            storage.writer_lock(url, "second"),
+            storage.database_lock(url, "second"),
         ):
             pass
         holder.kill()
-    with storage.writer_lock(url, "second"):  # the lock died with its holder
+    with storage.database_lock(url, "second"):  # the lock died with its holder
         pass
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where even root cannot write")
 def test_a_folder_that_cannot_be_written_to():
-    with pytest.raises(StorageError, match="cannot write to /proc"), storage.writer_lock("sqlite:////proc/s.db", "s"):
+    with pytest.raises(StorageError, match="cannot write to /proc"), storage.database_lock("sqlite:////proc/s.db", "s"):
         pass
 
 
@@ -148,7 +148,7 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(StorageError, match="cannot write to"),
-        storage.writer_lock(f"sqlite:///{tmp_path}/file/s.db", "s"),
+        storage.database_lock(f"sqlite:///{tmp_path}/file/s.db", "s"),
     ):
         pass
 
@@ -192,3 +192,38 @@ def test_what_was_acknowledged_survives_a_kill_while_a_reader_looks_on(url, tmp_
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
     assert [trial.number for trial in trials] == list(range(len(trials)))
+
+
+def test_a_link_to_the_database_shares_its_lock(url, tmp_path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "studies.db")
+    with (
+        storage.database_lock(url, "first"),
+        pytest.raises(StudyRefused, match="in use"),
+        storage.database_lock(f"sqlite:///{tmp_path}/link.db", "second"),
+    ):
+        pass
+
+
+def test_a_folder_of_results_has_one_writer(tmp_path):
+    with (
+        storage.writer_lock(tmp_path / "s" / ".lock", "first"),
+        pytest.raises(StudyRefused, match=rf"{tmp_path}/s is in use"),
+        storage.writer_lock(tmp_path / "s" / ".lock", "second"),
+    ):
+        pass
+
+
+def test_a_study_of_another_program_is_not_read(url):
+    opened = storage.open_storage(url, write=True)
+    optuna.create_study(storage=opened, study_name="plain", direction="minimize")
+    with pytest.raises(StudyRefused, match="plain was not made by this program"):
+        storage.load_study(url, "plain")
+
+
+def test_a_database_of_another_optuna(url, tmp_path):
+    make(url)
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
+    connection.close()
+    with pytest.raises(StorageError, match=r"studies\.db: "):
+        storage.open_storage(url, write=True)

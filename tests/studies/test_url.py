@@ -9,6 +9,7 @@ from studies.url import database_path
 
 def test_relative_and_absolute_files():
     assert database_path("sqlite:///studies.db") == Path("studies.db")
+    assert database_path("sqlite:///~/studies.db") == Path.home() / "studies.db"
     assert database_path("sqlite:////data/my studies.db") == Path("/data/my studies.db")
 
 

@@ -1,0 +1,61 @@
+"""Should BatchNormalization of unfrozen blocks be trained, or stay in inference mode? The same runs both ways.
+
+    python benchmarks/batch_norm.py --data-dir DATA
+
+mobilenet_v2_0.35 with ImageNet weights on CIFAR-10, 4,000 + 1,000 pictures, 64 px, 8 epochs, Adam with warmup_cosine,
+batch 32. Prints a row for each depth and rate, writes batch_norm.json beside this file.
+"""
+
+import json
+import statistics
+from pathlib import Path
+
+import click
+
+from datasets.registry import open_dataset
+from datasets.splits import split
+from models.quiet import quiet_import
+
+BACKBONE, RESOLUTION, EPOCHS, SEEDS = "mobilenet_v2_0.35", 64, 8, (0, 1)
+
+
+def accuracy(data, parts, depth: int, rate: float, train_batch_norm: bool, seed: int) -> float:
+    from models import cuts
+    from models.build import Task, build_network
+    from models.candidate import Candidate
+    from models.training import Examples, Recipe, extract, train
+
+    candidate = Candidate(BACKBONE, depth, 0, 0.2, rate, "warmup_cosine", RESOLUTION)
+    network = build_network(candidate, Task(32, 32, 3, 10, "pretrained"), seed)
+    cuts.freeze(network.base(), depth, train_batch_norm=train_batch_norm)
+    sets = [Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val)]
+    model = network.logits
+    if network.cut is not None:
+        prefix, model = network.prefix(), network.tail()
+        sets = [extract(prefix, one) for one in sets]
+    curve = train(model, *sets, Recipe(rate, "warmup_cosine", EPOCHS, 32, seed))
+    return max(point.val_accuracy for point in curve)
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
+def main(data_dir: Path) -> None:
+    with quiet_import():
+        from models.latency import device_facts
+
+    data = open_dataset("cifar10", data_dir, data_dir, None)
+    parts = split(data.labels, train_size=4000, val_size=1000, seed=0)
+    rows = []
+    print("blocks free  rate    inference mode  trained   (best val_accuracy, mean of two seeds)")
+    for depth in (1, 2, 5):
+        for rate in (3e-4, 1e-3):
+            found = {mode: [accuracy(data, parts, depth, rate, mode, seed) for seed in SEEDS] for mode in (False, True)}
+            rows.append({"depth": depth, "rate": rate, "inference": found[False], "trained": found[True]})
+            means = [statistics.fmean(found[mode]) for mode in (False, True)]
+            print(f"{depth:<12} {rate:<7g} {means[0]:<15.4f} {means[1]:.4f}", flush=True)
+    result = {"rows": rows, "machine": device_facts()}
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

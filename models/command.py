@@ -1,0 +1,39 @@
+"""What every command of the project shares: a user's mistake is one line on standard error and exit code 2."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from models import ModelError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class OneLineCommand(click.Command):
+    """A click command without usage blocks and tracebacks for what the user got wrong.
+
+    `mistakes` are the exceptions that are the user's; all others are ours and stay tracebacks.
+    """
+
+    mistakes: tuple[type[Exception], ...] = (ModelError,)
+
+    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        try:
+            code = super().main(args, prog_name, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            fail(error.format_message(), BAD_INPUT)
+        except self.mistakes as error:
+            fail(str(error), BAD_INPUT)
+        except (KeyboardInterrupt, click.Abort):
+            fail("interrupted; what is finished is kept", INTERRUPTED)
+        except BrokenPipeError:  # the reader of our output has gone: `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(INTERRUPTED)
+        sys.exit(code or 0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    click.echo("error: " + " ".join(message.split()), err=True)
+    sys.exit(code)

@@ -1,8 +1,9 @@
 """What a Pareto plot shows, and how Plotly draws it. `studies.figures` draws the same data without a browser."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -39,6 +40,10 @@ class ParetoData(NamedTuple):
     front: tuple[Point, ...]  # on the front of the two objectives shown, by rising x
     beyond: tuple[Point, ...]  # on the front of all three objectives only
     dominated: tuple[Point, ...]
+
+    @property
+    def everything(self) -> tuple[Point, ...]:
+        return (*self.front, *self.beyond, *self.dominated)
 
 
 def to_point(record: TrialRecord) -> Point:
@@ -176,9 +181,7 @@ def draw_pareto(data: ParetoData) -> go.Figure:
         error_x=spread,
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.update_xaxes(title=data.x_title, type="log" if data.log_x else "linear", minor={"ticks": "outside"})
-    if data.log_x:
-        figure.update_xaxes(dtick="D2")
+    figure.update_xaxes(title=data.x_title, **_axis([getattr(p, data.x) for p in data.everything]))
     figure.update_yaxes(title=ACCURACY, range=data.y_range)
     return _framed(figure, data.title, data.subtitle)
 
@@ -210,12 +213,28 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
         xaxis_title="latency (ms)",
         yaxis_title=FLOPS,
         zaxis_title="validation accuracy",
-        xaxis_type="log" if is_wide([p.latency for p in points]) else "linear",
-        yaxis_type="log" if is_wide([p.mflops for p in points]) else "linear",
+        xaxis=_axis([p.latency for p in points]),
+        yaxis=_axis([p.mflops for p in points]),
         zaxis_range=y_range,
-        camera={"eye": {"x": -1.25, "y": -1.25, "z": 0.6}},
+        camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.7}, "center": {"z": -0.15}},
     )
     return _framed(figure, f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(every, y_range))
+
+
+def _axis(values: Sequence[float]) -> dict[str, Any]:
+    """Plotly's settings of an axis: linear, or logarithmic with ticks at 1, 2 and 5 written in full."""
+    if not is_wide(values):
+        return {"type": "linear"}
+    ticks = log_ticks(min(values), max(values))
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten, from the last one below `low` to the first one above `high`."""
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    below = [tick for tick in ticks if tick <= low][-1:]
+    return below + [tick for tick in ticks if low < tick < high] + [tick for tick in ticks if tick >= high][:1]
 
 
 def write_html(figure: go.Figure, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command from end to end, in processes of its own: what a user types, and what can befall it."""
 
+import contextlib
 import json
 import os
 import random
@@ -190,16 +191,20 @@ def test_two_runs_at_once_and_the_second_is_told_who_holds_it(tmp_path):
 
 @pytest.mark.slow
 def test_ten_kills_of_everything(tmp_path):
-    wanted, generator = 8, random.Random(0)
+    wanted, kills, generator = 24, 0, random.Random(0)
+    words = ["--train-size", "100", "--val-size", "50", "--epochs", "1", "--trials", str(wanted)]
     finished: set[int] = set()
     for _ in range(10):
-        process = start(tmp_path, *SMALL, "--trials", str(wanted))
-        time.sleep(generator.uniform(1, 14))
-        os.killpg(process.pid, signal.SIGKILL)
+        process = start(tmp_path, *words)
+        time.sleep(generator.uniform(1, 12))
+        kills += process.poll() is None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         out, _ = process.communicate()
         finished |= {int(number) for number in re.findall(r"trial (\d+) val_accuracy", out)}
         time.sleep(0.2)
-    code, _, err = run(tmp_path, *SMALL, "--trials", str(wanted))
+    assert kills >= 5  # of a study that was not yet done
+    code, _, err = run(tmp_path, *words)
     assert (code, err) == (0, "")
     records = read_study(study_of(tmp_path))
     complete = [record for record in records if record.state == "complete"]
@@ -210,6 +215,24 @@ def test_ten_kills_of_everything(tmp_path):
     with sqlite3.connect(tmp_path / "studies.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
+
+
+@pytest.mark.slow
+def test_killed_and_continued_proposes_what_it_would_have_proposed(tmp_path):
+    words = [*SMALL, "--trials", "7", "--sampler", "random"]
+    process = start(tmp_path / "killed", *words)
+    while "trial 5 val_accuracy" not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert run(tmp_path / "killed", *words)[0] == 0
+    assert run(tmp_path / "whole", *words)[0] == 0
+    killed, whole = (
+        {(r.candidate, r.val_accuracy) for r in read_study(study_of(tmp_path / name)) if r.state == "complete"}
+        for name in ("killed", "whole")
+    )
+    assert killed == whole
 
 
 @pytest.mark.slow

@@ -63,7 +63,17 @@ def test_cancelling_ends_the_worker_that_stalls(workers):
     future = workers.submit(time.sleep, 60)
     time.sleep(0.3)
     assert future.cancel()
+    assert future.done()
     assert workers.submit(os.getpid).result(30) != pid
+
+
+def test_a_worker_that_dies_between_two_tasks_does_not_end_the_pool(workers):
+    for _ in range(2):
+        pid = workers.submit(os.getpid).result(30)
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(1)  # pebble notices
+    with pytest.raises(ZeroDivisionError):
+        workers.submit(divmod, 1, 0).result(30)
 
 
 def test_what_libraries_print_goes_to_the_log(workers, tmp_path):

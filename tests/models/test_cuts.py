@@ -11,6 +11,7 @@ import pytest
 from models import ModelError
 from models.backbones import BACKBONES, features
 from models.cuts import blocks, cut_points, cut_tensor, freeze
+from tests.models.families import FAMILIES
 
 EXPECTED = {
     "vgg19": ["block1_pool", "block2_pool", "block3_pool", "block4_pool"],
@@ -35,7 +36,7 @@ def test_blocks_begin_where_expected(name: str, build: Callable[..., Any]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_blocks_do_not_depend_on_the_resolution(name: str, build: Callable[..., Any]) -> None:
     backbone = BACKBONES[name]
     small = [(block.cut, block.layers) for block in blocks(build(name, backbone.min_resolution))]

@@ -9,6 +9,7 @@ import pytest
 from models import ModelError
 from models.backbones import BACKBONES, features, with_top
 from models.flops import Flops, count
+from tests.models.families import FAMILIES
 
 PUBLISHED_GMACS = {  # with top, at native resolution
     "mobilenet": 0.5687, "mobilenet_v2": 0.3008, "mobilenet_v3_small": 0.0565, "resnet50": 3.8580,
@@ -165,8 +166,8 @@ def _check_published(name: str, gmacs: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
-def test_every_backbone_can_be_counted(name: str) -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_can_be_counted(name: str) -> None:
     import keras
 
     keras.backend.clear_session()

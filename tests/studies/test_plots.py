@@ -63,6 +63,14 @@ def test_accuracy_axis_shows_the_front(values, on_front, low, high):
     assert plots.accuracy_range(values, on_front) == pytest.approx((low, high))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(2.4, 38.0, [2, 5, 10, 20, 50]), (0.3, 9.0, [0.2, 0.5, 1, 2, 5, 10]), (1, 100, [1, 2, 5, 10, 20, 50, 100])],
+)
+def test_ticks_of_a_logarithmic_axis(low, high, ticks):
+    assert plots.log_ticks(low, high) == pytest.approx(ticks)
+
+
 def test_points_too_close_share_a_label():
     points = [(0.10, 0.5, 3), (0.11, 0.5, 7), (0.11, 0.9, 8), (0.5, 0.9, 9)]
     assert plots.label_groups(points, 0.05, 0.05) == [(0.11, 0.5, "3, 7"), (0.11, 0.9, "8"), (0.5, 0.9, "9")]

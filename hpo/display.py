@@ -167,8 +167,10 @@ class LiveDisplay(PlainDisplay):
             f"{left} left" if left else "",
         )
         now = [Text(f"trial {number}: {doing(path)}") for number, path in self.running.items()]
-        grown = Text(f"front: {len(members)} members" + (f", best val_accuracy {best:.4f}" if best is not None else ""))
-        return Group(table, grown, *now, bar)
+        grown = f"front: {len(members)} member{'s' * (len(members) != 1)}"
+        if best is not None:
+            grown += f", best val_accuracy {best:.4f}"
+        return Group(table, Text(grown), *now, bar)
 
 
 def numbers(record: TrialRecord) -> str:

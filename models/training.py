@@ -113,10 +113,17 @@ class _Watch(keras.callbacks.Callback):
     """Collects the learning curve, lowers the rate on a plateau, and reports every step to `on_step`."""
 
     def __init__(
-        self, recipe: Recipe, steps: int, on_step: Callable[[int, float], None], report_epoch: Callable[[Epoch], None]
+        self,
+        recipe: Recipe,
+        n_train: int,
+        n_val: int,
+        on_step: Callable[[int, float], None],
+        report_epoch: Callable[[Epoch], None],
     ):
         super().__init__()
-        self.recipe, self.steps, self.on_step, self.report_epoch = recipe, steps, on_step, report_epoch
+        self.recipe, self.n_train, self.n_val = recipe, n_train, n_val
+        self.steps = math.ceil(n_train / recipe.batch_size)
+        self.on_step, self.report_epoch = on_step, report_epoch
         self.curve: list[Epoch] = []
 
     def on_train_batch_end(self, batch: int, logs=None) -> None:
@@ -134,9 +141,9 @@ class _Watch(keras.callbacks.Callback):
             Epoch(
                 epoch + 1,
                 values["loss"],
-                values["accuracy"],
+                _share(values["accuracy"], self.n_train),
                 values["val_loss"],
-                values["val_accuracy"],
+                _share(values["val_accuracy"], self.n_val),
                 self._rate_of(epoch),
             )
         )
@@ -183,7 +190,7 @@ def train(
         else keras.metrics.SparseCategoricalAccuracy("accuracy")
     )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy])
-    watch = _Watch(recipe, batches.num_batches, on_step, on_epoch)
+    watch = _Watch(recipe, len(train_set), len(val_set), on_step, on_epoch)
     model.fit(
         batches,
         validation_data=Batches(val_set, EVALUATION_BATCH),
@@ -209,4 +216,9 @@ def extract(prefix: keras.Model, examples: Examples, on_step: Callable[[float], 
 def evaluate(model: keras.Model, examples: Examples) -> tuple[float, float]:
     """(loss, accuracy) of a model that `train` has compiled, over the examples."""
     values = model.evaluate(Batches(examples, EVALUATION_BATCH), verbose=0, return_dict=True)
-    return float(values["loss"]), float(values["accuracy"])
+    return float(values["loss"]), _share(values["accuracy"], len(examples))
+
+
+def _share(accuracy: float, n: int) -> float:
+    """The accuracy as what it is, a count over n: Keras' float32 mean is off in the eighth digit."""
+    return round(float(accuracy) * n) / n

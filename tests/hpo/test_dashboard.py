@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -60,8 +59,11 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
             records = run_study(configure(trials=5, max_latency_ms=3.0), recorder)
             assert sum(record.counts for record in records) == 5
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(20)
+            server.terminate()
+            try:
+                server.wait(20)
+            finally:
+                server.kill()
 
 
 def test_without_a_database(configure):

@@ -253,9 +253,15 @@ class Search:
         self.records = read_study(self.study)
 
     def _left_outcome(self, frozen: optuna.trial.FrozenTrial) -> Outcome | None:
+        path = self.folder / f"{frozen.number:05d}.json"
         try:
-            outcome = Outcome.from_json((self.folder / f"{frozen.number:05d}.json").read_text(encoding="utf-8"))
+            outcome = Outcome.from_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:  # of another version of this program, or not ours
+            self.display.note(
+                f"{path} is not a result of this program and is not used: {type(error).__name__}: {error}"
+            )
             return None
         mine = (
             outcome.study_id == self.study.user_attrs["study_id"] and read_trial(frozen).candidate == outcome.candidate

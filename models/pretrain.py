@@ -8,7 +8,10 @@ a mirror image keeps its meaning, flipped. As a command this module stands above
 `datasets`.
 """
 
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -41,75 +44,73 @@ def shift_and_flip(flip: bool):
     return transform
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What the card repeats. `resolution` None: the pictures' own side, within the backbone's limits."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    resolution: int | None
+    seed: int
+    note: str
+
+
 def pretrain(
-    backbone_name: str,
-    dataset_name: str,
-    data_dir: Path | None,
-    output: Path,
-    *,
-    cache_dir: Path,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    resolution: int | None,
-    seed: int,
-    note: str,
+    backbone_name: str, dataset_name: str, data_dir: Path | None, cache_dir: Path, output: Path, recipe: Recipe
 ) -> float:
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
-        from models.build import Task, build_network
+        from models import build, training
+        from models.latency import device_facts
+        from models.weights import save_backbone_weights
     from models.candidate import Candidate
-    from models.latency import device_facts
-    from models.training import Examples, Recipe, evaluate, train
-    from models.weights import save_backbone_weights
 
     backbone, flip = get_backbone(backbone_name), dataset_name not in NEVER_FLIPPED
     facts = inspect(dataset_name, data_dir)
-    side = resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
+    side = recipe.resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
     data = open_dataset(dataset_name, data_dir, cache_dir, side)
-    parts = split(data.labels, train_size=None, val_size=None, seed=seed, fixed_val=data.fixed_val)
+    parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
+    candidate = Candidate(backbone_name, backbone.blocks, 0, 0.2, recipe.learning_rate, "one_cycle", side)
     height, width, channels = data.images.shape[1:]
-    candidate = Candidate(backbone_name, backbone.blocks, 0, 0.2, learning_rate, "one_cycle", side)
-    task = Task(height, width, channels, len(facts.class_names), "none")
-    network = build_network(candidate, task, seed)
+    network = build.build_network(
+        candidate, build.Task(height, width, channels, len(facts.class_names), "none"), recipe.seed
+    )
+    train_set, val_set = (training.Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
+    steps = training.Recipe(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed)
+    curve = training.train(
+        network.logits, train_set, val_set, steps, on_epoch=_report(recipe.epochs), transform=shift_and_flip(flip)
+    )
+    images, labels = open_test(dataset_name, data_dir, cache_dir, side)
+    _, accuracy = training.evaluate(network.logits, training.Examples(images, labels, np.arange(len(labels))))
+    card = {
+        **asdict(recipe),
+        "backbone": backbone_name,
+        "dataset": facts.name,
+        "dataset_sha256": data.digest,
+        "split": f"{len(parts.train)} to train on, {len(parts.val)} to validate on (stratified, from the seed), "
+        f"{len(labels)} to test on: {facts.test_split}",
+        "resolution": side,
+        "lr_schedule": "one_cycle",
+        "augmentation": "shifted by up to an eighth of the side" + (", half of them mirrored" if flip else ""),
+        "val_accuracy": round(curve[-1].val_accuracy, 4),
+        "test_accuracy": round(accuracy, 4),
+        "machine": device_facts(),
+    }
+    save_backbone_weights(network.base(), backbone, output, card)
+    return accuracy
 
-    def report(point) -> None:
+
+def _report(epochs: int) -> Callable[[Any], None]:
+    """Prints a line for each point of the learning curve."""
+
+    def report(point: Any) -> None:
         click.echo(
             f"epoch {point.epoch}/{epochs}  loss {point.loss:.4f}  accuracy {point.accuracy:.4f}  "
             f"val_loss {point.val_loss:.4f}  val_accuracy {point.val_accuracy:.4f}"
         )
 
-    curve = train(
-        network.logits,
-        Examples(data.images, data.labels, parts.train),
-        Examples(data.images, data.labels, parts.val),
-        Recipe(learning_rate, "one_cycle", epochs, batch_size, seed),
-        on_epoch=report,
-        transform=shift_and_flip(flip),
-    )
-    test_images, test_labels = open_test(dataset_name, data_dir, cache_dir, side)
-    _, test_accuracy = evaluate(network.logits, Examples(test_images, test_labels, np.arange(len(test_labels))))
-    augmentation = "shifted by up to an eighth of the side" + (", half of them mirrored" if flip else "")
-    card = {
-        "backbone": backbone_name,
-        "dataset": facts.name,
-        "dataset_sha256": data.digest,
-        "note": note,
-        "split": f"{len(parts.train)} to train on, {len(parts.val)} to validate on (stratified, from the seed), "
-        f"{len(test_labels)} to test on: {facts.test_split}",
-        "resolution": side,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "lr_schedule": "one_cycle",
-        "augmentation": augmentation,
-        "seed": seed,
-        "val_accuracy": round(curve[-1].val_accuracy, 4),
-        "test_accuracy": round(test_accuracy, 4),
-        "machine": device_facts(),
-    }
-    save_backbone_weights(network.base(), backbone, output, card)
-    return test_accuracy
+    return report
 
 
 class PretrainCommand(OneLineCommand):
@@ -156,7 +157,7 @@ class PretrainCommand(OneLineCommand):
 )
 @click.option("--note", default="", help="a sentence for the card, such as where the pictures come from")
 @click.option("--seed", default=0, type=click.IntRange(0), help="of split, weights and order of pictures")
-def command(backbone: str, dataset: str, data_dir: Path | None, output: Path, **options) -> None:
+def command(backbone: str, dataset: str, data_dir: Path | None, cache_dir: Path, output: Path, **options: Any) -> None:
     """Train a backbone from scratch and keep its weights, with a card that says what they are."""
     get_backbone(backbone)
     check_name(dataset)
@@ -164,7 +165,7 @@ def command(backbone: str, dataset: str, data_dir: Path | None, output: Path, **
         raise click.UsageError(f"--output must end in .weights.h5. Received: {output}")
     if not output.absolute().parent.is_dir():
         raise click.UsageError(f"--output must be in a folder that exists. Received: {output}")
-    accuracy = pretrain(backbone, dataset, data_dir, output, **options)
+    accuracy = pretrain(backbone, dataset, data_dir, cache_dir, output, Recipe(**options))
     click.echo(f"test accuracy {accuracy:.4f}; weights and card: {output}")
 
 

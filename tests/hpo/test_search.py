@@ -229,6 +229,16 @@ def test_a_result_of_another_study_is_not_taken(configure, recorder):
     assert records[1].state == "interrupted"
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"study_id": "x"}'])
+def test_a_file_that_is_no_result_is_named_and_not_taken(configure, recorder, content):
+    config = configure(trials=1)
+    run_study(config, recorder)
+    load_study(config.storage, config.study_name).ask()
+    (config.study_dir / "trials" / "00001.json").write_text(content)
+    assert run_study(configure(trials=2), recorder)[1].state == "interrupted"
+    assert any("00001.json is not a result of this program" in note for note in recorder.notes)
+
+
 def test_interrupted_a_second_time_is_not_tried_again(configure, recorder, fakes):
     config = configure(trials=1)
     run_study(config, recorder)

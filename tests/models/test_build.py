@@ -105,7 +105,7 @@ def test_resizing_is_bilinear_and_only_where_needed():
     assert "resize" not in [layer.name for layer in build_base(Task(24, 24, 1, 10, "none"), "custom_cnn", 24).layers]
     base = build_base(Task(8, 8, 1, 10, "none"), "custom_cnn", 16)
     x = pictures(TASK)
-    resized = keras.Model(base.inputs, base.get_layer("resize").output)(x)
+    resized = keras.Model(base.input, base.get_layer("resize").output)(x)
     expected = keras.ops.image.resize(x.astype("float32"), (16, 16), interpolation="bilinear")
     np.testing.assert_allclose(numpy(resized), numpy(expected), atol=1e-3)
 

@@ -70,7 +70,7 @@ def test_wrong_arguments_are_refused() -> None:
 
 def test_device_facts() -> None:
     facts = device_facts()
-    assert set(facts) == {"backend", "device", "dtype", "versions"}
+    assert set(facts) == {"backend", "device", "dtype", "versions", "latency_protocol"}
     assert {"keras", "numpy", "python", facts["backend"]} == set(facts["versions"])
     assert facts["device"]
     assert "cores" in latency.cpu_name()

@@ -13,6 +13,7 @@ from models import profile
 KEYS = {
     "backbone", "resolution", "top", "parameters", "trainable_parameters", "macs", "flops", "other_flops",
     "flops_by_kind", "batch_size", "latency_ms", "backend", "device", "dtype", "versions",
+    "latency_protocol",
 }  # fmt: skip
 
 

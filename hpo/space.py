@@ -12,7 +12,7 @@ HEAD_STEP = 128
 LEARNING_RATES = (1e-5, 1e-2)
 MAX_DROPOUT = 0.6
 # Sides that networks are published for or that divide well; the default search picks from them.
-USUAL_RESOLUTIONS = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 240, 260, 299, 331, 380, 456, 528, 600)
+USUAL_RESOLUTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 240, 260, 299, 331, 380, 456, 528, 600)
 MAX_ENLARGEMENT = 4  # pictures are not blown up to more than four times their own side
 
 

@@ -86,7 +86,7 @@ _TABLE: tuple[tuple[str, str, float | None, str, int, int, int, int], ...] = (
     ("convnext_base", "ConvNeXtBase", None, "none", 32, 224, 87_566_464, 4),
     ("convnext_large", "ConvNeXtLarge", None, "none", 32, 224, 196_230_336, 4),
     ("convnext_xlarge", "ConvNeXtXLarge", None, "none", 32, 224, 348_147_968, 4),
-    ("custom_cnn", "", None, "tf", 16, 32, 315_872, 4),
+    ("custom_cnn", "", None, "tf", 8, 32, 315_872, 4),
 )
 
 

@@ -15,7 +15,7 @@ def features(x: Any) -> Any:
     """Four stages of conv-BatchNorm-ReLU, the first three closed by a 2x2 max pooling.
 
     Args:
-        x: Keras tensor, (None, r, r, 3) float, pixels in [-1, 1], r at least 16.
+        x: Keras tensor, (None, r, r, 3) float, pixels in [-1, 1], r at least 8.
 
     Returns:
         Keras tensor, (None, r // 8, r // 8, 192).

@@ -31,7 +31,7 @@ WRONG = [
     ("val_size", "-5", "at least 1"),
     ("resolutions", "16,big", "separated by commas"),
     ("resolutions", "", "commas"),
-    ("resolutions", "8", "from 16"),
+    ("resolutions", "7", "from 8"),
     ("resolutions", "16,5000", "4096"),
     ("max_latency_ms", "0", "above 0"),
     ("max_gflops", "-1", "above 0"),

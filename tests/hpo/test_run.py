@@ -56,7 +56,7 @@ def study_of(folder, name="custom_cnn-digits"):
         (["--trials", "0"], "error: --trials must be at least 1. Received: 0"),
         (["--backbone", "vgg20"], "vgg19"),
         (["--dataset", "cifar11"], "cifar10"),
-        (["--resolutions", "7"], "error: --resolutions must be from 16"),
+        (["--resolutions", "7"], "error: --resolutions must be from 8"),
         (["--preset", "slow"], "error: --preset must be quick, standard, thorough, or a TOML file. Received: slow"),
         (["--storage", "mysql://"], "error: --storage must be sqlite:///FILE"),
         (["--nonsense"], "error: No such option '--nonsense'."),

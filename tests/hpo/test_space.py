@@ -50,7 +50,7 @@ def test_the_first_five_mark_the_ends_and_the_usual_ways():
 @pytest.mark.parametrize(
     ("least", "native", "own", "expected"),
     [
-        (16, 32, 8, (16, 24, 32)),
+        (8, 32, 8, (8, 16, 24, 32)),
         (32, 224, 32, (32, 48, 64, 96, 128)),
         (32, 224, 28, (32, 48, 64, 96)),
         (75, 299, 160, (96, 128, 160, 192, 224, 240, 260, 299)),

@@ -119,8 +119,8 @@ def test_custom_cnn_with_top() -> None:
     assert model.output.shape == (None, 10)
     assert model.count_params() <= 500_000
     assert not any(layer.use_bias for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    with pytest.raises(ModelError, match="at least 16 pixels"):
-        with_top(BACKBONES["custom_cnn"], 8)
+    with pytest.raises(ModelError, match="at least 8 pixels"):
+        with_top(BACKBONES["custom_cnn"], 7)
 
 
 def test_network_continues_the_graph_before_it() -> None:

@@ -208,8 +208,8 @@ class Search:
     def _renew(self, number: int) -> TrialRecord:
         """Read one trial, and those that were added since, into `self.records`."""
         trials = self.study.get_trials(deepcopy=False)
-        self.records[number : number + 1] = [read_trial(trials[number])]
         self.records += [read_trial(trial) for trial in trials[len(self.records) :]]
+        self.records[number] = read_trial(trials[number])
         return self.records[number]
 
     def _give_up_stalled(self) -> None:

@@ -188,6 +188,35 @@ def test_a_trial_without_signs_of_life_is_given_up(configure, recorder):
     assert search.records[1].reason == "no sign of life for 0.5 s"
 
 
+def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder):
+    held = []
+
+    class Workers:
+        """Trials 6 and 7 are asked for together, and 6 ends after 7 and 8."""
+
+        def submit(self, function, job):
+            future = concurrent.futures.Future()
+            if job.number == 6:
+                held.append((future, job))
+            else:
+                future.set_result(fake_evaluate(job))
+            if job.number == 8:
+                held[0][0].set_result(fake_evaluate(held[0][1]))
+            return future
+
+    search = new_search(configure(trials=10, workers=2), recorder, Workers())
+    told = recorder.told
+
+    def check(record, records):
+        assert [one.number for one in records] == list(range(len(records)))
+        told(record, records)
+
+    recorder.told = check
+    search.run()
+    assert sorted(recorder.lines) == [(number, "complete") for number in range(10)]
+    assert recorder.lines.index((7, "complete")) < recorder.lines.index((6, "complete"))
+
+
 def test_left_over_trials_are_settled(configure, recorder):
     """Three RUNNING trials as a SIGKILL leaves them: with a result on disk, without, and hardly begun."""
     config = configure(trials=2)

@@ -50,6 +50,21 @@ def test_same_candidate_task_and_seed_same_weights():
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+def test_fetching_weights_does_not_change_the_head(monkeypatch):
+    """A first build in a process builds the published network too, which draws random numbers; a later one does not."""
+
+    def draw(*arguments):
+        keras.random.normal((3,))
+        keras.layers.Dense(2).build((None, 2))
+
+    cold, warm = [], []
+    for found, load in ((cold, draw), (warm, lambda *arguments: None)):
+        monkeypatch.setattr("models.build.load_backbone_weights", load)
+        network = build_network(CANDIDATE, TASK, seed=1)
+        found += [network.model.get_layer(name).get_weights()[0] for name in ("head", "logits")]
+    assert all(np.array_equal(a, b) for a, b in zip(cold, warm, strict=True))
+
+
 @pytest.mark.parametrize("depth", range(5))
 def test_what_is_trainable_lies_behind_the_cut(depth):
     network = build_network(

@@ -1,0 +1,385 @@
+"""Activations behind a frozen prefix, computed once and kept on disk for all trials, studies and processes.
+
+    python -m models.prefix_cache list
+    python -m models.prefix_cache clear
+
+An entry is `<digest>.npy`, a plain array file to be memory-mapped, and `<digest>.json`, which is published last:
+without it the entry does not exist. Whoever writes or deletes an entry holds `<digest>.lock`; temporary files belong to
+the same lock, so those whose lock is free were left by a killed process. `room.lock` is held for moments: while room is
+made, and while an entry is published. A file that is being written has its final size from the start, so that the sum
+of all sizes stays within the limit with any number of processes.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import click
+import numpy as np
+from numpy.lib import format as npy_format
+
+from models import ModelError
+from models.command import OneLineCommand
+from models.locked_files import locked, remember_sha256, sha256_of, temporary
+
+FORMAT_VERSION = 1  # to be raised when what is stored under a key changes: old entries are then the first to go
+RESERVE = 256 * 2**20  # bytes of the disk that are never filled: results and databases may lie on the same one
+DTYPES = ("float16", "float32")
+_NAME = re.compile(r"[0-9a-f]{64}\.(npy|json|lock|[^.]+\.tmp)")
+
+
+class FeatureOverflow(ValueError):
+    """Activations are beyond float16 (65504), or not numbers. Keep them as float32, or do without the store."""
+
+
+class TooLarge(OSError):
+    """The entry is larger than the limit or the disk allows."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """All that the activations depend on; two keys that differ in any field have entries of their own."""
+
+    backbone: str
+    weights: str
+    cut: str
+    resolution: int  # pixels
+    preprocessing: str
+    dataset: str
+    split: str
+    subset: str
+    view: str
+    dtype: str  # one of DTYPES
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}. Received: {self.dtype}")
+        for name, value in asdict(self).items():
+            if not isinstance(value, int if name == "resolution" else str):
+                raise ValueError(f"{name} is of the wrong type. Received: {value!r}")
+
+    def digest(self) -> str:
+        """Hexadecimal name of the entry, 64 characters."""
+        return hashlib.sha256(json.dumps([FORMAT_VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What lies in the folder under one name. Damaged ones, and those of another version, have no key and no shape."""
+
+    key: Key | None
+    bytes: int
+    last_used: float  # POSIX seconds
+    path: Path
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Record:
+    key: Key
+    shape: tuple[int, ...]
+    sha256: str
+
+
+def entry_bytes(shape: Sequence[int], dtype: str) -> int:
+    """Size of the file that holds activations of this shape: the array and a header of usually 128 bytes."""
+    return len(_header(shape, dtype)) + math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def to_evict(entries: Sequence[Entry], limit: int, needed: int) -> list[Entry]:
+    """Which entries must go for `needed` more bytes within `limit`: the least recently used, no more than it takes.
+
+    Empty if `needed` alone exceeds the limit, since deleting would not help.
+    """
+    if needed > limit:
+        return []
+    excess, chosen = sum(entry.bytes for entry in entries) + needed - limit, []
+    for entry in sorted(entries, key=lambda entry: entry.last_used):
+        if excess <= 0:
+            break
+        chosen.append(entry)
+        excess -= entry.bytes
+    return chosen
+
+
+class PrefixCache:
+    """The store in `cache_dir`/prefix, of at most `limit_bytes`. Nothing is created until something is written."""
+
+    def __init__(self, cache_dir: Path, limit_bytes: int):
+        self._place, self._limit = cache_dir / "prefix", limit_bytes
+
+    def find(self, key: Key) -> np.ndarray | None:
+        """The activations as a read-only np.memmap, or None if there are none that can be trusted.
+
+        Marks the entry as used now. The checksum is verified once for each process and state of the file.
+        """
+        record, path = self._record(key), self._path(key, "npy")
+        if record is None:
+            return None
+        header = _header(record.shape, key.dtype)
+        try:
+            # One descriptor for checking and mapping: another process may replace the file in between.
+            with path.open("rb") as stream:
+                whole = os.fstat(stream.fileno()).st_size == entry_bytes(record.shape, key.dtype)
+                if not whole or stream.read(len(header)) != header or sha256_of(stream, path) != record.sha256:
+                    return None
+                array = np.memmap(stream, key.dtype, "r", len(header), record.shape)
+        except (OSError, ValueError):  # gone, or cut short in this very moment
+            return None
+        with contextlib.suppress(OSError):  # a folder that may only be read
+            os.utime(self._path(key, "json"))
+        return array
+
+    def has(self, key: Key) -> bool:
+        """Whether there is a record and a file of the right size; cheap, since nothing else is verified."""
+        record = self._record(key)
+        try:
+            return record is not None and self._path(key, "npy").stat().st_size == entry_bytes(record.shape, key.dtype)
+        except OSError:
+            return False
+
+    def get(self, key: Key, shape: tuple[int, ...], produce: Callable[[], Iterator[np.ndarray]]) -> np.ndarray:
+        """The activations, (n, ...) = `shape`, as a read-only np.memmap; computed in one process only if several ask.
+
+        `produce` is called if they are not there yet. It gives batches along the first axis, which are cast to the
+        dtype of the key. Whatever it raises passes through; after any error nothing of the entry stays.
+
+        Raises:
+            ValueError: the batches do not add up to `shape`.
+            FeatureOverflow: float16 is asked for and cannot hold a value.
+            TooLarge: the entry exceeds the limit or the disk.
+            OSError: the folder cannot be written to.
+        """
+        shape = tuple(int(size) for size in shape)
+        if not shape or min(shape) < 1:
+            raise ValueError(f"shape must have at least one dimension, all at least 1. Received: {shape}")
+        found = self.find(key)
+        if found is not None and found.shape == shape:
+            return found
+        needed = entry_bytes(shape, key.dtype)
+        if needed > self._limit:
+            raise TooLarge(f"activations at {key.cut} take {_mib(needed)}; the limit is {_mib(self._limit)}")
+        self._place.mkdir(parents=True, exist_ok=True)
+        with locked(self._path(key, "lock")):
+            found = self.find(key)  # while we waited another process may have written it
+            if found is None or found.shape != shape:
+                self._write(key, shape, produce)
+                found = self.find(key)
+        if found is None:
+            raise OSError(f"the cache folder {self._place} does not give back what was written to it")
+        return found
+
+    def room(self) -> int:
+        """Bytes (see `entry_bytes`) that a new entry may have right now if it takes the place of all others.
+
+        What other processes are writing counts as taken; what killed ones left is removed. At least 0.
+        """
+        with contextlib.suppress(OSError):  # a folder that may only be read
+            for digest in {name[:64] for name in self._files() if name.endswith(".tmp")}:
+                self._remove(digest, "*.tmp")
+        files = self._files()
+        writing = [file for name, file in files.items() if name.endswith(".tmp")]
+        unwritten = sum(max(0, file.st_size - file.st_blocks * 512) for file in writing)
+        stored = sum(file.st_size for name, file in files.items() if name.endswith(".npy"))
+        existing = next(path for path in (self._place, *self._place.absolute().parents) if path.exists())
+        on_disk = shutil.disk_usage(existing).free - unwritten + stored - RESERVE
+        return max(0, min(self._limit - sum(file.st_size for file in writing), on_disk))
+
+    def entries(self) -> list[Entry]:
+        """All entries, the least recently used first."""
+        files, found = self._files(), []
+        for digest in {name[:64] for name in files if name.endswith((".npy", ".json"))}:
+            record_file, data_file = files.get(f"{digest}.json"), files.get(f"{digest}.npy")
+            size = data_file.st_size if data_file else 0
+            last_used = max(file.st_mtime for file in (record_file, data_file) if file)
+            path = self._place / f"{digest}.npy"
+            record = _read_record(path.with_suffix(".json"))
+            if record and (record.key.digest(), entry_bytes(record.shape, record.key.dtype)) == (digest, size):
+                found.append(Entry(record.key, size, last_used, path, record.shape))
+            else:
+                found.append(Entry(None, size, last_used, path))
+        return sorted(found, key=lambda entry: (entry.last_used, entry.path))
+
+    def clear(self) -> int:
+        """Deletes all entries and left-overs but what is being written at this moment; returns the bytes freed."""
+        return sum(self._remove(digest) or 0 for digest in {name[:64] for name in self._files()})
+
+    def _path(self, key: Key, kind: str) -> Path:
+        return self._place / f"{key.digest()}.{kind}"
+
+    def _record(self, key: Key) -> _Record | None:
+        record = _read_record(self._path(key, "json"))
+        return record if record and record.key == key else None
+
+    def _files(self) -> dict[str, os.stat_result]:
+        """Ours by name; other files in the folder are neither counted nor touched."""
+        files = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._place) as found:
+            for file in found:
+                with contextlib.suppress(FileNotFoundError):  # deleted by another process since
+                    if _NAME.fullmatch(file.name):
+                        files[file.name] = file.stat()
+        return files
+
+    def _write(self, key: Key, shape: tuple[int, ...], produce: Callable[[], Iterator[np.ndarray]]) -> None:
+        """The caller holds the lock of the entry."""
+        digest, path, room_lock = key.digest(), self._path(key, "npy"), self._place / "room.lock"
+        self._delete(digest)  # what was found damaged, and what a killed process left of it
+        with contextlib.ExitStack() as files:
+            with locked(room_lock):
+                self._make_room(key, entry_bytes(shape, key.dtype))
+                data = files.enter_context(temporary(self._place, digest))
+                data.truncate(entry_bytes(shape, key.dtype))  # others count it from now on
+            checksum = _fill(data, key, shape, produce())
+            _to_disk(data)
+            remember_sha256(data, path, checksum)
+            about = {"format": FORMAT_VERSION, "key": asdict(key), "shape": shape, "dtype": key.dtype}
+            with locked(room_lock):  # whoever counts sees the temporary file or the entry, not neither or both
+                record = files.enter_context(temporary(self._place, digest))
+                record.write(json.dumps({**about, "sha256": checksum}, indent=1).encode())
+                _to_disk(record)
+                os.rename(data.name, path)
+                os.rename(record.name, path.with_suffix(".json"))
+
+    def _make_room(self, key: Key, needed: int) -> None:
+        limit, entries = self.room(), self.entries()
+        while victims := to_evict(entries, limit, needed):
+            for victim in victims:
+                entries.remove(victim)
+                if self._remove(victim.path.stem) is None:  # being looked at or written anew: it stays
+                    limit -= victim.bytes
+        if needed > limit:
+            raise TooLarge(f"activations at {key.cut} take {_mib(needed)}; there is room for {_mib(max(0, limit))}")
+
+    def _remove(self, digest: str, kind: str = "*") -> int | None:
+        """Deletes files of one entry and returns their bytes; None if its lock is taken."""
+        with locked(self._place / f"{digest}.lock", wait=False) as ours:
+            return self._delete(digest, kind) if ours else None
+
+    def _delete(self, digest: str, kind: str = "*") -> int:
+        freed = 0
+        # The record goes first: without it nobody takes the array for an entry.
+        for path in sorted(self._place.glob(f"{digest}.{kind}"), key=lambda path: path.suffix != ".json"):
+            if path.suffix != ".lock":  # it goes when it is let go of
+                freed += path.stat().st_size
+                path.unlink()
+        return freed
+
+
+def _fill(stream: IO[bytes], key: Key, shape: tuple[int, ...], batches: Iterator[np.ndarray]) -> str:
+    """Writes header and batches; returns the SHA-256 of both."""
+    header, n_rows = _header(shape, key.dtype), 0
+    hasher = hashlib.sha256(header)
+    stream.write(header)
+    try:
+        for batch in batches:
+            with np.errstate(over="ignore"):  # found and said below
+                rows = np.ascontiguousarray(batch, dtype=key.dtype)
+            n_rows += len(rows)
+            if rows.shape[1:] != shape[1:] or n_rows > shape[0]:
+                raise ValueError(f"a batch of shape {rows.shape} ends at row {n_rows}. Expected: part of {shape}")
+            if key.dtype == "float16" and not np.isfinite(rows).all():
+                largest = np.abs(batch).max()
+                raise FeatureOverflow(f"activations at {key.cut} reach {largest:.6g}: float16 ends at 65504")
+            stream.write(rows.data)
+            hasher.update(rows.data)
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()  # now, and not when the traceback is forgotten: it may hold locks or memory of a device
+    if n_rows != shape[0]:
+        raise ValueError(f"the batches end after {n_rows} rows. Expected: {shape[0]}")
+    return hasher.hexdigest()
+
+
+def _to_disk(stream: IO[bytes]) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _header(shape: Sequence[int], dtype: str) -> bytes:
+    stream = io.BytesIO()
+    about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
+    npy_format.write_array_header_1_0(stream, about)
+    return stream.getvalue()
+
+
+def _read_record(path: Path) -> _Record | None:
+    """None if there is none, or none of this version."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        record = _Record(Key(**data["key"]), tuple(data["shape"]), data["sha256"])
+        whole = bool(record.shape) and all(type(size) is int and size > 0 for size in record.shape)
+        return record if whole and (data["format"], data["dtype"]) == (FORMAT_VERSION, record.key.dtype) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _mib(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.1f} MiB"
+
+
+def _print_list(entries: Sequence[Entry], cache_dir: Path) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    if not entries:
+        click.echo(f"no activations are kept in {cache_dir}")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("backbone", "cut", "pixels", "data set", "split", "view", "dtype", "shape", "MiB", "last use"):
+        table.add_column(column, justify="right" if column in ("pixels", "shape", "MiB") else "left")
+    for entry in entries:
+        key, words = entry.key, ["(damaged)", *[""] * 7]
+        if key is not None:
+            words = [key.backbone, key.cut, str(key.resolution), key.dataset[:12], key.split, key.view, key.dtype]
+            words.append(" x ".join(map(str, entry.shape)))
+        last_use = datetime.fromtimestamp(entry.last_used).astimezone().isoformat(timespec="seconds")
+        table.add_row(*words, f"{entry.bytes / 2**20:,.1f}", last_use)
+    # Piped, the width of a terminal means nothing: no wrapping. Names are shown as they are, brackets too.
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 500)
+    console.print(table)
+    noun = "entry" if len(entries) == 1 else "entries"
+    click.echo(f"{len(entries)} {noun}, {_mib(sum(entry.bytes for entry in entries))} in {cache_dir}")
+
+
+@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("action", type=click.Choice(["list", "clear"]))
+@click.option(
+    "--cache-dir",
+    default="~/.cache/keras-hpo",
+    envvar="HPO_CACHE_DIR",
+    show_envvar=True,
+    metavar="FOLDER",
+    callback=lambda _ctx, _param, value: Path(value).expanduser(),
+    help="the folder that was given to hpo-run",
+)
+def command(action: str, cache_dir: Path) -> None:
+    """List or clear the activations that studies keep behind frozen layers.
+
+    list shows each entry, the least recently used first: that one goes first when --cache-gib is reached. clear deletes
+    all but what is being written at this moment; running studies compute again what they still need.
+    """
+    store = PrefixCache(cache_dir, limit_bytes=0)
+    try:
+        if action == "list":
+            _print_list(store.entries(), cache_dir)
+        else:
+            click.echo(f"{_mib(store.clear())} freed in {cache_dir}")
+    except OSError as error:
+        raise ModelError(f"the cache folder {cache_dir} cannot be used: {error.strerror or error}") from error
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,149 @@
+"""Stopping early under several objectives: may a trial go on, given what others reached at the same rung?
+
+Pure functions. Two of the three objectives, latency and FLOPs, are known before the first epoch; only accuracy grows.
+That allows a rule which cannot stop a trial of the Pareto front:
+
+- dominance: a trial is compared only with those that are no slower and no costlier, because only they can dominate
+  it. It stops when it is not among the best 1/factor of them by accuracy. Asynchronous successive halving (Li et al.
+  2020, arXiv 1810.05934, the stopping variant) within those that could dominate; no trial is stopped by a dearer one.
+- moasha: one order over all trials at the rung, by non-dominated sorting and, inside a front, by an epsilon-net
+  (Schmucker et al. 2021, MO-ASHA, arXiv 2106.12639). It can stop a non-dominated trial, when the first front holds
+  more trials than go on.
+- none: every trial is trained to the end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+
+STOPPING = ("dominance", "moasha", "none")
+MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a trial reached at a rung: accuracy 0 to 1 (up), milliseconds and FLOPs for one picture (both down)."""
+
+    number: int
+    val_accuracy: float
+    latency_ms: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the trial stops here, and why, in one short line for people."""
+
+    stop: bool
+    why: str
+
+
+def rungs(epochs: int, factor: int) -> tuple[int, ...]:
+    """Epochs after which a decision is due: 1, factor, factor², ... below `epochs`.
+
+    >>> rungs(8, 3), rungs(8, 2), rungs(1, 3)
+    ((1, 3), (1, 2, 4), ())
+
+    Errors: ValueError if epochs is below 1 or factor below 2.
+    """
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1. Received: {epochs}")
+    _check_factor(factor)
+    found, epoch = [], 1
+    while epoch < epochs:
+        found.append(epoch)
+        epoch *= factor
+    return tuple(found)
+
+
+def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> Decision:
+    """Whether a trial that reached `own` at a rung goes on, after `others` (without own, in any order) reached theirs.
+
+    About one in `factor` goes on from each rung. While there are fewer than `factor` to compare, all do.
+
+    Errors: ValueError for an unknown rule or a factor below 2.
+    """
+    _check_factor(factor)
+    match rule:
+        case "dominance":
+            return _by_dominance(own, others, factor)
+        case "moasha":
+            return _by_moasha(own, others, factor)
+        case "none":
+            return Decision(False, "nothing is stopped")
+    raise ValueError(f"stopping must be one of {', '.join(STOPPING)}. Received: {rule!r}")
+
+
+def _by_dominance(own: Reached, others: Sequence[Reached], factor: int) -> Decision:
+    """Place by accuracy among own and those no slower and no costlier; ties favour own.
+
+    If own is non-dominated, none of them is more accurate (it would dominate), so own is first and goes on.
+    """
+    rivals = [one for one in others if one.latency_ms <= own.latency_ms and one.flops <= own.flops]
+    place = 1 + sum(one.val_accuracy > own.val_accuracy for one in rivals)
+    what = f"val_accuracy {own.val_accuracy:.3f} is {_ordinal(place)}"
+    return _verdict(place, len(rivals) + 1, factor, what, "that are no slower and no costlier")
+
+
+def _by_moasha(own: Reached, others: Sequence[Reached], factor: int) -> Decision:
+    """Place in the order of `moasha_order` over all trials at the rung."""
+    everyone = [own, *others]
+    order = moasha_order(everyone)
+    place = 1 + order.index(0)
+    what = f"{_ordinal(place)} by non-dominated sorting and epsilon-net"
+    return _verdict(place, len(everyone), factor, what, "at this rung")
+
+
+def moasha_order(trials: Sequence[Reached]) -> list[int]:
+    """Positions in `trials`, best first, as MO-ASHA's variant EpsNet sorts them.
+
+    Fronts by non-dominated sorting (Deb et al. 2002). Inside a front by farthest-first traversal (Clarkson 2006):
+    first the most accurate, then always the one farthest from its nearest among those already taken. The seed is
+    Syne Tune's (`NonDominatedPriority`, `dim=0`: lowest in the first objective, which is the error). Unlike there each
+    objective is first scaled to 0...1 over all trials given, else FLOPs alone would make the distances. Ties go to
+    the trial with the lower number.
+    """
+    by_number = sorted(range(len(trials)), key=lambda position: trials[position].number)
+    values = np.array(
+        [(trials[i].val_accuracy, trials[i].latency_ms, trials[i].flops) for i in by_number], float
+    )  # (n, 3)
+    ranks = moocore.pareto_rank(values, maximise=MAXIMISE)
+    spread = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(spread > 0, spread, 1.0)
+    order: list[int] = []
+    for rank in range(int(ranks.max()) + 1):
+        front = np.flatnonzero(ranks == rank)
+        order += [by_number[front[i]] for i in _farthest_first(scaled[front], int(np.argmax(values[front, 0])))]
+    return order
+
+
+def _farthest_first(points: np.ndarray, first: int) -> list[int]:
+    """All rows of `points` (n, d), from `first` on, each the farthest from those before it; ties to the lower row."""
+    order, distance = [first], np.linalg.norm(points - points[first], axis=1)
+    distance[first] = -1.0  # taken
+    while len(order) < len(points):
+        following = int(np.argmax(distance))
+        order.append(following)
+        distance = np.minimum(distance, np.linalg.norm(points - points[following], axis=1))
+        distance[following] = -1.0
+    return order
+
+
+def _verdict(place: int, n: int, factor: int, what: str, among: str) -> Decision:
+    if n < factor:
+        return Decision(False, f"{n} {among}; a decision needs {factor}")
+    best = n // factor
+    going = "the best one goes on" if best == 1 else f"the best {best} go on"
+    return Decision(place > best, f"{what} of {n} {among}; {going}")
+
+
+def _ordinal(place: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{place}{'th' if place % 100 in (11, 12, 13) else endings.get(place % 10, 'th')}"
+
+
+def _check_factor(factor: int) -> None:
+    if factor < 2:
+        raise ValueError(f"factor must be at least 2. Received: {factor}")

@@ -90,6 +90,26 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "multiply-accumulate) for one picture; costlier candidates are not trained; "
         "default no limit",
     )
+    stopping: Literal["dominance", "moasha", "none"] = Field(
+        "dominance",
+        description="rule by which hopeless trials end early: dominance (compares a trial only with those no slower "
+        "and no costlier), moasha (Schmucker et al. 2021), or none",
+    )
+    reduction_factor: int = Field(
+        3, ge=2, le=100, description="rungs are this factor apart in epochs, and the best one in so many goes on"
+    )
+    heads: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="candidates asked for at once when one trains only its head; they are trained together",
+    )
+    augment: Literal["none", "light"] = Field(
+        "none", description="change training pictures: none, or light (small shifts, mirrored where that makes sense)"
+    )
+    views: int = Field(
+        4, ge=1, le=64, description="augmented views of each picture that are stored where features are stored"
+    )
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = Field(
         "tpe", description="how candidates are proposed; gp needs torch"
     )
@@ -102,9 +122,17 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     cache_dir: Path = Field(
         Path("~/.cache/keras-hpo"),
         validate_default=True,
-        description="folder for decoded pictures and measured latencies, shared by all studies",
+        description="folder for stored features, decoded pictures and measured latencies, shared by all studies",
         json_schema_extra={"env": "HPO_CACHE_DIR"},
     )
+    cache_gib: float = Field(
+        10,
+        ge=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="GiB for stored features; least recently used go first",
+    )
+    cache_dtype: Literal["float16", "float32"] = Field("float16", description="in which features are stored")
     workers: int = Field(1, ge=0, le=64, description="worker processes; 0 runs in this process, for debugging")
     device: str = Field("auto", description="auto, cpu, gpu or gpu:N")
     stall_timeout: float = Field(

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.config import StudyConfig
-from hpo.evaluation import Facts
+from hpo.facts import Facts
 from studies import tables
 from studies.pareto import front
 from studies.records import TrialRecord
@@ -181,6 +181,8 @@ def numbers(record: TrialRecord) -> str:
             f"{record.measurement.flops / 1e6:.4g} MFLOPs, {record.seconds:.1f} s"
         )
     reason = tables.why(record)
+    if record.state in ("stopped", "duplicate"):
+        return reason
     words = {"infeasible": "over budget, not trained"}.get(record.state, record.state)
     return words + (f": {reason}" if reason else "")
 

@@ -1,55 +1,28 @@
-"""Where a candidate becomes numbers: build, measure, check the budget, train. Runs in a worker process."""
+"""Where candidates become numbers: measure, check the budget, train to a rung. Runs in a worker process."""
 
-import functools
 import hashlib
-import math
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from datasets.registry import Dataset, inspect, open_dataset
-from datasets.splits import Split, split
-from hpo import BadInput
+from hpo import checkpoints
+from hpo.checkpoints import Checkpoint
 from hpo.config import StudyConfig
+from hpo.facts import Facts, check_unchanged
+from hpo.learning import Learned, learn, network_of
 from hpo.measurements import Gate, Memory, write_atomically
 from hpo.progress import Progress, peak_memory_mib, reset_peak_memory, timed
-from hpo.space import default_resolutions
-from models.backbones import get_backbone
 from models.candidate import Candidate
 from studies.records import Failure, Measurement, Outcome
-
-# Features behind a frozen prefix are kept in memory up to this size; above it the whole network runs each epoch.
-FEATURES_LIMIT = 1 << 30  # bytes
-
-
-class Changed(RuntimeError):
-    """The data, the weights or the machine are not what the study began with; the message names what differs."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the worker finds out before the first trial: the data, the weights, the machine."""
-
-    dataset: str
-    dataset_digest: str
-    class_names: tuple[str, ...]
-    shape: tuple[int, int, int]  # height, width, channels of a picture
-    n_train: int
-    n_val: int
-    split_digest: str
-    test_split: str
-    skipped: int
-    resolutions: tuple[int, ...]
-    blocks: int
-    weights_digest: str
-    machine: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial for a worker. `folder` receives the outcome and signs of life."""
+    """One trial for a worker, up to its next rung.
+
+    `folder` receives the outcome, signs of life and checkpoints; `spent` are the seconds of the rungs before, by phase.
+    """
 
     config: StudyConfig
     study_id: str
@@ -57,6 +30,7 @@ class Job:
     candidate: Candidate
     facts: Facts
     folder: Path
+    spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def outcome_path(self) -> Path:
@@ -67,121 +41,134 @@ class Job:
         return self.folder / f"{self.number:05d}.progress"
 
     @property
+    def checkpoint_path(self) -> Path:
+        """Of the candidate, not of the trial: a candidate that is tried again goes on where it was."""
+        text = f"{self.study_id} {self.candidate.to_json()}"
+        return self.folder / "checkpoints" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+
+    @property
     def seed(self) -> int:
-        """31 bits from the study's seed and the candidate: tried again, it gives the same numbers."""
-        text = f"{self.config.seed} {self.candidate.to_json()}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1
+        """The study's: all candidates see one order of pictures and one dropout noise, and differ by what they are."""
+        return self.config.seed
 
 
-@functools.lru_cache(maxsize=1)
-def prepare(config: StudyConfig) -> Facts:
-    """Look at data, weights and machine once; only caches are written. Errors: DataError, ModelError, BadInput."""
-    from models.build import build_base
-    from models.latency import device_facts, sees_gpu
-    from models.weights import weights_digest
-
-    machine = device_facts()
-    if config.device.startswith("gpu") and not sees_gpu():
-        raise BadInput(
-            f"--device must be auto or cpu: the {machine['backend']} backend sees no such GPU here. "
-            f"Received: {config.device}"
-        )
-    backbone = get_backbone(config.backbone)
-    look = inspect(config.dataset, config.data_dir, config.skip_unreadable)
-    resolutions = config.resolutions or default_resolutions(
-        backbone.min_resolution, backbone.native_resolution, min(look.height, look.width)
-    )
-    data = _open(config, resolutions[-1])
-    parts = _split(config, resolutions[-1])
-    base = build_base(_task(config, data), config.backbone, resolutions[0])
-    facts = data.facts
-    height, width, channels = data.images.shape[1:]
-    return Facts(
-        dataset=facts.name,
-        dataset_digest=data.digest,
-        class_names=facts.class_names,
-        shape=(height, width, channels),
-        n_train=len(parts.train),
-        n_val=len(parts.val),
-        split_digest=hashlib.sha256(parts.train.tobytes() + parts.val.tobytes()).hexdigest(),
-        test_split=facts.test_split,
-        skipped=facts.skipped,
-        resolutions=resolutions,
-        blocks=backbone.blocks,
-        weights_digest="none" if config.weights == "none" else weights_digest(base),
-        machine=machine,
-    )
-
-
-def attempt(job: Job) -> Outcome | Failure:
+def attempt(jobs: Sequence[Job], until: int) -> list[Outcome | Failure]:
     """`evaluate`, with whatever goes wrong as a record: an exception of a backend must not reach the parent.
 
-    Unpickled there, it would import Keras. MemoryError and failures of the backend's allocator are one kind.
+    Unpickled there, it would import Keras. MemoryError and failures of the backend's allocator are one kind. A group
+    in which something goes wrong is tried again one by one, so that no trial fails by another's fault.
     """
-    progress = Progress(job.progress_path)
-    seconds: dict[str, float] = {}
+    progress = Progress(jobs[0].progress_path)
+    seconds: list[dict[str, float]] = [{} for _ in jobs]
     try:
-        return evaluate(job, progress, seconds)
+        return evaluate(jobs, until, progress, seconds)
     except Exception as error:
-        kind, reason = explain(error)
-        return Failure(
-            kind=kind,
-            reason=reason,
-            traceback=traceback.format_exc(),
-            seed=job.seed,
-            seconds=seconds,
-            peak_memory_mib=peak_memory_mib(),
-            curve=[asdict(epoch) for epoch in getattr(error, "curve", ())],
-            machine=job.facts.machine,
-        )
+        if len(jobs) > 1:
+            return [attempt([job], until)[0] for job in jobs]
+        return [_failure(jobs[0], error, seconds[0])]
     finally:
         progress.end()
 
 
-def evaluate(job: Job, alive: Progress, seconds: dict[str, float]) -> Outcome:
-    """All numbers of one candidate, on disk under `job.outcome_path` before this returns.
+def evaluate(
+    jobs: Sequence[Job], until: int, alive: Progress, seconds: Sequence[dict[str, float]]
+) -> list[Outcome | Failure]:
+    """All numbers of each job's candidate as of the end of epoch `until`.
 
-    `seconds` is filled phase by phase, so that a failed trial has them too.
+    What is final, trained to its last epoch or over budget, is on disk under `job.outcome_path` before this returns.
+    Several jobs must be heads on one resolution, equally far (see `hpo.learning.learn`). `seconds` is filled for each
+    job phase by phase, so that a failed trial has them too; what is done together is shared out evenly.
 
-    Errors: models.training.NonFiniteLoss; Changed; whatever the backend raises when memory runs out.
+    Errors: hpo.facts.Changed; whatever the backend raises when memory runs out.
     """
-    config, candidate = job.config, job.candidate
     reset_peak_memory()
-    with Gate(config.cache_dir) as gate:
-        with timed(seconds, "build"), gate.training():  # building and importing disturb a measurement too
-            alive("build")
-            _check_unchanged(job)
-            from models.build import build_network
+    results: list[Outcome | Failure | None] = [None] * len(jobs)
+    begun = [checkpoints.load(job.checkpoint_path) for job in jobs]
+    with Gate(jobs[0].config.cache_dir) as gate:
 
-            data = _open(config, job.facts.resolutions[-1])
-            network = build_network(candidate, _task(config, data), job.seed)
-        with timed(seconds, "measure"):
+        def on_step(phase: str) -> Callable[..., None]:
+            def step(*where: float) -> None:
+                gate.give_way()
+                alive(phase, *where)
+
+            return step
+
+        measurements = []
+        for job, spent in zip(jobs, seconds, strict=True):
             alive("measure")
-            measurement = _measure(network.model, job, gate)
-        constraints = over_budget(config, measurement)
-        curve: list[dict[str, float]] = []
-        with timed(seconds, "train"), gate.training():
-            if all(value <= 0 for value in constraints.values()):
-                curve = [asdict(epoch) for epoch in _train(job, network, data, alive, gate)]
+            with timed(spent, "measure"):
+                check_unchanged(job.config, job.facts)
+                measurements.append(_measure(job, gate))
+        going = []
+        for number, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):
+            if any(value > 0 for value in over_budget(job.config, measurement).values()):
+                results[number] = _outcome(job, measurement, None, seconds[number])
+            else:
+                going.append(number)
+        if going:
+            shared: dict[str, float] = {}
+            with timed(shared, "train"), gate.training():
+                learned = _learn([jobs[n] for n in going], [begun[n] for n in going], until, on_step)
+            for number, found in zip(going, learned, strict=True):
+                seconds[number]["train"] = round(shared["train"] / len(going), 4)
+                for phase, before in jobs[number].spent.items():
+                    seconds[number][phase] = round(seconds[number].get(phase, 0.0) + before, 4)
+                results[number] = (
+                    _outcome(jobs[number], measurements[number], found, seconds[number])
+                    if isinstance(found, Learned)
+                    else _failure(jobs[number], found, seconds[number])
+                )
+    return [result for result in results if result is not None]
 
+
+def _learn(
+    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], Callable[..., None]]
+) -> list[Learned | ArithmeticError]:
+    try:
+        return list(learn(jobs, begun, until, on_step))
+    except ValueError:
+        if all(one is None for one in begun):
+            raise
+        return list(learn(jobs, [None] * len(jobs), until, on_step))  # checkpoints of another version: begin anew
+
+
+def _outcome(job: Job, measurement: Measurement, learned: Learned | None, seconds: dict[str, float]) -> Outcome:
+    """The record of a trial, on disk if it is final."""
+    curve = [asdict(point) for point in learned.curve] if learned else []
     best = max(curve, key=lambda point: point["val_accuracy"]) if curve else None  # the first of equals
     outcome = Outcome(
         study_id=job.study_id,
         number=job.number,
-        candidate=candidate,
+        candidate=job.candidate,
         measurement=measurement,
-        trainable_parameters=_trainable_parameters(network.model),
+        trainable_parameters=learned.trainable_parameters if learned else None,
         val_accuracy=best["val_accuracy"] if best else None,
         best_epoch=int(best["epoch"]) if best else None,
-        constraints=constraints,
+        constraints=over_budget(job.config, measurement),
         curve=curve,
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         seed=job.seed,
         machine=job.facts.machine,
+        plan=learned.plan if learned else "",
     )
-    write_atomically(job.outcome_path, outcome.to_json())
+    if learned is None or len(curve) >= job.config.epochs:
+        write_atomically(job.outcome_path, outcome.to_json())
     return outcome
+
+
+def _failure(job: Job, error: BaseException, seconds: dict[str, float]) -> Failure:
+    kind, reason = explain(error)
+    return Failure(
+        kind=kind,
+        reason=reason,
+        traceback="".join(traceback.format_exception(error)),
+        seed=job.seed,
+        seconds=seconds,
+        peak_memory_mib=peak_memory_mib(),
+        curve=[asdict(epoch) for epoch in getattr(error, "curve", ())],
+        machine=job.facts.machine,
+    )
 
 
 def over_budget(config: StudyConfig, measurement: Measurement) -> dict[str, float]:
@@ -205,93 +192,31 @@ def explain(error: BaseException) -> tuple[str, str]:
     return name, f"{name}: {text}"
 
 
-def _check_unchanged(job: Job) -> None:
-    """Each worker looks once for itself: a folder or a weights file may have changed since the study began."""
-    facts = prepare(job.config)
-    changed = [field.name for field in fields(Facts) if getattr(facts, field.name) != getattr(job.facts, field.name)]
-    if changed:
-        raise Changed(f"changed since the study was opened: {', '.join(changed)}; end this run and start it again")
-
-
-def _measure(model, job: Job, gate: Gate) -> Measurement:
-    """FLOPs anew each time; latency once for each architecture on a device."""
-    from models import flops, latency
-
+def _measure(job: Job, gate: Gate) -> Measurement:
+    """Latency and FLOPs, once for each architecture on a device: known ones need no model."""
     facts = job.facts
     memory = Memory(job.config.cache_dir, facts.machine)
     # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
     size = "x".join(map(str, facts.shape))
     key = f"{job.candidate.architecture_key()}/{size}/{len(facts.class_names)}"
-    timed_ms = memory.recall(key)
-    if timed_ms is None:
+    known = memory.recall(key)
+    if known is None:
+        with gate.training():  # building and importing disturb a measurement too
+            from models import flops, latency
+
+            model = network_of(job).model
+            cost = flops.count(model)
         with gate.measuring():
-            timed_ms = memory.recall(key)  # another worker may have measured it while this one waited
-            if timed_ms is None:
-                timed_ms = asdict(latency.measure(model))
-                memory.remember(key, timed_ms)
-    cost = flops.count(model)
-    return Measurement(
-        latency_ms=timed_ms["median_ms"],
-        latency=timed_ms,
-        macs=cost.macs,
-        flops=cost.flops,
-        other_flops=cost.other_flops,
-        parameters=model.count_params(),
-    )
-
-
-def _train(job: Job, network, data: Dataset, alive: Progress, gate: Gate):
-    """Train the tail on features extracted once where they fit in memory, else the whole network.
-
-    Both give the same result: nothing below the cut changes or is random (see `models.cuts.freeze`).
-    """
-    from models.training import Examples, Recipe, extract, train
-
-    config, candidate = job.config, job.candidate
-    parts = _split(config, job.facts.resolutions[-1])
-    train_set, val_set = (Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
-    recipe = Recipe(candidate.learning_rate, candidate.lr_schedule, config.epochs, config.batch_size, job.seed)
-
-    def step(phase: str) -> Callable[..., None]:
-        def on_step(*where: float) -> None:
-            gate.give_way()
-            alive(phase, *where)
-
-        return on_step
-
-    model = network.logits
-    if network.cut is not None:
-        size = 4 * math.prod(network.cut.shape[1:]) * (len(train_set) + len(val_set))
-        if size <= FEATURES_LIMIT:
-            prefix, model = network.prefix(), network.tail()
-            train_set = extract(prefix, train_set, step("extract"))
-            val_set = extract(prefix, val_set, step("extract"))
-    return train(model, train_set, val_set, recipe, on_step=step("train"))
-
-
-def _task(config: StudyConfig, data: Dataset):
-    from models.build import Task
-
-    height, width, channels = data.images.shape[1:]
-    return Task(height, width, channels, len(data.facts.class_names), config.weights)
-
-
-@functools.lru_cache(maxsize=1)
-def _open(config: StudyConfig, side: int) -> Dataset:
-    return open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
-
-
-@functools.lru_cache(maxsize=1)
-def _split(config: StudyConfig, side: int) -> Split:
-    data = _open(config, side)
-    return split(
-        data.labels,
-        train_size=config.train_size,
-        val_size=config.val_size,
-        seed=config.seed,
-        fixed_val=data.fixed_val,
-    )
-
-
-def _trainable_parameters(model) -> int:
-    return int(sum(math.prod(variable.shape) for variable in model.trainable_variables))
+            known = memory.recall(key)  # another worker may have measured it while this one waited
+            if known is None:
+                known = {
+                    "latency": asdict(latency.measure(model)),
+                    "cost": {
+                        "macs": cost.macs,
+                        "flops": cost.flops,
+                        "other_flops": cost.other_flops,
+                        "parameters": model.count_params(),
+                    },
+                }
+                memory.remember(key, known)
+    return Measurement(latency_ms=known["latency"]["median_ms"], latency=known["latency"], **known["cost"])

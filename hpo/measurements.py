@@ -1,4 +1,4 @@
-"""Latencies remembered by architecture and device across studies, and a quiet machine to measure them on."""
+"""Latency and FLOPs remembered by architecture and device across studies, and a quiet machine to measure on."""
 
 import fcntl
 import hashlib
@@ -22,7 +22,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class Memory:
-    """Latencies, as `models.latency.Latency` in a dict: one small file under `<cache>/latency` for each architecture.
+    """What architectures cost: one small file under `<cache>/latency` for each, with a dict of two dicts.
+
+    `latency` is `models.latency.Latency`, `cost` has MACs, FLOPs and parameters.
 
     Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
     the same study run again proposes the same trials. Delete the folder to measure anew.
@@ -41,14 +43,15 @@ class Memory:
     def recall(self, architecture: str) -> dict[str, Any] | None:
         try:
             kept = json.loads(self._path(architecture).read_text(encoding="utf-8"))
-            if kept["identity"] == self._identity(architecture) and kept["latency"]["median_ms"] > 0:
-                return kept["latency"]
+            known = kept["known"]
+            if kept["identity"] == self._identity(architecture) and known["latency"]["median_ms"] > 0 and known["cost"]:
+                return known
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it
         return None
 
-    def remember(self, architecture: str, latency: Mapping[str, Any]) -> None:
-        kept = {"identity": self._identity(architecture), "latency": dict(latency)}
+    def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
+        kept = {"identity": self._identity(architecture), "known": dict(known)}
         write_atomically(self._path(architecture), json.dumps(kept, indent=1))
 
 

@@ -4,8 +4,9 @@ import concurrent.futures
 import contextlib
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +15,24 @@ import pebble
 from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
-from hpo.evaluation import Facts, Job, attempt, prepare
+from hpo.evaluation import Job, attempt
+from hpo.facts import Facts, prepare
 from hpo.measurements import write_atomically
-from hpo.space import Space, first_candidates, make_space, parameters, suggest
+from hpo.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
+from hpo.stopping import Reached, decide, rungs
 from hpo.workers import Workers
-from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
+from models.candidate import Candidate
+from studies.records import (
+    DUPLICATE_OF,
+    INTERRUPTED,
+    RETRY_OF,
+    WORKER_DIED,
+    Failure,
+    Outcome,
+    TrialRecord,
+    read_study,
+    read_trial,
+)
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
 ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
@@ -59,6 +73,11 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> dict[str, An
         "seed": config.seed,
         "max_latency_ms": config.max_latency_ms,
         "max_gflops": config.max_gflops,
+        "stopping": config.stopping,
+        "reduction_factor": None if config.stopping == "none" else config.reduction_factor,
+        "augment": config.augment,
+        "views": None if config.augment == "none" else config.views,
+        "cache_dtype": config.cache_dtype,
         **facts.machine,
     }
 
@@ -105,10 +124,15 @@ def _prepared(config: StudyConfig, workers: Workers, display: Display) -> Facts:
         raise StudyStopped(f"before the first trial: {explain_death(error)}", []) from error
 
 
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler by its name on the command line, in Optuna's defaults for several objectives."""
+def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -> optuna.samplers.BaseSampler:
+    """A sampler by its name on the command line, in Optuna's defaults for several objectives.
+
+    Parameters in `fixed` get the values given; the sampler proposes the others.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if fixed:
+            return optuna.samplers.PartialFixedSampler(dict(fixed), make_sampler(name, seed))
         match name:
             case "tpe":
                 return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
@@ -121,6 +145,21 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
             case "random":
                 return optuna.samplers.RandomSampler(seed=seed)
     raise ValueError(f"sampler must be tpe, nsga2, nsga3, random or gp. Received: {name!r}")
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A trial on its way to its next rung, or to its end."""
+
+    trial: optuna.Trial
+    job: Job
+    until: int  # epoch
+
+    def joins(self, other: "Leg") -> bool:
+        """Whether the two can be trained together: heads on the same features, equally far."""
+        mine, theirs = self.job.candidate, other.job.candidate
+        heads = mine.unfreeze_depth == theirs.unfreeze_depth == 0
+        return heads and mine.resolution == theirs.resolution and self.until == other.until
 
 
 class Search:
@@ -138,7 +177,9 @@ class Search:
         self.config, self.study, self.facts, self.space = config, study, facts, space
         self.workers, self.display = workers, display
         self.folder = config.study_dir / "trials"
-        self.running: dict[concurrent.futures.Future, tuple[optuna.Trial, Job]] = {}
+        self.rungs = () if config.stopping == "none" else rungs(config.epochs, config.reduction_factor)
+        self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
+        self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.failures_alike: list[str] = []
         self.records: list[TrialRecord] = []
 
@@ -146,49 +187,131 @@ class Search:
         self._queue_first()
         end = time.monotonic() + (self.config.timeout or float("inf"))
         self.records = read_study(self.study)
-        finished = sum(record.counts for record in self.records)
         while True:
-            free = max(1, self.config.workers) - len(self.running)
-            wanted = self.config.trials - finished - len(self.running)
-            if time.monotonic() < end:
-                for _ in range(min(free, wanted)):
+            while len(self.running) < max(1, self.config.workers):
+                if not self.waiting and time.monotonic() < end:
                     self._ask()
+                if not self.waiting:
+                    break
+                self._send()
             if not self.running:
                 return
             concurrent.futures.wait(self.running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
             for future in [one for one in self.running if one.done()]:  # wait() does not name cancelled ones
-                finished += self._tell(future)
+                self._receive(future)
             self._give_up_stalled()
-            self.display.tick({job.number: job.progress_path for _, job in self.running.values()})
+            self.display.tick(
+                {leg.job.number: legs[0].job.progress_path for legs in self.running.values() for leg in legs}
+            )
 
     def _queue_first(self) -> None:
         for candidate in first_candidates(self.space):
             self.study.enqueue_trial(parameters(candidate), skip_if_exists=True)
 
+    def _wanted(self) -> int:
+        """Trials still to be asked for."""
+        legs = len(self.waiting) + sum(len(legs) for legs in self.running.values())
+        return self.config.trials - sum(record.counts for record in self.records) - legs
+
     def _ask(self) -> None:
-        # A new sampler for each trial, seeded by how many trials count so far: a study that was killed and continued
-        # proposes what it would have proposed anyway, and a re-created sampler does not repeat its draws.
-        count = sum(record.counts for record in self.records) + len(self.running)
-        self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32)
+        """Put the next trial into `waiting`; if it trains only its head, others of its kind with it.
+
+        Such heads cost little more together than one alone. What lies queued (known good candidates, trials that
+        were interrupted) goes first, so nothing is asked for beside a queue.
+        """
+        while not self.waiting and self._wanted() > 0:  # an exact duplicate ends at once
+            self._ask_one({})
+        if not self.waiting or self.waiting[0].job.candidate.unfreeze_depth:
+            return
+        fixed = sibling_heads(self.waiting[0].job.candidate)
+        for _ in range(min(self.config.heads - 1, self._wanted())):
+            if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                return
+            self._ask_one(fixed)
+
+    def _ask_one(self, fixed: Mapping[str, Any]) -> None:
+        # A new sampler for each trial, seeded by how many trials count or are under way: a study that was killed and
+        # continued proposes what it would have proposed anyway, and a re-created sampler does not repeat its draws.
+        count = self.config.trials - self._wanted()
+        self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32, fixed)
         trial = self.study.ask()
         candidate = suggest(trial, self.space)
         trial.set_user_attr("candidate", candidate.to_dict())
-        study_id = self.study.user_attrs["study_id"]
-        job = Job(self.config, study_id, trial.number, candidate, self.facts, self.folder)
-        job.progress_path.parent.mkdir(parents=True, exist_ok=True)
-        job.progress_path.write_text("{}", encoding="utf-8")  # the clock of the stall timeout starts here
-        self.running[self.workers.submit(attempt, job)] = (trial, job)
+        job = Job(self.config, self.study.user_attrs["study_id"], trial.number, candidate, self.facts, self.folder)
+        twin = self._same_as(candidate)
+        if twin is not None:
+            trial.set_user_attr(DUPLICATE_OF, twin)
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self.display.told(self._renew(trial.number), self.records)
+        else:
+            self.waiting.append(Leg(trial, job, self._next_stop(0)))
+            self._renew(trial.number)
 
-    def _tell(self, future: concurrent.futures.Future) -> bool:
-        """Tell one result; whether the trial counts."""
-        trial, job = self.running.pop(future)
+    def _same_as(self, candidate: Candidate) -> int | None:
+        """The number of a trial of the same candidate that has its numbers or is about to."""
+        for record in self.records:
+            if record.candidate == candidate and record.state in ("complete", "stopped", "infeasible", "running"):
+                return record.number
+        return None
+
+    def _next_stop(self, epoch: int) -> int:
+        """The first rung after an epoch, or the last epoch."""
+        return next((rung for rung in self.rungs if rung > epoch), self.config.epochs)
+
+    def _send(self) -> None:
+        """Give a worker the first of those that wait, with all that can be trained together with it."""
+        first = self.waiting[0]
+        legs = [first, *(leg for leg in self.waiting[1:] if leg.joins(first))][: self.config.heads]
+        self.waiting = [leg for leg in self.waiting if leg not in legs]
+        path = first.job.progress_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}", encoding="utf-8")  # the clock of the stall timeout starts here
+        future = self.workers.submit(attempt, [leg.job for leg in legs], first.until)
+        self.running[future] = legs
+
+    def _receive(self, future: concurrent.futures.Future) -> None:
+        """Take in what a worker brings back."""
+        legs = self.running.pop(future)
+        results: list[Outcome | Failure]
         try:
-            result: Outcome | Failure = future.result()
+            results = future.result()
         except concurrent.futures.CancelledError:
-            result = Failure("stalled", f"no sign of life for {self.config.stall_timeout:g} s", seed=job.seed)
+            silent = Failure("stalled", f"no sign of life for {self.config.stall_timeout:g} s", seed=self.config.seed)
+            results = [silent] * len(legs)
         except (pebble.ProcessExpired, BrokenProcessPool) as error:
-            result = Failure(WORKER_DIED, explain_death(error), seed=job.seed)
+            results = [Failure(WORKER_DIED, explain_death(error), seed=self.config.seed)] * len(legs)
+        legs[0].job.progress_path.unlink(missing_ok=True)
+        going_on = []
+        for leg, result in zip(legs, results, strict=True):
+            if isinstance(result, Outcome) and result.feasible and len(result.curve) < self.config.epochs:
+                if (following := self._at_rung(leg, result)) is not None:
+                    going_on.append(following)
+            else:
+                self._tell(leg, result)
+        self.waiting = going_on + self.waiting
+
+    def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
+        """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
+        for key, value in outcome.user_attrs().items():
+            if key in ("measurement", "learning_curve"):  # what others are compared with
+                leg.trial.set_user_attr(key, value)
+        self._renew(leg.trial.number)
+        reached = reached_at(self.records, leg.until)
+        own = next(one for one in reached if one.number == leg.trial.number)
+        others = [one for one in reached if one is not own]
+        decision = decide(self.config.stopping, own, others, self.config.reduction_factor)
+        if decision.stop:
+            self._tell(leg, replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}"))
+            return None
+        job = replace(leg.job, spent=outcome.seconds)
+        return replace(leg, job=job, until=self._next_stop(leg.until))
+
+    def _tell(self, leg: Leg, result: Outcome | Failure) -> None:
+        """Tell the study how a trial ended; what it leaves is on disk before."""
+        trial, job = leg.trial, leg.job
         if isinstance(result, Outcome):
+            if result.stopped:
+                write_atomically(job.outcome_path, result.to_json())
             tell_outcome(trial, result)
             self.failures_alike = []
         else:
@@ -196,14 +319,14 @@ class Search:
             alike = result.kind in self.failures_alike[-1:]
             self.failures_alike = [*self.failures_alike, result.kind] if alike else [result.kind]
             write_atomically(job.outcome_path.with_suffix(".error.txt"), result.traceback or result.reason)
-        job.progress_path.unlink(missing_ok=True)
         record = self._renew(trial.number)
+        if record.counts:  # else it is tried again, and goes on from there
+            job.checkpoint_path.unlink(missing_ok=True)
         self.display.told(record, self.records)
         if len(self.failures_alike) >= ALIKE_IN_A_ROW:
             details = job.outcome_path.with_suffix(".error.txt")
             reason = f"{ALIKE_IN_A_ROW} trials in a row failed alike ({record.reason}); details in {details}"
             raise StudyStopped(reason, self.records)
-        return record.counts
 
     def _renew(self, number: int) -> TrialRecord:
         """Read one trial, and those that were added since, into `self.records`."""
@@ -213,9 +336,9 @@ class Search:
         return self.records[number]
 
     def _give_up_stalled(self) -> None:
-        for future, (_, job) in list(self.running.items()):
+        for future, legs in list(self.running.items()):
             with contextlib.suppress(FileNotFoundError):  # it has just ended
-                if time.time() - job.progress_path.stat().st_mtime > self.config.stall_timeout:
+                if time.time() - legs[0].job.progress_path.stat().st_mtime > self.config.stall_timeout:
                     future.cancel()  # pebble ends the worker and starts another
 
     def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
@@ -250,6 +373,7 @@ class Search:
                     else f"trial {frozen.number}: interrupted a second time; not tried again"
                 )
         self.running.clear()
+        self.waiting.clear()
         self.records = read_study(self.study)
 
     def _left_outcome(self, frozen: optuna.trial.FrozenTrial) -> Outcome | None:
@@ -269,6 +393,17 @@ class Search:
         return outcome if mine else None  # else it was left by an earlier study of the same name
 
 
+def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
+    """What every trial that was trained so far had reached by the end of an epoch."""
+    found = []
+    for record in records:
+        if record.measurement is not None and len(record.learning_curve) >= epoch:
+            accuracy = max(point["val_accuracy"] for point in record.learning_curve[:epoch])
+            cost = record.measurement
+            found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
+    return found
+
+
 def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
     """Write everything about a finished trial, and its state last. Can be repeated after a kill in the middle."""
     for key, value in outcome.user_attrs().items():
@@ -280,7 +415,7 @@ def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
     if outcome.constraints:
         # optuna-dashboard 0.21 reads this older attribute, not what set_constraint writes
         trial.storage.set_trial_system_attr(trial._trial_id, "constraints", list(outcome.constraints.values()))
-    if outcome.feasible:
+    if outcome.feasible and not outcome.stopped:
         trial.study.tell(trial, values=outcome.values())
     else:
         trial.study.tell(trial, state=TrialState.PRUNED)

@@ -70,6 +70,11 @@ def parameters(candidate: Candidate) -> dict[str, int | float | str]:
     return values
 
 
+def sibling_heads(candidate: Candidate) -> dict[str, int]:
+    """The parameters that heads on the same features share."""
+    return {"unfreeze_depth": 0, "resolution": candidate.resolution}
+
+
 def first_candidates(space: Space) -> Sequence[Candidate]:
     """Known good ones, most useful first, so that a study of five trials already shows a front.
 

@@ -8,6 +8,7 @@ import keras
 from models import cuts
 from models.backbones import features, get_backbone
 from models.candidate import Candidate
+from models.heads import initial_head
 from models.weights import load_backbone_weights
 
 
@@ -25,8 +26,22 @@ class Task:
     weights: str
 
     @property
+    def n_logits(self) -> int:
+        return 1 if self.n_classes == 2 else self.n_classes
+
+    @property
     def from_scratch(self) -> bool:
         return self.weights == "none"
+
+    def resizing(self, resolution: int) -> str:
+        """What is done to a picture before the backbone sees it, as a text: part of the identity of stored features."""
+        if (self.height, self.width) == (resolution, resolution):
+            return f"{self.height}x{self.width}x{self.channels}"
+        how = "antialiased" if self._shrinks(resolution) else "plain"
+        return f"{self.height}x{self.width}x{self.channels} bilinear {how}"
+
+    def _shrinks(self, resolution: int) -> bool:
+        return min(self.height, self.width) > resolution
 
 
 class Network(NamedTuple):
@@ -35,11 +50,13 @@ class Network(NamedTuple):
     model: (n, height, width, channels) uint8 -> (n, classes) probabilities, or (n, 1) for two classes.
     logits: the same without the last activation, for training.
     cut: the tensor behind which everything is trained and before which nothing is; None if nothing is frozen.
+    head_width: units of the head's hidden layer, 0 for none.
     """
 
     model: keras.Model
     logits: keras.Model
     cut: keras.KerasTensor | None
+    head_width: int
 
     def base(self) -> keras.Model:
         """Pictures to the feature map: the backbone's part of the layers."""
@@ -50,6 +67,12 @@ class Network(NamedTuple):
 
     def tail(self) -> keras.Model:
         return keras.Model(self.cut, self.logits.output)
+
+    @property
+    def resized(self) -> keras.KerasTensor:
+        """The pictures at the candidate's resolution; the input itself where they have it already."""
+        names = {layer.name for layer in self.logits.layers}
+        return self.logits.get_layer("resize").output if "resize" in names else self.logits.input
 
 
 def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
@@ -62,10 +85,9 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
     inputs = keras.Input((task.height, task.width, task.channels), dtype="uint8", name="pictures")
     x = keras.layers.Rescaling(1.0, name="to_float")(inputs)  # (n, h, w, c) float32, 0 to 255
     if (task.height, task.width) != (resolution, resolution):
-        shrinks = min(task.height, task.width) > resolution
         # Keras 3.15's Resizing is called with training=True unless told otherwise, and hands that on to every layer
         # behind it: in a plain `model(x)` BatchNormalization would then use, and change, the statistics of x.
-        resize = keras.layers.Resizing(resolution, resolution, antialias=shrinks, name="resize")
+        resize = keras.layers.Resizing(resolution, resolution, antialias=task._shrinks(resolution), name="resize")
         x = resize(x, training=False)
     if task.channels == 1:
         x = keras.layers.Concatenate(name="grey_to_rgb")([x, x, x])
@@ -77,26 +99,44 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
 def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
     """The candidate's model with its frozen prefix marked. Same candidate, task and seed: same weights.
 
-    Head: global average pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a
-    dense layer with one logit for two classes (sigmoid) or one for each class (softmax).
-
     Errors: ModelError as `build_base`, and if unfreeze_depth exceeds the backbone's blocks.
     """
+    return attach_head(build_frozen(candidate, task, seed), candidate, task, seed)
+
+
+def build_frozen(candidate: Candidate, task: Task, seed: int) -> keras.Model:
+    """The base of a candidate with all but its top `unfreeze_depth` blocks frozen: the same for every head."""
     keras.utils.set_random_seed(seed)
     base = build_base(task, candidate.backbone, candidate.resolution)
-    # Again: pretrained weights that are not yet in memory are built, which draws from the same stream.
-    keras.utils.set_random_seed(seed)
     cuts.freeze(base, candidate.unfreeze_depth, train_batch_norm=task.from_scratch)
+    return base
 
+
+def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) -> Network:
+    """A new head on a base that may have others already.
+
+    Head: global average pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a
+    dense layer with one logit for two classes (sigmoid) or one for each class (softmax).
+    """
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(base.output)  # (n, channels)
     x = pooled
     if candidate.head_width:
         x = keras.layers.Dense(candidate.head_width, activation="relu", name="head")(x)
     x = keras.layers.Dropout(candidate.dropout, name="head_dropout")(x)
-    n_logits = 1 if task.n_classes == 2 else task.n_classes
+    n_logits = task.n_logits
     logits = keras.layers.Dense(n_logits, name="logits")(x)
     probabilities = keras.layers.Activation("sigmoid" if n_logits == 1 else "softmax", name="probabilities")(logits)
 
     below = cuts.cut_tensor(base, candidate.unfreeze_depth)
     cut = pooled if candidate.unfreeze_depth == 0 else None if below is base.input else below
-    return Network(keras.Model(base.input, probabilities, name=base.name), keras.Model(base.input, logits), cut)
+    network = Network(
+        model=keras.Model(base.input, probabilities, name=base.name),
+        logits=keras.Model(base.input, logits),
+        cut=cut,
+        head_width=candidate.head_width,
+    )
+    names = ["head", "logits"] if candidate.head_width else ["logits"]
+    values = initial_head(seed, pooled.shape[-1], candidate.head_width, n_logits)
+    for position, name in enumerate(names):
+        network.logits.get_layer(name).set_weights(values[2 * position : 2 * position + 2])
+    return network

@@ -17,31 +17,13 @@ import click
 import numpy as np
 
 from datasets import DataError
+from datasets.augmentation import NEVER_FLIPPED, light
 from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
 from models.backbones import get_backbone
 from models.command import OneLineCommand
 from models.quiet import quiet_import
-
-NEVER_FLIPPED = ("digits", "mnist")  # a mirrored digit is another sign, or none
-
-
-def shift_and_flip(flip: bool):
-    """Training transform: each picture moved by up to an eighth of its side (edges repeated), half of them mirrored."""
-
-    def transform(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # (n, h, w, c) uint8
-        n, height, width, _ = x.shape
-        pad = max(1, height // 8)
-        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
-        moved = np.empty_like(x)
-        for i, (dy, dx) in enumerate(rng.integers(0, 2 * pad + 1, (n, 2))):
-            moved[i] = padded[i, dy : dy + height, dx : dx + width]
-        mirrored = (rng.random(n) < 0.5) & flip
-        moved[mirrored] = moved[mirrored, :, ::-1]
-        return moved
-
-    return transform
 
 
 @dataclass(frozen=True)
@@ -62,7 +44,9 @@ def pretrain(
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
         from models import build, training
+        from models.examples import Examples
         from models.latency import device_facts
+        from models.recipe import Recipe as Steps
         from models.weights import save_backbone_weights
     from models.candidate import Candidate
 
@@ -76,13 +60,11 @@ def pretrain(
     network = build.build_network(
         candidate, build.Task(height, width, channels, len(facts.class_names), "none"), recipe.seed
     )
-    train_set, val_set = (training.Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
-    steps = training.Recipe(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed)
-    curve = training.train(
-        network.logits, train_set, val_set, steps, on_epoch=_report(recipe.epochs), transform=shift_and_flip(flip)
-    )
+    train_set, val_set = (Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
+    steps = Steps(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed, candidate.dropout)
+    curve = training.train(network, train_set, val_set, steps, _report(recipe.epochs), light(dataset_name))
     images, labels = open_test(dataset_name, data_dir, cache_dir, side)
-    _, accuracy = training.evaluate(network.logits, training.Examples(images, labels, np.arange(len(labels))))
+    _, accuracy = training.evaluate(network, Examples(images, labels, np.arange(len(labels))))
     card = {
         **asdict(recipe),
         "backbone": backbone_name,

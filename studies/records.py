@@ -17,6 +17,7 @@ DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize
 # the attribute RETRY_OF. A worker that dies twice on the same candidate is the candidate's failure.
 INTERRUPTED, WORKER_DIED = "interrupted", "worker died"
 RETRY_OF = "retry_of"
+DUPLICATE_OF = "duplicate_of"  # attribute: the number of the trial with the same candidate
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,15 @@ class Outcome:
         seconds: by phase: build, measure, train.
         peak_memory_mib: largest resident size of the worker during this trial.
         machine: device, backend, dtype and versions.
+        plan: where training started from (pictures, stored features, ...) and why.
+        stopped: why it was stopped at a rung; empty for a trial that was not.
     """
 
     study_id: str
     number: int
     candidate: Candidate
     measurement: Measurement
-    trainable_parameters: int
+    trainable_parameters: int | None
     val_accuracy: float | None
     best_epoch: int | None
     constraints: Mapping[str, float]
@@ -67,6 +70,8 @@ class Outcome:
     peak_memory_mib: float
     seed: int
     machine: Mapping[str, Any]
+    plan: str = ""
+    stopped: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -100,7 +105,8 @@ class Outcome:
             "peak_memory_mib": self.peak_memory_mib,
             "seed": self.seed,
             "machine": dict(self.machine),
-        }
+            "plan": self.plan,
+        } | ({"stopped": self.stopped} if self.stopped else {})
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ class Failure:
 class TrialRecord:
     """One row of the tables: a trial as it stands in the database.
 
-    `state` is complete, infeasible (over a budget, never trained), failed, interrupted, running or waiting.
+    `state` is complete, stopped (at a rung), infeasible (over a budget, never trained), duplicate (of a trial that has
+    its numbers), failed, interrupted, running or waiting. A stopped trial's `val_accuracy` is None: it is in its curve.
     """
 
     number: int
@@ -163,7 +170,7 @@ class TrialRecord:
     @property
     def counts(self) -> bool:
         """Whether the trial is one of those that `--trials` asks for."""
-        return self.state in ("complete", "infeasible", "failed")
+        return self.state in ("complete", "stopped", "infeasible", "duplicate", "failed")
 
 
 def read_trial(trial: FrozenTrial) -> TrialRecord:
@@ -174,9 +181,10 @@ def read_trial(trial: FrozenTrial) -> TrialRecord:
     failure = attrs.get("failure", {})
     kind = failure.get("kind")
     excused = kind == INTERRUPTED or (kind == WORKER_DIED and RETRY_OF not in attrs)
+    pruned = "stopped" if "stopped" in attrs else "duplicate" if DUPLICATE_OF in attrs else "infeasible"
     states = {
         TrialState.COMPLETE: "complete",
-        TrialState.PRUNED: "infeasible",
+        TrialState.PRUNED: pruned,
         TrialState.RUNNING: "running",
         TrialState.WAITING: "waiting",
         TrialState.FAIL: "interrupted" if excused else "failed",
@@ -193,8 +201,12 @@ def read_trial(trial: FrozenTrial) -> TrialRecord:
         measurement=measurement,
         constraints={key: value for key, value in trial.constraints.items() if not key.isdigit()},
         learning_curve=attrs.get("learning_curve", ()),
-        reason=failure.get("reason", ""),
+        reason=failure.get("reason") or attrs.get("stopped") or _same_as(attrs),
     )
+
+
+def _same_as(attrs: Mapping[str, Any]) -> str:
+    return f"the same as trial {attrs[DUPLICATE_OF]}" if DUPLICATE_OF in attrs else ""
 
 
 def read_study(study: optuna.Study) -> list[TrialRecord]:

@@ -17,9 +17,9 @@ COMMANDS = {"models/pretrain.py": {"datasets"}}
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),
-    "tensorflow": ("models/latency.py",),
-    "jax": ("models/latency.py",),
-    "torch": ("models/latency.py",),
+    "tensorflow": ("models/latency.py", "models/backend.py"),
+    "jax": ("models/latency.py", "models/backend.py"),
+    "torch": ("models/latency.py", "models/backend.py"),
 }
 FILES = sorted(path.relative_to(ROOT).as_posix() for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 

@@ -1,0 +1,155 @@
+"""Activations behind frozen layers, computed once: from the pictures, or from a shallower cut that is stored already.
+
+The cuts of a candidate, from the deepest to the shallowest: `pooled` (behind global pooling, when only the head is
+trained), `top1`, `top2`, ... (what enters the top blocks), `resized` (the pictures at the backbone's resolution).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+import keras
+import numpy as np
+
+from models import cuts, flops
+from models.backend import forward
+from models.build import Network
+from models.prefix_cache import FeatureOverflow, Key, PrefixCache
+
+BATCH = 128
+POOLED, RESIZED, PICTURES = "pooled", "resized", "pictures"
+
+
+def cut_name(depth: int) -> str:
+    """The cut behind which `depth` blocks and the head are trained."""
+    return f"top{depth}" if depth else POOLED
+
+
+def cut_tensors(network: Network) -> dict[str, keras.KerasTensor]:
+    """Every cut of a network by its name, from the deepest to the shallowest."""
+    base = network.base()
+    tensors = {POOLED: network.logits.get_layer("pool").output}
+    for depth in range(1, len(cuts.blocks(base))):
+        tensors[cut_name(depth)] = cuts.cut_tensor(base, depth)
+    if network.resized is not network.logits.input:
+        tensors[RESIZED] = network.resized
+    tensors[PICTURES] = network.logits.input
+    return tensors
+
+
+class _Gone(LookupError):
+    """Stored features that were there a moment ago are not any more: another process made room, or they are damaged."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where features can be computed from: the nearest cut that is stored, or the pictures."""
+
+    cut: str
+    flops: int  # for each picture, from there to the wanted cut
+
+
+class Features:
+    """The features of one set of pictures at one cut.
+
+    Args:
+        key: identity of what is wanted; `key.cut` is one of `cut_tensors`.
+        network: called only if something has to be computed.
+        pictures: (n, h, w, c) uint8 in batches, in the order of the rows; called only if no shallower cut is stored.
+    """
+
+    def __init__(
+        self,
+        cache: PrefixCache,
+        key: Key,
+        n: int,
+        network: Callable[[], Network],
+        pictures: Callable[[], Iterator[np.ndarray]],
+    ):
+        self.cache, self.key, self.n, self._network, self._pictures = cache, key, n, network, pictures
+
+    def present(self) -> bool:
+        return any(self.cache.has(key) for key in self._keys(self.key))
+
+    def bytes(self) -> int:
+        shape = cut_tensors(self._network())[self.key.cut].shape[1:]
+        return self.n * prod(shape) * np.dtype(self.key.dtype).itemsize
+
+    def origin(self) -> Origin:
+        """The nearest beginning; the wanted cut itself, at no cost, if it is stored."""
+        if self.present():
+            return Origin(self.key.cut, 0)
+        tensors = cut_tensors(self._network())
+        start = self._nearest(list(tensors))
+        return Origin(start, flops.count(keras.Model(tensors[start], tensors[self.key.cut])).flops)
+
+    def load(self, on_step: Callable[[float], None] = lambda share: None, store: bool = True) -> np.ndarray:
+        """(n, ...) float16 or float32, in the order of the rows; read-only and memory-mapped if stored.
+
+        float32 where float16 cannot hold them, or where the key asks for it. Without `store`, and if not found, they
+        are computed into memory. Errors: what `PrefixCache.get` raises when there is no room.
+        """
+        for key in self._keys(self.key):
+            found = self.cache.find(key)
+            if found is not None:
+                return found
+        tensors = cut_tensors(self._network())
+        shape = (self.n, *tensors[self.key.cut].shape[1:])
+        try:
+            return self._compute(tensors, self._nearest(list(tensors)), shape, on_step, store)
+        except _Gone:
+            return self._compute(tensors, PICTURES, shape, on_step, store)
+
+    def _compute(
+        self,
+        tensors: dict[str, keras.KerasTensor],
+        start: str,
+        shape: tuple[int, ...],
+        on_step: Callable[[float], None],
+        store: bool,
+    ) -> np.ndarray:
+        run = forward(keras.Model(tensors[start], tensors[self.key.cut]))
+
+        def produce() -> Iterator[np.ndarray]:
+            done = 0
+            for x in self._from(start):
+                short = BATCH - len(x)
+                padded = np.concatenate([x, np.repeat(x[-1:], short, axis=0)]) if short else x  # one shape, one trace
+                yield run(padded)[: len(x)]
+                done += len(x)
+                on_step(done / self.n)
+
+        if not store:
+            return np.concatenate(list(produce()))
+        try:
+            return self.cache.get(self.key, shape, produce)
+        except FeatureOverflow:
+            return self.cache.get(replace(self.key, dtype="float32"), shape, produce)
+
+    def _keys(self, key: Key) -> list[Key]:
+        return [key] if key.dtype == "float32" else [key, replace(key, dtype="float32")]
+
+    def _nearest(self, names: list[str]) -> str:
+        """The deepest cut before the wanted one that is stored, else the pictures."""
+        for name in names[names.index(self.key.cut) + 1 :]:
+            if name == PICTURES or any(self.cache.has(key) for key in self._keys(self._at(name))):
+                return name
+        return PICTURES
+
+    def _at(self, cut: str) -> Key:
+        """The same pictures at another cut. Resized ones are the same for every backbone and its weights."""
+        if cut == RESIZED:
+            return replace(self.key, cut=cut, backbone="", weights="")
+        return replace(self.key, cut=cut)
+
+    def _from(self, start: str) -> Iterator[np.ndarray]:
+        """Batches of what enters, at most `BATCH` rows each."""
+        for key in self._keys(self._at(start)) if start != PICTURES else []:
+            found = self.cache.find(key)
+            if found is not None:
+                yield from (found[row : row + BATCH] for row in range(0, self.n, BATCH))
+                return
+        if start != PICTURES:
+            raise _Gone
+        for batch in self._pictures():
+            yield from (batch[row : row + BATCH] for row in range(0, len(batch), BATCH))

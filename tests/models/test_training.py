@@ -1,13 +1,16 @@
-"""Training: order of examples, schedules in the graph, signs of life, the same result from extracted features."""
+"""Training: one traced step for all recipes, schedules, signs of life, going on from a checkpoint, the same from a cut."""
 
 import keras
 import numpy as np
 import pytest
 
+import models.training
 from models import schedules
-from models.build import Task, build_network
+from models.build import Network, Task, build_network
 from models.candidate import Candidate
-from models.training import Batches, Examples, NonFiniteLoss, Recipe, evaluate, extract, train
+from models.examples import Examples
+from models.recipe import NonFiniteLoss, Recipe
+from models.training import Trainer, cross_entropy, evaluate, train
 
 
 def clusters(n=120, classes=3, seed=0):
@@ -19,9 +22,12 @@ def clusters(n=120, classes=3, seed=0):
 
 
 def linear(outputs=3):
+    """A network without layers below its head."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((2,))
-    return keras.Model(inputs, keras.layers.Dense(outputs)(inputs))
+    dropped = keras.layers.Dropout(0.0, name="head_dropout")(keras.layers.Identity()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(outputs, name="logits")(dropped))
+    return Network(model=model, logits=model, cut=None, head_width=0)
 
 
 def halves(x, y):
@@ -32,30 +38,6 @@ def recipe(**changes):
     return Recipe(
         **{"learning_rate": 0.05, "lr_schedule": "constant", "epochs": 3, "batch_size": 8, "seed": 0} | changes
     )
-
-
-def test_each_example_once_an_epoch_in_a_new_seeded_order():
-    x = np.arange(10)[:, None]
-    examples = Examples(x, np.arange(10), np.array([1, 3, 5, 7, 9]))
-
-    def orders(seed):
-        batches = Batches(examples, 2, seed=seed)
-        found = []
-        for _ in range(2):
-            found.append(np.concatenate([batches[i][1] for i in range(batches.num_batches)]).tolist())
-            batches.on_epoch_begin()
-        return found
-
-    first, second = orders(0)
-    assert sorted(first) == sorted(second) == [1, 3, 5, 7, 9]
-    assert first != second
-    assert orders(0) == [first, second]
-    assert orders(1) != [first, second]
-
-
-def test_without_a_seed_the_order_is_that_of_the_rows():
-    batches = Batches(Examples(np.arange(5)[:, None], np.arange(5), np.arange(5)), 2)
-    assert [batches[i][1].tolist() for i in range(3)] == [[0, 1], [2, 3], [4]]
 
 
 def test_separable_clusters_are_learned():
@@ -69,11 +51,11 @@ def test_separable_clusters_are_learned():
 def test_two_classes_with_one_logit():
     x, y = clusters(classes=2)
     train_set, val_set = halves(x, y)
-    model = linear(outputs=1)
-    curve = train(model, train_set, val_set, recipe(epochs=5))
+    network = linear(outputs=1)
+    curve = train(network, train_set, val_set, recipe(epochs=5))
     assert curve[-1].val_accuracy == 1.0
     # the accuracy is that of an independent count
-    logits = keras.ops.convert_to_numpy(model(x[val_set.indices]))[:, 0]
+    logits = keras.ops.convert_to_numpy(network.logits(x[val_set.indices]))[:, 0]
     assert np.mean((logits > 0) == y[val_set.indices]) == 1.0
 
 
@@ -81,12 +63,12 @@ def test_val_accuracy_is_an_independent_count():
     x, y = clusters(n=50)
     y = np.random.default_rng(1).permutation(y)  # not learnable: an accuracy between 0 and 1
     train_set, val_set = halves(x, y)
-    model = linear()
-    curve = train(model, train_set, val_set, recipe(epochs=1))
-    predicted = keras.ops.convert_to_numpy(model(x[val_set.indices])).argmax(1)
+    network = linear()
+    curve = train(network, train_set, val_set, recipe(epochs=1))
+    predicted = keras.ops.convert_to_numpy(network.logits(x[val_set.indices])).argmax(1)
     expected = np.mean(predicted == y[val_set.indices])
     assert curve[-1].val_accuracy == expected  # to the last digit, not only to float32
-    assert evaluate(model, val_set)[1] == expected
+    assert evaluate(network, val_set)[1] == expected
 
 
 def test_same_seed_same_curve():
@@ -96,18 +78,65 @@ def test_same_seed_same_curve():
 
 
 @pytest.mark.parametrize("name", schedules.LR_SCHEDULES)
-def test_the_optimiser_follows_the_schedule(name):
+def test_the_curve_says_the_rate_of_the_last_step(name):
     train_set, val_set = halves(*clusters(n=80))
-    model = linear()
-    curve = train(model, train_set, val_set, recipe(lr_schedule=name, epochs=2))  # 5 steps an epoch
-    if name in ("constant", "reduce_on_plateau"):
-        expected = 0.05 * schedules.plateau_scale([point.val_loss for point in curve] if name != "constant" else [])
-        assert curve[-1].learning_rate == expected
-    else:
-        scales = schedules.step_scales(name, 10)
-        assert [point.learning_rate for point in curve] == pytest.approx([0.05 * scales[4], 0.05 * scales[9]])
-        expected = 0.05 * scales[9]
-    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(expected, rel=1e-5)
+    curve = train(linear(), train_set, val_set, recipe(lr_schedule=name, epochs=2))  # 5 steps an epoch
+    scales = schedules.step_scales(name, 10)
+    assert [point.learning_rate for point in curve] == pytest.approx([0.05 * scales[4], 0.05 * scales[9]])
+
+
+def test_a_plateau_halves_the_rate():
+    x, y = clusters(n=40)
+    y = np.random.default_rng(1).permutation(y)  # not learnable: the validation loss rises
+    curve = train(linear(), *halves(x, y), recipe(lr_schedule="reduce_on_plateau", epochs=8, learning_rate=0.5))
+    for point, before in zip(curve, range(8), strict=True):
+        assert point.learning_rate == 0.5 * schedules.plateau_scale([one.val_loss for one in curve[:before]])
+    assert curve[-1].learning_rate < 0.5
+
+
+def keras_fit(network, train_set, val_set, asked):
+    """The same training by `model.fit`, which shares no line with ours but the order of the examples."""
+    from models.examples import training_batches
+
+    model = network.logits
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    rates = asked.rates(len(train_set))
+
+    class Table(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return keras.ops.take(rates, keras.ops.cast(step, "int32"))
+
+    model.compile(keras.optimizers.Adam(Table()), loss)
+    losses = []
+    for epoch in range(1, asked.epochs + 1):
+        for x, y in training_batches(train_set, asked.batch_size, asked.seed, epoch):
+            model.train_on_batch(x, y.astype("float32"))
+        logits = model(val_set.take(val_set.indices))
+        losses.append(float(loss(val_set.y[val_set.indices].astype("float32"), logits)))
+    return losses
+
+
+@pytest.mark.parametrize("name", ["constant", "one_cycle"])
+def test_it_learns_what_keras_would_learn(name):
+    train_set, val_set = halves(*clusters(n=92))  # 46: the last batch of 8 is short
+    asked = recipe(lr_schedule=name)
+    curve = train(linear(), train_set, val_set, asked)
+    expected = keras_fit(linear(), train_set, val_set, asked)
+    assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-4)
+
+
+def test_cross_entropy_is_that_of_keras():
+    rng = np.random.default_rng(0)
+    logits, y = rng.normal(size=(20, 4)).astype("float32"), rng.integers(0, 4, 20)
+    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    losses, hits = cross_entropy(keras.ops.convert_to_tensor(logits), y, 0.1)
+    assert float(keras.ops.mean(losses)) == pytest.approx(float(smoothed(np.eye(4)[y], logits)), rel=1e-5)
+    assert keras.ops.convert_to_numpy(hits).tolist() == (logits.argmax(1) == y).astype(float).tolist()
+    binary = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)
+    losses, hits = cross_entropy(keras.ops.convert_to_tensor(logits[:, :1]), y % 2, 0.1)
+    expected = float(binary((y % 2).astype("float32")[:, None], logits[:, :1]))
+    assert float(keras.ops.mean(losses)) == pytest.approx(expected, rel=1e-5)
+    assert keras.ops.convert_to_numpy(hits).tolist() == ((logits[:, 0] > 0) == (y % 2 > 0)).astype(float).tolist()
 
 
 def test_a_loss_that_is_not_finite_is_an_error():
@@ -121,8 +150,9 @@ def test_a_loss_that_is_not_finite_is_an_error():
 def test_signs_of_life_come_with_every_step():
     train_set, val_set = halves(*clusters(n=80))
     seen, epochs = [], []
-    train(
-        linear(),
+    trainer = Trainer(linear())
+    trainer.run(
+        trainer.begin(),
         train_set,
         val_set,
         recipe(epochs=2),
@@ -134,26 +164,98 @@ def test_signs_of_life_come_with_every_step():
     assert [point.epoch for point in epochs] == [1, 2]
 
 
-@pytest.mark.parametrize("depth", [0, 1, 3])
-def test_training_from_extracted_features_is_training_the_whole_network(depth):
+def stripes(n=48):
+    """Pictures whose brightness tells their class."""
     rng = np.random.default_rng(0)
-    y = np.arange(48) % 3
-    x = (rng.integers(0, 60, (48, 16, 16, 1)) + 60 * y[:, None, None, None]).astype("uint8")
+    y = np.arange(n) % 3
+    return (rng.integers(0, 60, (n, 16, 16, 1)) + 60 * y[:, None, None, None]).astype("uint8"), y
+
+
+TASK = Task(16, 16, 1, 3, "pretrained")
+
+
+def small(depth, width=0):
+    return build_network(Candidate("custom_cnn", depth, width, 0.0, 1e-3, "cosine", 16), TASK, seed=1)
+
+
+def test_one_trace_serves_every_recipe_and_no_run_leaves_anything_behind(monkeypatch):
+    traced = []
+
+    def counted(*arguments):
+        traced.append(len(arguments))
+        return cross_entropy(*arguments)
+
+    monkeypatch.setattr(models.training, "cross_entropy", counted)
+    train_set, val_set = halves(*stripes(40))  # 20: a short last batch too
+    trainer = Trainer(small(1, width=128))
+    first = trainer.begin()
+    trainer.run(first, train_set, val_set, recipe(learning_rate=1e-3, dropout=0.3))
+    other = trainer.begin()
+    asked = recipe(learning_rate=3e-4, dropout=0.5, lr_schedule="one_cycle", epochs=2, label_smoothing=0.1)
+    trainer.run(other, train_set, val_set, asked)
+    again = trainer.begin()
+    trainer.run(again, train_set, val_set, recipe(learning_rate=1e-3, dropout=0.3))
+    assert again.curve == first.curve
+    assert other.curve != first.curve[:2]
+    assert len(traced) == 2  # the training step and the validation step
+
+
+@pytest.mark.parametrize("name", ["cosine", "reduce_on_plateau"])
+def test_going_on_from_a_checkpoint_is_never_having_stopped(name):
+    train_set, val_set = halves(*stripes())
+    asked = recipe(learning_rate=1e-3, dropout=0.3, epochs=4, lr_schedule=name)
+    trainer = Trainer(small(1, width=128))
+    whole = trainer.begin()
+    trainer.run(whole, train_set, val_set, asked)
+    part = trainer.begin()
+    trainer.run(part, train_set, val_set, asked, until=1)
+    arrays = [np.array(array) for array in part.arrays()]
+    later = Trainer(small(1, width=128))  # as in another process
+    state = later.resume(arrays, part.curve, len(train_set), asked)
+    later.run(state, train_set, val_set, asked)
+    assert state.curve == whole.curve
+    with pytest.raises(ValueError, match="another network"):
+        later.resume(arrays[1:], part.curve, len(train_set), asked)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_training_from_a_cut_is_training_the_whole_network(depth):
+    x, y = stripes()
     train_set, val_set = halves(x, y)
-    candidate = Candidate("custom_cnn", depth, 0, 0.0, 1e-3, "cosine", 16)
-    task = Task(16, 16, 1, 3, "pretrained")
+    asked = recipe(learning_rate=1e-4, dropout=0.2)
+    whole = small(depth)
+    expected = train(whole, train_set, val_set, asked)
 
-    whole = build_network(candidate, task, seed=1)
-    expected = train(whole.logits, train_set, val_set, recipe(learning_rate=1e-3))
-
-    split = build_network(candidate, task, seed=1)
-    prefix, tail = split.prefix(), split.tail()
-    curve = train(tail, extract(prefix, train_set), extract(prefix, val_set), recipe(learning_rate=1e-3))
-
-    for ours, theirs in zip(curve, expected, strict=True):
+    split = small(depth)
+    features = keras.ops.convert_to_numpy(split.prefix()(x, training=False))
+    trainer = Trainer(split, split.cut)
+    state = trainer.begin()
+    trainer.run(state, *halves(features, y), asked)
+    trainer.restore(state)
+    for ours, theirs in zip(state.curve, expected, strict=True):
         assert ours.loss == pytest.approx(theirs.loss, rel=1e-3)
         assert ours.val_accuracy == pytest.approx(theirs.val_accuracy, abs=1 / 24 + 1e-6)
     # and the model as a whole has learned what its tail was taught
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(split.logits(x)), keras.ops.convert_to_numpy(whole.logits(x)), atol=2e-2
     )
+
+
+def test_statistics_are_part_of_a_run():
+    """From scratch BatchNormalization is trained; a run begun anew is the same run."""
+    x, y = stripes(16)
+    network = build_network(
+        Candidate("custom_cnn", 4, 0, 0.0, 1e-3, "cosine", 16), Task(16, 16, 1, 3, "none"), seed=1
+    )
+    trainer = Trainer(network)
+    curves = []
+    for _ in range(2):
+        state = trainer.begin()
+        trainer.run(state, *halves(x, y), recipe(learning_rate=1e-3))
+        curves.append(state.curve)
+    assert curves[0] == curves[1]
+    before = [keras.ops.convert_to_numpy(variable) for variable in network.logits.non_trainable_variables]
+    trainer.restore(state)
+    after = [keras.ops.convert_to_numpy(variable) for variable in network.logits.non_trainable_variables]
+    assert before
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))  # BatchNormalization was trained

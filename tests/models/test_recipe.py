@@ -1,0 +1,31 @@
+"""The recipe: a rate for every step, and the plateau that changes them."""
+
+import numpy as np
+import pytest
+
+from models import schedules
+from models.recipe import Epoch, NonFiniteLoss, Recipe
+
+
+def point(epoch, val_loss):
+    return Epoch(epoch, 1.0, 0.5, val_loss, 0.5, 0.1)
+
+
+@pytest.mark.parametrize("name", schedules.LR_SCHEDULES)
+def test_a_rate_for_every_step(name):
+    recipe = Recipe(0.1, name, 3, 32, 0)
+    rates = recipe.rates(70)  # three steps an epoch, the last one short
+    assert rates.tolist() == pytest.approx([0.1 * scale for scale in schedules.step_scales(name, 9)])
+    assert rates.dtype == np.float32
+
+
+def test_only_a_plateau_schedule_heeds_the_curve():
+    curve = [point(1, 1.0), point(2, 1.1), point(3, 1.2)]
+    assert Recipe(0.1, "reduce_on_plateau", 5, 32, 0).plateau(curve) == 0.5
+    assert Recipe(0.1, "cosine", 5, 32, 0).plateau(curve) == 1.0
+
+
+def test_the_error_keeps_the_epochs_before():
+    error = NonFiniteLoss("why", [point(1, 1.0)])
+    assert error.curve == (point(1, 1.0),)
+    assert str(error) == "why"

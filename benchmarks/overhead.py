@@ -1,0 +1,174 @@
+"""What a trial costs beside training and measuring, with few and with many trials in the database; and the start.
+
+    PYTHONPATH=. python benchmarks/overhead.py
+
+A study of custom_cnn on digits with one worker process: ten trials are run, then as many copies of them as are wanted
+(with parameters drawn anew) are put into the database, and ten more are run. Overhead is the time from one result to
+the next less the seconds that the worker spent on measuring and training: asking the sampler, talking to the worker,
+writing outcome, attributes and state to disk, reading records, the display's front. Heads are asked for one by one
+(`--heads 1`), since together they would share it. The start is the time from calling `python -m hpo.run` to the first
+training step, with latencies not yet known, for custom_cnn on digits.
+
+Prints a table, writes overhead.json and overhead.png beside this file.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import optuna
+
+from hpo.config import StudyConfig, make_config
+from hpo.display import PlainDisplay
+from hpo.search import run_study
+from models.candidate import Candidate
+from studies.records import TrialRecord
+from studies.storage import open_storage
+
+SIZES, TRIALS = (10, 1_000, 10_000), 10
+
+
+class Clock(PlainDisplay):
+    """Remembers when each trial was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[tuple[float, float]] = []  # moment, seconds that the worker spent
+
+    def prepared(self, *arguments) -> None:
+        super().prepared(*arguments)
+        self.times.append((time.perf_counter(), 0.0))
+
+    def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        super().told(record, records)
+        self.times.append((time.perf_counter(), record.seconds))
+
+    def _print(self, text: str) -> None:
+        pass
+
+    def overheads(self) -> list[float]:
+        return [now - before - spent for (before, _), (now, spent) in zip(self.times, self.times[1:], strict=False)]
+
+
+def configured(folder: Path, trials: int) -> StudyConfig:
+    return make_config(
+        {
+            "storage": f"sqlite:///{folder}/studies.db",
+            "out": folder / "runs",
+            "cache_dir": folder / "cache",
+            "train_size": 200,
+            "val_size": 100,
+            "epochs": 2,
+            "resolutions": "16",
+            "heads": 1,
+            "trials": trials,
+        }
+    )
+
+
+def fill(config: StudyConfig, size: int) -> None:
+    """Copies of the study's trials with other dropout and learning rate, up to `size` trials."""
+    study = optuna.load_study(study_name=config.study_name, storage=open_storage(config.storage, write=True))
+    trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    rng = np.random.default_rng(size)
+    copies = []
+    for number in range(size - len(study.trials)):
+        trial = trials[number % len(trials)]
+        params = trial.params | {
+            "dropout": float(rng.uniform(0, 0.6)),
+            "learning_rate": float(np.exp(rng.uniform(np.log(1e-5), np.log(1e-2)))),
+        }
+        candidate = Candidate("custom_cnn", **params)
+        accuracy, latency, flops = trial.values
+        copies.append(
+            optuna.trial.create_trial(
+                values=(accuracy * rng.uniform(0.5, 1), latency, flops),
+                params=params,
+                distributions=trial.distributions,
+                user_attrs=trial.user_attrs | {"candidate": candidate.to_dict()},
+            )
+        )
+    study.add_trials(copies)
+
+
+def start_seconds(folder: Path) -> float:
+    """From the call to the first sign of a training step."""
+    arguments = ["--trials", "1", "--storage", f"sqlite:///{folder}/s.db", "--out", str(folder / "out")]
+    command = [sys.executable, "-m", "hpo.run", *arguments, "--cache-dir", str(folder / "c")]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ)
+    trials = folder / "out" / "custom_cnn-digits" / "trials"
+    try:
+        while process.poll() is None:
+            for path in trials.glob("*.progress"):
+                try:
+                    if json.loads(path.read_text()).get("phase") == "train":
+                        return time.perf_counter() - start
+                except (OSError, ValueError):
+                    pass  # just being replaced
+            if list(trials.glob("*.json")):
+                return time.perf_counter() - start
+            time.sleep(0.01)
+        raise click.ClickException("hpo.run ended before it trained")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    sizes = [row["trials_in_database"] for row in rows]
+    axes.plot(sizes, [row["median_s"] for row in rows], "o-", color="#0072B2", label="median")
+    axes.plot(sizes, [row["max_s"] for row in rows], "s--", color="#E69F00", label="slowest of ten")
+    axes.plot([10, 1000], [0.5, 0.5], color="black", linewidth=1)
+    axes.plot([10_000], [1.0], "_", color="black", markersize=18, label="to reach: below the black lines")
+    axes.set_xscale("log")
+    axes.set_ylim(0)
+    axes.set_xlabel("trials in the database")
+    axes.set_ylabel("seconds a trial beside\ntraining and measuring")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+@click.command()
+def main() -> None:
+    from models.latency import cpu_name
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run_study(configured(folder, TRIALS), PlainDisplay())
+        for size in SIZES:
+            fill(configured(folder, size), size)
+            clock = Clock()
+            run_study(configured(folder, size + TRIALS), clock)
+            found = clock.overheads()[1:]  # the first waits for the worker's own look at data and weights
+            row = {"trials_in_database": size, "median_s": statistics.median(found), "max_s": max(found)}
+            rows.append(row | {"all_s": found})
+            print(f"{size:>6} trials: median {row['median_s']:.3f} s, slowest {row['max_s']:.3f} s", flush=True)
+    starts = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as name:
+            starts.append(start_seconds(Path(name)))
+    print(f"start to first training step: {', '.join(f'{one:.1f}' for one in starts)} s")
+    output = Path(__file__).with_suffix(".json")
+    versions = {"optuna": optuna.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
+    result = {"rows": rows, "start_s": starts, "device": cpu_name(), "versions": versions}
+    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    draw(rows, output.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

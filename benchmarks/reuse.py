@@ -1,0 +1,265 @@
+"""The same candidates, once by a plain Keras loop in an Optuna study and once by us, with the store cold and warm.
+
+    PYTHONPATH=. python benchmarks/reuse.py --data-dir DATA
+
+CIFAR-10, 4,000 + 1,000 pictures, batch 32: MobileNetV2 0.35 with ImageNet weights, and VGG19 with random weights at
+32 px. Three lists of candidates for each: only the head trained, the last block free, and a draw from the default
+space. The plain loop pushes every picture through the whole network in every epoch, as Optuna's tutorial does. We use
+`hpo.learning`, what a worker does: cold with an empty folder of stored features, warm with what the cold pass left but
+every network built and traced anew, as another study would find it. Nobody measures latency here, nobody is stopped
+early, and the clock starts with libraries and data in memory.
+
+Prints a row for each list and seed, and writes reuse.json and reuse.png beside this file after each.
+"""
+
+import functools
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import optuna
+
+from hpo import learning
+from hpo.config import make_config
+from hpo.evaluation import Job
+from hpo.facts import Facts, opened, prepare, split_of
+from hpo.space import make_space, parameters, suggest
+from models.candidate import Candidate
+from models.quiet import quiet_import
+
+with quiet_import():
+    import keras
+    import rivals_plain as plain
+
+    from models.build import Task, build_network
+    from models.latency import device_facts
+
+BATCH, TRAIN, VAL = 32, 4000, 1000
+EPOCHS = {"mobilenet_v2_0.35": 8, "vgg19": 3}
+DRAWN = {"mobilenet_v2_0.35": 4, "vgg19": 2}
+HEADS, LAST, SPACE = "only the head", "last block free", "default space"
+
+
+def lists(backbone: str, blocks: int, resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
+    """The candidates; rates are ordinary ones, so that accuracies can be compared."""
+
+    def make(depth: int, width: int, dropout: float, rate: float, schedule: str, side: int) -> Candidate:
+        return Candidate(backbone, depth, width, dropout, rate, schedule, side)
+
+    sides = (64, 96) if len(resolutions) > 1 else (32, 32)
+    heads = [make(0, 0, 0.2, 3e-3, "cosine", sides[0]), make(0, 256, 0.3, 1e-3, "constant", sides[0])]
+    heads += [make(0, 0, 0.4, 1e-3, "one_cycle", sides[1]), make(0, 512, 0.5, 1e-3, "cosine", sides[1])]
+    last = [make(1, 0, 0.2, 1e-4, "cosine", sides[0])]
+    last += [make(1, 128, 0.2, 1e-4, "constant", sides[1])] if len(resolutions) > 1 else []
+    space = make_space(backbone, blocks, False, resolutions)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    drawn = [suggest(study.ask(), space) for _ in range(DRAWN[backbone])]
+    return {HEADS: heads, LAST: last, SPACE: drawn}
+
+
+def in_a_study(candidates: Sequence[Candidate], train: Callable[[Candidate], float]) -> list[float]:
+    """An Optuna study in memory over a list of candidates, one after the other."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for candidate in candidates:
+        study.enqueue_trial(parameters(candidate))
+    found = []
+    for candidate in candidates:
+        trial = study.ask()
+        found.append(train(candidate))
+        study.tell(trial, found[-1])
+    return found
+
+
+def by_keras(candidates: Sequence[Candidate], weights: str, pictures: plain.Pictures, seed: int) -> list[float]:
+    """A full network for each candidate, fitted whole in every epoch."""
+
+    def train(candidate: Candidate) -> float:
+        keras.backend.clear_session()
+        setup = plain.Setup(candidate.backbone, EPOCHS[candidate.backbone], BATCH, seed)
+        logits = build_network(candidate, Task(32, 32, 3, 10, weights), seed).logits
+        plain.compile_for(logits, candidate, setup, TRAIN)
+        return plain.best_accuracy(plain.fit(logits, candidate, setup, pictures)[0])
+
+    return in_a_study(candidates, train)
+
+
+def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
+    """As a worker does it, with nothing built or traced before; heads on one resolution are trained together."""
+    for cached in (learning._base, learning._network, learning._trainer):
+        cached.cache_clear()
+    keras.backend.clear_session()
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = [Job(config, "id", n, candidate, facts, Path(folder)) for n, candidate in enumerate(candidates)]
+        groups: dict[object, list[Job]] = {}
+        for job in jobs:
+            together = job.candidate.resolution if job.candidate.unfreeze_depth == 0 else job.number + 0.5
+            groups.setdefault(together, []).append(job)
+        found: dict[int, float] = {}
+        for group in groups.values():
+            results = learning.learn(group, [None] * len(group), config.epochs, lambda phase: lambda *where: None)
+            for job, learned in zip(group, results, strict=True):
+                assert isinstance(learned, learning.Learned)
+                found[job.number] = max(point.val_accuracy for point in learned.curve)
+    return [found[number] for number in range(len(jobs))]
+
+
+def timed(run: Callable[[], list[float]]) -> tuple[list[float], float]:
+    start = time.perf_counter()
+    found = run()
+    return found, time.perf_counter() - start
+
+
+def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path) -> list[dict]:
+    """A row for each list."""
+    config = make_config(
+        {
+            "backbone": backbone,
+            "dataset": "cifar10",
+            "data_dir": data_dir,
+            "weights": weights,
+            "train_size": TRAIN,
+            "val_size": VAL,
+            "epochs": EPOCHS[backbone],
+            "batch_size": BATCH,
+            "cache_dir": cache,
+            "resolutions": None if backbone != "vgg19" else "32",
+        }
+    )
+    facts = prepare(config)
+    data, parts = opened(config, facts.resolutions[-1]), split_of(config, facts.resolutions[-1])
+    pictures = plain.Pictures(
+        data.images[parts.train], data.labels[parts.train], data.images[parts.val], data.labels[parts.val]
+    )
+    # the split stays; the seed is of heads, order and dropout
+    seeded = config.model_copy(update={"seed": seed})
+    learning.opened = lambda *_: data  # type: ignore[assignment]
+    learning.split_of = lambda *_: parts  # type: ignore[assignment]
+    rows = []
+    for name, candidates in lists(backbone, facts.blocks, facts.resolutions).items():
+        empty = seeded.model_copy(update={"cache_dir": cache / f"{name} {seed}"})
+        cold, cold_seconds = timed(functools.partial(by_us, candidates, empty, facts))
+        warm, warm_seconds = timed(functools.partial(by_us, candidates, empty, facts))
+        whole, whole_seconds = timed(functools.partial(by_keras, candidates, weights, pictures, seed))
+        rows.append(
+            {
+                "backbone": backbone,
+                "list": name,
+                "seed": seed,
+                "candidates": [candidate.to_dict() for candidate in candidates],
+                "seconds": {"plain": whole_seconds, "cold": cold_seconds, "warm": warm_seconds},
+                "val_accuracy": {"plain": whole, "cold": cold, "warm": warm},
+            }
+        )
+        show(rows[-1])
+    return rows
+
+
+def show(row: dict) -> None:
+    seconds, accuracy = row["seconds"], {kind: statistics.fmean(values) for kind, values in row["val_accuracy"].items()}
+    print(
+        f"{row['backbone']:<18} {row['list']:<16} seed {row['seed']}  plain {seconds['plain']:6.1f} s  "
+        f"cold {seconds['cold']:5.1f} s ({seconds['plain'] / seconds['cold']:.1f}x)  "
+        f"warm {seconds['warm']:5.1f} s ({seconds['plain'] / seconds['warm']:.1f}x)  "
+        f"mean val_accuracy plain {accuracy['plain']:.4f} ours {accuracy['cold']:.4f}",
+        flush=True,
+    )
+
+
+def summary(rows: Sequence[dict]) -> list[dict]:
+    """For each backbone and list the ratios of summed seconds, and the mean difference of val_accuracy."""
+    found = []
+    for backbone, name in dict.fromkeys((row["backbone"], row["list"]) for row in rows):
+        mine = [row for row in rows if (row["backbone"], row["list"]) == (backbone, name)]
+        total = {kind: sum(row["seconds"][kind] for row in mine) for kind in ("plain", "cold", "warm")}
+        gaps = [
+            ours - theirs
+            for row in mine
+            for ours, theirs in zip(row["val_accuracy"]["cold"], row["val_accuracy"]["plain"], strict=True)
+        ]
+        error = statistics.stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else math.nan
+        found.append(
+            {
+                "backbone": backbone,
+                "list": name,
+                "seeds": len(mine),
+                "cold_ratio": total["plain"] / total["cold"],
+                "warm_ratio": total["plain"] / total["warm"],
+                "accuracy_difference": statistics.fmean(gaps),
+                "standard_error": error,
+                "trials": len(gaps),
+            }
+        )
+    return found
+
+
+def draw(found: Sequence[dict], path: Path) -> None:
+    """Bars of the ratios, with what was to be reached."""
+    from matplotlib.figure import Figure
+
+    goals = {HEADS: (30, 60), LAST: (2.5, 2.5), SPACE: (3, 3)}
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(found))
+    for offset, kind, colour in ((-0.2, "cold", "#0072B2"), (0.2, "warm", "#E69F00")):
+        ratios = [row[f"{kind}_ratio"] for row in found]
+        bars = axes.bar(places + offset, ratios, 0.38, color=colour, label=f"store {kind}")
+        axes.bar_label(bars, [f"{ratio:.3g}×" for ratio in ratios], fontsize=9)
+    for place, row in zip(places, found, strict=True):
+        for offset, goal in zip((-0.2, 0.2), goals[row["list"]], strict=True):
+            axes.plot([place + offset - 0.19, place + offset + 0.19], [goal, goal], color="black", linewidth=2)
+    axes.set_yscale("log")
+    axes.set_ylabel("times faster than the plain loop")
+    axes.set_xticks(places, [f"{row['backbone']}\n{row['list']}" for row in found], fontsize=8)
+    axes.plot([], [], color="black", linewidth=2, label="to reach")
+    axes.legend(frameon=False)
+    axes.margins(y=0.15)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def random_weights(folder: Path) -> str:
+    """A file of VGG19 with random weights: from here on they are weights like any others."""
+    from models.backbones import get_backbone
+    from models.build import build_base
+    from models.weights import save_backbone_weights
+
+    keras.utils.set_random_seed(0)
+    base = build_base(Task(32, 32, 3, 10, "none"), "vgg19", 32)
+    path = folder / "vgg19.weights.h5"
+    save_backbone_weights(base, get_backbone("vgg19"), path, {"note": "random"})
+    return str(path)
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--backbones", default="mobilenet_v2_0.35,vgg19", show_default=True)
+def main(data_dir: Path, seeds: int, backbones: str) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rows: list[dict] = []
+    output = Path(__file__).with_suffix(".json")
+    with tempfile.TemporaryDirectory() as folder:
+        random = random_weights(Path(folder))
+        for seed in range(seeds):
+            for backbone in backbones.split(","):
+                weights = random if backbone == "vgg19" else "pretrained"
+                rows += compare(backbone, weights, data_dir, seed, Path(folder) / backbone)
+                result = {"summary": summary(rows), "machine": device_facts(), "rows": rows}
+                output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+                draw(result["summary"], output.with_suffix(".png"))
+    for row in summary(rows):
+        print(
+            f"{row['backbone']:<18} {row['list']:<16} cold {row['cold_ratio']:.1f}x  warm {row['warm_ratio']:.1f}x  "
+            f"val_accuracy ours - plain {row['accuracy_difference']:+.4f} +- {row['standard_error']:.4f} "
+            f"({row['trials']} trials)"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -51,18 +51,21 @@ def _base(candidate: Candidate, task: "Task", seed: int) -> Any:
 
 
 @functools.lru_cache(maxsize=NETWORKS)
-def _network(candidate: Candidate, task: "Task", seed: int) -> "Network":
+def _network(candidate: Candidate, task: "Task", seed: int, frozen: bool) -> "Network":
+    """`frozen`: all below the cut frozen, to train from above it; else one base for all depths, to start at the cut."""
+    from models.backbones import get_backbone
     from models.build import attach_head
 
-    return attach_head(_base(replace(candidate, head_width=0), task, seed), candidate, task, seed)
+    depth = candidate.unfreeze_depth if frozen else get_backbone(candidate.backbone).blocks
+    return attach_head(_base(replace(candidate, head_width=0, unfreeze_depth=depth), task, seed), candidate, task, seed)
 
 
 @functools.lru_cache(maxsize=NETWORKS)
 def _trainer(candidate: Candidate, task: "Task", seed: int, start: str) -> "Trainer":
-    from models.features import cut_tensors
+    from models.features import PICTURES, RESIZED, cut_tensors
     from models.training import Trainer
 
-    network = _network(candidate, task, seed)
+    network = _network(candidate, task, seed, frozen=start in (PICTURES, RESIZED))
     return Trainer(network, cut_tensors(network)[start])
 
 
@@ -73,7 +76,7 @@ def architecture(candidate: Candidate) -> Candidate:
 
 def network_of(job: "Job") -> "Network":
     """The job's network as it was first built; shared by all jobs of one architecture, so never changed."""
-    return _network(architecture(job.candidate), _task(job), job.seed)
+    return _network(architecture(job.candidate), _task(job), job.seed, frozen=False)
 
 
 def learn(

@@ -8,7 +8,7 @@ Protocol, so that a number can be repeated:
    after the device has finished, so the queue of a GPU is not mistaken for its speed.
 3. Warm-up: windows of calls until the medians of two successive windows differ by less than 5 %, at least 10 calls, at
    most 3 s.
-4. Runs: at least 50, at most 500, and about 1.5 s, in 10 bursts with short pauses between them. (A model so slow that
+4. Runs: at least 50, at most 500, and about 0.75 s, in 10 bursts with short pauses between them. (A model so slow that
    50 runs would take more than 30 s gets fewer, but 10.) What disturbs a
    shared CPU (another process, a change of clock frequency) lasts for tens of milliseconds to seconds: one unbroken
    series may lie wholly inside such a spell, bursts over a longer time do not. The garbage collector is off.
@@ -33,10 +33,10 @@ import numpy as np
 
 from models import ModelError
 
-PROTOCOL = 1  # to be raised with every change of the protocol above: figures of two protocols are not compared
+PROTOCOL = 2  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
 WARM_UP_CALLS, WARM_UP_WINDOW, WARM_UP_SECONDS, STABLE = 10, 5, 3.0, 0.05
-MIN_RUNS, MAX_RUNS, RUN_SECONDS = 50, 500, 1.5
+MIN_RUNS, MAX_RUNS, RUN_SECONDS = 50, 500, 0.75
 BURSTS, PAUSE_SECONDS, SLOW_SECONDS = 10, 0.02, 30.0
 
 

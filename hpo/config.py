@@ -96,7 +96,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "and no costlier), moasha (Schmucker et al. 2021), or none",
     )
     reduction_factor: int = Field(
-        3, ge=2, le=100, description="rungs are this factor apart in epochs, and the best one in so many goes on"
+        2, ge=2, le=100, description="rungs are this factor apart in epochs, and the best one in so many goes on"
     )
     heads: int = Field(
         4,

@@ -19,6 +19,9 @@ import moocore
 import numpy as np
 
 STOPPING = ("dominance", "moasha", "none")
+# After one epoch a schedule that warms up has hardly begun: on 24 random candidates of mobilenet_v2_0.35 on CIFAR-10
+# (8 epochs) rungs at 1, 2 and 4 lost 0.9 % of the hypervolume, rungs at 2 and 4 lost 0.2 % for 0.64 of the time.
+FIRST_RUNG = 2
 MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
 
 
@@ -40,18 +43,18 @@ class Decision:
     why: str
 
 
-def rungs(epochs: int, factor: int) -> tuple[int, ...]:
-    """Epochs after which a decision is due: 1, factor, factor², ... below `epochs`.
+def rungs(epochs: int, factor: int, first: int = FIRST_RUNG) -> tuple[int, ...]:
+    """Epochs after which a decision is due: first, first * factor, first * factor², ... below `epochs`.
 
-    >>> rungs(8, 3), rungs(8, 2), rungs(1, 3)
-    ((1, 3), (1, 2, 4), ())
+    >>> rungs(8, 2), rungs(30, 3), rungs(2, 2), rungs(8, 3, first=1)
+    ((2, 4), (2, 6, 18), (), (1, 3))
 
     Errors: ValueError if epochs is below 1 or factor below 2.
     """
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1. Received: {epochs}")
     _check_factor(factor)
-    found, epoch = [], 1
+    found, epoch = [], first
     while epoch < epochs:
         found.append(epoch)
         epoch *= factor

@@ -3,8 +3,7 @@
 import concurrent.futures
 import contextlib
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,23 +15,15 @@ from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
 from hpo.evaluation import Job, attempt
-from hpo.facts import Facts, prepare
+from hpo.facts import Facts, fingerprint, prepare
 from hpo.measurements import write_atomically
+from hpo.samplers import make_sampler
+from hpo.settling import explain_death, recover, tell_failure, tell_outcome
 from hpo.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
-from hpo.stopping import Reached, decide, rungs
+from hpo.stopping import decide, reached_at, rungs
 from hpo.workers import Workers
 from models.candidate import Candidate
-from studies.records import (
-    DUPLICATE_OF,
-    INTERRUPTED,
-    RETRY_OF,
-    WORKER_DIED,
-    Failure,
-    Outcome,
-    TrialRecord,
-    read_study,
-    read_trial,
-)
+from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
 ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
@@ -55,31 +46,6 @@ class Display(Protocol):
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None: ...
     def tick(self, running: Mapping[int, Path]) -> None: ...
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None: ...
-
-
-def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> dict[str, Any]:
-    """Everything that makes the numbers of two trials comparable; a study never mixes two of these."""
-    return {
-        "backbone": config.backbone,
-        "weights": facts.weights_digest,
-        "dataset": facts.dataset,
-        "dataset_digest": facts.dataset_digest,
-        "split": facts.split_digest,
-        "train_size": facts.n_train,
-        "val_size": facts.n_val,
-        "space": space.describe(),
-        "epochs": config.epochs,
-        "batch_size": config.batch_size,
-        "seed": config.seed,
-        "max_latency_ms": config.max_latency_ms,
-        "max_gflops": config.max_gflops,
-        "stopping": config.stopping,
-        "reduction_factor": None if config.stopping == "none" else config.reduction_factor,
-        "augment": config.augment,
-        "views": None if config.augment == "none" else config.views,
-        "cache_dtype": config.cache_dtype,
-        **facts.machine,
-    }
 
 
 def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
@@ -122,29 +88,6 @@ def _prepared(config: StudyConfig, workers: Workers, display: Display) -> Facts:
         return future.result()
     except (pebble.ProcessExpired, BrokenProcessPool, MemoryError) as error:
         raise StudyStopped(f"before the first trial: {explain_death(error)}", []) from error
-
-
-def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -> optuna.samplers.BaseSampler:
-    """A sampler by its name on the command line, in Optuna's defaults for several objectives.
-
-    Parameters in `fixed` get the values given; the sampler proposes the others.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if fixed:
-            return optuna.samplers.PartialFixedSampler(dict(fixed), make_sampler(name, seed))
-        match name:
-            case "tpe":
-                return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-            case "nsga2":
-                return optuna.samplers.NSGAIISampler(seed=seed)
-            case "nsga3":
-                return optuna.samplers.NSGAIIISampler(seed=seed)
-            case "gp":
-                return optuna.samplers.GPSampler(seed=seed)
-            case "random":
-                return optuna.samplers.RandomSampler(seed=seed)
-    raise ValueError(f"sampler must be tpe, nsga2, nsga3, random or gp. Received: {name!r}")
 
 
 @dataclass(frozen=True)
@@ -315,7 +258,7 @@ class Search:
             tell_outcome(trial, result)
             self.failures_alike = []
         else:
-            self._fail(trial, result)
+            tell_failure(trial, result)
             alike = result.kind in self.failures_alike[-1:]
             self.failures_alike = [*self.failures_alike, result.kind] if alike else [result.kind]
             write_atomically(job.outcome_path.with_suffix(".error.txt"), result.traceback or result.reason)
@@ -327,6 +270,13 @@ class Search:
             details = job.outcome_path.with_suffix(".error.txt")
             reason = f"{ALIKE_IN_A_ROW} trials in a row failed alike ({record.reason}); details in {details}"
             raise StudyStopped(reason, self.records)
+
+    def recover(self) -> None:
+        """Settle what no one runs any more; the study is then as a next run would find it."""
+        recover(self.study, self.folder, self.display.note)
+        self.running.clear()
+        self.waiting.clear()
+        self.records = read_study(self.study)
 
     def _renew(self, number: int) -> TrialRecord:
         """Read one trial, and those that were added since, into `self.records`."""
@@ -340,92 +290,3 @@ class Search:
             with contextlib.suppress(FileNotFoundError):  # it has just ended
                 if time.time() - legs[0].job.progress_path.stat().st_mtime > self.config.stall_timeout:
                     future.cancel()  # pebble ends the worker and starts another
-
-    def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
-        """FAIL with all that is known. What died with its process is queued again, once, before it is told."""
-        trials = self.study.get_trials(deepcopy=False)
-        frozen = trials[trial.number]
-        if failure.kind in (INTERRUPTED, WORKER_DIED) and RETRY_OF not in frozen.user_attrs:
-            queued = {other.user_attrs.get(RETRY_OF) for other in trials}
-            fixed = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
-            if fixed and frozen.number not in queued:
-                self.study.enqueue_trial(fixed, user_attrs={RETRY_OF: frozen.number})
-        for key, value in failure.user_attrs().items():
-            trial.set_user_attr(key, value)
-        self.study.tell(trial, state=TrialState.FAIL)
-
-    def recover(self) -> None:
-        """Settle trials that no one runs any more: told from their outcome file if it is there, else failed.
-
-        Only the holder of the lock calls this, so every RUNNING trial is a left-over.
-        """
-        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            trial = optuna.Trial(self.study, frozen._trial_id)
-            outcome = self._left_outcome(frozen)
-            if outcome is not None:
-                tell_outcome(trial, outcome)
-                self.display.note(f"trial {frozen.number}: result found on disk")
-            else:
-                self._fail(trial, Failure(INTERRUPTED, "the run ended before this trial did"))
-                self.display.note(
-                    f"trial {frozen.number}: interrupted; queued again"
-                    if RETRY_OF not in frozen.user_attrs
-                    else f"trial {frozen.number}: interrupted a second time; not tried again"
-                )
-        self.running.clear()
-        self.waiting.clear()
-        self.records = read_study(self.study)
-
-    def _left_outcome(self, frozen: optuna.trial.FrozenTrial) -> Outcome | None:
-        path = self.folder / f"{frozen.number:05d}.json"
-        try:
-            outcome = Outcome.from_json(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:  # of another version of this program, or not ours
-            self.display.note(
-                f"{path} is not a result of this program and is not used: {type(error).__name__}: {error}"
-            )
-            return None
-        mine = (
-            outcome.study_id == self.study.user_attrs["study_id"] and read_trial(frozen).candidate == outcome.candidate
-        )
-        return outcome if mine else None  # else it was left by an earlier study of the same name
-
-
-def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
-    """What every trial that was trained so far had reached by the end of an epoch."""
-    found = []
-    for record in records:
-        if record.measurement is not None and len(record.learning_curve) >= epoch:
-            accuracy = max(point["val_accuracy"] for point in record.learning_curve[:epoch])
-            cost = record.measurement
-            found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
-    return found
-
-
-def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
-    """Write everything about a finished trial, and its state last. Can be repeated after a kill in the middle."""
-    for key, value in outcome.user_attrs().items():
-        trial.set_user_attr(key, value)
-    known = trial.constraints
-    for key, value in outcome.constraints.items():
-        if key not in known:
-            trial.set_constraint(key, value)
-    if outcome.constraints:
-        # optuna-dashboard 0.21 reads this older attribute, not what set_constraint writes
-        trial.storage.set_trial_system_attr(trial._trial_id, "constraints", list(outcome.constraints.values()))
-    if outcome.feasible and not outcome.stopped:
-        trial.study.tell(trial, values=outcome.values())
-    else:
-        trial.study.tell(trial, state=TrialState.PRUNED)
-
-
-def explain_death(error: BaseException) -> str:
-    """Why there is no answer from a worker, in one line."""
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    how = ""
-    if isinstance(error, pebble.ProcessExpired):
-        how = f" (signal {-error.exitcode})" if error.exitcode < 0 else f" (exit code {error.exitcode})"
-    return f"the worker process died{how}; out of memory is a common cause, see worker.log"

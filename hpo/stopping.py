@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
+from studies.records import TrialRecord
+
 STOPPING = ("dominance", "moasha", "none")
 MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
 
@@ -56,6 +58,17 @@ def rungs(epochs: int, factor: int) -> tuple[int, ...]:
         found.append(epoch)
         epoch *= factor
     return tuple(found)
+
+
+def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
+    """What every trial that was trained so far had reached by the end of an epoch."""
+    found = []
+    for record in records:
+        if record.measurement is not None and len(record.learning_curve) >= epoch:
+            accuracy = max(point["val_accuracy"] for point in record.learning_curve[:epoch])
+            cost = record.measurement
+            found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
+    return found
 
 
 def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> Decision:

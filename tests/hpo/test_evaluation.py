@@ -1,17 +1,16 @@
 """Where a candidate becomes numbers: on digits with the embedded custom_cnn, and on tiny made-up pictures."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import DataError
-from hpo import BadInput
-from hpo.evaluation import Job, attempt, explain, over_budget, prepare
-from models import ModelError
+import hpo.evaluation
+from hpo.evaluation import Job, attempt, explain, over_budget
+from hpo.facts import prepare
 from models.candidate import Candidate
+from models.recipe import Epoch, NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome
 
 PROBE = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
@@ -23,30 +22,9 @@ def job(config, folder, candidate=PROBE, number=0):
 
 def evaluate(task):
     """The outcome; a failure is an error of the test."""
-    result = attempt(task)
+    (result,) = attempt([task], task.config.epochs)
     assert isinstance(result, Outcome), result
     return result
-
-
-@pytest.fixture
-def small(configure):
-    return configure(train_size=200, val_size=100, epochs=2, resolutions=(16,))
-
-
-def test_facts_about_data_weights_and_machine(small):
-    facts = prepare(small)
-    assert (facts.dataset, facts.shape, len(facts.class_names)) == ("digits", (8, 8, 1), 10)
-    assert (facts.n_train, facts.n_val, facts.blocks, facts.resolutions) == (200, 100, 4, (16,))
-    assert len(facts.weights_digest) == len(facts.dataset_digest) == len(facts.split_digest) == 64
-    assert {"device", "backend", "dtype", "versions"} <= set(facts.machine)
-    json.dumps(dataclasses.asdict(facts))
-
-
-def test_facts_tell_splits_seeds_and_weights_apart(small):
-    facts = prepare(small)
-    assert prepare(small.model_copy(update={"seed": 1})).split_digest != facts.split_digest
-    assert prepare(small.model_copy(update={"weights": "none"})).weights_digest == "none"
-    assert prepare(small.model_copy(update={"trials": 3})) == facts
 
 
 def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
@@ -61,7 +39,8 @@ def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
     assert outcome.measurement.flops == 2 * outcome.measurement.macs
     # conv 3x3 at 16, 8, 4 and 2 pixels, and the last layer
     assert outcome.measurement.macs == 9 * (256 * 3 * 32 + 64 * 32 * 64 + 16 * 64 * 128 + 4 * 128 * 192) + 1920
-    assert set(outcome.seconds) == {"build", "measure", "train"}
+    assert set(outcome.seconds) == {"measure", "train"}
+    assert outcome.plan == "pooled features stored"
     assert outcome.peak_memory_mib > 50
     assert outcome.seed == task.seed
 
@@ -93,34 +72,7 @@ def test_over_budget_is_not_trained(small, tmp_path):
     outcome = evaluate(job(small.model_copy(update={"max_gflops": 1e-4}), tmp_path))
     assert not outcome.feasible
     assert (outcome.val_accuracy, outcome.best_epoch, list(outcome.curve)) == (None, None, [])
-    assert outcome.seconds["train"] < 0.1
-
-
-def test_features_in_memory_or_not_same_learning(small, tmp_path, monkeypatch):
-    tuned = dataclasses.replace(PROBE, unfreeze_depth=1, dropout=0.0)
-    kept = evaluate(job(small, tmp_path / "a", tuned))
-    monkeypatch.setattr("hpo.evaluation.FEATURES_LIMIT", 0)
-    whole = evaluate(job(small, tmp_path / "b", tuned))
-    for ours, theirs in zip(kept.curve, whole.curve, strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
-
-
-@pytest.mark.parametrize("backends", ["gpu", "gpu:3"])
-def test_a_gpu_that_is_not_there(small, monkeypatch, backends):
-    monkeypatch.setattr("models.latency.sees_gpu", lambda: False)
-    with pytest.raises(BadInput, match=f"--device must be auto or cpu: .* sees no such GPU here. Received: {backends}"):
-        prepare(small.model_copy(update={"device": backends}))
-
-
-def test_sizes_that_the_data_cannot_give(small):
-    with pytest.raises(DataError, match="--train-size"):
-        prepare(small.model_copy(update={"train_size": 100_000}))
-
-
-def test_weights_of_another_network(small, tmp_path):
-    (tmp_path / "x.h5").write_bytes(b"no")
-    with pytest.raises(ModelError, match="x.h5"):
-        prepare(small.model_copy(update={"weights": str(tmp_path / "x.h5")}))
+    assert set(outcome.seconds) == {"measure"}
 
 
 def test_a_folder_of_two_classes(configure, tmp_path):
@@ -153,19 +105,17 @@ def test_reasons(error, kind, reason):
 
 
 def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):
-    import models.training
-
     reason = "the loss is not finite in epoch 2: loss nan, val_loss nan"
 
     def diverge(*arguments, **options):
-        raise models.training.NonFiniteLoss(reason, (models.training.Epoch(1, 2.0, 0.1, 2.0, 0.1, 1e-3),))
+        return [NonFiniteLoss(reason, (Epoch(1, 2.0, 0.1, 2.0, 0.1, 1e-3),))]
 
-    monkeypatch.setattr(models.training, "train", diverge)
-    failure = attempt(job(small, tmp_path))
+    monkeypatch.setattr(hpo.evaluation, "learn", diverge)
+    (failure,) = attempt([job(small, tmp_path)], 2)
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.reason) == ("non-finite loss", reason)
     assert [point["epoch"] for point in failure.curve] == [1]
-    assert set(failure.seconds) == {"build", "measure", "train"}
+    assert set(failure.seconds) == {"measure", "train"}
     assert "NonFiniteLoss" in failure.traceback
     assert not list(tmp_path.glob("*.progress"))
 
@@ -173,6 +123,6 @@ def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):
 def test_data_that_changed_since_the_study_began(small, tmp_path):
     task = job(small, tmp_path)
     before = dataclasses.replace(task.facts, dataset_digest="0" * 64)
-    failure = attempt(dataclasses.replace(task, facts=before))
+    (failure,) = attempt([dataclasses.replace(task, facts=before)], 2)
     assert isinstance(failure, Failure)
     assert failure.reason.startswith("Changed: changed since the study was opened: dataset_digest;")

@@ -61,12 +61,15 @@ def rungs(epochs: int, factor: int) -> tuple[int, ...]:
 
 
 def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
-    """What every trial that was trained so far had reached by the end of an epoch."""
+    """What every trial that was trained so far had reached by the end of an epoch.
+
+    Not those that were interrupted: their candidates are tried again, and would be counted twice.
+    """
     found = []
     for record in records:
-        if record.measurement is not None and len(record.learning_curve) >= epoch:
-            accuracy = max(point["val_accuracy"] for point in record.learning_curve[:epoch])
-            cost = record.measurement
+        cost, curve = record.measurement, record.learning_curve[:epoch]
+        if cost is not None and len(curve) == epoch and record.state != "interrupted":
+            accuracy = max(point["val_accuracy"] for point in curve)
             found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
     return found
 

@@ -1,8 +1,8 @@
 """How a worker trains: where from (see `hpo.planner`), heads together or a tail alone, and to which rung."""
 
+import contextlib
 import functools
 import hashlib
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 NETWORKS = 4  # built and traced networks that a worker keeps
 IN_MEMORY = 1 << 30  # bytes of pooled features that are kept in memory if there is no room on disk
 OnStep = Callable[..., None]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,10 @@ def learn(
 ) -> list[Learned | NonFiniteLoss]:
     """Train each job on to the end of epoch `until` and leave a checkpoint if that is not its last.
 
-    Several jobs must be heads on one resolution, equally far; they are trained together.
+    Several jobs must be heads on one resolution; those that are equally far are trained together.
 
     Args:
-        begun: where each of them stands.
+        begun: where each of them stands; what does not fit, of another version of this program, is not used.
         on_step: from the name of a phase to what is called after each of its steps.
     """
     if jobs[0].candidate.unfreeze_depth == 0:
@@ -107,18 +105,19 @@ def recipe_of(job: "Job") -> Recipe:
 def _learn_heads(
     jobs: Sequence["Job"], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], OnStep]
 ) -> list[Learned | NonFiniteLoss]:
-    from models.features import POOLED
-
     sets = _Sets(jobs[0])
-    found = sets.features(POOLED)
-    missing = sum(one.bytes() for one in found if not one.present())
-    store = missing <= sets.cache.room()
-    if not store and missing > IN_MEMORY:  # millions of pictures and no disk: as good as any other tail
+    pooled = sets.pooled(on_step("extract"))
+    if pooled is None:
         return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
-    why = "pooled features " + ("read from the store" if not missing else "stored" if store else "in memory, no room")
-    train_set, val_set = sets.examples(found, on_step("extract"), store)
-    heads = [_head(job, one, val_set.take(val_set.indices[:1]).shape[-1]) for job, one in zip(jobs, begun, strict=True)]
-    failed = train_heads(heads, train_set, val_set, until, on_step("train"))
+    train_set, val_set, why = pooled
+    width = val_set.take(val_set.indices[:1]).shape[-1]
+    heads = [_head(job, one, width) for job, one in zip(jobs, begun, strict=True)]
+    failed: dict[int, NonFiniteLoss] = {}
+    standing = [len(head.curve) for head in heads]  # one that is tried again may be further than the others
+    for epochs in sorted(set(standing)):
+        numbers = [number for number, own in enumerate(standing) if own == epochs]
+        found = train_heads([heads[number] for number in numbers], train_set, val_set, until, on_step("train"))
+        failed |= {numbers[position]: error for position, error in found.items()}
     results: list[Learned | NonFiniteLoss] = []
     for number, (job, head) in enumerate(zip(jobs, heads, strict=True)):
         if number in failed:
@@ -133,29 +132,31 @@ def _head(job: "Job", begun: Checkpoint | None, features: int) -> Head:
     task = _task(job)
     head = Head(initial_head(job.seed, features, job.candidate.head_width, task.n_logits), recipe_of(job))
     if begun is not None:
-        head.resume(begun.arrays, begun.curve)
+        with contextlib.suppress(ValueError):  # a checkpoint of another shape
+            head.resume(begun.arrays, begun.curve)
     return head
 
 
 def _learn_tail(
     job: "Job", begun: Checkpoint | None, until: int, on_step: Callable[[str], OnStep]
 ) -> Learned | NonFiniteLoss:
-    sets = _Sets(job)
-    start, decision = sets.choose()
-    _log.info("trial %d: %s", job.number, decision.why)
-    train_set, val_set = sets.start_from(start, on_step("extract"))
+    from models.features import PICTURES
+
+    sets, recipe = _Sets(job), recipe_of(job)
+    start, train_set, val_set, why = sets.start(on_step("extract"))
     # On-line augmentation changes raw pictures, so it needs them; stored views are changed already.
-    transform = sets.transform if start == "pictures" else None
+    transform = sets.transform if start == PICTURES else None
     trainer = _trainer(architecture(job.candidate), _task(job), job.seed, start)
-    state = (
-        trainer.begin() if begun is None else trainer.resume(begun.arrays, begun.curve, len(train_set), recipe_of(job))
-    )
+    state = trainer.begin()
+    if begun is not None:
+        with contextlib.suppress(ValueError):  # a checkpoint of another shape
+            state = trainer.resume(begun.arrays, begun.curve, len(train_set), recipe)
     try:
-        trainer.run(state, train_set, val_set, recipe_of(job), until, on_step("train"), transform=transform)
+        trainer.run(state, train_set, val_set, recipe, until, on_step("train"), transform=transform)
     except NonFiniteLoss as error:
         return error
     _leave(job, Checkpoint(state.arrays(), state.curve))
-    return Learned(state.curve, trainer.parameters, f"{start}: {decision.why}")
+    return Learned(state.curve, trainer.parameters, f"{start}: {why}")
 
 
 def _leave(job: "Job", checkpoint: Checkpoint) -> None:
@@ -256,13 +257,38 @@ class _Sets:
             room=self.cache.room(),
         )
 
-    def start_from(self, cut: str, on_step: OnStep) -> tuple[Examples, Examples]:
-        if cut == "pictures":
-            images, labels = self.data.images, self.data.labels
-            return Examples(images, labels, self.parts.train), Examples(images, labels, self.parts.val)
-        return self.examples(self.features(cut), on_step, store=True)
+    def pooled(self, on_step: OnStep) -> tuple[Examples, Examples, str] | None:
+        """Examples behind global pooling, and where they come from; None if there is room for them nowhere."""
+        from models.features import POOLED
 
-    def examples(self, found: Sequence["Features"], on_step: OnStep, store: bool) -> tuple[Examples, Examples]:
+        found = self.features(POOLED)
+        missing = sum(one.bytes() for one in found if not one.present())
+        why = "no room on disk"
+        if missing <= self.cache.room():
+            try:
+                where = "stored" if missing else "read from the store"
+                return *self._examples(found, on_step, store=True), f"pooled features {where}"
+            except OSError as error:  # another process took the room, or the disk is full
+                why = str(error)
+        if missing > IN_MEMORY:
+            return None
+        return *self._examples(found, on_step, store=False), f"pooled features in memory, {why}"
+
+    def start(self, on_step: OnStep) -> tuple[str, Examples, Examples, str]:
+        """The cut to start from, the examples there, and why there."""
+        from models.features import PICTURES
+
+        start, decision = self.choose()
+        why = decision.why
+        if start != PICTURES:
+            try:
+                return start, *self._examples(self.features(start), on_step, store=True), why
+            except OSError as error:  # another process took the room, or the disk is full
+                why = f"no store, {error}; {why}"
+        images, labels = self.data.images, self.data.labels
+        return PICTURES, Examples(images, labels, self.parts.train), Examples(images, labels, self.parts.val), why
+
+    def _examples(self, found: Sequence["Features"], on_step: OnStep, store: bool) -> tuple[Examples, Examples]:
         def load(number: int) -> np.ndarray:
             return found[number].load(lambda share: on_step((number + share) / len(found)), store)
 

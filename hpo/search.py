@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from hpo.evaluation import Job, attempt
 from hpo.facts import Facts, fingerprint, prepare
 from hpo.measurements import write_atomically
 from hpo.samplers import make_sampler
-from hpo.settling import explain_death, recover, tell_failure, tell_outcome
+from hpo.settling import Streak, StudyStopped, explain_death, recover, tell_failure, tell_outcome
 from hpo.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
 from hpo.stopping import decide, reached_at, rungs
 from hpo.workers import Workers
@@ -26,16 +26,7 @@ from models.candidate import Candidate
 from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
-ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
 POLL_SECONDS = 0.2
-
-
-class StudyStopped(RuntimeError):
-    """The study cannot go on; the message is one line with the reason, `records` are its trials so far."""
-
-    def __init__(self, reason: str, records: list[TrialRecord]):
-        super().__init__(reason)
-        self.records = records
 
 
 class Display(Protocol):
@@ -123,7 +114,7 @@ class Search:
         self.rungs = () if config.stopping == "none" else rungs(config.epochs, config.reduction_factor)
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
-        self.failures_alike: list[str] = []
+        self.streak = Streak()
         self.records: list[TrialRecord] = []
 
     def run(self) -> None:
@@ -215,15 +206,17 @@ class Search:
     def _receive(self, future: concurrent.futures.Future) -> None:
         """Take in what a worker brings back."""
         legs = self.running.pop(future)
-        results: list[Outcome | Failure]
-        try:
-            results = future.result()
-        except concurrent.futures.CancelledError:
-            silent = Failure("stalled", f"no sign of life for {self.config.stall_timeout:g} s", seed=self.config.seed)
-            results = [silent] * len(legs)
-        except (pebble.ProcessExpired, BrokenProcessPool) as error:
-            results = [Failure(WORKER_DIED, explain_death(error), seed=self.config.seed)] * len(legs)
         legs[0].job.progress_path.unlink(missing_ok=True)
+        try:
+            results: list[Outcome | Failure] = future.result()
+        except concurrent.futures.CancelledError:
+            # Of several trials one may have stalled for all: each is tried again.
+            kind = "stalled" if len(legs) == 1 else WORKER_DIED
+            self._lost(legs, kind, f"no sign of life for {self.config.stall_timeout:g} s")
+            return
+        except (pebble.ProcessExpired, BrokenProcessPool) as error:
+            self._lost(legs, WORKER_DIED, explain_death(error))
+            return
         going_on = []
         for leg, result in zip(legs, results, strict=True):
             if isinstance(result, Outcome) and result.feasible and len(result.curve) < self.config.epochs:
@@ -231,12 +224,22 @@ class Search:
                     going_on.append(following)
             else:
                 self._tell(leg, result)
+                self.streak.add(result, leg.job.error_path)
         self.waiting = going_on + self.waiting
+        self.streak.check(self.records)
+
+    def _lost(self, legs: Sequence[Leg], kind: str, reason: str) -> None:
+        """Nothing came back: one failure for all that were trained together, however many they are."""
+        failure = Failure(kind, reason, seed=self.config.seed)
+        for leg in legs:
+            self._tell(leg, failure)
+        self.streak.add(failure, legs[0].job.error_path)
+        self.streak.check(self.records)
 
     def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
         """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
         for key, value in outcome.user_attrs().items():
-            if key in ("measurement", "learning_curve"):  # what others are compared with
+            if key in ("measurement", "learning_curve", "seconds"):  # what others are compared with, and what it took
                 leg.trial.set_user_attr(key, value)
         self._renew(leg.trial.number)
         reached = reached_at(self.records, leg.until)
@@ -256,20 +259,13 @@ class Search:
             if result.stopped:
                 write_atomically(job.outcome_path, result.to_json())
             tell_outcome(trial, result)
-            self.failures_alike = []
         else:
             tell_failure(trial, result)
-            alike = result.kind in self.failures_alike[-1:]
-            self.failures_alike = [*self.failures_alike, result.kind] if alike else [result.kind]
-            write_atomically(job.outcome_path.with_suffix(".error.txt"), result.traceback or result.reason)
+            write_atomically(job.error_path, result.traceback or result.reason)
         record = self._renew(trial.number)
         if record.counts:  # else it is tried again, and goes on from there
             job.checkpoint_path.unlink(missing_ok=True)
         self.display.told(record, self.records)
-        if len(self.failures_alike) >= ALIKE_IN_A_ROW:
-            details = job.outcome_path.with_suffix(".error.txt")
-            reason = f"{ALIKE_IN_A_ROW} trials in a row failed alike ({record.reason}); details in {details}"
-            raise StudyStopped(reason, self.records)
 
     def recover(self) -> None:
         """Settle what no one runs any more; the study is then as a next run would find it."""

@@ -1,13 +1,43 @@
 """How a trial ends in its study: told from its outcome, failed and perhaps queued again, or settled after a kill."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
 import pebble
 from optuna.trial import TrialState
 
-from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, read_trial
+from hpo import checkpoints
+from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_trial
+
+ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
+
+
+class StudyStopped(RuntimeError):
+    """The study cannot go on; the message is one line with the reason, `records` are its trials so far."""
+
+    def __init__(self, reason: str, records: Sequence[TrialRecord]):
+        super().__init__(reason)
+        self.records = list(records)
+
+
+class Streak:
+    """Failures of one kind in a row, since the last trial that ended well."""
+
+    def __init__(self) -> None:
+        self._kind, self._length, self._said = "", 0, ""
+
+    def add(self, result: Outcome | Failure, details: Path) -> None:
+        if isinstance(result, Outcome):
+            self._kind, self._length = "", 0
+            return
+        self._length = self._length + 1 if result.kind == self._kind else 1
+        self._kind, self._said = result.kind, f"({result.reason}); details in {details}"
+
+    def check(self, records: Sequence[TrialRecord]) -> None:
+        """Errors: StudyStopped if there are too many."""
+        if self._length >= ALIKE_IN_A_ROW:
+            raise StudyStopped(f"{ALIKE_IN_A_ROW} trials in a row failed alike {self._said}", records)
 
 
 def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
@@ -44,7 +74,8 @@ def tell_failure(trial: optuna.Trial, failure: Failure) -> None:
 def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> None:
     """Settle trials that no one runs any more: told from their outcome file in `folder` if it is there, else failed.
 
-    Only the holder of the lock calls this, so every RUNNING trial is a left-over.
+    Only the holder of the lock calls this, and no worker runs: every RUNNING trial is a left-over. Of the checkpoints
+    those stay whose candidates are tried again.
     """
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         trial = optuna.Trial(study, frozen._trial_id)
@@ -59,6 +90,15 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
                 f"trial {frozen.number}: "
                 + ("interrupted; queued again" if again else "interrupted a second time; not tried again")
             )
+    trials = study.get_trials(deepcopy=False)
+    waiting = [trial.user_attrs[RETRY_OF] for trial in trials if _tried_again(trial)]
+    candidates = [read_trial(trials[number]).candidate for number in waiting]
+    study_id = study.user_attrs["study_id"]
+    checkpoints.sweep(folder, {checkpoints.path_of(folder, study_id, one) for one in candidates if one is not None})
+
+
+def _tried_again(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs
 
 
 def _left_outcome(

@@ -13,6 +13,7 @@ from hpo.facts import Facts
 from hpo.measurements import write_atomically
 from models.recipe import Epoch
 from studies.records import Measurement, Outcome
+from studies.storage import open_storage, open_study
 
 MACHINE = {
     "device": "test",
@@ -64,9 +65,9 @@ def fake_facts(config):
     )
 
 
-def fake_accuracy(candidate, epoch):
+def fake_accuracy(job, epoch):
     """From the candidate alone: larger is dearer and a little better, and every epoch is better than the one before."""
-    final = 0.5 + candidate.resolution / 100 - abs(candidate.dropout - 0.2) / 10
+    final = 0.5 + job.candidate.resolution / 100 - abs(job.candidate.dropout - 0.2) / 10
     return round(final - 0.3 / epoch, 6)
 
 
@@ -79,7 +80,7 @@ def fake_evaluate(job, until, accuracy=fake_accuracy):
     )
     constraints = over_budget(config, cost)
     trained = all(value <= 0 for value in constraints.values())
-    curve = [{"epoch": n + 1, "val_accuracy": accuracy(c, n + 1)} for n in range(until if trained else 0)]
+    curve = [{"epoch": n + 1, "val_accuracy": accuracy(job, n + 1)} for n in range(until if trained else 0)]
     best = max(curve, key=lambda point: point["val_accuracy"], default=None)
     outcome = Outcome(
         study_id=job.study_id,
@@ -105,8 +106,16 @@ def fake_evaluate(job, until, accuracy=fake_accuracy):
     return outcome
 
 
-def fake_group(jobs, until):
-    return [fake_evaluate(job, until) for job in jobs]
+def fake_group(jobs, until, accuracy=fake_accuracy):
+    return [fake_evaluate(job, until, accuracy) for job in jobs]
+
+
+def new_search(config, recorder, workers):
+    facts = hpo.search.prepare(config)
+    space = hpo.search.make_space(config.backbone, facts.blocks, False, facts.resolutions)
+    mark = hpo.search.fingerprint(config, facts, space)
+    study = open_study(open_storage(config.storage, write=True), config.study_name, mark)
+    return hpo.search.Search(config, study, facts, space, workers, recorder)
 
 
 @pytest.fixture

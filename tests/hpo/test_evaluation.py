@@ -126,3 +126,69 @@ def test_data_that_changed_since_the_study_began(small, tmp_path):
     (failure,) = attempt([dataclasses.replace(task, facts=before)], 2)
     assert isinstance(failure, Failure)
     assert failure.reason.startswith("Changed: changed since the study was opened: dataset_digest;")
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_rung_by_rung_is_the_same_trial(small, tmp_path, depth):
+    config = small.model_copy(update={"epochs": 3})
+    candidate = dataclasses.replace(PROBE, unfreeze_depth=depth)
+    whole, task = evaluate(job(config, tmp_path / "whole", candidate)), job(config, tmp_path / "rungs", candidate)
+    (first,) = attempt([task], 1)
+    assert first.curve == whole.curve[:1]
+    assert (first.best_epoch, first.feasible) == (1, True)
+    assert not task.outcome_path.exists()  # it is not final
+    assert task.checkpoint_path.exists()
+    last = evaluate(dataclasses.replace(task, spent=first.seconds | {"train": 100.0}))
+    assert last.curve == whole.curve
+    assert last.val_accuracy == whole.val_accuracy
+    assert 100 < last.seconds["train"] < 110
+    assert last.seconds["measure"] > first.seconds["measure"]
+    assert Outcome.from_json(task.outcome_path.read_text()) == last
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None])
+def test_from_a_damaged_checkpoint_it_begins_anew(small, tmp_path, damage):
+    whole, task = evaluate(job(small, tmp_path / "whole")), job(small, tmp_path / "rungs")
+    attempt([task], 1)
+    stored = task.checkpoint_path.read_bytes()
+    task.checkpoint_path.write_bytes(stored[:-50] if damage is None else damage)
+    assert evaluate(task).curve == whole.curve
+
+
+def test_a_group_has_its_own_numbers_each(small, tmp_path):
+    """One of three heads is over budget; the others are trained, and each keeps its place."""
+    config = small.model_copy(update={"max_gflops": 0.0072})
+    widths = (0, 1024, 128)
+    jobs = [job(config, tmp_path, dataclasses.replace(PROBE, head_width=w), n) for n, w in enumerate(widths)]
+    results = attempt(jobs, 2)
+    assert [one.number for one in results] == [0, 1, 2]
+    assert [one.candidate.head_width for one in results] == list(widths)
+    assert [one.feasible for one in results] == [True, False, True]
+    assert [one.trainable_parameters for one in results] == [1930, None, 192 * 128 + 128 + 1290]
+    assert [len(one.curve) for one in results] == [2, 0, 2]
+    assert results[0].seconds["train"] == pytest.approx(results[2].seconds["train"], abs=1e-3)
+    assert set(results[1].seconds) == {"measure"}
+    for task, result in zip(jobs, results, strict=True):
+        assert Outcome.from_json(task.outcome_path.read_text()) == result
+
+
+def test_a_group_in_which_something_fails_is_tried_one_by_one(small, tmp_path, monkeypatch):
+    learn, seen = hpo.evaluation.learn, []
+
+    def fail(jobs, begun, until, on_step):
+        signs = [path.name for path in tmp_path.glob("*.progress")]
+        seen.append(([one.number for one in jobs], signs))
+        if 4 in [one.number for one in jobs]:
+            raise MemoryError("3 GiB")
+        return learn(jobs, begun, until, on_step)
+
+    monkeypatch.setattr(hpo.evaluation, "learn", fail)
+    jobs = [job(small, tmp_path, dataclasses.replace(PROBE, dropout=n / 10), n) for n in (3, 4, 5)]
+    jobs = [dataclasses.replace(one, spent={"train": 7.0}) for one in jobs]
+    results = attempt(jobs, 2)
+    # the parent watches the file of the first one throughout
+    assert seen == [(numbers, ["00003.progress"]) for numbers in ([3, 4, 5], [3], [4], [5])]
+    assert [type(one) for one in results] == [Outcome, Failure, Outcome]
+    assert results[1].kind == "out of memory"
+    assert all(7 < one.seconds["train"] < 12 for one in results)
+    assert not list(tmp_path.glob("*.progress"))

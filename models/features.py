@@ -119,12 +119,15 @@ class Features:
                 done += len(x)
                 on_step(done / self.n)
 
+        def wait() -> None:  # while another process computes the same
+            on_step(0.0)
+
         if not store:
             return np.concatenate(list(produce()))
         try:
-            return self.cache.get(self.key, shape, produce)
+            return self.cache.get(self.key, shape, produce, wait)
         except FeatureOverflow:
-            return self.cache.get(replace(self.key, dtype="float32"), shape, produce)
+            return self.cache.get(replace(self.key, dtype="float32"), shape, produce, wait)
 
     def _keys(self, key: Key) -> list[Key]:
         return [key] if key.dtype == "float32" else [key, replace(key, dtype="float32")]

@@ -1,6 +1,8 @@
 """Training in a worker: the same numbers wherever it starts from and however often it is broken off."""
 
+import concurrent.futures
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hpo.evaluation import Job
 from hpo.facts import prepare
 from hpo.learning import learn
 from models.candidate import Candidate
+from models.locked_files import locked
 from models.prefix_cache import PrefixCache, TooLarge
 from models.recipe import Epoch, NonFiniteLoss
 
@@ -111,6 +114,35 @@ def test_other_pictures_are_not_taken_for_these(four, teach, change):
     before = len(entries(four))
     teach(four.model_copy(update=change), HEAD)
     assert len(entries(four)) > before
+
+
+def test_who_waits_for_features_gives_way_and_signs_of_life(four, teach, tmp_path):
+    """Else it is taken for stalled, and the three of one who measures, one who computes and this one wait in a ring."""
+    teach(four, HEAD)
+    lock = entries(four)[0].path.with_suffix(".lock")
+    PrefixCache(four.cache_dir, 0).clear()
+    signs, held, enough = [], threading.Event(), threading.Event()
+
+    def other_process():
+        with locked(lock):
+            held.set()
+            assert enough.wait(30)
+
+    def on_step(phase):
+        def step(*where):
+            signs.append((phase, *where))
+            if len(signs) == 3:
+                enough.set()
+
+        return step
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        future = pool.submit(other_process)
+        assert held.wait(30)
+        (result,) = learn([Job(four, "id", 0, HEAD, prepare(four), tmp_path)], [None], 1, on_step)
+        future.result()
+    assert signs[:3] == [("extract", 0.0)] * 3
+    assert result.plan == "pooled features stored"
 
 
 def no_room(*arguments, **options):

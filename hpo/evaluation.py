@@ -3,57 +3,20 @@
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 
 from hpo import checkpoints
 from hpo.config import StudyConfig
-from hpo.facts import Facts, check_unchanged
-from hpo.learning import Learned, learn, network_of
+from hpo.facts import check_unchanged
+from hpo.job import Job
+from hpo.learning import Learned, learn
 from hpo.measurements import Gate, Memory, write_atomically
+from hpo.networks import network_of
 from hpo.progress import Progress, peak_memory_mib, reset_peak_memory, timed
-from models.candidate import Candidate
 from models.recipe import NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One trial for a worker, up to its next rung.
-
-    `folder` receives the outcome, signs of life and checkpoints; `spent` are the seconds of the rungs before, by phase.
-    """
-
-    config: StudyConfig
-    study_id: str
-    number: int
-    candidate: Candidate
-    facts: Facts
-    folder: Path
-    spent: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def outcome_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.json"
-
-    @property
-    def error_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.error.txt"
-
-    @property
-    def progress_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.progress"
-
-    @property
-    def checkpoint_path(self) -> Path:
-        return checkpoints.path_of(self.folder, self.study_id, self.candidate)
-
-    @property
-    def seed(self) -> int:
-        """The study's: all candidates see one order of pictures and one dropout noise, and differ by what they are."""
-        return self.config.seed
 
 
 def attempt(jobs: Sequence[Job], until: int) -> list[Outcome | Failure]:

@@ -14,8 +14,9 @@ import pebble
 from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
-from hpo.evaluation import Job, attempt
+from hpo.evaluation import attempt
 from hpo.facts import Facts, fingerprint, prepare
+from hpo.job import Job
 from hpo.measurements import write_atomically
 from hpo.samplers import make_sampler
 from hpo.settling import Streak, StudyStopped, explain_death, recover, tell_failure, tell_outcome

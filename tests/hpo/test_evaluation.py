@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 import hpo.evaluation
-from hpo.evaluation import Job, attempt, explain, over_budget
+from hpo.evaluation import attempt, explain, over_budget
 from hpo.facts import prepare
+from hpo.job import Job
 from models.candidate import Candidate
 from models.recipe import Epoch, NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import hpo.learning
+import hpo.networks
+import hpo.sources
 import models.build
 import models.training
 from hpo import checkpoints
 from hpo.checkpoints import Checkpoint
-from hpo.evaluation import Job
 from hpo.facts import prepare
+from hpo.job import Job
 from hpo.learning import learn
 from models.candidate import Candidate
 from models.locked_files import locked
@@ -89,7 +91,7 @@ def test_a_head_learns_the_same_from_the_store_from_memory_and_in_the_whole_netw
     memory = teach(bare, HEAD)
     assert memory.plan == "pooled features in memory, no room on disk"
     assert_alike(stored, memory, 1e-6)
-    monkeypatch.setattr(hpo.learning, "IN_MEMORY", 0)
+    monkeypatch.setattr(hpo.sources, "IN_MEMORY", 0)
     whole = teach(bare, HEAD)
     assert whole.plan.startswith("pictures: no store, there is room for 0 MiB; ")
     assert entries(bare) == []
@@ -101,7 +103,7 @@ def test_stored_features_are_found_by_the_next_trial_and_by_another_study(four, 
     assert teach(four, HEAD).plan == "pooled features stored"
     made = entries(four)
     assert [(entry.key.cut, entry.key.split) for entry in made] == [("pooled", "train"), ("pooled", "val")]
-    monkeypatch.setattr(hpo.learning, "network_of", None)  # and no network is needed for it
+    monkeypatch.setattr(hpo.sources, "network_of", None)  # and no network is needed for it
     assert teach(four, dataclasses.replace(HEAD, head_width=0)).plan == "pooled features read from the store"
     other = four.model_copy(update={"study": "other", "epochs": 2, "batch_size": 8, "augment": "none"})
     assert teach(other, HEAD).plan == "pooled features read from the store"
@@ -252,7 +254,7 @@ def test_a_second_trial_of_an_architecture_is_neither_built_nor_traced(four, tea
 
     monkeypatch.setattr(models.build, "attach_head", build)
     monkeypatch.setattr(models.training.Trainer, "_loss", trace)
-    for cached in (hpo.learning._network, hpo.learning._trainer):
+    for cached in (hpo.networks._network, hpo.networks._trainer):
         cached.cache_clear()
     teach(four, candidate)
     traced = 1 if candidate is TAIL else 0  # heads are trained without a graph
@@ -261,7 +263,7 @@ def test_a_second_trial_of_an_architecture_is_neither_built_nor_traced(four, tea
     assert counts == {"built": 1, "traced": traced}
     teach(four, dataclasses.replace(candidate, head_width=256))
     assert counts == {"built": 1 + traced, "traced": 2 * traced}  # a head on stored features needs no network
-    hpo.learning._trainer.cache_clear()  # it would count on
+    hpo.networks._trainer.cache_clear()  # it would count on
 
 
 # ---- Broken off and continued

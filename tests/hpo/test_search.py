@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 import hpo.evaluation
 import hpo.search
 from hpo import checkpoints
-from hpo.evaluation import Job
+from hpo.job import Job
 from hpo.search import run_study
 from hpo.settling import StudyStopped
 from hpo.space import parameters

@@ -8,7 +8,7 @@ import pebble
 import pytest
 from optuna.trial import TrialState
 
-from hpo.evaluation import Job
+from hpo.job import Job
 from hpo.measurements import write_atomically
 from hpo.search import run_study
 from hpo.settling import Streak, StudyStopped, explain_death

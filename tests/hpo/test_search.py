@@ -12,7 +12,7 @@ import hpo.evaluation
 import hpo.search
 from hpo import checkpoints
 from hpo.job import Job
-from hpo.search import run_study
+from hpo.search import Leg, run_study
 from hpo.settling import StudyStopped
 from hpo.space import parameters
 from hpo.stopping import Decision, Reached
@@ -558,3 +558,37 @@ def test_a_failed_trial_leaves_no_checkpoint(rungs, recorder, watched, fakes):
     (record,) = run_study(config, recorder)
     assert (record.state, record.epochs, record.seconds) == ("failed", 2, 0.5)
     assert list((config.study_dir / "trials" / "checkpoints").iterdir()) == []
+
+
+def test_a_worker_that_dies_between_rungs_leaves_its_checkpoint(rungs, recorder, watched, fakes):
+    tasks, deaths = watched(TAIL), [pebble.ProcessExpired("died", code=-9)]
+
+    def attempt(jobs, until):
+        if until == 4 and deaths:
+            raise deaths.pop()
+        return hpo.evaluation.attempt(jobs, until)
+
+    fakes.setattr(hpo.search, "attempt", attempt)
+    records = run_study(rungs(heads=1, trials=1), recorder)
+    assert [(record.state, record.seconds) for record in records] == [("interrupted", 0.5), ("complete", 0.75)]
+    assert tasks[:3] == [([0], 1, [0]), ([0], 2, [1]), ([1], 1, [2])]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "until", "together"),
+    [
+        ({}, {"dropout": 0.5, "head_width": 0}, 1, True),
+        ({}, {"resolution": 32}, 1, False),
+        ({}, {"unfreeze_depth": 1}, 1, False),
+        ({"unfreeze_depth": 1}, {"unfreeze_depth": 1}, 1, False),
+        ({}, {}, 2, False),
+    ],
+)
+def test_what_is_trained_together(configure, tmp_path, one, other, until, together):
+    config = configure()
+
+    def leg(changes, until):
+        job = Job(config, "id", 0, dataclasses.replace(HEAD, **changes), fake_facts(config), tmp_path)
+        return Leg(None, job, until)
+
+    assert leg(one, 1).joins(leg(other, until)) == leg(other, until).joins(leg(one, 1)) == together

@@ -165,8 +165,8 @@ class Search:
             self._ask_one(fixed)
 
     def _ask_one(self, fixed: Mapping[str, Any]) -> None:
-        # A new sampler for each trial, seeded by how many trials count or are under way: with one head at a time a study
-        # that was killed and continued proposes what it would have proposed, and no sampler repeats another's draws.
+        # A new sampler for each trial, seeded by how many trials count or are under way: it does not repeat the draws
+        # of another, and with one head at a time a study that was killed proposes what it would have proposed anyway.
         count = self.config.trials - self._wanted()
         self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32, fixed)
         trial = self.study.ask()

@@ -190,7 +190,9 @@ def numbers(record: TrialRecord) -> str:
 def _cells(record: TrialRecord) -> tuple[str, str, str, str]:
     if record.measurement is None:
         return record.state, "", "", ""
-    accuracy = f"{record.val_accuracy:.4f}" if record.val_accuracy is not None else "over budget"
+    accuracy = {"infeasible": "over budget"}.get(record.state, record.state)
+    if record.val_accuracy is not None:
+        accuracy = f"{record.val_accuracy:.4f}"
     return (
         accuracy,
         tables.latency(record.measurement),

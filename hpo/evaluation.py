@@ -1,55 +1,22 @@
 """Where candidates become numbers: measure, check the budget, train to a rung. Runs in a worker process."""
 
-import hashlib
+import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 
 from hpo import checkpoints
-from hpo.checkpoints import Checkpoint
 from hpo.config import StudyConfig
-from hpo.facts import Facts, check_unchanged
-from hpo.learning import Learned, learn, network_of
+from hpo.facts import check_unchanged
+from hpo.job import Job
+from hpo.learning import Learned, learn
 from hpo.measurements import Gate, Memory, write_atomically
+from hpo.networks import network_of
 from hpo.progress import Progress, peak_memory_mib, reset_peak_memory, timed
-from models.candidate import Candidate
+from models.recipe import NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome
 
-
-@dataclass(frozen=True)
-class Job:
-    """One trial for a worker, up to its next rung.
-
-    `folder` receives the outcome, signs of life and checkpoints; `spent` are the seconds of the rungs before, by phase.
-    """
-
-    config: StudyConfig
-    study_id: str
-    number: int
-    candidate: Candidate
-    facts: Facts
-    folder: Path
-    spent: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def outcome_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.json"
-
-    @property
-    def progress_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.progress"
-
-    @property
-    def checkpoint_path(self) -> Path:
-        """Of the candidate, not of the trial: a candidate that is tried again goes on where it was."""
-        text = f"{self.study_id} {self.candidate.to_json()}"
-        return self.folder / "checkpoints" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
-
-    @property
-    def seed(self) -> int:
-        """The study's: all candidates see one order of pictures and one dropout noise, and differ by what they are."""
-        return self.config.seed
+_log = logging.getLogger(__name__)
 
 
 def attempt(jobs: Sequence[Job], until: int) -> list[Outcome | Failure]:
@@ -58,16 +25,22 @@ def attempt(jobs: Sequence[Job], until: int) -> list[Outcome | Failure]:
     Unpickled there, it would import Keras. MemoryError and failures of the backend's allocator are one kind. A group
     in which something goes wrong is tried again one by one, so that no trial fails by another's fault.
     """
-    progress = Progress(jobs[0].progress_path)
-    seconds: list[dict[str, float]] = [{} for _ in jobs]
+    progress = Progress(jobs[0].progress_path)  # the one that the parent watches, whichever job is being done
+    try:
+        return _attempt(jobs, until, progress)
+    finally:
+        progress.end()
+
+
+def _attempt(jobs: Sequence[Job], until: int, progress: Progress) -> list[Outcome | Failure]:
+    seconds = [dict(job.spent) for job in jobs]
     try:
         return evaluate(jobs, until, progress, seconds)
     except Exception as error:
-        if len(jobs) > 1:
-            return [attempt([job], until)[0] for job in jobs]
-        return [_failure(jobs[0], error, seconds[0])]
-    finally:
-        progress.end()
+        if len(jobs) == 1:
+            return [_failure(jobs[0], error, seconds[0])]
+        _log.warning("%d trials together: %s; now one by one", len(jobs), explain(error)[1])
+        return [result for job in jobs for result in _attempt([job], until, progress)]
 
 
 def evaluate(
@@ -76,14 +49,12 @@ def evaluate(
     """All numbers of each job's candidate as of the end of epoch `until`.
 
     What is final, trained to its last epoch or over budget, is on disk under `job.outcome_path` before this returns.
-    Several jobs must be heads on one resolution, equally far (see `hpo.learning.learn`). `seconds` is filled for each
-    job phase by phase, so that a failed trial has them too; what is done together is shared out evenly.
+    Several jobs must be heads on one resolution (see `hpo.learning.learn`). To `seconds` of each job is added phase by
+    phase, so that a failed trial has them too; what is done together is shared out evenly.
 
     Errors: hpo.facts.Changed; whatever the backend raises when memory runs out.
     """
     reset_peak_memory()
-    results: list[Outcome | Failure | None] = [None] * len(jobs)
-    begun = [checkpoints.load(job.checkpoint_path) for job in jobs]
     with Gate(jobs[0].config.cache_dir) as gate:
 
         def on_step(phase: str) -> Callable[..., None]:
@@ -96,40 +67,24 @@ def evaluate(
         measurements = []
         for job, spent in zip(jobs, seconds, strict=True):
             alive("measure")
-            with timed(spent, "measure"):
+            with timed("measure", spent):
                 check_unchanged(job.config, job.facts)
                 measurements.append(_measure(job, gate))
-        going = []
-        for number, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):
-            if any(value > 0 for value in over_budget(job.config, measurement).values()):
-                results[number] = _outcome(job, measurement, None, seconds[number])
-            else:
-                going.append(number)
-        if going:
-            shared: dict[str, float] = {}
-            with timed(shared, "train"), gate.training():
-                learned = _learn([jobs[n] for n in going], [begun[n] for n in going], until, on_step)
-            for number, found in zip(going, learned, strict=True):
-                seconds[number]["train"] = round(shared["train"] / len(going), 4)
-                for phase, before in jobs[number].spent.items():
-                    seconds[number][phase] = round(seconds[number].get(phase, 0.0) + before, 4)
-                results[number] = (
-                    _outcome(jobs[number], measurements[number], found, seconds[number])
-                    if isinstance(found, Learned)
-                    else _failure(jobs[number], found, seconds[number])
-                )
-    return [result for result in results if result is not None]
-
-
-def _learn(
-    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], Callable[..., None]]
-) -> list[Learned | ArithmeticError]:
-    try:
-        return list(learn(jobs, begun, until, on_step))
-    except ValueError:
-        if all(one is None for one in begun):
-            raise
-        return list(learn(jobs, [None] * len(jobs), until, on_step))  # checkpoints of another version: begin anew
+        within = [n for n, cost in enumerate(measurements) if _within(over_budget(jobs[n].config, cost))]
+        learned: dict[int, Learned | NonFiniteLoss] = {}
+        if within:
+            trained = [jobs[n] for n in within]
+            with timed("train", *(seconds[n] for n in within)), gate.training():
+                begun = [checkpoints.load(job.checkpoint_path) for job in trained]
+                learned = dict(zip(within, learn(trained, begun, until, on_step), strict=True))
+    results: list[Outcome | Failure] = []
+    for n, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):
+        found = learned.get(n)
+        if isinstance(found, NonFiniteLoss):
+            results.append(_failure(job, found, seconds[n]))
+        else:
+            results.append(_outcome(job, measurement, found, seconds[n]))
+    return results
 
 
 def _outcome(job: Job, measurement: Measurement, learned: Learned | None, seconds: dict[str, float]) -> Outcome:
@@ -181,13 +136,17 @@ def over_budget(config: StudyConfig, measurement: Measurement) -> dict[str, floa
     return constraints
 
 
+def _within(constraints: Mapping[str, float]) -> bool:
+    return all(value <= 0 for value in constraints.values())
+
+
 def explain(error: BaseException) -> tuple[str, str]:
     """(kind, reason in one line) of a failed trial. Failures of the same kind in a row stop the study."""
     text = (str(error).strip().splitlines() or [""])[0][:300]
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in text:
         return "out of memory", f"out of memory: {text or name}"
-    if name == "NonFiniteLoss":
+    if isinstance(error, NonFiniteLoss):
         return "non-finite loss", text
     return name, f"{name}: {text}"
 

@@ -28,16 +28,18 @@ class Progress:
 
 
 class timed:
-    """Adds the seconds spent inside to `seconds[phase]`."""
+    """Adds the seconds spent inside to `account[phase]`; several accounts share them evenly."""
 
-    def __init__(self, seconds: dict[str, float], phase: str):
-        self._seconds, self._phase = seconds, phase
+    def __init__(self, phase: str, *accounts: dict[str, float]):
+        self._phase, self._accounts = phase, accounts
 
     def __enter__(self) -> None:
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        self._seconds[self._phase] = round(time.perf_counter() - self._start, 4)
+        spent = time.perf_counter() - self._start
+        for account in self._accounts:
+            account[self._phase] = round(account.get(self._phase, 0.0) + spent / len(self._accounts), 4)
 
 
 def reset_peak_memory() -> None:

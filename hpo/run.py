@@ -64,7 +64,8 @@ def run(config: StudyConfig) -> int:
     """The whole job; returns the exit code."""
     from hpo.display import make_display, show_front
     from hpo.export import export_study
-    from hpo.search import StudyStopped, run_study
+    from hpo.search import run_study
+    from hpo.settling import StudyStopped
 
     check_writable(config.out, config.cache_dir)
     display = make_display()

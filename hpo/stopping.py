@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
+from studies.records import TrialRecord
+
 STOPPING = ("dominance", "moasha", "none")
 # After one epoch a schedule that warms up has hardly begun: on 24 random candidates of mobilenet_v2_0.35 on CIFAR-10
 # (8 epochs) rungs at 1, 2 and 4 lost 0.9 % of the hypervolume, rungs at 2 and 4 lost 0.2 % for 0.64 of the time.
@@ -59,6 +61,20 @@ def rungs(epochs: int, factor: int, first: int = FIRST_RUNG) -> tuple[int, ...]:
         found.append(epoch)
         epoch *= factor
     return tuple(found)
+
+
+def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
+    """What every trial that was trained so far had reached by the end of an epoch.
+
+    Not those that were interrupted: their candidates are tried again, and would be counted twice.
+    """
+    found = []
+    for record in records:
+        cost, curve = record.measurement, record.learning_curve[:epoch]
+        if cost is not None and len(curve) == epoch and record.state != "interrupted":
+            accuracy = max(point["val_accuracy"] for point in curve)
+            found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
+    return found
 
 
 def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> Decision:

@@ -37,6 +37,12 @@ def cut_tensors(network: Network) -> dict[str, keras.KerasTensor]:
     return tensors
 
 
+def flops_between(network: Network, start: str, end: str | None = None) -> int:
+    """FLOPs of one picture from a cut to a deeper one, or to the logits."""
+    tensors = cut_tensors(network)
+    return flops.count(keras.Model(tensors[start], tensors[end] if end else network.logits.output)).flops
+
+
 class _Gone(LookupError):
     """Stored features that were there a moment ago are not any more: another process made room, or they are damaged."""
 
@@ -79,9 +85,9 @@ class Features:
         """The nearest beginning; the wanted cut itself, at no cost, if it is stored."""
         if self.present():
             return Origin(self.key.cut, 0)
-        tensors = cut_tensors(self._network())
-        start = self._nearest(list(tensors))
-        return Origin(start, flops.count(keras.Model(tensors[start], tensors[self.key.cut])).flops)
+        network = self._network()
+        start = self._nearest(list(cut_tensors(network)))
+        return Origin(start, flops_between(network, start, self.key.cut))
 
     def load(self, on_step: Callable[[float], None] = lambda share: None, store: bool = True) -> np.ndarray:
         """(n, ...) float16 or float32, in the order of the rows; read-only and memory-mapped if stored.
@@ -119,12 +125,15 @@ class Features:
                 done += len(x)
                 on_step(done / self.n)
 
+        def wait() -> None:  # while another process computes the same
+            on_step(0.0)
+
         if not store:
             return np.concatenate(list(produce()))
         try:
-            return self.cache.get(self.key, shape, produce)
+            return self.cache.get(self.key, shape, produce, wait)
         except FeatureOverflow:
-            return self.cache.get(replace(self.key, dtype="float32"), shape, produce)
+            return self.cache.get(replace(self.key, dtype="float32"), shape, produce, wait)
 
     def _keys(self, key: Key) -> list[Key]:
         return [key] if key.dtype == "float32" else [key, replace(key, dtype="float32")]

@@ -5,7 +5,8 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,18 @@ def locked(path: Path, wait: bool = True) -> Iterator[bool]:
             path.unlink()
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough when a forked child has inherited it
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked_patiently(path: Path, on_wait: Callable[[], None], seconds: float = 0.1) -> Iterator[None]:
+    """`locked`, with a call every now and then while another holds it: who waits may have to let others pass."""
+    while True:
+        with locked(path, wait=False) as ours:
+            if ours:
+                yield
+                return
+        on_wait()
+        time.sleep(seconds)
 
 
 def _has_name(descriptor: int, path: Path) -> bool:

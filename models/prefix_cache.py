@@ -31,7 +31,7 @@ from numpy.lib import format as npy_format
 
 from models import ModelError
 from models.command import OneLineCommand
-from models.locked_files import locked, remember_sha256, sha256_of, temporary
+from models.locked_files import locked, locked_patiently, remember_sha256, sha256_of, temporary
 
 FORMAT_VERSION = 1  # to be raised when what is stored under a key changes: old entries are then the first to go
 RESERVE = 256 * 2**20  # bytes of the disk that are never filled: results and databases may lie on the same one
@@ -149,11 +149,18 @@ class PrefixCache:
         except OSError:
             return False
 
-    def get(self, key: Key, shape: tuple[int, ...], produce: Callable[[], Iterator[np.ndarray]]) -> np.ndarray:
+    def get(
+        self,
+        key: Key,
+        shape: tuple[int, ...],
+        produce: Callable[[], Iterator[np.ndarray]],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> np.ndarray:
         """The activations, (n, ...) = `shape`, as a read-only np.memmap; computed in one process only if several ask.
 
         `produce` is called if they are not there yet. It gives batches along the first axis, which are cast to the
-        dtype of the key. Whatever it raises passes through; after any error nothing of the entry stays.
+        dtype of the key. Whatever it raises passes through; after any error nothing of the entry stays. `on_wait` is
+        called every now and then while another process computes them.
 
         Raises:
             ValueError: the batches do not add up to `shape`.
@@ -171,7 +178,7 @@ class PrefixCache:
         if needed > self._limit:
             raise TooLarge(f"activations at {key.cut} take {_mib(needed)}; the limit is {_mib(self._limit)}")
         self._place.mkdir(parents=True, exist_ok=True)
-        with locked(self._path(key, "lock")):
+        with locked_patiently(self._path(key, "lock"), on_wait):
             found = self.find(key)  # while we waited another process may have written it
             if found is None or found.shape != shape:
                 self._write(key, shape, produce)

@@ -1,13 +1,19 @@
 """A study without Keras: fake facts and a fake evaluation, in this process."""
 
+import numpy as np
 import pytest
 
 import hpo.evaluation
 import hpo.search
+from hpo import checkpoints
+from hpo.checkpoints import Checkpoint
 from hpo.config import make_config
-from hpo.evaluation import Facts, over_budget
+from hpo.evaluation import over_budget
+from hpo.facts import Facts
 from hpo.measurements import write_atomically
+from models.recipe import Epoch
 from studies.records import Measurement, Outcome
+from studies.storage import open_storage, open_study
 
 MACHINE = {
     "device": "test",
@@ -59,33 +65,57 @@ def fake_facts(config):
     )
 
 
-def fake_evaluate(job):
-    """Deterministic numbers from the candidate alone; larger is dearer and a little better."""
-    c = job.candidate
+def fake_accuracy(job, epoch):
+    """From the candidate alone: larger is dearer and a little better, and every epoch is better than the one before."""
+    final = 0.5 + job.candidate.resolution / 100 - abs(job.candidate.dropout - 0.2) / 10
+    return round(final - 0.3 / epoch, 6)
+
+
+def fake_evaluate(job, until, accuracy=fake_accuracy):
+    """Outcome, curve and checkpoint as the real one leaves them; deterministic if `accuracy` is."""
+    c, config = job.candidate, job.config
     latency, flops = c.resolution / 10, c.resolution**2 * 1000
     cost = Measurement(
         latency, {"p10_ms": latency, "p90_ms": latency, "p99_ms": latency, "runs": 1}, flops // 2, flops, 0, 10
     )
-    constraints = over_budget(job.config, cost)
+    constraints = over_budget(config, cost)
     trained = all(value <= 0 for value in constraints.values())
-    accuracy = round(0.5 + c.resolution / 100 - abs(c.dropout - 0.2) / 10, 6) if trained else None
+    curve = [{"epoch": n + 1, "val_accuracy": accuracy(job, n + 1)} for n in range(until if trained else 0)]
+    best = max(curve, key=lambda point: point["val_accuracy"], default=None)
     outcome = Outcome(
-        job.study_id,
-        job.number,
-        c,
-        cost,
-        5,
-        accuracy,
-        1 if trained else None,
-        constraints,
-        [{"epoch": 1, "val_accuracy": accuracy}] if trained else [],
-        {"train": 0.1},
-        1.0,
-        job.seed,
-        MACHINE,
+        study_id=job.study_id,
+        number=job.number,
+        candidate=c,
+        measurement=cost,
+        trainable_parameters=5,
+        val_accuracy=best["val_accuracy"] if best else None,
+        best_epoch=best["epoch"] if best else None,
+        constraints=constraints,
+        curve=curve,
+        seconds={"train": job.spent.get("train", 0.0) + 0.25},
+        peak_memory_mib=1.0,
+        seed=job.seed,
+        machine=MACHINE,
+        plan="fake",
     )
-    write_atomically(job.outcome_path, outcome.to_json())
+    if not trained or until >= config.epochs:
+        write_atomically(job.outcome_path, outcome.to_json())
+    else:
+        points = tuple(Epoch(point["epoch"], 0.0, 0.0, 0.0, point["val_accuracy"], 0.0) for point in curve)
+        checkpoints.save(job.checkpoint_path, Checkpoint([np.zeros(1)], points))
     return outcome
+
+
+def fake_group(jobs, until, accuracy=fake_accuracy):
+    return [fake_evaluate(job, until, accuracy) for job in jobs]
+
+
+def new_search(config, recorder, workers):
+    facts = hpo.search.prepare(config)
+    space = hpo.search.make_space(config.backbone, facts.blocks, False, facts.resolutions)
+    mark = hpo.search.fingerprint(config, facts, space)
+    study = open_study(open_storage(config.storage, write=True), config.study_name, mark)
+    return hpo.search.Search(config, study, facts, space, workers, recorder)
 
 
 @pytest.fixture
@@ -96,6 +126,7 @@ def recorder():
 @pytest.fixture
 def configure(tmp_path):
     def make(**values):
+        """Every trial is trained to its end, unless a test says otherwise."""
         return make_config(
             {
                 "storage": f"sqlite:///{tmp_path}/studies.db",
@@ -103,6 +134,8 @@ def configure(tmp_path):
                 "workers": 0,
                 "cache_dir": tmp_path / "cache",
                 "trials": 8,
+                "epochs": 2,
+                "stopping": "none",
             }
             | values
         )
@@ -111,7 +144,13 @@ def configure(tmp_path):
 
 
 @pytest.fixture
+def small(configure):
+    """Real digits, few of them."""
+    return configure(train_size=200, val_size=100, epochs=2, resolutions=(16,))
+
+
+@pytest.fixture
 def fakes(monkeypatch):
     monkeypatch.setattr(hpo.search, "prepare", fake_facts)
-    monkeypatch.setattr(hpo.evaluation, "evaluate", lambda job, alive, seconds: fake_evaluate(job))
+    monkeypatch.setattr(hpo.evaluation, "evaluate", lambda jobs, until, alive, seconds: fake_group(jobs, until))
     return monkeypatch

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from hpo.display import LiveDisplay, PlainDisplay, doing, numbers, show_front, time_left
+from studies.records import TrialRecord
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
 
@@ -19,6 +20,19 @@ def test_three_numbers(make_record):  # noqa: F811
 def test_why_there_are_none(records):  # noqa: F811
     assert numbers(records[4]) == "over budget, not trained: 4 over max_latency_ms"
     assert numbers(records[5]) == "failed: out of memory: 3 GiB"
+
+
+def test_ended_early(make_record):  # noqa: F811
+    stopped = make_record(0, None, 1.0, 10, state="stopped", reason="stopped at epoch 1: third of three")
+    twin = TrialRecord(1, "duplicate", stopped.candidate, reason="the same as trial 0")
+    assert [numbers(one) for one in (stopped, twin)] == ["stopped at epoch 1: third of three", "the same as trial 0"]
+    display = LiveDisplay()
+    display.told(twin, [stopped, twin])
+    console = Console(file=io.StringIO(), width=120)
+    console.print(display._view())
+    lines = {line.split()[0]: line for line in console.file.getvalue().splitlines() if line.strip()[:1].isdigit()}
+    assert ("stopped" in lines["0"], "duplicate" in lines["1"]) == (True, True)
+    assert "over budget" not in console.file.getvalue()
 
 
 @pytest.mark.parametrize(

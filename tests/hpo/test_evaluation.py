@@ -1,17 +1,17 @@
 """Where a candidate becomes numbers: on digits with the embedded custom_cnn, and on tiny made-up pictures."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import DataError
-from hpo import BadInput
-from hpo.evaluation import Job, attempt, explain, over_budget, prepare
-from models import ModelError
+import hpo.evaluation
+from hpo.evaluation import attempt, explain, over_budget
+from hpo.facts import prepare
+from hpo.job import Job
 from models.candidate import Candidate
+from models.recipe import Epoch, NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome
 
 PROBE = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
@@ -23,30 +23,9 @@ def job(config, folder, candidate=PROBE, number=0):
 
 def evaluate(task):
     """The outcome; a failure is an error of the test."""
-    result = attempt(task)
+    (result,) = attempt([task], task.config.epochs)
     assert isinstance(result, Outcome), result
     return result
-
-
-@pytest.fixture
-def small(configure):
-    return configure(train_size=200, val_size=100, epochs=2, resolutions=(16,))
-
-
-def test_facts_about_data_weights_and_machine(small):
-    facts = prepare(small)
-    assert (facts.dataset, facts.shape, len(facts.class_names)) == ("digits", (8, 8, 1), 10)
-    assert (facts.n_train, facts.n_val, facts.blocks, facts.resolutions) == (200, 100, 4, (16,))
-    assert len(facts.weights_digest) == len(facts.dataset_digest) == len(facts.split_digest) == 64
-    assert {"device", "backend", "dtype", "versions"} <= set(facts.machine)
-    json.dumps(dataclasses.asdict(facts))
-
-
-def test_facts_tell_splits_seeds_and_weights_apart(small):
-    facts = prepare(small)
-    assert prepare(small.model_copy(update={"seed": 1})).split_digest != facts.split_digest
-    assert prepare(small.model_copy(update={"weights": "none"})).weights_digest == "none"
-    assert prepare(small.model_copy(update={"trials": 3})) == facts
 
 
 def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
@@ -61,7 +40,8 @@ def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
     assert outcome.measurement.flops == 2 * outcome.measurement.macs
     # conv 3x3 at 16, 8, 4 and 2 pixels, and the last layer
     assert outcome.measurement.macs == 9 * (256 * 3 * 32 + 64 * 32 * 64 + 16 * 64 * 128 + 4 * 128 * 192) + 1920
-    assert set(outcome.seconds) == {"build", "measure", "train"}
+    assert set(outcome.seconds) == {"measure", "train"}
+    assert outcome.plan == "pooled features stored"
     assert outcome.peak_memory_mib > 50
     assert outcome.seed == task.seed
 
@@ -93,34 +73,7 @@ def test_over_budget_is_not_trained(small, tmp_path):
     outcome = evaluate(job(small.model_copy(update={"max_gflops": 1e-4}), tmp_path))
     assert not outcome.feasible
     assert (outcome.val_accuracy, outcome.best_epoch, list(outcome.curve)) == (None, None, [])
-    assert outcome.seconds["train"] < 0.1
-
-
-def test_features_in_memory_or_not_same_learning(small, tmp_path, monkeypatch):
-    tuned = dataclasses.replace(PROBE, unfreeze_depth=1, dropout=0.0)
-    kept = evaluate(job(small, tmp_path / "a", tuned))
-    monkeypatch.setattr("hpo.evaluation.FEATURES_LIMIT", 0)
-    whole = evaluate(job(small, tmp_path / "b", tuned))
-    for ours, theirs in zip(kept.curve, whole.curve, strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
-
-
-@pytest.mark.parametrize("backends", ["gpu", "gpu:3"])
-def test_a_gpu_that_is_not_there(small, monkeypatch, backends):
-    monkeypatch.setattr("models.latency.sees_gpu", lambda: False)
-    with pytest.raises(BadInput, match=f"--device must be auto or cpu: .* sees no such GPU here. Received: {backends}"):
-        prepare(small.model_copy(update={"device": backends}))
-
-
-def test_sizes_that_the_data_cannot_give(small):
-    with pytest.raises(DataError, match="--train-size"):
-        prepare(small.model_copy(update={"train_size": 100_000}))
-
-
-def test_weights_of_another_network(small, tmp_path):
-    (tmp_path / "x.h5").write_bytes(b"no")
-    with pytest.raises(ModelError, match="x.h5"):
-        prepare(small.model_copy(update={"weights": str(tmp_path / "x.h5")}))
+    assert set(outcome.seconds) == {"measure"}
 
 
 def test_a_folder_of_two_classes(configure, tmp_path):
@@ -153,19 +106,17 @@ def test_reasons(error, kind, reason):
 
 
 def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):
-    import models.training
-
     reason = "the loss is not finite in epoch 2: loss nan, val_loss nan"
 
     def diverge(*arguments, **options):
-        raise models.training.NonFiniteLoss(reason, (models.training.Epoch(1, 2.0, 0.1, 2.0, 0.1, 1e-3),))
+        return [NonFiniteLoss(reason, (Epoch(1, 2.0, 0.1, 2.0, 0.1, 1e-3),))]
 
-    monkeypatch.setattr(models.training, "train", diverge)
-    failure = attempt(job(small, tmp_path))
+    monkeypatch.setattr(hpo.evaluation, "learn", diverge)
+    (failure,) = attempt([job(small, tmp_path)], 2)
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.reason) == ("non-finite loss", reason)
     assert [point["epoch"] for point in failure.curve] == [1]
-    assert set(failure.seconds) == {"build", "measure", "train"}
+    assert set(failure.seconds) == {"measure", "train"}
     assert "NonFiniteLoss" in failure.traceback
     assert not list(tmp_path.glob("*.progress"))
 
@@ -173,6 +124,72 @@ def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):
 def test_data_that_changed_since_the_study_began(small, tmp_path):
     task = job(small, tmp_path)
     before = dataclasses.replace(task.facts, dataset_digest="0" * 64)
-    failure = attempt(dataclasses.replace(task, facts=before))
+    (failure,) = attempt([dataclasses.replace(task, facts=before)], 2)
     assert isinstance(failure, Failure)
     assert failure.reason.startswith("Changed: changed since the study was opened: dataset_digest;")
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_rung_by_rung_is_the_same_trial(small, tmp_path, depth):
+    config = small.model_copy(update={"epochs": 3})
+    candidate = dataclasses.replace(PROBE, unfreeze_depth=depth)
+    whole, task = evaluate(job(config, tmp_path / "whole", candidate)), job(config, tmp_path / "rungs", candidate)
+    (first,) = attempt([task], 1)
+    assert first.curve == whole.curve[:1]
+    assert (first.best_epoch, first.feasible) == (1, True)
+    assert not task.outcome_path.exists()  # it is not final
+    assert task.checkpoint_path.exists()
+    last = evaluate(dataclasses.replace(task, spent=first.seconds | {"train": 100.0}))
+    assert last.curve == whole.curve
+    assert last.val_accuracy == whole.val_accuracy
+    assert 100 < last.seconds["train"] < 110
+    assert last.seconds["measure"] > first.seconds["measure"]
+    assert Outcome.from_json(task.outcome_path.read_text()) == last
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None])
+def test_from_a_damaged_checkpoint_it_begins_anew(small, tmp_path, damage):
+    whole, task = evaluate(job(small, tmp_path / "whole")), job(small, tmp_path / "rungs")
+    attempt([task], 1)
+    stored = task.checkpoint_path.read_bytes()
+    task.checkpoint_path.write_bytes(stored[:-50] if damage is None else damage)
+    assert evaluate(task).curve == whole.curve
+
+
+def test_a_group_has_its_own_numbers_each(small, tmp_path):
+    """One of three heads is over budget; the others are trained, and each keeps its place."""
+    config = small.model_copy(update={"max_gflops": 0.0072})
+    widths = (0, 1024, 128)
+    jobs = [job(config, tmp_path, dataclasses.replace(PROBE, head_width=w), n) for n, w in enumerate(widths)]
+    results = attempt(jobs, 2)
+    assert [one.number for one in results] == [0, 1, 2]
+    assert [one.candidate.head_width for one in results] == list(widths)
+    assert [one.feasible for one in results] == [True, False, True]
+    assert [one.trainable_parameters for one in results] == [1930, None, 192 * 128 + 128 + 1290]
+    assert [len(one.curve) for one in results] == [2, 0, 2]
+    assert results[0].seconds["train"] == pytest.approx(results[2].seconds["train"], abs=1e-3)
+    assert set(results[1].seconds) == {"measure"}
+    for task, result in zip(jobs, results, strict=True):
+        assert Outcome.from_json(task.outcome_path.read_text()) == result
+
+
+def test_a_group_in_which_something_fails_is_tried_one_by_one(small, tmp_path, monkeypatch):
+    learn, seen = hpo.evaluation.learn, []
+
+    def fail(jobs, begun, until, on_step):
+        signs = [path.name for path in tmp_path.glob("*.progress")]
+        seen.append(([one.number for one in jobs], signs))
+        if 4 in [one.number for one in jobs]:
+            raise MemoryError("3 GiB")
+        return learn(jobs, begun, until, on_step)
+
+    monkeypatch.setattr(hpo.evaluation, "learn", fail)
+    jobs = [job(small, tmp_path, dataclasses.replace(PROBE, dropout=n / 10), n) for n in (3, 4, 5)]
+    jobs = [dataclasses.replace(one, spent={"train": 7.0}) for one in jobs]
+    results = attempt(jobs, 2)
+    # the parent watches the file of the first one throughout
+    assert seen == [(numbers, ["00003.progress"]) for numbers in ([3, 4, 5], [3], [4], [5])]
+    assert [type(one) for one in results] == [Outcome, Failure, Outcome]
+    assert results[1].kind == "out of memory"
+    assert all(7 < one.seconds["train"] < 12 for one in results)
+    assert not list(tmp_path.glob("*.progress"))

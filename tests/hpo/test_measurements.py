@@ -9,28 +9,38 @@ import pytest
 
 from hpo.measurements import Gate, Memory, write_atomically
 
-LATENCY = {"median_ms": 1.5, "p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}
+KNOWN = {
+    "latency": {"median_ms": 1.5, "p10_ms": 1.0, "p90_ms": 2.0, "runs": 50},
+    "cost": {"macs": 5, "flops": 10, "other_flops": 1, "parameters": 3},
+}
 
 
 def test_remembered_by_architecture_and_machine(tmp_path):
     memory = Memory(tmp_path, {"device": "a"})
     assert memory.recall("x/r32/h0") is None
-    memory.remember("x/r32/h0", LATENCY)
-    assert memory.recall("x/r32/h0") == LATENCY
-    assert Memory(tmp_path, {"device": "a"}).recall("x/r32/h0") == LATENCY
+    memory.remember("x/r32/h0", KNOWN)
+    assert memory.recall("x/r32/h0") == KNOWN
+    assert Memory(tmp_path, {"device": "a"}).recall("x/r32/h0") == KNOWN
     assert memory.recall("x/r64/h0") is None
     assert Memory(tmp_path, {"device": "b"}).recall("x/r32/h0") is None
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 1}', '{"identity": {}, "latency": {}}'])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 1}', '{"identity": {}, "known": {}}'])
 def test_a_damaged_memory_is_measured_again(tmp_path, damage):
     memory = Memory(tmp_path, {"device": "a"})
-    memory.remember("x", LATENCY)
+    memory.remember("x", KNOWN)
     (path,) = (tmp_path / "latency").iterdir()
     path.write_text(damage)
     assert memory.recall("x") is None
-    memory.remember("x", LATENCY)
-    assert memory.recall("x") == LATENCY
+    memory.remember("x", KNOWN)
+    assert memory.recall("x") == KNOWN
+
+
+@pytest.mark.parametrize("part", ["latency", "cost"])
+def test_half_of_it_is_measured_again(tmp_path, part):
+    memory = Memory(tmp_path, {"device": "a"})
+    memory.remember("x", KNOWN | {part: {}})
+    assert memory.recall("x") is None
 
 
 def test_atomic_write_replaces_whole_files(tmp_path):

@@ -220,8 +220,34 @@ def test_ten_kills_of_everything(tmp_path):
 
 
 @pytest.mark.slow
+def test_killed_between_rungs_and_continued(tmp_path):
+    words = ["--train-size", "200", "--val-size", "100", "--epochs", "9", "--trials", "8"]
+    process = start(tmp_path, *words)
+    folder = tmp_path / "runs" / "custom_cnn-digits" / "trials" / "checkpoints"
+    while not any(folder.glob("*.npz")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    code, out, err = run(tmp_path, *words)
+    assert (code, err) == (0, "")
+    assert "interrupted; queued again" in out
+    records = read_study(study_of(tmp_path))
+    assert sum(record.counts for record in records) == 8
+    assert {record.state for record in records} <= {"complete", "stopped", "interrupted", "waiting"}
+    for record in records:
+        if record.state == "stopped":
+            assert record.reason.startswith(f"stopped at epoch {record.epochs}: val_accuracy ")
+            assert record.epochs in (1, 3)
+        if record.state == "complete":
+            assert record.epochs == 9
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_killed_and_continued_proposes_what_it_would_have_proposed(tmp_path):
-    words = [*SMALL, "--trials", "7", "--sampler", "random"]
+    # One head at a time: where a run ends, a group of heads ends too, and the next ones are free to be anything.
+    words = [*SMALL, "--trials", "7", "--sampler", "random", "--heads", "1"]
     process = start(tmp_path / "killed", *words)
     while "trial 5 val_accuracy" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()

@@ -6,7 +6,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from hpo.stopping import Reached, decide, moasha_order, rungs
+from hpo.stopping import Reached, decide, moasha_order, reached_at, rungs
+from studies.records import Measurement, TrialRecord
 
 # Few different values, so that ties and equal trials are common.
 levels = st.tuples(st.integers(0, 6), st.integers(1, 4), st.integers(1, 4))
@@ -228,3 +229,29 @@ def test_the_order_of_the_others_does_not_matter(rule, data, crowd, factor):
 
 def test_without_a_rule_nothing_stops():
     assert not decide("none", Reached(9, 0.0, 9.0, 9e6), ladder([0.9] * 20), 2).stop
+
+
+def record(number, state, accuracies, latency_ms=2.0, flops=30):
+    cost = Measurement(latency_ms, {}, flops // 2, flops, 0, 0)
+    return TrialRecord(number, state, None, measurement=cost, learning_curve=[{"val_accuracy": a} for a in accuracies])
+
+
+def test_what_was_reached_at_a_rung():
+    records = [
+        record(0, "complete", [0.5, 0.4, 0.9]),
+        record(1, "running", [0.6, 0.7], latency_ms=3.0),
+        record(2, "stopped", [0.3]),
+        record(3, "failed", [0.2, 0.8], flops=10),
+        record(4, "interrupted", [0.9, 0.9]),  # tried again, it would be counted twice
+        record(5, "infeasible", []),
+        TrialRecord(6, "failed", None, learning_curve=[{"val_accuracy": 0.9}]),  # never measured
+        TrialRecord(7, "waiting", None),
+    ]
+    assert reached_at(records, 1) == [
+        Reached(0, 0.5, 2.0, 30.0),
+        Reached(1, 0.6, 3.0, 30.0),
+        Reached(2, 0.3, 2.0, 30.0),
+        Reached(3, 0.2, 2.0, 10.0),
+    ]
+    assert [(one.number, one.val_accuracy) for one in reached_at(records, 2)] == [(0, 0.5), (1, 0.7), (3, 0.8)]
+    assert [(one.number, one.val_accuracy) for one in reached_at(records, 3)] == [(0, 0.9)]

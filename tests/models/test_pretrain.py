@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from models.build import Task, build_base
-from models.pretrain import command, shift_and_flip
+from models.pretrain import command
 from models.weights import PACKAGED_WEIGHTS
 
 
@@ -56,23 +56,3 @@ def test_the_packaged_weights_have_their_card():
     assert (card["backbone"], card["dataset"]) == ("custom_cnn", "cifar10")
     assert "JPEG copies" in card["note"]
     assert 0.8 < card["test_accuracy"] < 0.9
-
-
-def test_pictures_are_moved_as_a_whole_and_mirrored_only_when_asked():
-    rng = np.random.default_rng(0)
-    x = np.zeros((200, 16, 16, 1), "uint8")
-    x[:, 8, 5] = 255  # one white pixel, left of the middle
-    moved = shift_and_flip(flip=False)(x, rng)
-    rows, columns = np.nonzero(moved[..., 0])[1:]
-    assert len(rows) == 200
-    assert (rows.min(), rows.max()) == (6, 10)  # an eighth of 16 pixels either way
-    assert (columns.min(), columns.max()) == (3, 7)
-    mirrored = shift_and_flip(flip=True)(x, rng)
-    right = np.nonzero(mirrored[..., 0])[2] > 7
-    assert 0.3 < right.mean() < 0.7
-    assert (x[:, 8, 5] == 255).all()  # the data itself is left alone
-
-
-def test_a_shifted_border_repeats_its_edge():
-    x = np.full((50, 8, 8, 3), 77, "uint8")
-    assert (shift_and_flip(flip=True)(x, np.random.default_rng(0)) == 77).all()

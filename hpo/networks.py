@@ -1,0 +1,60 @@
+"""Networks and training steps that a worker has built, kept for the next trials of the same architecture."""
+
+import functools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hpo.facts import opened, task_of
+from hpo.job import Job
+from models.candidate import Candidate
+
+if TYPE_CHECKING:
+    from models.build import Network, Task
+    from models.training import Trainer
+
+NETWORKS = 4  # built and traced networks that a worker keeps
+
+
+@functools.lru_cache(maxsize=NETWORKS)
+def _base(candidate: Candidate, task: "Task", seed: int) -> Any:
+    from models.build import build_frozen
+
+    return build_frozen(candidate, task, seed)
+
+
+@functools.lru_cache(maxsize=NETWORKS)
+def _network(candidate: Candidate, task: "Task", seed: int, frozen: bool) -> "Network":
+    """`frozen`: all below the cut frozen, to train from above it; else one base for all depths, to start at the cut."""
+    from models.backbones import get_backbone
+    from models.build import attach_head
+
+    depth = candidate.unfreeze_depth if frozen else get_backbone(candidate.backbone).blocks
+    return attach_head(_base(replace(candidate, head_width=0, unfreeze_depth=depth), task, seed), candidate, task, seed)
+
+
+@functools.lru_cache(maxsize=NETWORKS)
+def _trainer(candidate: Candidate, task: "Task", seed: int, start: str) -> "Trainer":
+    from models.features import PICTURES, RESIZED, cut_tensors
+    from models.training import Trainer
+
+    network = _network(candidate, task, seed, frozen=start in (PICTURES, RESIZED))
+    return Trainer(network, cut_tensors(network)[start])
+
+
+def architecture(candidate: Candidate) -> Candidate:
+    """The candidate without what training alone depends on: networks are built and traced once for each of these."""
+    return replace(candidate, dropout=0.0, learning_rate=1e-3, lr_schedule="constant")
+
+
+def network_of(job: Job) -> "Network":
+    """The job's network as it was first built; shared by all jobs of one architecture, so never changed."""
+    return _network(architecture(job.candidate), task(job), job.seed, frozen=False)
+
+
+def trainer_of(job: Job, start: str) -> "Trainer":
+    """The traced training step of the job's network from the cut `start`; shared like the network."""
+    return _trainer(architecture(job.candidate), task(job), job.seed, start)
+
+
+def task(job: Job) -> "Task":
+    return task_of(job.config, opened(job.config, job.facts.resolutions[-1]))

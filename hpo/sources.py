@@ -1,0 +1,148 @@
+"""Where a trial's pictures come from: the data set itself, or stored features behind a cut (see `hpo.planner`)."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from datasets.augmentation import light, view
+from hpo.facts import opened, split_of
+from hpo.job import Job
+from hpo.networks import network_of, task
+from hpo.planner import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_uses, plan
+from models.examples import Examples, Transform
+from models.prefix_cache import Key, PrefixCache
+
+if TYPE_CHECKING:
+    from models.features import Features
+
+IN_MEMORY = 1 << 30  # bytes of pooled features that are kept in memory if there is no room on disk
+OnStep = Callable[..., None]
+
+
+class Sources:
+    """The training and validation pictures of a job's study, at any cut of its network."""
+
+    def __init__(self, job: Job):
+        self.job, self.config = job, job.config
+        side = job.facts.resolutions[-1]
+        self.data, self.parts = opened(self.config, side), split_of(self.config, side)
+        self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
+        self.transform: Transform | None = None if self.config.augment == "none" else light(job.facts.dataset)
+
+    def features(self, cut: str) -> list["Features"]:
+        """Training pictures (each view), then validation pictures."""
+        from models.features import RESIZED, Features
+
+        job, config = self.job, self.config
+        images, found = self.data.images, []
+        views = [""] if self.transform is None else [f"light {n} seed {config.seed}" for n in range(config.views)]
+        for number, (rows, name, split) in enumerate(
+            [(self.parts.train, name, "train") for name in views] + [(self.parts.val, "", "val")]
+        ):
+            shared = cut == RESIZED  # the same for every backbone
+            key = Key(
+                backbone="" if shared else job.candidate.backbone,
+                weights="" if shared else job.facts.weights_digest,
+                cut=cut,
+                resolution=job.candidate.resolution,
+                preprocessing=task(job).resizing(job.candidate.resolution),
+                dataset=job.facts.dataset_digest,
+                split=split,
+                subset=hashlib.sha256(rows.tobytes()).hexdigest()[:32],
+                view=name,
+                dtype=config.cache_dtype,
+            )
+
+            def pictures(rows=rows, name=name, number=number) -> Iterator[np.ndarray]:
+                if name and self.transform is not None:
+                    return view(images, rows, self.transform, number, config.seed)
+                return (images[rows[start : start + 1024]] for start in range(0, len(rows), 1024))
+
+            found.append(Features(self.cache, key, len(rows), lambda: network_of(job), pictures))
+        return found
+
+    def choose(self) -> tuple[str, Plan]:
+        """The cut to start from, and why."""
+        from models.features import PICTURES, RESIZED, cut_name, cut_tensors
+
+        tensors = cut_tensors(network_of(self.job))
+        wanted = cut_name(self.job.candidate.unfreeze_depth)
+        decision = Plan(False, "every block is trained")
+        if wanted in tensors:
+            decision = plan(self._work(wanted))
+            if decision.store:
+                return wanted, decision
+        if RESIZED in tensors and self.transform is None:
+            resized = plan(self._work(RESIZED))
+            return (RESIZED if resized.store else PICTURES), Plan(resized.store, f"{decision.why}; {resized.why}")
+        return PICTURES, decision
+
+    def _work(self, cut: str) -> Work:
+        from models.features import PICTURES, RESIZED, cut_tensors, flops_between
+
+        job, config = self.job, self.config
+        network = network_of(job)
+        tensors = cut_tensors(network)
+        found = self.features(cut)
+        present = all(one.present() for one in found)
+        origins = {one.origin() for one in found}
+        resizing = FLOPS_PER_RESIZED_VALUE * math.prod(network.resized.shape[1:]) if RESIZED in tensors else 0
+        below = flops_between(network, PICTURES, cut) + resizing
+        missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
+        cells = (job.facts.blocks + 1) * len(job.facts.resolutions)
+        return Work(
+            n_train=len(self.parts.train),
+            n_val=len(self.parts.val),
+            epochs=config.epochs,
+            uses=expected_uses(config.trials, job.number, cells),
+            views=len(found) - 1,
+            below=below,
+            missing=0 if present else missing,
+            above=flops_between(network, cut),
+            bytes=math.prod(tensors[cut].shape[1:]) * np.dtype(config.cache_dtype).itemsize,
+            room=self.cache.room(),
+        )
+
+    def pooled(self, on_step: OnStep) -> tuple[Examples, Examples, str] | None:
+        """Examples behind global pooling, and where they come from; None if there is room for them nowhere."""
+        from models.features import POOLED
+
+        found = self.features(POOLED)
+        missing = sum(one.bytes() for one in found if not one.present())
+        why = "no room on disk"
+        if missing <= self.cache.room():
+            try:
+                where = "stored" if missing else "read from the store"
+                return *self._examples(found, on_step, store=True), f"pooled features {where}"
+            except OSError as error:  # another process took the room, or the disk is full
+                why = str(error)
+        if missing > IN_MEMORY:
+            return None
+        return *self._examples(found, on_step, store=False), f"pooled features in memory, {why}"
+
+    def start(self, on_step: OnStep) -> tuple[str, Examples, Examples, str]:
+        """The cut to start from, the examples there, and why there."""
+        from models.features import PICTURES
+
+        start, decision = self.choose()
+        why = decision.why
+        if start != PICTURES:
+            try:
+                return start, *self._examples(self.features(start), on_step, store=True), why
+            except OSError as error:  # another process took the room, or the disk is full
+                why = f"no store, {error}; {why}"
+        images, labels = self.data.images, self.data.labels
+        return PICTURES, Examples(images, labels, self.parts.train), Examples(images, labels, self.parts.val), why
+
+    def _examples(self, found: Sequence["Features"], on_step: OnStep, store: bool) -> tuple[Examples, Examples]:
+        def load(number: int) -> np.ndarray:
+            return found[number].load(lambda share: on_step((number + share) / len(found)), store)
+
+        *views, val = [load(number) for number in range(len(found))]
+        sets = []
+        for x, rows in ((views[0] if len(views) == 1 else tuple(views), self.parts.train), (val, self.parts.val)):
+            sets.append(Examples(x, self.data.labels[rows], np.arange(len(rows))))
+        return sets[0], sets[1]

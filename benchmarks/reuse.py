@@ -25,10 +25,10 @@ import click
 import numpy as np
 import optuna
 
-from hpo import learning
+from hpo import learning, networks, sources
 from hpo.config import make_config
-from hpo.evaluation import Job
 from hpo.facts import Facts, opened, prepare, split_of
+from hpo.job import Job
 from hpo.space import make_space, parameters, suggest
 from models.candidate import Candidate
 from models.quiet import quiet_import
@@ -91,7 +91,7 @@ def by_keras(candidates: Sequence[Candidate], weights: str, pictures: plain.Pict
 
 def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
     """As a worker does it, with nothing built or traced before; heads on one resolution are trained together."""
-    for cached in (learning._base, learning._network, learning._trainer):
+    for cached in (networks._base, networks._network, networks._trainer):
         cached.cache_clear()
     keras.backend.clear_session()
     with tempfile.TemporaryDirectory() as folder:
@@ -138,8 +138,8 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path)
     )
     # the split stays; the seed is of heads, order and dropout
     seeded = config.model_copy(update={"seed": seed})
-    learning.opened = lambda *_: data  # type: ignore[assignment]
-    learning.split_of = lambda *_: parts  # type: ignore[assignment]
+    networks.opened = sources.opened = lambda *_: data  # type: ignore[assignment]
+    sources.split_of = lambda *_: parts  # type: ignore[assignment]
     rows = []
     for name, candidates in lists(backbone, facts.blocks, facts.resolutions).items():
         empty = seeded.model_copy(update={"cache_dir": cache / f"{name} {seed}"})

@@ -21,7 +21,7 @@ from hpo.measurements import write_atomically
 from hpo.samplers import make_sampler
 from hpo.settling import Streak, StudyStopped, explain_death, recover, tell_failure, tell_outcome
 from hpo.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
-from hpo.stopping import decide, reached_at, rungs
+from hpo.stopping import FIRST_RUNG, decide, reached_at, rungs
 from hpo.workers import Workers
 from models.candidate import Candidate
 from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
@@ -112,7 +112,9 @@ class Search:
         self.config, self.study, self.facts, self.space = config, study, facts, space
         self.workers, self.display = workers, display
         self.folder = config.study_dir / "trials"
-        self.rungs = () if config.stopping == "none" else rungs(config.epochs, config.reduction_factor)
+        self.rungs: tuple[int, ...] = ()
+        if config.stopping != "none":
+            self.rungs = rungs(config.epochs, config.reduction_factor, FIRST_RUNG)
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.streak = Streak()

@@ -306,8 +306,9 @@ def watched(fakes):
 
 
 @pytest.fixture
-def rungs(configure):
+def rungs(configure, monkeypatch):
     """Settings with rungs after epochs 1 and 2, and candidates that differ in accuracy alone."""
+    monkeypatch.setattr(hpo.search, "FIRST_RUNG", 1)
 
     def make(**values):
         common = {"stopping": "dominance", "epochs": 4, "reduction_factor": 2, "resolutions": (24,), "trials": 4}

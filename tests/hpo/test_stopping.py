@@ -38,10 +38,15 @@ def ladder(accuracies, latency_ms=1.0, flops=1e6):
 
 @pytest.mark.parametrize(
     ("epochs", "factor", "expected"),
-    [(8, 3, (1, 3)), (8, 2, (1, 2, 4)), (9, 3, (1, 3)), (10, 3, (1, 3, 9)), (1, 3, ()), (2, 5, (1,))],
+    [(8, 2, (2, 4)), (9, 2, (2, 4, 8)), (30, 3, (2, 6, 18)), (1, 3, ()), (2, 2, ()), (3, 5, (2,))],
 )
 def test_rungs(epochs, factor, expected):
     assert rungs(epochs, factor) == expected
+
+
+def test_rungs_from_the_first_epoch():
+    assert rungs(10, 3, first=1) == (1, 3, 9)
+    assert rungs(9, 3, first=1) == (1, 3)
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,7 @@ def test_what_float16_cannot_hold_is_stored_as_float32(tmp_path, monkeypatch):
     monkeypatch.setattr(models.features, "forward", lambda _: lambda x: np.full((len(x), 8, 8, 32), 1e6, "float32"))
     cache = PrefixCache(tmp_path, 1 << 30)
     shape = cut_tensors(model)["top1"].shape[1:]
-    monkeypatch.setattr(
-        models.features, "forward", lambda _: lambda x: np.full((len(x), *shape), 1e6, "float32")
-    )
+    monkeypatch.setattr(models.features, "forward", lambda _: lambda x: np.full((len(x), *shape), 1e6, "float32"))
     wanted = Features(cache, key("top1"), 5, lambda: model, pictures())
     assert wanted.load().dtype == np.float32
     assert wanted.present()

@@ -1,4 +1,4 @@
-"""Training: one traced step for all recipes, schedules, signs of life, going on from a checkpoint, the same from a cut."""
+"""Training: one traced step for all recipes, schedules, signs of life, checkpoints, the same from a cut."""
 
 import keras
 import numpy as np
@@ -244,9 +244,7 @@ def test_training_from_a_cut_is_training_the_whole_network(depth):
 def test_statistics_are_part_of_a_run():
     """From scratch BatchNormalization is trained; a run begun anew is the same run."""
     x, y = stripes(16)
-    network = build_network(
-        Candidate("custom_cnn", 4, 0, 0.0, 1e-3, "cosine", 16), Task(16, 16, 1, 3, "none"), seed=1
-    )
+    network = build_network(Candidate("custom_cnn", 4, 0, 0.0, 1e-3, "cosine", 16), Task(16, 16, 1, 3, "none"), seed=1)
     trainer = Trainer(network)
     curves = []
     for _ in range(2):

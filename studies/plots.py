@@ -130,13 +130,20 @@ def label_groups(
     return [(group[-1][0], group[-1][1], ", ".join(str(number) for *_, number in group)) for group in groups]
 
 
+LEFT_OUT = {  # states of trials without a place in a plot, in words
+    "stopped": "stopped early",
+    "duplicate": "the same as another",
+    "infeasible": "over budget",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
+
+
 def tally(records: Sequence[TrialRecord]) -> str:
     """`20 trials, 5 on the front of all three objectives; not drawn: 2 over budget, 1 failed`."""
     complete = sum(record.state == "complete" for record in records)
     left_out = [
-        f"{n} {words}"
-        for state, words in (("infeasible", "over budget"), ("failed", "failed"), ("interrupted", "interrupted"))
-        if (n := sum(record.state == state for record in records))
+        f"{n} {words}" for state, words in LEFT_OUT.items() if (n := sum(record.state == state for record in records))
     ]
     text = f"{complete} trial{'s' * (complete != 1)}, {len(front(records))} on the front of all three objectives"
     return text + (f"; not drawn: {', '.join(left_out)}" if left_out else "")

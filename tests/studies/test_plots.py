@@ -109,3 +109,13 @@ def test_empty_study_is_drawn_without_points():
     assert data.front == data.beyond == data.dominated == ()
     assert plots.draw_pareto(data).layout.title.text == "s: accuracy against latency"
     assert plots.draw_three("s", []).layout.title.text == "s: accuracy, latency and FLOPs"
+
+
+def test_every_trial_that_ended_is_drawn_or_counted(make_record):
+    drawn = [make_record(0, 0.8, 1.0, 10), make_record(1, 0.7, 2.0, 20)]
+    states = ("stopped", "stopped", "duplicate", "infeasible", "failed", "interrupted", "running", "waiting")
+    left = [make_record(2 + n, None, 3.0, 30, state=state) for n, state in enumerate(states)]
+    assert plots.tally(drawn + left) == (
+        "2 trials, 1 on the front of all three objectives; not drawn: 2 stopped early, 1 the same as another, "
+        "1 over budget, 1 failed, 1 interrupted"
+    )

@@ -22,16 +22,18 @@ def outcome(**changes):
         "best_epoch": 2,
         "constraints": {},
         "curve": [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.75}],
-        "seconds": {"build": 0.5, "measure": 1.0, "train": 2.0},
+        "seconds": {"measure": 1.5, "train": 2.0},
         "peak_memory_mib": 512.0,
         "seed": 17,
         "machine": {"device": "cpu"},
+        "plan": "pooled features stored",
     }
     return Outcome(**values | changes)
 
 
 def test_outcome_json_there_and_back():
-    assert Outcome.from_json(outcome().to_json()) == outcome()
+    for one in (outcome(), outcome(stopped="at epoch 2")):
+        assert Outcome.from_json(one.to_json()) == one
 
 
 def test_values_stand_in_the_order_of_the_objectives():
@@ -57,6 +59,8 @@ def test_records_of_trials_in_every_state(study):
     wanted = [
         (TrialState.COMPLETE, outcome().user_attrs(), "complete", True),
         (TrialState.PRUNED, outcome().user_attrs(), "infeasible", True),
+        (TrialState.PRUNED, outcome(stopped="stopped at epoch 2: last").user_attrs(), "stopped", True),
+        (TrialState.PRUNED, {"duplicate_of": 0}, "duplicate", True),
         (TrialState.FAIL, Failure("out of memory", "3 GiB").user_attrs(), "failed", True),
         (TrialState.FAIL, killed, "interrupted", False),
         (TrialState.FAIL, killed | {"retry_of": 3}, "interrupted", False),
@@ -79,8 +83,9 @@ def test_records_of_trials_in_every_state(study):
     assert (first.candidate, first.measurement) == (CANDIDATE, MEASUREMENT)
     assert (first.val_accuracy, first.latency_ms, first.flops) == (0.75, 1.5, 1000)
     assert (first.best_epoch, first.epochs, first.seconds) == (2, 2, 3.5)
-    assert records[1].val_accuracy is None
-    assert records[2].reason == "3 GiB"
+    assert [record.val_accuracy for record in records[1:4]] == [None] * 3
+    assert [record.reason for record in records[2:5]] == ["stopped at epoch 2: last", "the same as trial 0", "3 GiB"]
+    assert records[2].epochs == 2
 
 
 def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):

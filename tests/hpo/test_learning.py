@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import os
 import threading
 
 import numpy as np
@@ -14,9 +15,11 @@ import models.build
 import models.training
 from hpo import checkpoints
 from hpo.checkpoints import Checkpoint
+from hpo.config import make_config
 from hpo.facts import prepare
 from hpo.job import Job
 from hpo.learning import learn
+from hpo.planner import Plan
 from models.candidate import Candidate
 from models.locked_files import locked
 from models.prefix_cache import PrefixCache, TooLarge
@@ -310,3 +313,65 @@ def test_an_error_that_is_none_of_the_checkpoints_is_not_tried_twice(four, teach
     with pytest.raises(ValueError, match="a shape"):
         teach(four, candidate, until=2, begun=[teach.checkpoint(candidate)])
     assert calls == [1]
+
+
+# Backbone, resolution, weights: pretrained ones from the mirror where there are any, random ones saved to a file.
+FIVE = (
+    ("custom_cnn", 32, "pretrained"),
+    ("mobilenet_0.25", 64, "pretrained"),
+    ("mobilenet_v2_0.35", 64, "pretrained"),
+    ("vgg16", 32, "random"),
+    ("efficientnet_b0", 32, "random"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("HPO_DATA_DIR" not in os.environ, reason="needs real data in the folder HPO_DATA_DIR")
+def test_ten_candidates_of_five_backbones_learn_the_same_from_the_store(tmp_path, teach, monkeypatch):
+    """val_accuracy equal within 0.005 on average (issue 3): the whole network from pictures against stored features."""
+    import keras
+
+    from models.backbones import get_backbone
+    from models.build import Task, build_base, build_network
+    from models.examples import Examples
+    from models.training import train
+    from models.weights import save_backbone_weights
+
+    monkeypatch.setattr(hpo.sources, "plan", lambda work: Plan(work.bytes < 10**7, "made to"))
+    gaps = []
+    for name, side, weights in FIVE:
+        if weights == "random":
+            keras.utils.set_random_seed(0)
+            weights = str(tmp_path / f"{name}.weights.h5")
+            save_backbone_weights(build_base(Task(32, 32, 3, 10, "none"), name, side), get_backbone(name), weights, {})
+        config = make_config(
+            {
+                "backbone": name,
+                "dataset": "cifar10",
+                "weights": weights,
+                "data_dir": os.environ["HPO_DATA_DIR"],
+                "cache_dir": tmp_path / "cache",
+                "train_size": 400,
+                "val_size": 1000,
+                "epochs": 2,
+                "resolutions": (side,),
+            }
+        )
+        for candidate in (
+            Candidate(name, 0, 128, 0.2, 1e-3, "cosine", side),
+            Candidate(name, 1, 0, 0.2, 3e-5, "constant", side),
+        ):
+            stored = teach(config, candidate)
+            assert not stored.plan.startswith("pictures")
+            job = Job(config, "id", 0, candidate, prepare(config), tmp_path)
+            sources = hpo.sources.Sources(job)
+            sets = [
+                Examples(sources.data.images, sources.data.labels, rows)
+                for rows in (sources.parts.train, sources.parts.val)
+            ]
+            network = build_network(candidate, hpo.networks.task(job), job.seed)
+            whole = train(network, *sets, hpo.learning.recipe_of(job))
+            gaps.append(stored.curve[-1].val_accuracy - whole[-1].val_accuracy)
+    assert abs(np.mean(gaps)) <= 0.005
+    assert np.mean(np.abs(gaps)) <= 0.005
+    assert len(gaps) == 10

@@ -183,6 +183,20 @@ def test_views_are_stored_each_and_trained_on(four, teach, candidate, cut):
     assert plain.curve[0].loss != result.curve[0].loss
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_stored_views_are_not_changed_again(four, teach, monkeypatch, stored):
+    run, changes = models.training.Trainer.run, []
+
+    def watch(*arguments, **options):
+        changes.append(options["transform"])
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(models.training.Trainer, "run", watch)
+    config = (four if stored else without_room(four)).model_copy(update={"augment": "light"})
+    assert teach(config, TAIL, until=1).plan.startswith("top1" if stored else "pictures")
+    assert [change is None for change in changes] == [stored]
+
+
 def test_without_room_for_views_the_pictures_are_changed_while_training(four, teach):
     bare = without_room(four)
     result = teach(bare.model_copy(update={"augment": "light"}), TAIL)

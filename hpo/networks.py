@@ -56,5 +56,17 @@ def trainer_of(job: Job, start: str) -> "Trainer":
     return _trainer(architecture(job.candidate), task(job), job.seed, start)
 
 
+@functools.lru_cache(maxsize=1024)
+def _flops(candidate: Candidate, task: "Task", seed: int, start: str, end: str | None) -> int:
+    from models.features import flops_between
+
+    return flops_between(_network(candidate, task, seed, frozen=False), start, end)
+
+
+def flops_of(job: Job, start: str, end: str | None = None) -> int:
+    """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits; counted once."""
+    return _flops(architecture(job.candidate), task(job), job.seed, start, end)
+
+
 def task(job: Job) -> "Task":
     return task_of(job.config, opened(job.config, job.facts.resolutions[-1]))

@@ -220,15 +220,17 @@ class Search:
         except (pebble.ProcessExpired, BrokenProcessPool) as error:
             self._lost(legs, WORKER_DIED, explain_death(error))
             return
-        going_on = []
+        paused: list[tuple[Leg, Outcome]] = []
         for leg, result in zip(legs, results, strict=True):
             if isinstance(result, Outcome) and result.feasible and len(result.curve) < self.config.epochs:
-                if (following := self._at_rung(leg, result)) is not None:
-                    going_on.append(following)
+                self._note(leg, result)
+                paused.append((leg, result))
             else:
                 self._tell(leg, result)
                 self.streak.add(result, leg.job.error_path)
-        self.waiting = going_on + self.waiting
+        # Only now, so that each of those trained together is compared with all the others.
+        going_on = [self._at_rung(leg, outcome) for leg, outcome in paused]
+        self.waiting = [leg for leg in going_on if leg is not None] + self.waiting
         self.streak.check(self.records)
 
     def _lost(self, legs: Sequence[Leg], kind: str, reason: str) -> None:
@@ -239,12 +241,15 @@ class Search:
         self.streak.add(failure, legs[0].job.error_path)
         self.streak.check(self.records)
 
-    def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
-        """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
+    def _note(self, leg: Leg, outcome: Outcome) -> None:
+        """Write down what a trial under way has reached: what others are compared with, and what it took."""
         for key, value in outcome.user_attrs().items():
-            if key in ("measurement", "learning_curve", "seconds"):  # what others are compared with, and what it took
+            if key in ("measurement", "learning_curve", "seconds"):
                 leg.trial.set_user_attr(key, value)
         self._renew(leg.trial.number)
+
+    def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
+        """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
         reached = reached_at(self.records, leg.until)
         own = next(one for one in reached if one.number == leg.trial.number)
         others = [one for one in reached if one is not own]

@@ -10,7 +10,7 @@ import numpy as np
 from datasets.augmentation import light, view
 from hpo.facts import opened, split_of
 from hpo.job import Job
-from hpo.networks import network_of, task
+from hpo.networks import flops_of, network_of, task
 from hpo.planner import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_uses, plan
 from models.examples import Examples, Transform
 from models.prefix_cache import Key, PrefixCache
@@ -81,7 +81,7 @@ class Sources:
         return PICTURES, decision
 
     def _work(self, cut: str) -> Work:
-        from models.features import PICTURES, RESIZED, cut_tensors, flops_between
+        from models.features import PICTURES, RESIZED, cut_tensors
 
         job, config = self.job, self.config
         network = network_of(job)
@@ -90,7 +90,7 @@ class Sources:
         present = all(one.present() for one in found)
         origins = {one.origin() for one in found}
         resizing = FLOPS_PER_RESIZED_VALUE * math.prod(network.resized.shape[1:]) if RESIZED in tensors else 0
-        below = flops_between(network, PICTURES, cut) + resizing
+        below = flops_of(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
         cells = (job.facts.blocks + 1) * len(job.facts.resolutions)
         return Work(
@@ -101,7 +101,7 @@ class Sources:
             views=len(found) - 1,
             below=below,
             missing=0 if present else missing,
-            above=flops_between(network, cut),
+            above=flops_of(job, cut),
             bytes=math.prod(tensors[cut].shape[1:]) * np.dtype(config.cache_dtype).itemsize,
             room=self.cache.room(),
         )

@@ -395,14 +395,14 @@ def test_heads_are_trained_together_and_told_one_by_one(rungs, recorder, watched
     records = run_study(config, recorder)
     assert tasks == [
         ([0, 1, 2, 3], 1, [0, 0, 0, 0]),
-        ([0, 1, 3], 2, [1, 1, 1]),  # 2 was stopped
-        ([0, 1, 3], 4, [2, 2, 2]),
+        ([1, 3], 2, [1, 1]),  # each is compared with all four
+        ([3], 4, [2]),
     ]
     assert {(r.candidate.unfreeze_depth, r.candidate.resolution) for r in records} == {(0, 24)}
     assert len({record.candidate for record in records}) == 4
-    assert recorder.lines == [(2, "stopped"), (0, "complete"), (1, "complete"), (3, "complete")]
-    assert [record.seconds for record in records] == [0.75, 0.75, 0.25, 0.75]
-    assert [record.val_accuracy for record in records] == [0.5, 0.6, None, 0.7]
+    assert recorder.lines == [(0, "stopped"), (2, "stopped"), (1, "stopped"), (3, "complete")]
+    assert [record.seconds for record in records] == [0.25, 0.5, 0.25, 0.75]
+    assert [record.val_accuracy for record in records] == [None, None, None, 0.7]
     names = {f"{number:05d}.json" for number in range(4)}
     assert names == {path.name for path in (config.study_dir / "trials").glob("*.json")}
 

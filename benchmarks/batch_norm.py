@@ -1,6 +1,6 @@
 """Should BatchNormalization of unfrozen blocks be trained, or stay in inference mode? The same runs both ways.
 
-    python benchmarks/batch_norm.py --data-dir DATA
+    PYTHONPATH=. python benchmarks/batch_norm.py --data-dir DATA
 
 mobilenet_v2_0.35 with ImageNet weights on CIFAR-10, 4,000 + 1,000 pictures, 64 px, 8 epochs, Adam with warmup_cosine,
 batch 32. Prints a row for each depth and rate, writes batch_norm.json beside this file.
@@ -11,6 +11,7 @@ import statistics
 from pathlib import Path
 
 import click
+import numpy as np
 
 from datasets.registry import open_dataset
 from datasets.splits import split
@@ -21,20 +22,25 @@ BACKBONE, RESOLUTION, EPOCHS, SEEDS = "mobilenet_v2_0.35", 64, 8, (0, 1)
 
 def accuracy(data, parts, depth: int, rate: float, train_batch_norm: bool, seed: int) -> float:
     from models import cuts
+    from models.backend import forward
     from models.build import Task, build_network
     from models.candidate import Candidate
-    from models.training import Examples, Recipe, extract, train
+    from models.examples import Examples
+    from models.recipe import Recipe
+    from models.training import Trainer
 
     candidate = Candidate(BACKBONE, depth, 0, 0.2, rate, "warmup_cosine", RESOLUTION)
     network = build_network(candidate, Task(32, 32, 3, 10, "pretrained"), seed)
     cuts.freeze(network.base(), depth, train_batch_norm=train_batch_norm)
-    sets = [Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val)]
-    model = network.logits
-    if network.cut is not None:
-        prefix, model = network.prefix(), network.tail()
-        sets = [extract(prefix, one) for one in sets]
-    curve = train(model, *sets, Recipe(rate, "warmup_cosine", EPOCHS, 32, seed))
-    return max(point.val_accuracy for point in curve)
+    prefix = forward(network.prefix()) if network.cut is not None else lambda x: x
+    sets = []
+    for rows in (parts.train, parts.val):
+        x = np.concatenate([prefix(data.images[rows[i : i + 500]]) for i in range(0, len(rows), 500)])
+        sets.append(Examples(x, data.labels[rows], np.arange(len(rows))))
+    trainer = Trainer(network, network.cut)
+    state = trainer.begin()
+    trainer.run(state, *sets, Recipe(rate, "warmup_cosine", EPOCHS, 32, seed, candidate.dropout))
+    return max(point.val_accuracy for point in state.curve)
 
 
 @click.command()

@@ -37,7 +37,7 @@ class Sources:
         from models.features import RESIZED, Features
 
         job, config = self.job, self.config
-        images, found = self.data.images, []
+        images, found, traced = self.data.images, [], {}  # type: ignore[var-annotated]
         views = [""] if self.transform is None else [f"light {n} seed {config.seed}" for n in range(config.views)]
         for number, (rows, name, split) in enumerate(
             [(self.parts.train, name, "train") for name in views] + [(self.parts.val, "", "val")]
@@ -61,7 +61,7 @@ class Sources:
                     return view(images, rows, self.transform, number, config.seed)
                 return (images[rows[start : start + 1024]] for start in range(0, len(rows), 1024))
 
-            found.append(Features(self.cache, key, len(rows), lambda: network_of(job), pictures))
+            found.append(Features(self.cache, key, len(rows), lambda: network_of(job), pictures, traced))
         return found
 
     def choose(self) -> tuple[str, Plan]:

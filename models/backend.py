@@ -17,7 +17,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         case "tensorflow":
             import tensorflow as tf
 
-            return tf.function(function, jit_compile=False)
+            # without autograph, which rewrites Python's loops and branches: there are none, and it doubles the tracing
+            return tf.function(function, autograph=False, jit_compile=False)
         case "jax":
             import jax
 
@@ -34,7 +35,7 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True)
+        return tf.function(function, autograph=False, jit_compile=True)
     return function  # jax.jit fuses what it compiles
 
 

@@ -62,6 +62,7 @@ class Features:
         key: identity of what is wanted; `key.cut` is one of `cut_tensors`.
         network: called only if something has to be computed.
         pictures: (n, h, w, c) uint8 in batches, in the order of the rows; called only if no shallower cut is stored.
+        traced: what has been traced for this cut of the network, by where it starts; shared by sets of one cut.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Features:
         n: int,
         network: Callable[[], Network],
         pictures: Callable[[], Iterator[np.ndarray]],
+        traced: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
     ):
+        self._traced = {} if traced is None else traced
         self.cache, self.key, self.n, self._network, self._pictures = cache, key, n, network, pictures
 
     def present(self) -> bool:
@@ -114,7 +117,9 @@ class Features:
         on_step: Callable[[float], None],
         store: bool,
     ) -> np.ndarray:
-        run = forward(keras.Model(tensors[start], tensors[self.key.cut]))
+        if start not in self._traced:
+            self._traced[start] = forward(keras.Model(tensors[start], tensors[self.key.cut]))
+        run = self._traced[start]
 
         def produce() -> Iterator[np.ndarray]:
             done = 0

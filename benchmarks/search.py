@@ -7,8 +7,8 @@ rivals.py: Optuna's TPE and NSGA-II and KerasTuner's Hyperband and BayesianOptim
 Tune's MO-ASHA (PYTHON is one that has syne-tune; without it MO-ASHA is left out). Ours is `hpo.search` with one worker
 and an empty cache folder, once with its own stopping rule and once with MO-ASHA's.
 
-Clocks start when libraries are imported and the data is open. Every method gets the same seconds, one after the other,
-nothing else running. A trial counts with its best accuracy when its numbers are known, also one that was stopped early.
+Clocks start when libraries are imported and the data is open. Every method gets the same seconds on one core of its own,
+as many runs beside each other as there are cores, nothing else running. A trial counts with its best accuracy when its numbers are known, also one that was stopped early.
 At the end the latency of every architecture that anyone tried is measured once by `models.latency`, so all are judged
 by the same costs. Hypervolume is that of (error, latency, FLOPs), each divided by the largest that occurs (error: by
 0.9, which is guessing), against the point (1, 1, 1).
@@ -18,12 +18,14 @@ Prints a table, writes search.json and search.png beside this file; runs that ar
 
 import json
 import os
+import queue
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -38,7 +40,7 @@ from models.candidate import Candidate
 from studies.records import TrialRecord
 
 BACKBONE, SIDE = "mobilenet_v2_0.35", 32
-OURS = {"ours": "dominance", "ours, MO-ASHA's rule": "moasha"}
+OURS = {"ours": "dominance", "ours-moasha": "moasha"}  # stopping rules
 RIVALS = {
     "tpe": "Optuna TPE",
     "nsga2": "Optuna NSGA-II",
@@ -97,11 +99,41 @@ def run_ours(rule: str, path: Path, seconds: float, seed: int, sizes: dict[str, 
         run_study(config, Journal(path))
 
 
-def run_rival(python: str, method: str, path: Path, seconds: float, seed: int, sizes: dict[str, int], data_dir: Path):
+def run_on(
+    core: int, python: str, method: str, path: Path, seconds: float, seed: int, sizes: dict, data_dir: Path
+) -> None:
+    """One run in a process of its own, pinned to a core."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
-    arguments = [f"--data-dir={data_dir}", f"--seconds={seconds}", f"--seed={seed}", f"--output={path}", *options]
-    script = Path(__file__).parent / "rivals.py"
-    subprocess.run([python, str(script), method, *arguments], check=True, env=os.environ)
+    arguments = [f"--data-dir={data_dir}", f"--seconds={seconds}", *options]
+    here = Path(__file__)
+    if method in OURS:
+        command = [str(here), f"--only={method}", f"--only-seed={seed}", f"--only-output={path}"]
+    else:
+        command = [str(here.parent / "rivals.py"), method, f"--seed={seed}", f"--output={path}"]
+    subprocess.run(
+        [python, *command, *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # TensorFlow makes as many threads as it is given cores
+    )
+
+
+def run_all(wanted: Sequence[tuple], cores: Sequence[int]) -> None:
+    """(python, method, path, seconds, seed, sizes, data_dir) each, one on every core at a time."""
+    free: queue.Queue[int] = queue.Queue()
+    for core in cores:
+        free.put(core)
+
+    def run(one: tuple) -> None:
+        core = free.get()
+        try:
+            print(f"{one[1]}, seed {one[4]}, core {core}", flush=True)
+            run_on(core, *one)
+        finally:
+            free.put(core)
+
+    with ThreadPoolExecutor(len(cores)) as pool:
+        list(pool.map(run, wanted))
 
 
 def latencies(runs: Sequence[dict]) -> dict[str, float]:
@@ -190,6 +222,10 @@ def draw(curves: dict[str, list[list[tuple[float, float]]]], seconds: float, pat
 @click.option("--train-size", default=1000, show_default=True)
 @click.option("--val-size", default=500, show_default=True)
 @click.option("--epochs", default=6, show_default=True)
+@click.option("--batch-size", default=32, show_default=True)
+@click.option("--only", help="one run of ours, in this process")
+@click.option("--only-seed", default=0)
+@click.option("--only-output", type=click.Path(path_type=Path))
 def main(
     data_dir: Path,
     folder: Path,
@@ -199,24 +235,32 @@ def main(
     train_size: int,
     val_size: int,
     epochs: int,
+    batch_size: int,
+    only: str | None,
+    only_seed: int,
+    only_output: Path,
 ) -> None:
+    sizes = {"train_size": train_size, "val_size": val_size, "epochs": epochs, "batch_size": batch_size}
+    if only is not None:
+        run_ours(OURS[only], only_output, seconds, only_seed, sizes, data_dir)
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = {"train_size": train_size, "val_size": val_size, "epochs": epochs, "batch_size": 32}
-    names = {**{name: name for name in OURS}, **RIVALS}
+    names = {"ours": "ours", "ours-moasha": "ours, MO-ASHA's rule", **RIVALS}
     if moasha_python is None:
         del names["moasha"]
+    paths = {(method, seed): folder / f"{method}-{seed}.json" for seed in range(seeds) for method in names}
+    pythons = {method: moasha_python if method == "moasha" else sys.executable for method in names}
+    run_all(
+        [
+            (pythons[method], method, path, seconds, seed, sizes, data_dir)
+            for (method, seed), path in paths.items()
+            if not path.exists()
+        ],
+        sorted(os.sched_getaffinity(0)),
+    )
     runs: dict[str, list[dict]] = {title: [] for title in names.values()}
-    for seed in range(seeds):
-        for method, title in names.items():
-            path = folder / f"{method.replace(',', '').replace(' ', '_')}-{seed}.json"
-            if not path.exists():
-                print(f"{title}, seed {seed}", flush=True)
-                if method in OURS:
-                    run_ours(OURS[method], path, seconds, seed, sizes, data_dir)
-                else:
-                    python = moasha_python if method == "moasha" else sys.executable
-                    run_rival(str(python), method, path, seconds, seed, sizes, data_dir)
-            runs[title].append({**json.loads(path.read_text()), "seconds": seconds, "seed": seed})
+    for (method, seed), path in paths.items():
+        runs[names[method]].append({**json.loads(path.read_text()), "seconds": seconds, "seed": seed})
     everything = [run for found in runs.values() for run in found]
     costs = latencies(everything)
     trials = [trial for run in everything for trial in run["trials"]]

@@ -255,7 +255,9 @@ class Search:
         others = [one for one in reached if one is not own]
         decision = decide(self.config.stopping, own, others, self.config.reduction_factor)
         if decision.stop:
-            self._tell(leg, replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}"))
+            stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")
+            self._tell(leg, stopped)
+            self.streak.add(stopped, leg.job.error_path)  # it ended well: failures before and after it are no row
             return None
         job = replace(leg.job, spent=outcome.seconds)
         return replace(leg, job=job, until=self._next_stop(leg.until))

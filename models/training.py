@@ -88,10 +88,17 @@ class Trainer:
         return State(weights, (zeros, zeros), self._first[count:])
 
     def resume(self, arrays: Sequence[np.ndarray], curve: Sequence[Epoch], n_train: int, recipe: Recipe) -> State:
-        """Go on from what `State.arrays` and its curve were. Errors: ValueError if shapes differ."""
-        if [array.shape for array in arrays] != [array.shape for array in self.begin().arrays()]:
+        """Go on from what `State.arrays` and its curve were, also if that run started from another cut of the network.
+
+        It then held other frozen weights, and this network's own take their place: nothing that is not trained changes
+        where layers are frozen, but the seeds of random layers. Errors: ValueError if it is another network's.
+        """
+        begun = self.begin()
+        if [array.shape for array in arrays[:3]] != [begun.weights.shape] * 3:
             raise ValueError("a checkpoint of another network")
         weights, first, second, *others = arrays
+        if [array.shape for array in others] != [array.shape for array in begun.others]:
+            others = begun.others
         steps = len(curve) * math.ceil(n_train / recipe.batch_size)
         return State(weights, (first, second), others, steps, list(curve))
 

@@ -341,6 +341,21 @@ def test_a_trial_is_stopped_at_a_rung_by_those_before(rungs, recorder, watched):
     assert list((config.study_dir / "trials" / "checkpoints").iterdir()) == []
 
 
+def test_a_stopped_trial_ends_a_row_of_failures(rungs, recorder, watched, fakes):
+    accuracies = [0.7, 0.8, 0.0, 0.1, 0.0, 0.1, 0.0]  # 2, 4 and 6 fail, 3 and 5 are stopped between them
+    watched(TAIL)
+
+    def evaluate(jobs, until, alive, seconds):
+        if jobs[0].number in (2, 4, 6):
+            raise RuntimeError("no such op")
+        return fake_group(jobs, until, lambda job, epoch: accuracies[job.number])
+
+    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
+    records = run_study(rungs(heads=1, trials=7), recorder)
+    states = ["complete", "complete", "failed", "stopped", "failed", "stopped", "failed"]
+    assert [record.state for record in records] == states
+
+
 @pytest.mark.parametrize("rule", ["dominance", "moasha", "none"])
 def test_the_rule_that_was_chosen_decides(rungs, recorder, watched, fakes, rule):
     tasks = watched(TAIL)

@@ -241,6 +241,25 @@ def test_training_from_a_cut_is_training_the_whole_network(depth):
     )
 
 
+def test_a_run_goes_on_from_another_cut_and_back():
+    """Whether a cut is stored may change between two rungs: what was learned must not be lost."""
+    x, y = stripes()
+    asked = recipe(learning_rate=1e-4, dropout=0.2)
+    network = small(1)
+    features = keras.ops.convert_to_numpy(network.prefix()(x, training=False))
+    whole, tail = Trainer(network), Trainer(network, network.cut)
+    sets = {whole: halves(x, y), tail: halves(features, y)}
+    for first, second in ((whole, tail), (tail, whole)):
+        state = first.begin()
+        first.run(state, *sets[first], asked, until=1)
+        assert len(state.others) != len(second.begin().others)
+        later = second.resume(state.arrays(), state.curve, len(y) // 2, asked)
+        assert (later.steps, later.curve) == (state.steps, state.curve)
+        assert second.evaluate(later, sets[second][1])[0] == pytest.approx(state.curve[0].val_loss, rel=1e-3)
+        second.run(later, *sets[second], asked)
+        assert [point.epoch for point in later.curve] == [1, 2, 3]
+
+
 def test_statistics_are_part_of_a_run():
     """From scratch BatchNormalization is trained; a run begun anew is the same run."""
     x, y = stripes(16)

@@ -30,6 +30,7 @@ from hpo.config import make_config
 from hpo.facts import Facts, opened, prepare, split_of
 from hpo.job import Job
 from hpo.space import make_space, parameters, suggest
+from models import locked_files
 from models.candidate import Candidate
 from models.quiet import quiet_import
 
@@ -90,8 +91,9 @@ def by_keras(candidates: Sequence[Candidate], weights: str, pictures: plain.Pict
 
 def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
     """As a worker does it, with nothing built or traced before; heads on one resolution are trained together."""
-    for cached in (networks._base, networks._network, networks._trainer):
+    for cached in (networks._base, networks._network, networks._trainer, networks._flops):
         cached.cache_clear()
+    locked_files._checksums.clear()  # stored files are checked again, as a new worker does
     keras.backend.clear_session()
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(config, "id", n, candidate, facts, Path(folder)) for n, candidate in enumerate(candidates)]

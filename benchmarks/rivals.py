@@ -6,6 +6,7 @@ CIFAR-10, the space of `hpo.space`, a plain Keras loop (see rivals_plain.py). Me
 
 - tpe, nsga2: Optuna's samplers as they come, three objectives, every trial trained to the end, because Optuna cannot
   prune with several objectives.
+- tpe-first: the same with this project's first five candidates queued.
 - hyperband, bayesian: KerasTuner's, which can only look for val_accuracy. Latency and FLOPs of their trials are
   measured afterwards and not charged.
 - moasha: Syne Tune's MO-ASHA with its local backend (see rivals_moasha.py). It needs syne-tune, best in an environment
@@ -30,7 +31,7 @@ from typing import Any
 import click
 import optuna
 
-from hpo.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT, suggest
+from hpo.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT, first_candidates, parameters, suggest
 from models.candidate import MAX_HEAD_WIDTH, Candidate
 from models.quiet import quiet_import
 from models.schedules import LR_SCHEDULES
@@ -47,7 +48,7 @@ Run = Callable[[plain.Setup, plain.Pictures, plain.Journal], None]
 LIBRARIES = ("optuna", "keras-tuner", "syne-tune", "keras", "tensorflow", "numpy")
 
 
-def run_optuna(sampler: optuna.samplers.BaseSampler) -> Run:
+def run_optuna(sampler: optuna.samplers.BaseSampler, with_first: bool = False) -> Run:
     def run(setup: plain.Setup, pictures: plain.Pictures, journal: plain.Journal) -> None:
         space = setup.space()
 
@@ -61,7 +62,10 @@ def run_optuna(sampler: optuna.samplers.BaseSampler) -> Run:
             journal.add(candidate, setup.epochs, accuracy, seconds, costs)
             return accuracy, *costs
 
-        optuna.create_study(directions=DIRECTIONS, sampler=sampler).optimize(objective)
+        study = optuna.create_study(directions=DIRECTIONS, sampler=sampler)
+        for candidate in first_candidates(space) if with_first else ():
+            study.enqueue_trial(parameters(candidate))
+        study.optimize(objective)
 
     return run
 
@@ -136,6 +140,8 @@ def make_run(method: str, seed: int, shipped_priority: bool) -> tuple[Run, str]:
     match method:
         case "tpe":
             return run_optuna(optuna.samplers.TPESampler(seed=seed)), "Optuna TPESampler"
+        case "tpe-first":
+            return run_optuna(optuna.samplers.TPESampler(seed=seed), True), "Optuna TPESampler, our first five"
         case "nsga2":
             return run_optuna(optuna.samplers.NSGAIISampler(seed=seed)), "Optuna NSGAIISampler"
         case "hyperband":
@@ -161,7 +167,7 @@ def versions() -> dict[str, str]:
 
 
 @click.command()
-@click.argument("method", type=click.Choice(["tpe", "nsga2", "hyperband", "bayesian", "moasha"]))
+@click.argument("method", type=click.Choice(["tpe", "tpe-first", "nsga2", "hyperband", "bayesian", "moasha"]))
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), required=True)
 @click.option("--seed", type=int, required=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-AUGMENTATIONS = ("none", "light")
 NEVER_FLIPPED = ("digits", "mnist")  # a mirrored digit is another sign, or none
 VIEW_BATCH = 1000  # pictures changed from one generator
 

@@ -56,7 +56,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         ".h5 file of the backbone without its top",
     )
     trials: int = Field(
-        20, ge=1, le=100_000, description="trials that the study has in the end; the same command again continues"
+        20,
+        ge=1,
+        le=100_000,
+        description="trials that the study has in the end, stopped ones included; the same command again continues",
     )
     timeout: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="seconds after which no new trial starts; default no limit"
@@ -96,7 +99,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "and no costlier), moasha (Schmucker et al. 2021), or none",
     )
     reduction_factor: int = Field(
-        2, ge=2, le=100, description="rungs are this factor apart in epochs, and the best one in so many goes on"
+        2,
+        ge=2,
+        le=100,
+        description="rungs are this factor apart in epochs, from the second on, and the best one in so many goes on",
     )
     heads: int = Field(
         4,
@@ -108,7 +114,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "none", description="change training pictures: none, or light (small shifts, mirrored where that makes sense)"
     )
     views: int = Field(
-        4, ge=1, le=64, description="augmented views of each picture that are stored where features are stored"
+        4,
+        ge=1,
+        le=64,
+        description="with --augment: changed views of each picture that are stored where features are stored",
     )
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = Field(
         "tpe", description="how candidates are proposed; gp needs torch"
@@ -130,7 +139,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         ge=0,
         le=1e6,
         allow_inf_nan=False,
-        description="GiB for stored features; least recently used go first",
+        description="GiB for stored features, least recently used go first; 0 stores none",
     )
     cache_dtype: Literal["float16", "float32"] = Field("float16", description="in which features are stored")
     workers: int = Field(1, ge=0, le=64, description="worker processes; 0 runs in this process, for debugging")

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from hpo import checkpoints
@@ -56,25 +56,32 @@ def evaluate(
     """
     reset_peak_memory()
     with Gate(jobs[0].config.cache_dir) as gate:
-
-        def on_step(phase: str) -> Callable[..., None]:
-            def step(*where: float) -> None:
-                gate.give_way()
-                alive(phase, *where)
-
-            return step
-
         measurements = []
         for job, spent in zip(jobs, seconds, strict=True):
             alive("measure")
             with timed("measure", spent):
                 check_unchanged(job.config, job.facts)
                 measurements.append(_measure(job, gate))
-        within = [n for n, cost in enumerate(measurements) if _within(over_budget(jobs[n].config, cost))]
+        within = [
+            n
+            for n, cost in enumerate(measurements)
+            if all(over <= 0 for over in over_budget(jobs[n].config, cost).values())
+        ]
         learned: dict[int, Learned | NonFiniteLoss] = {}
         if within:
             trained = [jobs[n] for n in within]
-            with timed("train", *(seconds[n] for n in within)), gate.training():
+            # Building, extracting and tracing are "prepare"; the first training step ends them.
+            with timed("prepare", *(seconds[n] for n in within)) as clock, gate.training():
+
+                def on_step(phase: str) -> Callable[..., None]:
+                    def step(*where: float) -> None:
+                        if phase == "train":
+                            clock.now("train")
+                        gate.give_way()
+                        alive(phase, *where)
+
+                    return step
+
                 begun = [checkpoints.load(job.checkpoint_path) for job in trained]
                 learned = dict(zip(within, learn(trained, begun, until, on_step), strict=True))
     results: list[Outcome | Failure] = []
@@ -134,10 +141,6 @@ def over_budget(config: StudyConfig, measurement: Measurement) -> dict[str, floa
     if config.max_gflops is not None:
         constraints["max_gflops"] = measurement.flops / 1e9 - config.max_gflops
     return constraints
-
-
-def _within(constraints: Mapping[str, float]) -> bool:
-    return all(value <= 0 for value in constraints.values())
 
 
 def explain(error: BaseException) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """How a worker trains: heads together or a tail alone, from where they stand to the next rung."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from hpo.networks import task, trainer_of
 from hpo.sources import OnStep, Sources
 from models.heads import Head, initial_head, train_heads
 from models.recipe import Epoch, NonFiniteLoss, Recipe
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def _learn_heads(
     if pooled is None:
         return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
     train_set, val_set, why = pooled
+    _log.info("trials %s: %s", ", ".join(str(job.number) for job in jobs), why)
     width = val_set.take(val_set.indices[:1]).shape[-1]
     heads = [_head(job, one, width) for job, one in zip(jobs, begun, strict=True)]
     failed: dict[int, NonFiniteLoss] = {}
@@ -91,6 +95,7 @@ def _learn_tail(
 
     sets, recipe = Sources(job), recipe_of(job)
     start, train_set, val_set, why = sets.start(on_step("extract"))
+    _log.info("trial %d starts from %s: %s", job.number, start, why)
     # On-line augmentation changes raw pictures, so it needs them; stored views are changed already.
     transform = sets.transform if start == PICTURES else None
     trainer = trainer_of(job, start)
@@ -102,7 +107,7 @@ def _learn_tail(
         trainer.run(state, train_set, val_set, recipe, until, on_step("train"), transform=transform)
     except NonFiniteLoss as error:
         return error
-    _leave(job, Checkpoint(state.arrays(), state.curve))
+    _leave(job, Checkpoint(trainer.arrays(state), state.curve))
     return Learned(state.curve, trainer.parameters, f"{start}: {why}")
 
 

@@ -4,6 +4,7 @@ A pure function over counts. Work is counted in FLOPs; bytes are turned into FLO
 matrix product on an ordinary CPU. Only the order of magnitude matters: at equal cost nothing is stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # A core does some 50 GFLOP/s in convolutions. Written bytes are copied, hashed and synced at some 300 MB/s, read bytes
@@ -20,7 +21,7 @@ class Work:
 
     Attributes:
         n_train, n_val: pictures.
-        epochs: of this trial.
+        epochs: expected of such a trial.
         uses: trials expected to start from the same store, this one included; at least 1.
         views: stored views of each training picture, 1 without augmentation.
         below: FLOPs of one picture from the pictures to the cut, resizing included.
@@ -32,7 +33,7 @@ class Work:
 
     n_train: int
     n_val: int
-    epochs: int
+    epochs: float
     uses: float
     views: int
     below: float
@@ -66,13 +67,20 @@ def plan(work: Work) -> Plan:
     ratio = whole / with_store
     facts = (
         f"{share:.0%} of the forward FLOPs lie below the cut, {work.total_bytes / 2**20:,.0f} MiB, "
-        f"about {work.uses:.1f} trials of {work.epochs} epochs: {ratio:.2g} times less work with a store"
+        f"about {work.uses:.1f} trials of {work.epochs:g} epochs: {ratio:.2g} times less work with a store"
     )
     if work.missing and work.total_bytes > work.room:
         return Plan(False, f"no store, there is room for {work.room / 2**20:,.0f} MiB; {facts}")
     if with_store > (1 - LEAST_GAIN) * whole:
         return Plan(False, f"no store, it does not pay; {facts}")
     return Plan(True, f"store; {facts}")
+
+
+def expected_epochs(epochs: int, rungs: Sequence[int], factor: int) -> float:
+    """Epochs of a trial of which one in `factor` goes on from each rung."""
+    ends = [*rungs, epochs]
+    shares = [factor**-passed for passed in range(len(ends))]  # of trials that come as far as the leg before each end
+    return sum(share * (end - start) for share, start, end in zip(shares, [0, *rungs], ends, strict=True))
 
 
 def expected_uses(trials: int, number: int, cells: int) -> float:

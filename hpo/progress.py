@@ -33,8 +33,15 @@ class timed:
     def __init__(self, phase: str, *accounts: dict[str, float]):
         self._phase, self._accounts = phase, accounts
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "timed":
         self._start = time.perf_counter()
+        return self
+
+    def now(self, phase: str) -> None:
+        """From here on it is another phase."""
+        if phase != self._phase:
+            self.__exit__()
+            self._phase, self._start = phase, time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
         spent = time.perf_counter() - self._start

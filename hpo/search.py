@@ -19,7 +19,7 @@ from hpo.facts import Facts, fingerprint, prepare
 from hpo.job import Job
 from hpo.measurements import write_atomically
 from hpo.samplers import make_sampler
-from hpo.settling import Streak, StudyStopped, explain_death, recover, tell_failure, tell_outcome
+from hpo.settling import Streak, StudyStopped, explain_death, left_outcome, recover, tell_failure, tell_outcome
 from hpo.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
 from hpo.stopping import FIRST_RUNG, decide, reached_at, rungs
 from hpo.workers import Workers
@@ -236,8 +236,10 @@ class Search:
     def _lost(self, legs: Sequence[Leg], kind: str, reason: str) -> None:
         """Nothing came back: one failure for all that were trained together, however many they are."""
         failure = Failure(kind, reason, seed=self.config.seed)
+        trials = self.study.get_trials(deepcopy=False)
         for leg in legs:
-            self._tell(leg, failure)
+            left = left_outcome(self.study, trials[leg.trial.number], self.folder, self.display.note)
+            self._tell(leg, left or failure)  # one of them may have ended before
         self.streak.add(failure, legs[0].job.error_path)
         self.streak.check(self.records)
 

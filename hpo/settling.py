@@ -79,7 +79,7 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
     """
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         trial = optuna.Trial(study, frozen._trial_id)
-        outcome = _left_outcome(study, frozen, folder, note)
+        outcome = left_outcome(study, frozen, folder, note)
         if outcome is not None:
             tell_outcome(trial, outcome)
             note(f"trial {frozen.number}: result found on disk")
@@ -101,9 +101,10 @@ def _tried_again(trial: optuna.trial.FrozenTrial) -> bool:
     return trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs
 
 
-def _left_outcome(
+def left_outcome(
     study: optuna.Study, frozen: optuna.trial.FrozenTrial, folder: Path, note: Callable[[str], None]
 ) -> Outcome | None:
+    """What a trial left on disk that died before it could be told; None if nothing of this study's."""
     path = folder / f"{frozen.number:05d}.json"
     try:
         outcome = Outcome.from_json(path.read_text(encoding="utf-8"))

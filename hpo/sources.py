@@ -11,7 +11,8 @@ from datasets.augmentation import light, view
 from hpo.facts import opened, split_of
 from hpo.job import Job
 from hpo.networks import flops_of, network_of, task
-from hpo.planner import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_uses, plan
+from hpo.planner import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_epochs, expected_uses, plan
+from hpo.stopping import rungs
 from models.examples import Examples, Transform
 from models.prefix_cache import Key, PrefixCache
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 IN_MEMORY = 1 << 30  # bytes of pooled features that are kept in memory if there is no room on disk
 OnStep = Callable[..., None]
+
+_in_memory: dict[tuple[Key, ...], tuple[Examples, Examples]] = {}  # the last ones, for the next rung or head
 
 
 class Sources:
@@ -92,12 +95,14 @@ class Sources:
         resizing = FLOPS_PER_RESIZED_VALUE * math.prod(network.resized.shape[1:]) if RESIZED in tensors else 0
         below = flops_of(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
+        stops = () if config.stopping == "none" else rungs(config.epochs, config.reduction_factor)
         cells = (job.facts.blocks + 1) * len(job.facts.resolutions)
         return Work(
             n_train=len(self.parts.train),
             n_val=len(self.parts.val),
-            epochs=config.epochs,
-            uses=expected_uses(config.trials, job.number, cells),
+            epochs=expected_epochs(config.epochs, stops, config.reduction_factor),
+            # with a limit in seconds nobody knows how many trials will come
+            uses=1.0 if config.timeout else expected_uses(config.trials, job.number, cells),
             views=len(found) - 1,
             below=below,
             missing=0 if present else missing,
@@ -121,7 +126,11 @@ class Sources:
                 why = str(error)
         if missing > IN_MEMORY:
             return None
-        return *self._examples(found, on_step, store=False), f"pooled features in memory, {why}"
+        keys = tuple(one.key for one in found)
+        if keys not in _in_memory:
+            _in_memory.clear()
+            _in_memory[keys] = self._examples(found, on_step, store=False)
+        return *_in_memory[keys], f"pooled features in memory, {why}"
 
     def start(self, on_step: OnStep) -> tuple[str, Examples, Examples, str]:
         """The cut to start from, the examples there, and why there."""

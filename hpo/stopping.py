@@ -10,6 +10,10 @@ That allows a rule which cannot stop a trial of the Pareto front:
   (Schmucker et al. 2021, MO-ASHA, arXiv 2106.12639). It can stop a non-dominated trial, when the first front holds
   more trials than go on.
 - none: every trial is trained to the end.
+
+Decisions are asynchronous: a trial is compared with those that have reached the rung by then and is never judged there
+again, so an early one has fewer to beat. Given what has been reached, order plays no part. A cheapest trial can be
+stopped by those that cost exactly the same, never by dearer ones.
 """
 
 from collections.abc import Sequence

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -89,6 +90,8 @@ def _begin(variables: dict[str, str], parent: int, log: Path) -> None:
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("hpo").setLevel(logging.INFO)  # why a trial starts from where it does
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):  # Linux: PR_SET_PDEATHSIG

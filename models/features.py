@@ -4,6 +4,7 @@ The cuts of a candidate, from the deepest to the shallowest: `pooled` (behind gl
 trained), `top1`, `top2`, ... (what enters the top blocks), `resized` (the pictures at the backbone's resolution).
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
@@ -25,8 +26,17 @@ def cut_name(depth: int) -> str:
     return f"top{depth}" if depth else POOLED
 
 
+_tensors: "weakref.WeakKeyDictionary[keras.Model, dict[str, keras.KerasTensor]]" = weakref.WeakKeyDictionary()
+
+
 def cut_tensors(network: Network) -> dict[str, keras.KerasTensor]:
-    """Every cut of a network by its name, from the deepest to the shallowest."""
+    """Every cut of a network by its name, from the deepest to the shallowest; found once for each network."""
+    if network.logits not in _tensors:
+        _tensors[network.logits] = _find_cuts(network)
+    return _tensors[network.logits]
+
+
+def _find_cuts(network: Network) -> dict[str, keras.KerasTensor]:
     base = network.base()
     tensors = {POOLED: network.logits.get_layer("pool").output}
     for depth in range(1, len(cuts.blocks(base))):
@@ -134,7 +144,7 @@ class Features:
             on_step(0.0)
 
         if not store:
-            return np.concatenate(list(produce()))
+            return np.concatenate([batch.astype(self.key.dtype) for batch in produce()])
         try:
             return self.cache.get(self.key, shape, produce, wait)
         except FeatureOverflow:

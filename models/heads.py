@@ -9,11 +9,11 @@ The gradient of so small a network is a few lines, and written in NumPy it costs
 Most of the time of a wide head goes into Adam, which reads and writes far more than it computes: that is compiled.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 
 from models.examples import DropoutNoise, Examples, keep_mask, training_batches
@@ -230,10 +230,20 @@ def adam(
     columns = weights.shape[-1]
     rates = np.broadcast_to(np.asarray(rate * scale, "float32"), columns).copy()
     w, m, v, g = (array.reshape(-1, columns) for array in (weights, first, second, slope))
-    _change(w, m, v, g, rates)
+    _compiled_change()(w, m, v, g, rates)
 
 
-@numba.njit(error_model="numpy", cache=True)  # compiled at the first call ever, then read from a cache folder
+@functools.cache
+def _compiled_change() -> Callable[..., None]:
+    """`_change`, compiled at the first call ever, then read from a cache folder where one can be written."""
+    import numba  # here, because a parent process and most commands never train a head
+
+    try:
+        return numba.njit(_change, error_model="numpy", cache=True)
+    except RuntimeError:  # no folder for the cache
+        return numba.njit(_change, error_model="numpy")
+
+
 def _change(w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rates: np.ndarray) -> None:
     """Adam in one pass over memory, where NumPy needs thirteen; all (rows, columns) but rates (columns,).
 

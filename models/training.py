@@ -38,10 +38,6 @@ class State:
     steps: int = 0
     curve: list[Epoch] = field(default_factory=list)
 
-    def arrays(self) -> list[np.ndarray]:
-        """Weights, moments and the others in one list, for a checkpoint."""
-        return [ops.convert_to_numpy(array) for array in (self.weights, *self.moments, *self.others)]
-
 
 class Trainer:
     """One traced training step of a network, from its pictures or from the tensor `start` to its logits.
@@ -87,8 +83,18 @@ class Trainer:
         zeros = np.zeros_like(weights)
         return State(weights, (zeros, zeros), self._first[count:])
 
+    def arrays(self, state: State) -> list[np.ndarray]:
+        """Weights, moments and the others in one list, for a checkpoint; empty ones for what has not changed."""
+        begun = self._first[len(self._trained) :]
+        others = [ops.convert_to_numpy(array) for array in state.others]
+        changed = [
+            np.empty(0, "float32") if np.array_equal(one, first) else one
+            for one, first in zip(others, begun, strict=True)
+        ]
+        return [ops.convert_to_numpy(array) for array in (state.weights, *state.moments)] + changed
+
     def resume(self, arrays: Sequence[np.ndarray], curve: Sequence[Epoch], n_train: int, recipe: Recipe) -> State:
-        """Go on from what `State.arrays` and its curve were, also if that run started from another cut of the network.
+        """Go on from what `arrays` and the curve were, also if that run started from another cut of the network.
 
         It then held other frozen weights, and this network's own take their place: nothing that is not trained changes
         where layers are frozen, but the seeds of random layers. Errors: ValueError if it is another network's.
@@ -96,9 +102,11 @@ class Trainer:
         begun = self.begin()
         if [array.shape for array in arrays[:3]] != [begun.weights.shape] * 3:
             raise ValueError("a checkpoint of another network")
-        weights, first, second, *others = arrays
-        if [array.shape for array in others] != [array.shape for array in begun.others]:
-            others = begun.others
+        weights, first, second, *changed = arrays
+        others = begun.others
+        if len(changed) == len(others):
+            kept = [own if one.size == 0 else one for one, own in zip(changed, others, strict=True)]
+            others = kept if [one.shape for one in kept] == [own.shape for own in others] else others
         steps = len(curve) * math.ceil(n_train / recipe.batch_size)
         return State(weights, (first, second), others, steps, list(curve))
 

@@ -50,7 +50,8 @@ class Outcome:
         val_accuracy: share of validation pictures classified rightly after the best epoch; None if over budget.
         constraints: by name, above 0 means over budget (value minus limit, in the unit of the name).
         curve: one dict for each epoch (see `models.recipe.Epoch`).
-        seconds: by phase: measure, train; what several trials do together is shared out evenly.
+        seconds: by phase: measure, prepare (build, extract, trace), train; what several trials do together is shared
+            out evenly.
         peak_memory_mib: largest resident size of the worker during this trial.
         machine: device, backend, dtype and versions.
         plan: where training started from (pictures, stored features, ...) and why.

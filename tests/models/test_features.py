@@ -140,7 +140,7 @@ def test_without_a_store_they_are_computed_into_memory(tmp_path):
     wanted = Features(PrefixCache(tmp_path, 0), key(POOLED), 5, lambda: model, pictures())
     shares = []
     found = wanted.load(shares.append, store=False)
-    assert (found.dtype, found.shape) == (np.float32, (5, 192))
+    assert (found.dtype, found.shape) == (np.float16, (5, 192))
     assert shares == [pytest.approx(0.6), 1.0]
     assert not wanted.present()
     assert wanted.bytes() == 5 * 192 * 2

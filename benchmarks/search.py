@@ -275,7 +275,8 @@ def main(
     curves = {title: [curve(run, costs, scale) for run in found] for title, found in runs.items()}
     rows = table(curves, seconds)
     print(
-        f"after {seconds:g} s, {seeds} seeds     hypervolume (median, least - most)   trials   theirs after  ours there after"
+        f"after {seconds:g} s, {seeds} seeds     hypervolume (median, least - most)   "
+        "trials   theirs after  ours there after"
     )
     for row in rows:
         least, most, mine = min(row["hypervolume"]), max(row["hypervolume"]), row["ours_there_after_s"]

@@ -13,8 +13,9 @@ from hpo.job import Job
 from hpo.networks import flops_of, network_of, task
 from hpo.planner import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_epochs, expected_uses, plan
 from hpo.stopping import rungs
+from models.activation_files import Key
 from models.examples import Examples, Transform
-from models.prefix_cache import Key, PrefixCache
+from models.prefix_cache import PrefixCache
 
 if TYPE_CHECKING:
     from models.features import Features

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 
 from models import cuts, flops
+from models.activation_files import FeatureOverflow, Key
 from models.backend import forward
 from models.build import Network
-from models.prefix_cache import FeatureOverflow, Key, PrefixCache
+from models.prefix_cache import PrefixCache
 
 BATCH = 128
 POOLED, RESIZED, PICTURES = "pooled", "resized", "pictures"

@@ -11,67 +11,39 @@ of all sizes stays within the limit with any number of processes.
 """
 
 import contextlib
-import hashlib
-import io
 import json
-import math
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import click
 import numpy as np
-from numpy.lib import format as npy_format
 
 from models import ModelError
+from models.activation_files import (
+    FORMAT_VERSION,
+    Key,
+    Record,
+    entry_bytes,
+    fill,
+    header,
+    read_record,
+    to_disk,
+)
 from models.command import OneLineCommand
 from models.locked_files import locked, locked_patiently, remember_sha256, sha256_of, temporary
 
-FORMAT_VERSION = 1  # to be raised when what is stored under a key changes: old entries are then the first to go
 RESERVE = 256 * 2**20  # bytes of the disk that are never filled: results and databases may lie on the same one
-DTYPES = ("float16", "float32")
 _NAME = re.compile(r"[0-9a-f]{64}\.(npy|json|lock|[^.]+\.tmp)")
-
-
-class FeatureOverflow(ValueError):
-    """Activations are beyond float16 (65504), or not numbers. Keep them as float32, or do without the store."""
 
 
 class TooLarge(OSError):
     """The entry is larger than the limit or the disk allows."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """All that the activations depend on; two keys that differ in any field have entries of their own."""
-
-    backbone: str
-    weights: str
-    cut: str
-    resolution: int  # pixels
-    preprocessing: str
-    dataset: str
-    split: str
-    subset: str
-    view: str
-    dtype: str  # one of DTYPES
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}. Received: {self.dtype}")
-        for name, value in asdict(self).items():
-            if not isinstance(value, int if name == "resolution" else str):
-                raise ValueError(f"{name} is of the wrong type. Received: {value!r}")
-
-    def digest(self) -> str:
-        """Hexadecimal name of the entry, 64 characters."""
-        return hashlib.sha256(json.dumps([FORMAT_VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -83,18 +55,6 @@ class Entry:
     last_used: float  # POSIX seconds
     path: Path
     shape: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Record:
-    key: Key
-    shape: tuple[int, ...]
-    sha256: str
-
-
-def entry_bytes(shape: Sequence[int], dtype: str) -> int:
-    """Size of the file that holds activations of this shape: the array and a header of usually 128 bytes."""
-    return len(_header(shape, dtype)) + math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def to_evict(entries: Sequence[Entry], limit: int, needed: int) -> list[Entry]:
@@ -127,14 +87,14 @@ class PrefixCache:
         record, path = self._record(key), self._path(key, "npy")
         if record is None:
             return None
-        header = _header(record.shape, key.dtype)
+        head = header(record.shape, key.dtype)
         try:
             # One descriptor for checking and mapping: another process may replace the file in between.
             with path.open("rb") as stream:
                 whole = os.fstat(stream.fileno()).st_size == entry_bytes(record.shape, key.dtype)
-                if not whole or stream.read(len(header)) != header or sha256_of(stream, path) != record.sha256:
+                if not whole or stream.read(len(head)) != head or sha256_of(stream, path) != record.sha256:
                     return None
-                array = np.memmap(stream, key.dtype, "r", len(header), record.shape)
+                array = np.memmap(stream, key.dtype, "r", len(head), record.shape)
         except (OSError, ValueError):  # gone, or cut short in this very moment
             return None
         with contextlib.suppress(OSError):  # a folder that may only be read
@@ -211,7 +171,7 @@ class PrefixCache:
             size = data_file.st_size if data_file else 0
             last_used = max(file.st_mtime for file in (record_file, data_file) if file)
             path = self._place / f"{digest}.npy"
-            record = _read_record(path.with_suffix(".json"))
+            record = read_record(path.with_suffix(".json"))
             if record and (record.key.digest(), entry_bytes(record.shape, record.key.dtype)) == (digest, size):
                 found.append(Entry(record.key, size, last_used, path, record.shape))
             else:
@@ -225,8 +185,8 @@ class PrefixCache:
     def _path(self, key: Key, kind: str) -> Path:
         return self._place / f"{key.digest()}.{kind}"
 
-    def _record(self, key: Key) -> _Record | None:
-        record = _read_record(self._path(key, "json"))
+    def _record(self, key: Key) -> Record | None:
+        record = read_record(self._path(key, "json"))
         return record if record and record.key == key else None
 
     def _files(self) -> dict[str, os.stat_result]:
@@ -248,14 +208,14 @@ class PrefixCache:
                 self._make_room(key, entry_bytes(shape, key.dtype))
                 data = files.enter_context(temporary(self._place, digest))
                 data.truncate(entry_bytes(shape, key.dtype))  # others count it from now on
-            checksum = _fill(data, key, shape, produce())
-            _to_disk(data)
+            checksum = fill(data, key, shape, produce())
+            to_disk(data)
             remember_sha256(data, path, checksum)
             about = {"format": FORMAT_VERSION, "key": asdict(key), "shape": shape, "dtype": key.dtype}
             with locked(room_lock):  # whoever counts sees the temporary file or the entry, not neither or both
                 record = files.enter_context(temporary(self._place, digest))
                 record.write(json.dumps({**about, "sha256": checksum}, indent=1).encode())
-                _to_disk(record)
+                to_disk(record)
                 os.rename(data.name, path)
                 os.rename(record.name, path.with_suffix(".json"))
 
@@ -282,54 +242,6 @@ class PrefixCache:
                 freed += path.stat().st_size
                 path.unlink()
         return freed
-
-
-def _fill(stream: IO[bytes], key: Key, shape: tuple[int, ...], batches: Iterator[np.ndarray]) -> str:
-    """Writes header and batches; returns the SHA-256 of both."""
-    header, n_rows = _header(shape, key.dtype), 0
-    hasher = hashlib.sha256(header)
-    stream.write(header)
-    try:
-        for batch in batches:
-            with np.errstate(over="ignore"):  # found and said below
-                rows = np.ascontiguousarray(batch, dtype=key.dtype)
-            n_rows += len(rows)
-            if rows.shape[1:] != shape[1:] or n_rows > shape[0]:
-                raise ValueError(f"a batch of shape {rows.shape} ends at row {n_rows}. Expected: part of {shape}")
-            if key.dtype == "float16" and not np.isfinite(rows).all():
-                largest = np.abs(batch).max()
-                raise FeatureOverflow(f"activations at {key.cut} reach {largest:.6g}: float16 ends at 65504")
-            stream.write(rows.data)
-            hasher.update(rows.data)
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()  # now, and not when the traceback is forgotten: it may hold locks or memory of a device
-    if n_rows != shape[0]:
-        raise ValueError(f"the batches end after {n_rows} rows. Expected: {shape[0]}")
-    return hasher.hexdigest()
-
-
-def _to_disk(stream: IO[bytes]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
-def _header(shape: Sequence[int], dtype: str) -> bytes:
-    stream = io.BytesIO()
-    about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
-    npy_format.write_array_header_1_0(stream, about)
-    return stream.getvalue()
-
-
-def _read_record(path: Path) -> _Record | None:
-    """None if there is none, or none of this version."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        record = _Record(Key(**data["key"]), tuple(data["shape"]), data["sha256"])
-        whole = bool(record.shape) and all(type(size) is int and size > 0 for size in record.shape)
-        return record if whole and (data["format"], data["dtype"]) == (FORMAT_VERSION, record.key.dtype) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _mib(n_bytes: int) -> str:

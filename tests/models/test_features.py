@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from models.activation_files import Key
 from models.build import Task, build_network
 from models.candidate import Candidate
 from models.features import PICTURES, POOLED, RESIZED, Features, cut_name, cut_tensors
-from models.prefix_cache import Key, PrefixCache
+from models.prefix_cache import PrefixCache
 from tests.models.families import FAMILIES
 
 SIDES = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}

@@ -1,6 +1,6 @@
 """What a trial costs beside training and measuring, with few and with many trials in the database; and the start.
 
-    PYTHONPATH=. python benchmarks/overhead.py
+    PYTHONPATH=. python benchmarks/overhead.py --data-dir DATA
 
 A study of custom_cnn on digits with one worker process: ten trials are run, then as many copies of them as are wanted
 (with parameters drawn anew) are put into the database, and ten more are run. Overhead is the time from one result to
@@ -8,6 +8,9 @@ the next less the seconds that the worker spent on measuring and training: askin
 writing outcome, attributes and state to disk, reading records, the display's front. Heads are asked for one by one
 (`--heads 1`), since together they would share it. The start is the time from calling `python -m hpo.run` to the first
 training step, with latencies not yet known, for custom_cnn on digits.
+
+Then, in one process, 200 trials that share an architecture (mobilenet_v2_0.35 at 64 px with its last block free, 200 + 100
+pictures, one epoch each): the seconds of a trial that are not training steps, and the memory of the process.
 
 Prints a table, writes overhead.json and overhead.png beside this file.
 """
@@ -38,8 +41,9 @@ SIZES, TRIALS = (10, 1_000, 10_000), 10
 class Clock(PlainDisplay):
     """Remembers when each trial was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, trials: Path) -> None:
         super().__init__()
+        self.trials = trials  # folder of outcomes
         self.times: list[tuple[float, float]] = []  # moment, seconds that the worker spent
 
     def prepared(self, *arguments) -> None:
@@ -48,12 +52,15 @@ class Clock(PlainDisplay):
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         super().told(record, records)
-        self.times.append((time.perf_counter(), record.seconds))
+        attrs = json.loads((self.trials / f"{record.number:05d}.json").read_text())
+        spent = attrs["seconds"].get("train", 0.0) + attrs["seconds"].get("measure", 0.0)
+        self.times.append((time.perf_counter(), spent))
 
     def _print(self, text: str) -> None:
         pass
 
     def overheads(self) -> list[float]:
+        """Training and measuring taken away; what the worker prepares is left in."""
         return [now - before - spent for (before, _), (now, spent) in zip(self.times, self.times[1:], strict=False)]
 
 
@@ -122,6 +129,28 @@ def start_seconds(folder: Path) -> float:
         process.wait()
 
 
+def same_architecture(data_dir: Path, trials: int = 200) -> dict[str, float]:
+    """Median seconds beside the training steps, and resident MiB after 20 and after all trials."""
+    from hpo.evaluation import attempt
+    from hpo.facts import prepare
+    from hpo.job import Job
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        values = {"backbone": "mobilenet_v2_0.35", "dataset": "cifar10", "data_dir": data_dir, "epochs": 1}
+        sizes = {"train_size": 200, "val_size": 100, "cache_dir": folder}
+        config = make_config(values | sizes)
+        facts, memory, beside = prepare(config), [], []
+        for number in range(trials):
+            rate, dropout = 1e-4 * (1 + number / 50), 0.002 * number
+            candidate = Candidate("mobilenet_v2_0.35", 1, 128, dropout, rate, "cosine", 64)
+            start = time.perf_counter()
+            (outcome,) = attempt([Job(config, "id", number, candidate, facts, folder / "trials")], 1)
+            beside.append(time.perf_counter() - start - outcome.seconds["train"])
+            memory.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    return {"beside_s": statistics.median(beside[1:]), "mib_after_20": memory[19], "mib_after_all": memory[-1]}
+
+
 def draw(rows: list[dict], path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -142,7 +171,8 @@ def draw(rows: list[dict], path: Path) -> None:
 
 
 @click.command()
-def main() -> None:
+@click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
+def main(data_dir: Path) -> None:
     from models.latency import cpu_name
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -152,8 +182,9 @@ def main() -> None:
         run_study(configured(folder, TRIALS), PlainDisplay())
         for size in SIZES:
             fill(configured(folder, size), size)
-            clock = Clock()
-            run_study(configured(folder, size + TRIALS), clock)
+            config = configured(folder, size + TRIALS)
+            clock = Clock(config.study_dir / "trials")
+            run_study(config, clock)
             found = clock.overheads()[1:]  # the first waits for the worker's own look at data and weights
             row = {"trials_in_database": size, "median_s": statistics.median(found), "max_s": max(found)}
             rows.append(row | {"all_s": found})
@@ -163,9 +194,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             starts.append(start_seconds(Path(name)))
     print(f"start to first training step: {', '.join(f'{one:.1f}' for one in starts)} s")
+    alike = same_architecture(data_dir)
+    print(
+        f"200 trials of one architecture: {alike['beside_s']:.3f} s beside training, "
+        f"{alike['mib_after_20']:.0f} MiB after 20, {alike['mib_after_all']:.0f} MiB after 200"
+    )
     output = Path(__file__).with_suffix(".json")
     versions = {"optuna": optuna.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
-    result = {"rows": rows, "start_s": starts, "device": cpu_name(), "versions": versions}
+    result = {"rows": rows, "start_s": starts, "same_architecture": alike, "device": cpu_name(), "versions": versions}
     output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draw(rows, output.with_suffix(".png"))
 

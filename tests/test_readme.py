@@ -30,7 +30,9 @@ def test_options_table():
     assert table in README, f"the README's options table should be:\n{table}"
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:hpo|models|studies|datasets)/[\w/]+\.?\w*", README))))
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?:tests/)?(?:hpo|models|studies|datasets)/[\w/]+\.?\w*", README)))
+)
 def test_files_that_are_named_exist(path):
     assert (ROOT / path).exists()
 

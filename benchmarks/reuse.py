@@ -116,8 +116,8 @@ def timed(run: Callable[[], list[float]]) -> tuple[list[float], float]:
     return found, time.perf_counter() - start
 
 
-def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path) -> list[dict]:
-    """A row for each list."""
+def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path, done: set) -> list[dict]:
+    """A row for each list that is not done."""
     config = make_config(
         {
             "backbone": backbone,
@@ -143,7 +143,7 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path)
     sources.split_of = lambda *_: parts  # type: ignore[assignment]
     rows = []
     for name, candidates in lists(backbone, facts.blocks, facts.resolutions).items():
-        if name == SPACE and seed > 0:
+        if (name == SPACE and seed > 0) or (backbone, name, seed) in done:
             continue
         empty = seeded.model_copy(update={"cache_dir": cache / f"{name} {seed}"})
         cold, cold_seconds = timed(functools.partial(by_us, candidates, empty, facts))
@@ -242,17 +242,19 @@ def random_weights(folder: Path) -> str:
 @click.command()
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--go-on", is_flag=True, help="keep the rows that reuse.json has and run only what is missing")
 @click.option("--backbones", default="mobilenet_v2_0.35,vgg19", show_default=True)
-def main(data_dir: Path, seeds: int, backbones: str) -> None:
+def main(data_dir: Path, seeds: int, backbones: str, go_on: bool) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rows: list[dict] = []
     output = Path(__file__).with_suffix(".json")
+    rows: list[dict] = json.loads(output.read_text())["rows"] if go_on and output.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         random = random_weights(Path(folder))
-        for seed in range(seeds):
-            for backbone in backbones.split(","):
+        for backbone in backbones.split(","):
+            for seed in range(seeds):
                 weights = random if backbone == "vgg19" else "pretrained"
-                rows += compare(backbone, weights, data_dir, seed, Path(folder) / backbone)
+                done = {(row["backbone"], row["list"], row["seed"]) for row in rows}
+                rows += compare(backbone, weights, data_dir, seed, Path(folder) / backbone, done)
                 result = {"summary": summary(rows), "machine": device_facts(), "rows": rows}
                 output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
                 draw(result["summary"], output.with_suffix(".png"))

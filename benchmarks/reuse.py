@@ -15,6 +15,7 @@ Prints a row for each list and seed, and writes reuse.json and reuse.png beside 
 import functools
 import json
 import math
+import os
 import statistics
 import tempfile
 import time
@@ -154,6 +155,7 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path,
                 "backbone": backbone,
                 "list": name,
                 "seed": seed,
+                "cores": len(os.sched_getaffinity(0)),
                 "candidates": [candidate.to_dict() for candidate in candidates],
                 "seconds": {"plain": whole_seconds, "cold": cold_seconds, "warm": warm_seconds},
                 "val_accuracy": {"plain": whole, "cold": cold, "warm": warm},

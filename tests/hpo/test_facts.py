@@ -64,8 +64,8 @@ def marks(config):
     [
         ({}, {"stopping": "dominance"}, {"stopping", "reduction_factor"}),
         ({"stopping": "moasha"}, {"stopping": "dominance"}, {"stopping"}),
-        ({"stopping": "dominance"}, {"stopping": "dominance", "reduction_factor": 2}, {"reduction_factor"}),
-        ({}, {"reduction_factor": 2}, set()),  # nothing is stopped
+        ({"stopping": "dominance"}, {"stopping": "dominance", "reduction_factor": 3}, {"reduction_factor"}),
+        ({}, {"reduction_factor": 3}, set()),  # nothing is stopped
         ({}, {"augment": "light"}, {"augment", "views"}),
         ({"augment": "light"}, {"augment": "light", "views": 2}, {"views"}),
         ({}, {"views": 2}, set()),  # nothing is augmented

@@ -228,7 +228,8 @@ def adam(
     """
     scale = math.sqrt(1 - BETA_2**steps) / (1 - BETA_1**steps)
     columns = weights.shape[-1]
-    rates = np.broadcast_to(np.asarray(rate * scale, "float32"), columns).copy()
+    rates = np.empty(columns, np.float32)
+    rates[:] = rate * scale
     w, m, v, g = (array.reshape(-1, columns) for array in (weights, first, second, slope))
     _compiled_change()(w, m, v, g, rates)
 

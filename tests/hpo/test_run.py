@@ -238,7 +238,7 @@ def test_killed_between_rungs_and_continued(tmp_path):
     for record in records:
         if record.state == "stopped":
             assert record.reason.startswith(f"stopped at epoch {record.epochs}: val_accuracy ")
-            assert record.epochs in (1, 3)
+            assert record.epochs in (2, 4, 8)
         if record.state == "complete":
             assert record.epochs == 9
     assert list(folder.iterdir()) == []

@@ -20,8 +20,13 @@ FORMAT_VERSION = 1  # to be raised when what is stored under a key changes: old 
 DTYPES = ("float16", "float32")
 
 
+# Share of the values other than zero that may lie below 6.1e-5, where float16 loses its eleven bits. Features of an
+# ordinary scale have fewer than one in a thousand there; those of a deep network with random weights may all lie there.
+MOST_TINY = 0.01
+
+
 class FeatureOverflow(ValueError):
-    """Activations are beyond float16 (65504), or not numbers. Keep them as float32, or do without the store."""
+    """Activations are beyond float16, too large (65504) or too small for it. Keep them as float32."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,8 @@ def fill(stream: IO[bytes], key: Key, shape: tuple[int, ...], batches: Iterator[
             n_rows += len(rows)
             if rows.shape[1:] != shape[1:] or n_rows > shape[0]:
                 raise ValueError(f"a batch of shape {rows.shape} ends at row {n_rows}. Expected: part of {shape}")
-            if key.dtype == "float16" and not np.isfinite(rows).all():
-                largest = np.abs(batch).max()
-                raise FeatureOverflow(f"activations at {key.cut} reach {largest:.6g}: float16 ends at 65504")
+            if key.dtype == "float16":
+                _check_range(rows, batch, key)
             stream.write(rows.data)
             hasher.update(rows.data)
     finally:
@@ -88,6 +92,18 @@ def fill(stream: IO[bytes], key: Key, shape: tuple[int, ...], batches: Iterator[
     if n_rows != shape[0]:
         raise ValueError(f"the batches end after {n_rows} rows. Expected: {shape[0]}")
     return hasher.hexdigest()
+
+
+def _check_range(rows: np.ndarray, batch: np.ndarray, key: Key) -> None:
+    """Errors: FeatureOverflow if float16 cannot hold a value, or would round many to a few steps above zero."""
+    if not np.isfinite(rows).all():
+        raise FeatureOverflow(f"activations at {key.cut} reach {np.abs(batch).max():.6g}: float16 ends at 65504")
+    sizes = np.abs(batch)
+    tiny = np.count_nonzero((sizes > 0) & (sizes < np.finfo(np.float16).tiny))
+    if tiny > MOST_TINY * np.count_nonzero(batch):
+        raise FeatureOverflow(
+            f"activations at {key.cut} are as small as float16's last digits: {sizes.max():.6g} at most"
+        )
 
 
 def to_disk(stream: IO[bytes]) -> None:

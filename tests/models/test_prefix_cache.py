@@ -1,6 +1,7 @@
 """models/prefix_cache.py: computed once by any number of processes, never half, never another's, never too much."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import multiprocessing
@@ -548,3 +549,18 @@ def test_help_says_what_is_shown_and_deleted():
     assert done.exit_code == 0
     for part in ("list", "clear", "--cache-dir", "HPO_CACHE_DIR", "~/.cache/keras-hpo", "least recently used"):
         assert part in done.output
+
+
+def test_values_too_small_for_float16_are_refused(store):
+    """Features of a deep network with random weights may be 1e-6: float16 would leave two or three digits of them."""
+    rng = np.random.default_rng(0)
+    for scale, fits in ((1.0, True), (1e-2, True), (1e-4, False), (1e-6, False)):
+        key = dataclasses.replace(KEY, view=str(scale))
+        values = np.maximum(rng.normal(0, scale, (10, 2, 3000)), 0).astype("float32")
+        if fits:
+            found = store.get(key, values.shape, lambda v=values: iter([v]))
+            np.testing.assert_allclose(found, values, rtol=2**-10, atol=scale * 1e-4)
+        else:
+            with pytest.raises(FeatureOverflow, match="as small as float16's last digits"):
+                store.get(key, values.shape, lambda v=values: iter([v]))
+            assert not store.has(key)

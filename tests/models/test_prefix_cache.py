@@ -551,9 +551,9 @@ def test_help_says_what_is_shown_and_deleted():
         assert part in done.output
 
 
-def test_values_too_small_for_float16_are_refused(store):
+def test_values_too_small_for_float16_are_refused(tmp_path):
     """Features of a deep network with random weights may be 1e-6: float16 would leave two or three digits of them."""
-    rng = np.random.default_rng(0)
+    store, rng = PrefixCache(tmp_path, 2**30), np.random.default_rng(0)
     for scale, fits in ((1.0, True), (1e-2, True), (1e-4, False), (1e-6, False)):
         key = dataclasses.replace(KEY, view=str(scale))
         values = np.maximum(rng.normal(0, scale, (10, 2, 3000)), 0).astype("float32")

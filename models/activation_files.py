@@ -20,9 +20,9 @@ FORMAT_VERSION = 1  # to be raised when what is stored under a key changes: old 
 DTYPES = ("float16", "float32")
 
 
-# Share of the values other than zero that may lie below 6.1e-5, where float16 loses its eleven bits. Features of an
-# ordinary scale have fewer than one in a thousand there; those of a deep network with random weights may all lie there.
-MOST_TINY = 0.01
+# Most that rounding to float16 may take from the sum of all absolute values: its unit roundoff. Values within its range
+# (6.1e-5 to 65504) never lose more; those of a deep network with random weights may all lie below and lose everything.
+MOST_LOST = 2.0**-11
 
 
 class FeatureOverflow(ValueError):
@@ -95,15 +95,12 @@ def fill(stream: IO[bytes], key: Key, shape: tuple[int, ...], batches: Iterator[
 
 
 def _check_range(rows: np.ndarray, batch: np.ndarray, key: Key) -> None:
-    """Errors: FeatureOverflow if float16 cannot hold a value, or would round many to a few steps above zero."""
+    """Errors: FeatureOverflow if float16 cannot hold a value, or if the values are too small for it as a whole."""
     if not np.isfinite(rows).all():
         raise FeatureOverflow(f"activations at {key.cut} reach {np.abs(batch).max():.6g}: float16 ends at 65504")
     sizes = np.abs(batch)
-    tiny = np.count_nonzero((sizes > 0) & (sizes < np.finfo(np.float16).tiny))
-    if tiny > MOST_TINY * np.count_nonzero(batch):
-        raise FeatureOverflow(
-            f"activations at {key.cut} are as small as float16's last digits: {sizes.max():.6g} at most"
-        )
+    if np.abs(rows - batch).sum() > MOST_LOST * sizes.sum():
+        raise FeatureOverflow(f"activations at {key.cut} end at {sizes.max():.6g}: float16 would spoil values so small")
 
 
 def to_disk(stream: IO[bytes]) -> None:

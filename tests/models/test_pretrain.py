@@ -21,7 +21,7 @@ def test_trained_on_digits_and_loaded_again(tmp_path):
     assert "epoch 3/3" in done.output
     card = json.loads((tmp_path / "my.json").read_text())
     assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert card["test_accuracy"] > 0.6  # ten classes, three epochs
+    assert card["test_accuracy"] > 0.6  # ten classes; three epochs of Keras itself end between 0.73 and 0.82
     assert (card["dataset"], card["seed"], card["note"], card["resolution"]) == ("digits", 5, "a test", 16)
     assert card["augmentation"] == "shifted by up to an eighth of the side"  # a mirrored digit is none
     assert str(tmp_path) not in (tmp_path / "my.json").read_text()

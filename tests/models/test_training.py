@@ -125,6 +125,17 @@ def test_it_learns_what_keras_would_learn(name):
     assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-4)
 
 
+def test_from_scratch_it_learns_what_keras_would_learn():
+    """All of a network with BatchNormalization, at a rate at which roundings do not yet grow apart."""
+    x, y = stripes(16)
+    asked = recipe(learning_rate=1e-4)
+    candidate, task = Candidate("custom_cnn", 4, 0, 0.0, 1e-4, "constant", 16), Task(16, 16, 1, 3, "none")
+    curve = train(build_network(candidate, task, seed=1), *halves(x, y), asked)
+    expected = keras_fit(build_network(candidate, task, seed=1), *halves(x, y), asked)
+    assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-3)
+    assert curve[-1].loss < curve[0].loss
+
+
 def test_cross_entropy_is_that_of_keras():
     rng = np.random.default_rng(0)
     logits, y = rng.normal(size=(20, 4)).astype("float32"), rng.integers(0, 4, 20)

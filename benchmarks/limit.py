@@ -31,7 +31,8 @@ with quiet_import():
     from models.build import Task, build_network
     from models.examples import DropoutNoise, Examples, keep_mask, training_batches
     from models.latency import device_facts
-    from models.training import Trainer, _adam, _padded
+    from models.optimizers import adam as adam_step
+    from models.training import Trainer, _padded
 
 BATCH, STEPS = 32, 12
 NETWORKS = (("vgg19", 32), ("resnet50", 64), ("mobilenet_v2_0.35", 96))
@@ -75,7 +76,7 @@ def measure(name: str, side: int) -> dict[str, float | str]:
         return _padded(BATCH, x, y, keep_mask(noise.draw(BATCH, trainer.width), 0.2))
 
     batch, state = host(), trainer.begin()
-    numbers = np.float32(0), np.float32(1e-3), np.float32(1)
+    numbers = np.float32(0), np.float32(1e-3), np.float32(1)  # smoothing, rate, what decay leaves
 
     def step() -> None:
         found = trainer._step(state.weights, state.moments, state.others, batch, *numbers)
@@ -83,9 +84,9 @@ def measure(name: str, side: int) -> dict[str, float | str]:
         ops.convert_to_numpy(found[3])
 
     def adam() -> None:
-        ops.convert_to_numpy(change(state.weights, *state.moments, state.weights, *numbers[1:])[1][0][:1])
+        ops.convert_to_numpy(change(state.weights, state.moments, state.weights, *numbers[1:])[1][0][:1])
 
-    change = compiled(fused(_adam))
+    change = compiled(fused(adam_step))
     run = forward(network.logits)
     step_ms, forward_ms = median_ms(step), median_ms(lambda: run(batch[0]))
     adam_ms, host_ms = median_ms(adam), median_ms(host)

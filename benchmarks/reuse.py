@@ -30,7 +30,7 @@ from hpo import learning, networks, sources
 from hpo.config import make_config
 from hpo.facts import Facts, opened, prepare, split_of
 from hpo.job import Job
-from hpo.space import make_space, parameters, suggest
+from hpo.space import make_space, suggest
 from models import locked_files
 from models.candidate import Candidate
 from models.quiet import quiet_import
@@ -58,7 +58,7 @@ def lists(backbone: str, blocks: int, resolutions: tuple[int, ...]) -> dict[str,
     heads = [make(0, 0, 0.2, 3e-3, "cosine", side), make(0, 256, 0.3, 1e-3, "constant", side)]
     heads += [make(0, 0, 0.4, 1e-3, "one_cycle", side), make(0, 512, 0.5, 1e-3, "cosine", side)]
     last = [make(1, 0, 0.2, 1e-4, "cosine", side)]
-    space = make_space(backbone, blocks, False, resolutions)
+    space = make_space(make_config({"backbone": backbone}), blocks, resolutions)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     drawn = [suggest(study.ask(), space) for _ in range(DRAWN[backbone])]
     return {HEADS: heads, LAST: last, SPACE: drawn}
@@ -68,7 +68,7 @@ def in_a_study(candidates: Sequence[Candidate], train: Callable[[Candidate], flo
     """An Optuna study in memory over a list of candidates, one after the other."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for candidate in candidates:
-        study.enqueue_trial(parameters(candidate))
+        study.enqueue_trial(candidate.to_dict())
     found = []
     for candidate in candidates:
         trial = study.ask()

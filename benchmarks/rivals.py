@@ -64,7 +64,7 @@ def run_optuna(sampler: optuna.samplers.BaseSampler, with_first: bool = False) -
 
         study = optuna.create_study(directions=DIRECTIONS, sampler=sampler)
         for candidate in first_candidates(space) if with_first else ():
-            study.enqueue_trial(parameters(candidate))
+            study.enqueue_trial(parameters(candidate, space))
         study.optimize(objective)
 
     return run

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from datasets.registry import open_dataset
 from datasets.splits import split
+from hpo.config import make_config
 from hpo.measurements import write_atomically
 from hpo.space import Space, default_resolutions, make_space
 from models import flops
@@ -45,7 +46,7 @@ class Setup:
     def space(self) -> Space:
         found = get_backbone(self.backbone)
         resolutions = default_resolutions(found.min_resolution, found.native_resolution, SIDE)
-        return make_space(self.backbone, found.blocks, from_scratch=False, resolutions=resolutions)
+        return make_space(make_config({"backbone": self.backbone}), found.blocks, resolutions)
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
         """From a tuner's values, which may hold more."""

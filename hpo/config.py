@@ -21,6 +21,8 @@ from studies.url import database_path
 PRESETS_DIR = Path(studies.presets.__file__).parent
 PRESETS = ("quick", "standard", "thorough")
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
+# Dimensions that are searched on request, see hpo.space for their ranges.
+OPTIONAL = ("optimizer", "weight_decay", "label_smoothing", "pooling", "batch_norm_head", "batch_size")
 
 
 def _side_list(value: object) -> object:
@@ -31,6 +33,13 @@ def _side_list(value: object) -> object:
             raise ValueError("must be sides in pixels separated by commas, such as 32,64,96")
         return tuple(int(part) for part in parts)
     return value
+
+
+def _name_list(value: object) -> object:
+    """`none,light` from the command line; a list from a preset."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
 
 
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
@@ -110,15 +119,29 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         le=64,
         description="candidates asked for at once when one trains only its head; they are trained together",
     )
-    augment: Literal["none", "light"] = Field(
-        "none", description="change training pictures: none, or light (small shifts, mirrored where that makes sense)"
+    augment: Annotated[tuple[Literal["none", "light", "strong"], ...], BeforeValidator(_name_list)] = Field(
+        ("none",),
+        min_length=1,
+        description="how training pictures are changed: none, light (small shifts, mirrored where that makes sense), "
+        "strong (also turned, zoomed, sheared, coloured); several separated by commas are searched; default `none`",
     )
     views: int = Field(
         4,
         ge=1,
         le=64,
-        description="with --augment: changed views of each picture that are stored where features are stored",
+        description="with augmentation: changed views of each picture that are stored where features are stored",
     )
+    strategy: Annotated[tuple[Literal["plain", "progressive"], ...], BeforeValidator(_name_list)] = Field(
+        ("plain",),
+        min_length=1,
+        description="plain (all free blocks from the first epoch) or progressive (the head first, then block after "
+        "block from the top, each with its share of the epochs); both separated by a comma are searched; "
+        "default `plain`",
+    )
+    search: Annotated[
+        tuple[Literal["optimizer", "weight_decay", "label_smoothing", "pooling", "batch_norm_head", "batch_size"], ...],
+        BeforeValidator(_name_list),
+    ] = Field((), description=f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = Field(
         "tpe", description="how candidates are proposed; gp needs torch"
     )
@@ -222,6 +245,15 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
                 )
         if self.resolutions is not None:
             object.__setattr__(self, "resolutions", tuple(sorted(set(self.resolutions))))
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_to_unfreeze(self) -> "StudyConfig":
+        if self.weights == "none" and "progressive" in self.strategy:
+            raise BadInput(
+                "--strategy must be plain where --weights is none: every block is trained. Received: "
+                f"{','.join(self.strategy)}"
+            )
         return self
 
     @property

@@ -30,13 +30,14 @@ def learn(
 ) -> list[Learned | NonFiniteLoss]:
     """Train each job on to the end of epoch `until` and leave a checkpoint if that is not its last.
 
-    Several jobs must be heads on one resolution; those that are equally far are trained together.
+    Several jobs must be heads that share pictures and steps (`Candidate.shared_by_heads`); those that are equally far
+    are trained together.
 
     Args:
         begun: where each of them stands; what does not fit, of another version of this program, is not used.
         on_step: from the name of a phase to what is called after each of its steps.
     """
-    if jobs[0].candidate.unfreeze_depth == 0:
+    if jobs[0].candidate.joins_heads:
         return _learn_heads(jobs, begun, until, on_step)
     return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
 
@@ -47,9 +48,13 @@ def recipe_of(job: Job) -> Recipe:
         candidate.learning_rate,
         candidate.lr_schedule,
         config.epochs,
-        config.batch_size,
+        candidate.batch_size,
         job.seed,
         candidate.dropout,
+        candidate.label_smoothing,
+        candidate.optimizer,
+        candidate.weight_decay,
+        candidate.strategy,
     )
 
 

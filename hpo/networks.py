@@ -1,7 +1,6 @@
 """Networks and training steps that a worker has built, kept for the next trials of the same architecture."""
 
 import functools
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.facts import opened, task_of
@@ -29,31 +28,27 @@ def _network(candidate: Candidate, task: "Task", seed: int, frozen: bool) -> "Ne
     from models.build import attach_head
 
     depth = candidate.unfreeze_depth if frozen else get_backbone(candidate.backbone).blocks
-    return attach_head(_base(replace(candidate, head_width=0, unfreeze_depth=depth), task, seed), candidate, task, seed)
+    plain = Candidate(candidate.backbone, depth, 0, 0.0, 1e-3, "constant", candidate.resolution)
+    return attach_head(_base(plain, task, seed), candidate, task, seed)
 
 
 @functools.lru_cache(maxsize=NETWORKS)
-def _trainer(candidate: Candidate, task: "Task", seed: int, start: str) -> "Trainer":
+def _trainer(candidate: Candidate, task: "Task", seed: int, start: str, optimizer: str) -> "Trainer":
     from models.features import PICTURES, RESIZED, cut_tensors
     from models.training import Trainer
 
     network = _network(candidate, task, seed, frozen=start in (PICTURES, RESIZED))
-    return Trainer(network, cut_tensors(network)[start])
-
-
-def architecture(candidate: Candidate) -> Candidate:
-    """The candidate without what training alone depends on: networks are built and traced once for each of these."""
-    return replace(candidate, dropout=0.0, learning_rate=1e-3, lr_schedule="constant")
+    return Trainer(network, cut_tensors(network)[start], optimizer)
 
 
 def network_of(job: Job) -> "Network":
     """The job's network as it was first built; shared by all jobs of one architecture, so never changed."""
-    return _network(architecture(job.candidate), task(job), job.seed, frozen=False)
+    return _network(job.candidate.architecture(), task(job), job.seed, frozen=False)
 
 
 def trainer_of(job: Job, start: str) -> "Trainer":
     """The traced training step of the job's network from the cut `start`; shared like the network."""
-    return _trainer(architecture(job.candidate), task(job), job.seed, start)
+    return _trainer(job.candidate.architecture(), task(job), job.seed, start, job.candidate.optimizer)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -65,7 +60,7 @@ def _flops(candidate: Candidate, task: "Task", seed: int, start: str, end: str |
 
 def flops_of(job: Job, start: str, end: str | None = None) -> int:
     """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits; counted once."""
-    return _flops(architecture(job.candidate), task(job), job.seed, start, end)
+    return _flops(job.candidate.architecture(), task(job), job.seed, start, end)
 
 
 def task(job: Job) -> "Task":

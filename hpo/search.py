@@ -52,7 +52,7 @@ def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
         log = config.study_dir / "worker.log"
         with Workers(config.workers, config.device, log) as workers, storage_trouble(config.storage):
             facts = _prepared(config, workers, display)
-            space = make_space(config.backbone, facts.blocks, config.weights == "none", facts.resolutions)
+            space = make_space(config, facts.blocks, facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space))
             search = Search(config, study, facts, space, workers, display)
             search.recover()
@@ -93,8 +93,8 @@ class Leg:
     def joins(self, other: "Leg") -> bool:
         """Whether the two can be trained together: heads on the same features, equally far."""
         mine, theirs = self.job.candidate, other.job.candidate
-        heads = mine.unfreeze_depth == theirs.unfreeze_depth == 0
-        return heads and mine.resolution == theirs.resolution and self.until == other.until
+        alike = mine.shared_by_heads() == theirs.shared_by_heads()
+        return mine.joins_heads and alike and self.until == other.until
 
 
 class Search:
@@ -143,7 +143,7 @@ class Search:
 
     def _queue_first(self) -> None:
         for candidate in first_candidates(self.space):
-            self.study.enqueue_trial(parameters(candidate), skip_if_exists=True)
+            self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
 
     def _wanted(self) -> int:
         """Trials still to be asked for."""
@@ -158,9 +158,9 @@ class Search:
         """
         while not self.waiting and self._wanted() > 0:  # an exact duplicate ends at once
             self._ask_one({})
-        if not self.waiting or self.waiting[0].job.candidate.unfreeze_depth:
+        if not self.waiting or not self.waiting[0].job.candidate.joins_heads:
             return
-        fixed = sibling_heads(self.waiting[0].job.candidate)
+        fixed = sibling_heads(self.waiting[0].job.candidate, self.space)
         for _ in range(min(self.config.heads - 1, self._wanted())):
             if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return

@@ -34,7 +34,8 @@ class Sources:
         side = job.facts.resolutions[-1]
         self.data, self.parts = opened(self.config, side), split_of(self.config, side)
         self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
-        self.transform: Transform | None = None if self.config.augment == "none" else light(job.facts.dataset)
+        kind = job.candidate.augmentation
+        self.transform: Transform | None = None if kind == "none" else light(job.facts.dataset)
 
     def features(self, cut: str) -> list["Features"]:
         """Training pictures (each view), then validation pictures."""
@@ -42,7 +43,8 @@ class Sources:
 
         job, config = self.job, self.config
         images, found, traced = self.data.images, [], {}  # type: ignore[var-annotated]
-        views = [""] if self.transform is None else [f"light {n} seed {config.seed}" for n in range(config.views)]
+        kind = job.candidate.augmentation
+        views = [""] if self.transform is None else [f"{kind} {n} seed {config.seed}" for n in range(config.views)]
         for number, (rows, name, split) in enumerate(
             [(self.parts.train, name, "train") for name in views] + [(self.parts.val, "", "val")]
         ):
@@ -70,10 +72,10 @@ class Sources:
 
     def choose(self) -> tuple[str, Plan]:
         """The cut to start from, and why."""
-        from models.features import PICTURES, RESIZED, cut_name, cut_tensors
+        from models.features import PICTURES, RESIZED, cut_tensors
 
         tensors = cut_tensors(network_of(self.job))
-        wanted = cut_name(self.job.candidate.unfreeze_depth)
+        wanted = self._deepest()
         decision = Plan(False, "every block is trained")
         if wanted in tensors:
             decision = plan(self._work(wanted))
@@ -83,6 +85,12 @@ class Sources:
             resized = plan(self._work(RESIZED))
             return (RESIZED if resized.store else PICTURES), Plan(resized.store, f"{decision.why}; {resized.why}")
         return PICTURES, decision
+
+    def _deepest(self) -> str:
+        """The cut behind which the candidate is trained."""
+        from models.features import cut_name
+
+        return cut_name(self.job.candidate.unfreeze_depth, self.job.candidate.pooling)
 
     def _work(self, cut: str) -> Work:
         from models.features import PICTURES, RESIZED, cut_tensors
@@ -97,7 +105,7 @@ class Sources:
         below = flops_of(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
         stops = () if config.stopping == "none" else rungs(config.epochs, config.reduction_factor)
-        cells = (job.facts.blocks + 1) * len(job.facts.resolutions)
+        cells = (job.facts.blocks + 1) * len(job.facts.resolutions) * len(config.augment)
         return Work(
             n_train=len(self.parts.train),
             n_val=len(self.parts.val),
@@ -114,9 +122,7 @@ class Sources:
 
     def pooled(self, on_step: OnStep) -> tuple[Examples, Examples, str] | None:
         """Examples behind global pooling, and where they come from; None if there is room for them nowhere."""
-        from models.features import POOLED
-
-        found = self.features(POOLED)
+        found = self.features(self._deepest())
         missing = sum(one.bytes() for one in found if not one.present())
         why = "no room on disk"
         if missing <= self.cache.room():

@@ -11,6 +11,9 @@ from models.candidate import Candidate
 from models.heads import initial_head
 from models.weights import load_backbone_weights
 
+POOLINGS = {"average": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+HEAD_NORM_MOMENTUM = 0.9  # of the statistics: Keras' 0.99 needs more steps than a short fine-tuning has
+
 
 @dataclass(frozen=True)
 class Task:
@@ -65,8 +68,11 @@ class Network(NamedTuple):
     def prefix(self) -> keras.Model:
         return keras.Model(self.logits.input, self.cut)
 
-    def tail(self) -> keras.Model:
-        return keras.Model(self.cut, self.logits.output)
+    @property
+    def pooling(self) -> str:
+        """One of `POOLINGS`."""
+        pool = type(self.logits.get_layer("pool"))
+        return next(name for name, layer in POOLINGS.items() if layer is pool)
 
     @property
     def resized(self) -> keras.KerasTensor:
@@ -115,13 +121,18 @@ def build_frozen(candidate: Candidate, task: Task, seed: int) -> keras.Model:
 def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) -> Network:
     """A new head on a base that may have others already.
 
-    Head: global average pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a
-    dense layer with one logit for two classes (sigmoid) or one for each class (softmax).
+    Head: global pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a dense layer
+    with one logit for two classes (sigmoid) or one for each class (softmax). With `batch_norm_head` there is a
+    BatchNormalization before the ReLU, or before the dropout of a head without hidden layer.
     """
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(base.output)  # (n, channels)
+    pooled = POOLINGS[candidate.pooling](name="pool")(base.output)  # (n, channels)
     x = pooled
     if candidate.head_width:
-        x = keras.layers.Dense(candidate.head_width, activation="relu", name="head")(x)
+        x = keras.layers.Dense(candidate.head_width, name="head")(x)
+    if candidate.batch_norm_head:
+        x = keras.layers.BatchNormalization(momentum=HEAD_NORM_MOMENTUM, name="head_norm")(x)
+    if candidate.head_width:
+        x = keras.layers.ReLU(name="head_relu")(x)
     x = keras.layers.Dropout(candidate.dropout, name="head_dropout")(x)
     n_logits = task.n_logits
     logits = keras.layers.Dense(n_logits, name="logits")(x)

@@ -2,8 +2,9 @@
 
 A head is what stands behind the pooled features: a hidden layer with ReLU or none, dropout, one dense layer. Heads of
 one group share every batch and its dropout noise, so a batch is read once; their hidden layers lie side by side as the
-columns of one matrix, so widths need no padding and one product serves all. Their rates, schedules, dropout and label
-smoothing differ. A head learns the same in any company, up to the rounding of sums.
+columns of one matrix, so widths need no padding and one product serves all. Their rates, schedules, dropout, weight
+decay and label smoothing differ; all are trained by Adam. A head learns the same in any company, up to the rounding of
+sums.
 
 The gradient of so small a network is a few lines, and written in NumPy it costs neither tracing nor calls into a graph.
 Most of the time of a wide head goes into Adam, which reads and writes far more than it computes: that is compiled.
@@ -185,9 +186,10 @@ class _Group:
             self._adam(head, -2, dropped.T @ slope, rate)
             self._adam(head, -1, slope.sum(0), rate)
         if slope_h is not None:
-            repeated = np.repeat(np.asarray(rates, "float32"), widths)  # a rate for each column
+            repeated = np.repeat(rates, widths)  # a rate for each column
+            decays = np.repeat([head.recipe.weight_decay for head in self.heads], widths)
             kernel, first, second = self.hidden
-            adam(kernel, first, second, x.T @ slope_h, repeated, self.steps)
+            adam(kernel, first, second, x.T @ slope_h, repeated, decays, self.steps)
         return sums
 
     def _biases(self) -> np.ndarray:
@@ -195,7 +197,8 @@ class _Group:
 
     def _adam(self, head: Head, index: int, slope: np.ndarray, rate: float) -> None:
         assert head.moments is not None
-        adam(head.weights[index], head.moments[0][index], head.moments[1][index], slope, rate, self.steps)
+        weights, first, second = (kind[index] for kind in (head.weights, *head.moments))
+        adam(weights, first, second, slope, rate, head.recipe.weight_decay, self.steps)
 
     def _evaluate(self, val_set: Examples) -> np.ndarray:
         """(heads, 2): loss and hits summed over the examples."""
@@ -217,21 +220,22 @@ def adam(
     second: np.ndarray,
     slope: np.ndarray,
     rate: float | np.ndarray,
+    decay: float | np.ndarray,
     steps: int,
 ) -> None:
-    """One step of Adam (Kingma and Ba 2015) in place.
+    """One step of Adam (Kingma and Ba 2015) in place, with decoupled weight decay (Loshchilov and Hutter 2019).
 
     Args:
         weights, first, second, slope: contiguous arrays of one shape, at most two axes, float32.
-        rate: of all elements, or one for each column.
+        rate, decay: of all elements, or one for each column.
         steps: from 1, this step counted.
     """
     scale = math.sqrt(1 - BETA_2**steps) / (1 - BETA_1**steps)
     columns = weights.shape[-1]
-    rates = np.empty(columns, np.float32)
-    rates[:] = rate * scale
+    rates, kept = np.empty((2, columns), np.float32)
+    rates[:], kept[:] = rate * scale, 1 - rate * decay
     w, m, v, g = (array.reshape(-1, columns) for array in (weights, first, second, slope))
-    _compiled_change()(w, m, v, g, rates)
+    _compiled_change()(w, m, v, g, rates, kept)
 
 
 @functools.cache
@@ -245,8 +249,8 @@ def _compiled_change() -> Callable[..., None]:
         return numba.njit(_change, error_model="numpy")
 
 
-def _change(w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rates: np.ndarray) -> None:
-    """Adam in one pass over memory, where NumPy needs thirteen; all (rows, columns) but rates (columns,).
+def _change(w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rates: np.ndarray, kept: np.ndarray) -> None:
+    """Adam in one pass over memory, where NumPy needs thirteen; all (rows, columns) but rates and kept (columns,).
 
     On one core: it is as fast as memory is, and waiting for a second one costs milliseconds where that has other work.
     """
@@ -255,7 +259,7 @@ def _change(w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rates: n
             slope = g[i, j] + TINY
             m[i, j] += (slope - m[i, j]) * np.float32(1 - BETA_1)
             v[i, j] += (slope * slope - v[i, j]) * np.float32(1 - BETA_2)
-            w[i, j] -= rates[j] * m[i, j] / (np.sqrt(v[i, j]) + np.float32(EPSILON))
+            w[i, j] = w[i, j] * kept[j] - rates[j] * m[i, j] / (np.sqrt(v[i, j]) + np.float32(EPSILON))
 
 
 def _hidden_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -9,11 +9,15 @@ import numpy as np
 from models import schedules
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Adam as in Kingma and Ba 2015, epsilon as in Keras
+MOMENTUM = 0.9  # of sgd, as He et al. 2016 train from scratch
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. `seed` rules the order of examples and the dropout; rates are those of Adam."""
+    """How to train. `seed` rules the order of examples and the dropout.
+
+    Optimizer, weight decay, label smoothing and strategy as in `models.candidate.Candidate`.
+    """
 
     learning_rate: float
     lr_schedule: str
@@ -22,6 +26,9 @@ class Recipe:
     seed: int
     dropout: float = 0.0
     label_smoothing: float = 0.0
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    strategy: str = "plain"
 
     def rates(self, n_train: int) -> np.ndarray:
         """(epochs x steps,) float32: the rate of every step; reduce_on_plateau is applied to it while training."""
@@ -33,6 +40,20 @@ class Recipe:
         if self.lr_schedule != "reduce_on_plateau":
             return 1.0
         return schedules.plateau_scale([point.val_loss for point in curve])
+
+    def depth(self, epoch: int, blocks: int) -> int:
+        """Blocks from the top that are trained in an epoch, counted from 1, of those that shall be in the end.
+
+        Progressive: each of the 1 + `blocks` stages has its share of the epochs, the head alone being the first. With
+        fewer epochs than stages some begin together; the last epoch trains all.
+        """
+        if self.strategy == "plain":
+            return blocks
+        return math.ceil(epoch * (1 + blocks) / self.epochs) - 1
+
+    def first_epoch(self, depth: int, blocks: int) -> int:
+        """The epoch, from 1, in which the block at this depth (1 is the top one, 0 the head) begins to be trained."""
+        return next(epoch for epoch in range(1, self.epochs + 1) if self.depth(epoch, blocks) >= depth)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ One step is traced once for a network and serves every recipe: learning rate, dr
 of the traced function, and weights are arguments too, so a new run begins with a copy of the first ones.
 
 All weights that are trained lie in one flat vector. Adam is then a handful of operations on one array, not ten on each
-of a hundred small ones, which was half the time of a step of MobileNetV2's last block.
+of a hundred small ones, which was half the time of a step of MobileNetV2's last block. Progressive unfreezing gives the
+blocks that wait a rate of 0.
 
 Randomness is drawn on the host from (seed, epoch) alone: order of examples, dropout, augmented views. So a run can be
 broken off after any epoch and continued, and training from stored features sees what training the whole network sees.
@@ -20,10 +21,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from models import cuts
 from models.backend import compiled, fused, value_and_gradient
 from models.build import Network
 from models.examples import DropoutNoise, Examples, Transform, keep_mask, training_batches
-from models.recipe import BETA_1, BETA_2, EPSILON, Epoch, NonFiniteLoss, Recipe
+from models.optimizers import MOMENTS, STEPS, correction
+from models.recipe import Epoch, NonFiniteLoss, Recipe
 
 EVALUATION_BATCH = 128
 
@@ -33,7 +36,7 @@ class State:
     """A run between two epochs: all that is needed to go on. Arrays of the backend or NumPy's."""
 
     weights: Any  # (n_weights,) float32, all trained weights one after the other
-    moments: tuple[Any, Any]  # Adam's first and second, like weights
+    moments: tuple[Any, ...]  # of the optimizer, each like weights
     others: list[Any]  # not trained: statistics of BatchNormalization, seeds of random layers
     steps: int = 0
     curve: list[Epoch] = field(default_factory=list)
@@ -42,26 +45,31 @@ class State:
 class Trainer:
     """One traced training step of a network, from its pictures or from the tensor `start` to its logits.
 
+    It serves every recipe with its optimizer.
+
     One logit: binary cross-entropy; more: softmax cross-entropy. Errors of `run`: NonFiniteLoss at the end of the epoch
     in which the loss is no longer finite.
     """
 
-    def __init__(self, network: Network, start: keras.KerasTensor | None = None):
-        self.trunk = keras.Model(
-            network.logits.input if start is None else start, network.logits.get_layer("head_dropout").input
-        )
+    def __init__(self, network: Network, start: keras.KerasTensor | None = None, optimizer: str = "adam"):
+        self.optimizer = optimizer
+        begin, end = network.logits.input if start is None else start, network.logits.get_layer("head_dropout").input
+        if begin is end:  # a head without hidden layer on pooled features: Keras makes no model of nothing
+            end = keras.layers.Identity()(end)
+        self.trunk = keras.Model(begin, end)
         self.last = network.logits.get_layer("logits")
         self.hidden = bool(network.head_width)
         self._trained = [*self.trunk.trainable_variables, *self.last.trainable_variables]
         self._others = list(self.trunk.non_trainable_variables)
         self._shapes = [tuple(variable.shape) for variable in self._trained]
         self._sizes = [math.prod(shape) for shape in self._shapes]
+        self._depths = _depths(network, self._trained)
         self._first = [ops.convert_to_numpy(variable) for variable in (*self._trained, *self._others)]
-        gradient, adam = value_and_gradient(self._loss), fused(_adam)
+        gradient, change = value_and_gradient(self._loss), fused(STEPS[optimizer])
 
-        def step(weights: Any, moments: Any, others: Any, batch: Any, smoothing: Any, rate: Any, count: Any) -> Any:
+        def step(weights: Any, moments: Any, others: Any, batch: Any, smoothing: Any, rate: Any, kept: Any) -> Any:
             (loss, (others, hits)), slope = gradient(weights, others, *batch, smoothing)
-            weights, moments = adam(weights, *moments, slope, rate, count)
+            weights, moments = change(weights, moments, slope, self._spread(rate), self._spread(kept))
             return weights, moments, others, loss, hits
 
         self._step, self._check = compiled(step), compiled(self._evaluate)
@@ -80,8 +88,8 @@ class Trainer:
         """A run's beginning: the weights that the network was built with."""
         count = len(self._trained)
         weights = np.concatenate([value.ravel() for value in self._first[:count]])
-        zeros = np.zeros_like(weights)
-        return State(weights, (zeros, zeros), self._first[count:])
+        moments = tuple(np.zeros_like(weights) for _ in range(MOMENTS[self.optimizer]))
+        return State(weights, moments, self._first[count:])
 
     def arrays(self, state: State) -> list[np.ndarray]:
         """Weights, moments and the others in one list, for a checkpoint; empty ones for what has not changed."""
@@ -100,15 +108,17 @@ class Trainer:
         where layers are frozen, but the seeds of random layers. Errors: ValueError if it is another network's.
         """
         begun = self.begin()
-        if [array.shape for array in arrays[:3]] != [begun.weights.shape] * 3:
+        count = 1 + len(begun.moments)
+        if [array.shape for array in arrays[:count]] != [begun.weights.shape] * count:
             raise ValueError("a checkpoint of another network")
-        weights, first, second, *changed = arrays
+        weights, *moments = arrays[:count]
+        changed = arrays[count:]
         others = begun.others
         if len(changed) == len(others):
             kept = [own if one.size == 0 else one for one, own in zip(changed, others, strict=True)]
             others = kept if [one.shape for one in kept] == [own.shape for own in others] else others
         steps = len(curve) * math.ceil(n_train / recipe.batch_size)
-        return State(weights, (first, second), others, steps, list(curve))
+        return State(weights, tuple(moments), others, steps, list(curve))
 
     def run(
         self,
@@ -121,7 +131,12 @@ class Trainer:
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
         transform: Transform | None = None,
     ) -> None:
-        """Train `state` on to the end of epoch `until`, counted from 1; all of the recipe's epochs without it."""
+        """Train `state` on to the end of epoch `until`, counted from 1; all of the recipe's epochs without it.
+
+        Errors: ValueError if the recipe's optimizer is not the one that was traced.
+        """
+        if recipe.optimizer != self.optimizer:
+            raise ValueError(f"the recipe's optimizer must be {self.optimizer}. Received: {recipe.optimizer}")
         rates = recipe.rates(len(train_set))
         for epoch in range(len(state.curve) + 1, (until or recipe.epochs) + 1):
             loss, accuracy, rate = self._epoch(state, train_set, recipe, epoch, rates, on_step, transform)
@@ -179,8 +194,7 @@ class Trainer:
                 state.others,
                 batch,
                 np.float32(recipe.label_smoothing),
-                np.float32(rate),
-                np.float32(state.steps),
+                *self._rates(recipe, len(train_set), state.steps, rate),
             )
             losses.append(loss)  # on the device: reading them here would wait for every step
             hits.append(hit)
@@ -188,6 +202,24 @@ class Trainer:
             on_step(epoch, sum(counts) / len(train_set))
         mean = float(np.dot([float(ops.convert_to_numpy(loss)) for loss in losses], counts)) / len(train_set)
         return mean, sum(float(ops.convert_to_numpy(hit)) for hit in hits) / len(train_set), rate
+
+    def _rates(self, recipe: Recipe, n_train: int, steps: int, rate: float) -> tuple[Any, Any]:
+        """(rate, share of the weights that decay leaves) of a step: one number, or one for each variable."""
+        if recipe.strategy == "plain":
+            return np.float32(rate * correction(self.optimizer, steps)), np.float32(1 - rate * recipe.weight_decay)
+        blocks, per_epoch = max(self._depths), math.ceil(n_train / recipe.batch_size)
+        begun = np.array([(recipe.first_epoch(depth, blocks) - 1) * per_epoch for depth in range(blocks + 1)])
+        free = np.where(begun < steps, rate, 0.0)
+        rates = free * correction(self.optimizer, np.maximum(steps - begun, 1))
+        kept = 1 - free * recipe.weight_decay
+        return rates[self._depths].astype("float32"), kept[self._depths].astype("float32")
+
+    def _spread(self, values: Any) -> Any:
+        """A number for each variable -> one for each weight; a single number stays one."""
+        if not len(values.shape):
+            return values
+        parts = [ops.broadcast_to(values[i], (size,)) for i, size in enumerate(self._sizes)]
+        return ops.concatenate(parts)
 
     def _split(self, weights: Any) -> list[Any]:
         parts = ops.split(weights, np.cumsum(self._sizes)[:-1].tolist())
@@ -221,7 +253,7 @@ def train(
     transform: Transform | None = None,
 ) -> tuple[Epoch, ...]:
     """Train the whole of `network` from its pictures, leave the weights in it, and return the learning curve."""
-    trainer = Trainer(network)
+    trainer = Trainer(network, optimizer=recipe.optimizer)
     state = trainer.begin()
     trainer.run(state, train_set, val_set, recipe, on_epoch=on_epoch, transform=transform)
     trainer.restore(state)
@@ -250,11 +282,15 @@ def cross_entropy(logits: Any, y: Any, smoothing: Any) -> tuple[Any, Any]:
     return -ops.sum(target * ops.log_softmax(logits), -1), hits
 
 
-def _adam(weights: Any, first: Any, second: Any, slope: Any, rate: Any, count: Any) -> tuple[Any, tuple[Any, Any]]:
-    first = first + (slope - first) * (1 - BETA_1)
-    second = second + (slope * slope - second) * (1 - BETA_2)
-    rate = rate * ops.sqrt(1 - ops.power(BETA_2, count)) / (1 - ops.power(BETA_1, count))
-    return weights - rate * first / (ops.sqrt(second) + EPSILON), (first, second)
+def _depths(network: Network, trained: Sequence[keras.Variable]) -> list[int]:
+    """For each variable the depth at which it is trained: 0 for the head, 1 for the top block, and so on."""
+    layers = {layer.name: layer for layer in network.logits.layers}
+    found: dict[int, int] = {}
+    if "pool" in layers:
+        for depth, block in enumerate(reversed(cuts.blocks(network.base())), start=1):
+            for name in block.layers:
+                found |= dict.fromkeys((id(one) for one in getattr(layers.get(name), "variables", ())), depth)
+    return [found.get(id(variable), 0) for variable in trained]
 
 
 def _padded(size: int, x: np.ndarray, y: np.ndarray, *more: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from models.candidate import Candidate
@@ -19,6 +20,14 @@ COLUMNS = (
     "learning_rate",
     "lr_schedule",
     "resolution",
+    "optimizer",
+    "weight_decay",
+    "label_smoothing",
+    "pooling",
+    "batch_norm_head",
+    "batch_size",
+    "augmentation",
+    "strategy",
     "val_accuracy",
     "latency_ms",
     "latency_p10_ms",
@@ -79,15 +88,30 @@ def why(record: TrialRecord) -> str:
 
 
 def describe(candidate: Candidate | None) -> str:
-    """A candidate in one short line: `96 px, top 2 blocks free, head 256, dropout 0.21, 3.0e-04 cosine`."""
+    """A candidate in one short line: `96 px, top 2 blocks free, head 256, dropout 0.21, 3.0e-04 cosine`.
+
+    What is searched only on request is named where it is not the default.
+    """
     if candidate is None:
         return "?"
     depth = candidate.unfreeze_depth
     free = "frozen" if depth == 0 else f"top {depth} block{'s' * (depth > 1)} free"
     head = f"head {candidate.head_width}" if candidate.head_width else "no hidden layer"
+    texts = {
+        "pooling": f"{candidate.pooling} pooling",
+        "batch_norm_head": "batch norm",
+        "optimizer": candidate.optimizer,
+        "weight_decay": f"decay {candidate.weight_decay:.1e}",
+        "label_smoothing": f"smoothing {candidate.label_smoothing:.2f}",
+        "batch_size": f"batch {candidate.batch_size}",
+        "augmentation": f"{candidate.augmentation} augmentation",
+        "strategy": candidate.strategy,
+    }
+    usual = {field.name: field.default for field in fields(Candidate)}
+    more = "".join(f", {text}" for name, text in texts.items() if getattr(candidate, name) != usual[name])
     return (
         f"{candidate.resolution} px, {free}, {head}, dropout {candidate.dropout:.2f}, "
-        f"{candidate.learning_rate:.1e} {candidate.lr_schedule}"
+        f"{candidate.learning_rate:.1e} {candidate.lr_schedule}{more}"
     )
 
 

@@ -112,7 +112,7 @@ def fake_group(jobs, until, accuracy=fake_accuracy):
 
 def new_search(config, recorder, workers):
     facts = hpo.search.prepare(config)
-    space = hpo.search.make_space(config.backbone, facts.blocks, False, facts.resolutions)
+    space = hpo.search.make_space(config, facts.blocks, facts.resolutions)
     mark = hpo.search.fingerprint(config, facts, space)
     study = open_study(open_storage(config.storage, write=True), config.study_name, mark)
     return hpo.search.Search(config, study, facts, space, workers, recorder)

@@ -56,7 +56,7 @@ def test_facts_that_changed_are_named(small):
 
 def marks(config):
     facts = fake_facts(config)
-    return fingerprint(config, facts, make_space(config.backbone, facts.blocks, False, facts.resolutions))
+    return fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def marks(config):
         ({"stopping": "moasha"}, {"stopping": "dominance"}, {"stopping"}),
         ({"stopping": "dominance"}, {"stopping": "dominance", "reduction_factor": 3}, {"reduction_factor"}),
         ({}, {"reduction_factor": 3}, set()),  # nothing is stopped
-        ({}, {"augment": "light"}, {"augment", "views"}),
+        ({}, {"augment": "light"}, {"space", "views"}),
         ({"augment": "light"}, {"augment": "light", "views": 2}, {"views"}),
         ({}, {"views": 2}, set()),  # nothing is augmented
         ({}, {"cache_dtype": "float32"}, {"cache_dtype"}),

@@ -27,6 +27,7 @@ from models.recipe import Epoch, NonFiniteLoss
 
 HEAD = Candidate("custom_cnn", 0, 128, 0.3, 3e-3, "cosine", 16)
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
+LIGHT = dataclasses.replace(TAIL, augmentation="light")
 
 
 @pytest.fixture
@@ -108,17 +109,25 @@ def test_stored_features_are_found_by_the_next_trial_and_by_another_study(four, 
     assert [(entry.key.cut, entry.key.split) for entry in made] == [("pooled", "train"), ("pooled", "val")]
     monkeypatch.setattr(hpo.sources, "network_of", None)  # and no network is needed for it
     assert teach(four, dataclasses.replace(HEAD, head_width=0)).plan == "pooled features read from the store"
-    other = four.model_copy(update={"study": "other", "epochs": 2, "batch_size": 8, "augment": "none"})
+    other = four.model_copy(update={"study": "other", "epochs": 2})
     assert teach(other, HEAD).plan == "pooled features read from the store"
     assert {entry.path for entry in entries(four)} == {entry.path for entry in made}
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"train_size": 150}, {"cache_dtype": "float32"}, {"augment": "light"}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"train_size": 150}, {"cache_dtype": "float32"}])
 def test_other_pictures_are_not_taken_for_these(four, teach, change):
     teach(four, HEAD)
     before = len(entries(four))
     teach(four.model_copy(update=change), HEAD)
     assert len(entries(four)) > before
+
+
+@pytest.mark.parametrize("change", [{"augmentation": "light"}, {"augmentation": "strong"}, {"pooling": "max"}])
+def test_nor_are_those_that_a_candidate_sees_otherwise(four, teach, change):
+    teach(four, HEAD)
+    before = entries(four)
+    teach(four, dataclasses.replace(HEAD, **change))
+    assert len(entries(four)) > len(before)
 
 
 def test_who_waits_for_features_gives_way_and_signs_of_life(four, teach, tmp_path):
@@ -170,8 +179,8 @@ def test_room_that_another_process_takes_costs_no_trial(four, teach, monkeypatch
 
 @pytest.mark.parametrize(("candidate", "cut"), [(HEAD, "pooled"), (TAIL, "top1")])
 def test_views_are_stored_each_and_trained_on(four, teach, candidate, cut):
-    config = four.model_copy(update={"augment": "light", "views": 2})
-    result = teach(config, candidate)
+    config = four.model_copy(update={"views": 2})
+    result = teach(config, dataclasses.replace(candidate, augmentation="light"))
     assert len(result.curve) == 4
     made = {(entry.key.cut, entry.key.split, entry.key.view): entry.key for entry in entries(config)}
     assert set(made) == {(cut, "train", "light 0 seed 0"), (cut, "train", "light 1 seed 0"), (cut, "val", "")}
@@ -179,7 +188,7 @@ def test_views_are_stored_each_and_trained_on(four, teach, candidate, cut):
     one, other = (cache.find(made[cut, "train", f"light {n} seed 0"]) for n in range(2))
     assert one.shape == other.shape
     assert np.mean(one != other) > 0.1
-    plain = teach(config.model_copy(update={"augment": "none"}), candidate)
+    plain = teach(config, candidate)
     assert plain.curve[0].loss != result.curve[0].loss
 
 
@@ -192,20 +201,45 @@ def test_stored_views_are_not_changed_again(four, teach, monkeypatch, stored):
         return run(*arguments, **options)
 
     monkeypatch.setattr(models.training.Trainer, "run", watch)
-    config = (four if stored else without_room(four)).model_copy(update={"augment": "light"})
-    assert teach(config, TAIL, until=1).plan.startswith("top1" if stored else "pictures")
+    config = four if stored else without_room(four)
+    assert teach(config, LIGHT, until=1).plan.startswith("top1" if stored else "pictures")
     assert [change is None for change in changes] == [stored]
 
 
 def test_without_room_for_views_the_pictures_are_changed_while_training(four, teach):
     bare = without_room(four)
-    result = teach(bare.model_copy(update={"augment": "light"}), TAIL)
+    result = teach(bare, LIGHT)
     assert result.plan.startswith("pictures: no store, ")
     assert result.curve != teach(bare, TAIL).curve
-    assert result.curve == teach(bare.model_copy(update={"augment": "light"}), TAIL).curve
+    assert result.curve == teach(bare, LIGHT).curve
 
 
 # ---- Together
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "sgd", "learning_rate": 0.05},
+        {"batch_norm_head": True},
+        {"batch_norm_head": True, "head_width": 0},
+        {"optimizer": "sgd", "learning_rate": 0.05, "head_width": 0},
+    ],
+)
+def test_heads_that_are_not_trained_in_numpy_start_from_the_pooled_features_too(four, teach, change):
+    candidate = dataclasses.replace(HEAD, **change)
+    result = teach(four, candidate)
+    assert result.plan.startswith("pooled: store")
+    assert_alike(result, teach(without_room(four), candidate), 1e-2)
+    assert result.curve[-1].loss < result.curve[0].loss
+
+
+def test_each_field_of_a_candidate_reaches_its_training(four, teach):
+    changes = [{}, {"weight_decay": 0.1}, {"label_smoothing": 0.1}, {"batch_size": 16}, {"pooling": "max"}]
+    losses = [teach(four, dataclasses.replace(HEAD, **change)).curve[-1].val_loss for change in changes]
+    tails = [dataclasses.replace(TAIL, **change) for change in (*changes, {"strategy": "progressive"})]
+    losses += [teach(four, tail).curve[-1].val_loss for tail in tails]
+    assert len(set(losses)) == len(losses)
 
 
 def test_heads_together_learn_what_each_learns_alone(four, teach):

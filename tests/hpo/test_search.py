@@ -11,10 +11,11 @@ from optuna.trial import TrialState
 import hpo.evaluation
 import hpo.search
 from hpo import checkpoints
+from hpo.config import make_config
 from hpo.job import Job
 from hpo.search import Leg, run_study
 from hpo.settling import StudyStopped
-from hpo.space import parameters
+from hpo.space import make_space, parameters
 from hpo.stopping import Decision, Reached
 from models.candidate import Candidate
 from studies.records import Outcome
@@ -95,7 +96,7 @@ def test_what_a_trial_leaves_in_the_database(configure, recorder):
         "machine",
         "plan",
     }
-    assert frozen.params == parameters(Candidate.from_dict(frozen.user_attrs["candidate"]))
+    assert frozen.params == parameters(Candidate.from_dict(frozen.user_attrs["candidate"]), SPACE)
     assert frozen.values == [pytest.approx(0.82 - 0.15), 3.2, 1_024_000.0]
 
 
@@ -241,9 +242,11 @@ def test_ctrl_c_leaves_nothing_running(configure, recorder, fakes):
         ({"epochs": 3}, "epochs"),
         ({"resolutions": (16, 32)}, "space"),
         ({"max_latency_ms": 5.0}, "max_latency_ms"),
-        ({"batch_size": 8}, "batch_size"),
+        ({"batch_size": 8}, "space"),
         ({"stopping": "dominance"}, "stopping"),
-        ({"augment": "light"}, "augment"),
+        ({"augment": "light"}, "space"),
+        ({"search": "pooling"}, "space"),
+        ({"strategy": "progressive"}, "space"),
         ({"cache_dtype": "float32"}, "cache_dtype"),
     ],
 )
@@ -283,6 +286,7 @@ def test_the_seed_is_the_studys(configure, tmp_path):
 
 HEAD = Candidate("custom_cnn", 0, 128, 0.2, 1e-3, "cosine", 24)
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
+SPACE = make_space(make_config({}), 4, (16, 32))
 BY_NUMBER = (0.5, 0.6, 0.4, 0.7)  # accuracies of trials 0 to 3 after any epoch
 
 
@@ -505,7 +509,7 @@ def test_an_exact_duplicate_is_never_trained(configure, recorder, watched):
     config = configure(trials=1)
     run_study(config, recorder)
     study = load_study(config.storage, config.study_name)
-    study.enqueue_trial(parameters(TAIL))
+    study.enqueue_trial(parameters(TAIL, SPACE))
     records = run_study(configure(trials=3, heads=1), recorder)
     assert [record.state for record in records] == ["complete", "duplicate", "complete"]
     assert all(record.counts for record in records)
@@ -523,7 +527,7 @@ def test_the_twin_of_a_running_trial_is_a_duplicate_too(configure, recorder):
 
     search = new_search(configure(workers=2), recorder, Nothing())
     for _ in range(2):
-        search.study.enqueue_trial(parameters(TAIL))
+        search.study.enqueue_trial(parameters(TAIL, search.space))
     search._ask()
     search._send()
     search._ask()

@@ -110,7 +110,7 @@ def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(config
     config = configure(trials=4, epochs=4)
     search = new_search(config, recorder, Nothing())
     for candidate in first_candidates(search.space)[:3]:
-        search.study.enqueue_trial(parameters(candidate))
+        search.study.enqueue_trial(parameters(candidate, search.space))
         search._ask_one({})
     finished, stopped, retried = jobs = [leg.job for leg in search.waiting]
     for job in jobs:

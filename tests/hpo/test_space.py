@@ -3,12 +3,23 @@
 import optuna
 import pytest
 
-from hpo.space import Space, default_resolutions, first_candidates, make_space, parameters, suggest
+from hpo.config import make_config
+from hpo.space import Space, default_resolutions, first_candidates, make_space, parameters, sibling_heads, suggest
 from models.candidate import Candidate
 from models.schedules import LR_SCHEDULES
 
-SPACE = make_space("vgg19", 5, from_scratch=False, resolutions=(32, 64, 128))
-SCRATCH = make_space("vgg19", 5, from_scratch=True, resolutions=(32,))
+
+def space_of(resolutions=(32, 64, 128), **options):
+    return make_space(make_config({"backbone": "vgg19", **options}), 5, resolutions)
+
+
+SPACE = space_of()
+SCRATCH = space_of((32,), weights="none")
+SEARCHED = space_of(
+    search="optimizer,weight_decay,label_smoothing,pooling,batch_norm_head,batch_size",
+    augment="none,light,strong",
+    strategy="plain,progressive",
+)
 
 
 def drawn(space, n=300):
@@ -32,12 +43,45 @@ def test_from_scratch_the_whole_network_is_trained():
     assert {c.unfreeze_depth for c in first_candidates(SCRATCH)} == {5}
 
 
-@pytest.mark.parametrize("space", [SPACE, SCRATCH, Space("x", (0, 1), (16,))])
+def test_optimizers_have_rates_of_their_own():
+    found = drawn(SCRATCH)
+    assert {c.optimizer for c in found} == {"adam", "sgd"}
+    assert all(1e-3 <= c.learning_rate <= 0.3 for c in found if c.optimizer == "sgd")
+    assert all(1e-5 <= c.learning_rate <= 1e-2 for c in found if c.optimizer == "adam")
+    assert {c.optimizer for c in first_candidates(SCRATCH)} == {"adam", "sgd"}
+    assert {c.optimizer for c in drawn(SPACE, 20)} == {"adam"}
+
+
+def test_what_is_searched_on_request():
+    found = drawn(SEARCHED)
+    for name, values in {
+        "optimizer": {"adam", "sgd"},
+        "pooling": {"average", "max"},
+        "batch_norm_head": {False, True},
+        "batch_size": {16, 32, 64, 128},
+        "augmentation": {"none", "light", "strong"},
+        "strategy": {"plain", "progressive"},
+    }.items():
+        assert {getattr(c, name) for c in found} == values
+    assert all(1e-5 <= c.weight_decay <= 1e-1 and 0 <= c.label_smoothing <= 0.2 for c in found)
+    assert max(c.label_smoothing for c in found) > 0.1
+    plain = drawn(space_of(batch_size=64, augment="light"), 20)
+    assert {(c.batch_size, c.augmentation, c.strategy, c.weight_decay) for c in plain} == {(64, "light", "plain", 0.0)}
+
+
+def test_heads_that_are_trained_together_share_what_they_see_and_their_steps():
+    candidate = next(c for c in drawn(SEARCHED) if c.unfreeze_depth == 0 and c.augmentation == "light")
+    assert sibling_heads(candidate, SPACE) == {"unfreeze_depth": 0, "resolution": candidate.resolution}
+    names = ("unfreeze_depth", "resolution", "optimizer", "pooling", "batch_norm_head", "batch_size", "augmentation")
+    assert sibling_heads(candidate, SEARCHED) == {name: getattr(candidate, name) for name in names}
+
+
+@pytest.mark.parametrize("space", [SPACE, SCRATCH, SEARCHED, Space("x", (0, 1), (16,))])
 def test_first_candidates_can_be_drawn_from_the_space(space):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     firsts = first_candidates(space)
     for candidate in firsts:
-        study.enqueue_trial(parameters(candidate))
+        study.enqueue_trial(parameters(candidate, space))
     assert [suggest(study.ask(), space) for _ in firsts] == list(firsts)
     assert len(set(firsts)) == len(firsts)
 
@@ -64,7 +108,7 @@ def test_default_resolutions(least, native, own, expected):
 
 def test_parameters_are_what_suggest_draws():
     candidate = Candidate("vgg19", 1, 128, 0.1, 1e-3, "step", 64)
-    assert parameters(candidate) == {
+    assert parameters(candidate, SPACE) == {
         "unfreeze_depth": 1,
         "head_width": 128,
         "dropout": 0.1,
@@ -76,4 +120,13 @@ def test_parameters_are_what_suggest_draws():
 
 def test_the_description_tells_spaces_apart():
     assert SPACE.describe() != SCRATCH.describe()
-    assert SPACE.describe() == make_space("vgg19", 5, False, (32, 64, 128)).describe()
+    assert SPACE.describe() == space_of().describe()
+    assert (
+        len(
+            {
+                str(space.describe())
+                for space in (SPACE, SEARCHED, space_of(augment="light"), space_of(search="pooling"))
+            }
+        )
+        == 4
+    )

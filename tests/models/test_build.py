@@ -74,7 +74,10 @@ def test_what_is_trainable_lies_behind_the_cut(depth):
         assert network.cut is None
     else:
         assert network.prefix().trainable_variables == []
-        tail, whole = network.tail().trainable_variables, network.logits.trainable_variables
+        tail, whole = (
+            keras.Model(network.cut, network.logits.output).trainable_variables,
+            network.logits.trainable_variables,
+        )
         assert {v.path for v in tail} == {v.path for v in whole}
     convolutions = [v for v in network.logits.trainable_variables if "block" in v.path]
     assert len(convolutions) == depth  # one kernel in each block; batch norm stays in inference mode
@@ -89,7 +92,9 @@ def test_from_scratch_batch_norm_is_trained():
 def test_prefix_then_tail_is_the_network(depth):
     network = build_network(dataclasses.replace(CANDIDATE, unfreeze_depth=depth), TASK, seed=0)
     x = pictures(TASK)
-    np.testing.assert_array_equal(numpy(network.tail()(network.prefix()(x))), numpy(network.logits(x)))
+    np.testing.assert_array_equal(
+        numpy(keras.Model(network.cut, network.logits.output)(network.prefix()(x))), numpy(network.logits(x))
+    )
 
 
 def test_the_frozen_prefix_does_not_change_in_training_mode():

@@ -20,7 +20,20 @@ def test_json_there_and_back():
         "learning_rate": 3e-4,
         "lr_schedule": "cosine",
         "resolution": 64,
+        "optimizer": "adam",
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "pooling": "average",
+        "batch_norm_head": False,
+        "batch_size": 32,
+        "augmentation": "none",
+        "strategy": "plain",
     }
+
+
+def test_what_was_written_before_there_were_options_is_read():
+    old = {name: value for name, value in GOOD.to_dict().items() if name not in ("optimizer", "pooling", "strategy")}
+    assert Candidate.from_dict(old) == GOOD
 
 
 def test_frozen():
@@ -42,6 +55,15 @@ def test_frozen():
         ("learning_rate", float("inf")),
         ("lr_schedule", "linear"),
         ("resolution", 0),
+        ("optimizer", "adamw"),
+        ("weight_decay", 1.0),
+        ("weight_decay", "0"),
+        ("label_smoothing", -0.1),
+        ("pooling", "min"),
+        ("batch_norm_head", 1),
+        ("batch_size", 0),
+        ("augmentation", "heavy"),
+        ("strategy", ["plain"]),
     ],
 )
 def test_wrong_values_are_named(field, value):
@@ -59,7 +81,41 @@ def test_foreign_fields_are_refused(change):
 
 
 def test_architecture_key_covers_just_what_changes_inference():
-    same = dataclasses.replace(GOOD, dropout=0.5, learning_rate=1e-3, lr_schedule="step", unfreeze_depth=0)
+    same = dataclasses.replace(
+        GOOD,
+        dropout=0.5,
+        learning_rate=1e-3,
+        lr_schedule="step",
+        unfreeze_depth=0,
+        optimizer="sgd",
+        weight_decay=0.1,
+        label_smoothing=0.1,
+        batch_size=8,
+        augmentation="strong",
+        strategy="progressive",
+    )
     assert same.architecture_key() == GOOD.architecture_key() == "vgg19/r64/h256"
-    for change in ({"resolution": 32}, {"head_width": 0}, {"backbone": "vgg16"}):
+    for change in (
+        {"resolution": 32},
+        {"head_width": 0},
+        {"backbone": "vgg16"},
+        {"pooling": "max"},
+        {"batch_norm_head": True},
+    ):
         assert dataclasses.replace(GOOD, **change).architecture_key() != GOOD.architecture_key()
+        assert dataclasses.replace(GOOD, **change).architecture() != GOOD.architecture()
+    assert dataclasses.replace(same, unfreeze_depth=2).architecture() == GOOD.architecture()
+
+
+@pytest.mark.parametrize(
+    ("change", "joins"),
+    [
+        ({}, False),
+        ({"unfreeze_depth": 0}, True),
+        ({"unfreeze_depth": 0, "pooling": "max", "weight_decay": 0.1, "strategy": "progressive"}, True),
+        ({"unfreeze_depth": 0, "optimizer": "sgd"}, False),
+        ({"unfreeze_depth": 0, "batch_norm_head": True}, False),
+    ],
+)
+def test_which_heads_are_trained_together(change, joins):
+    assert dataclasses.replace(GOOD, **change).joins_heads == joins

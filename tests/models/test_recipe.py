@@ -25,6 +25,26 @@ def test_only_a_plateau_schedule_heeds_the_curve():
     assert Recipe(0.1, "cosine", 5, 32, 0).plateau(curve) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("epochs", "blocks", "expected"),
+    [
+        (8, 3, [0, 0, 1, 1, 2, 2, 3, 3]),
+        (8, 2, [0, 0, 1, 1, 1, 2, 2, 2]),
+        (2, 5, [2, 5]),
+        (1, 5, [5]),
+        (3, 0, [0, 0, 0]),
+    ],
+)
+def test_progressive_unfreezing_gives_each_block_its_share(epochs, blocks, expected):
+    recipe = Recipe(0.1, "cosine", epochs, 32, 0, strategy="progressive")
+    assert [recipe.depth(epoch, blocks) for epoch in range(1, epochs + 1)] == expected
+    begun = [recipe.first_epoch(depth, blocks) for depth in expected]
+    assert begun == [expected.index(depth) + 1 for depth in expected]
+    plain = Recipe(0.1, "cosine", epochs, 32, 0)
+    assert {plain.depth(epoch, blocks) for epoch in range(1, epochs + 1)} == {blocks}
+    assert plain.first_epoch(blocks, blocks) == 1
+
+
 def test_the_error_keeps_the_epochs_before():
     error = NonFiniteLoss("why", [point(1, 1.0)])
     assert error.curve == (point(1, 1.0),)

@@ -106,7 +106,11 @@ def keras_fit(network, train_set, val_set, asked):
         def __call__(self, step):
             return keras.ops.take(rates, keras.ops.cast(step, "int32"))
 
-    model.compile(keras.optimizers.Adam(Table()), loss)
+    if asked.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(Table(), momentum=0.9, weight_decay=asked.weight_decay or None)
+    else:
+        optimizer = keras.optimizers.Adam(Table(), weight_decay=asked.weight_decay or None)
+    model.compile(optimizer, loss)
     losses = []
     for epoch in range(1, asked.epochs + 1):
         for x, y in training_batches(train_set, asked.batch_size, asked.seed, epoch):
@@ -116,10 +120,19 @@ def keras_fit(network, train_set, val_set, asked):
     return losses
 
 
-@pytest.mark.parametrize("name", ["constant", "one_cycle"])
-def test_it_learns_what_keras_would_learn(name):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lr_schedule": "one_cycle"},
+        {"weight_decay": 0.1},
+        {"optimizer": "sgd"},
+        {"optimizer": "sgd", "lr_schedule": "one_cycle", "weight_decay": 0.1},
+    ],
+)
+def test_it_learns_what_keras_would_learn(options):
     train_set, val_set = halves(*clusters(n=92))  # 46: the last batch of 8 is short
-    asked = recipe(lr_schedule=name)
+    asked = recipe(**options)
     curve = train(linear(), train_set, val_set, asked)
     expected = keras_fit(linear(), train_set, val_set, asked)
     assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-4)
@@ -134,6 +147,46 @@ def test_from_scratch_it_learns_what_keras_would_learn():
     expected = keras_fit(build_network(candidate, task, seed=1), *halves(x, y), asked)
     assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-3)
     assert curve[-1].loss < curve[0].loss
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_progressive_unfreezing_moves_one_block_after_the_other(optimizer):
+    """The head alone learns what it would learn on a frozen network; then one more block moves in each share."""
+    network, candidate = small(3, optimizer=optimizer), {"learning_rate": 1e-3, "optimizer": optimizer, "epochs": 4}
+    train_set, val_set = halves(*stripes(40))
+    trainer = Trainer(network, optimizer=optimizer)
+    state, asked = trainer.begin(), recipe(strategy="progressive", weight_decay=0.01, **candidate)
+    moved = []
+    for epoch in range(1, 5):
+        before = [keras.ops.convert_to_numpy(part) for part in trainer._split(state.weights)]
+        trainer.run(state, train_set, val_set, asked, until=epoch)
+        after = [keras.ops.convert_to_numpy(part) for part in trainer._split(state.weights)]
+        changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+        moved.append({depth for depth, own in zip(trainer._depths, changed, strict=True) if own})
+        assert all(own == (depth < epoch) for depth, own in zip(trainer._depths, changed, strict=True))
+    assert moved == [{0}, {0, 1}, {0, 1, 2}, {0, 1, 2, 3}]
+    alone = Trainer(small(0), optimizer=optimizer)
+    first = alone.begin()
+    alone.run(first, train_set, val_set, recipe(weight_decay=0.01, **candidate), until=1)
+    assert first.curve[0].val_loss == pytest.approx(state.curve[0].val_loss, rel=5e-3)  # a free block has dropout
+
+
+def test_a_block_that_begins_late_takes_steps_of_the_usual_size():
+    """Adam's first step moves every weight by the rate, whenever it comes."""
+    trainer, (train_set, val_set) = Trainer(small(1)), halves(*stripes(16))
+    state, asked = trainer.begin(), recipe(learning_rate=1e-3, epochs=2, strategy="progressive")  # 8: one step an epoch
+    begun = np.asarray(state.weights)
+    trainer.run(state, train_set, val_set, asked)
+    moved = np.abs(keras.ops.convert_to_numpy(state.weights) - begun)
+    late = np.repeat(trainer._depths, trainer._sizes) == 1
+    assert moved[late].max() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_a_recipe_of_another_optimizer_is_refused():
+    train_set, val_set = halves(*clusters(n=16))
+    trainer = Trainer(linear())
+    with pytest.raises(ValueError, match="optimizer must be adam. Received: sgd"):
+        trainer.run(trainer.begin(), train_set, val_set, recipe(optimizer="sgd"))
 
 
 def test_cross_entropy_is_that_of_keras():
@@ -185,8 +238,8 @@ def stripes(n=48):
 TASK = Task(16, 16, 1, 3, "pretrained")
 
 
-def small(depth, width=0):
-    return build_network(Candidate("custom_cnn", depth, width, 0.0, 1e-3, "cosine", 16), TASK, seed=1)
+def small(depth, width=0, **options):
+    return build_network(Candidate("custom_cnn", depth, width, 0.0, 1e-3, "cosine", 16, **options), TASK, seed=1)
 
 
 def test_one_trace_serves_every_recipe_and_no_run_leaves_anything_behind(monkeypatch):

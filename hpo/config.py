@@ -45,7 +45,11 @@ def _name_list(value: object) -> object:
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     """What the user decides. Errors: BadInput from `make_config`, one line for the first wrong field."""
 
-    backbone: str = Field("custom_cnn", description="network to start from; see --list-backbones")
+    backbone: str = Field(
+        "custom_cnn",
+        description="network to start from, see --list-backbones; several separated by commas: a study for each, then "
+        "their comparison",
+    )
     dataset: str = Field(
         "digits",
         description="a name (see --list-datasets) or a folder of pictures, "
@@ -146,7 +150,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "tpe", description="how candidates are proposed; gp needs torch"
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="of split, sampler, initial weights and order of pictures")
-    study: str | None = Field(None, description="name of the study; default <backbone>-<dataset>")
+    study: str | None = Field(
+        None, description="name of the study; default <backbone>-<dataset>, with -scratch at the end for --weights none"
+    )
     storage: str = Field(
         "sqlite:///studies.db", description="database of all studies", json_schema_extra={"env": "HPO_STORAGE"}
     )
@@ -258,7 +264,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def study_name(self) -> str:
-        return self.study or f"{self.backbone}-{safe_name(self.dataset)}"
+        scratch = "-scratch" if self.weights == "none" else ""
+        return self.study or f"{self.backbone}-{safe_name(self.dataset)}{scratch}"
 
     @property
     def study_dir(self) -> Path:

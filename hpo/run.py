@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo import BadInput
 from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
-from hpo.config import PRESETS, StudyConfig, make_config
+from hpo.config import PRESETS, StudyConfig, load_preset, make_config
+from models.backbones import get_backbone
 
 if TYPE_CHECKING:
     from studies.records import TrialRecord
@@ -55,9 +57,47 @@ def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any)
         if list_datasets:
             print_datasets()
         return DONE
-    config = make_config({name: value for name, value in options.items() if value is not None}, preset)
+    configs = each_backbone({name: value for name, value in options.items() if value is not None}, preset)
     quiet_libraries()
-    return run(config)
+    return run(configs[0]) if len(configs) == 1 else run_each(configs)
+
+
+def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
+    """A configuration for each backbone that `--backbone` names. Errors: BadInput before anything is run.
+
+    Of several, one without published weights is trained from scratch, unless `--weights` says what it begins with.
+    """
+    loaded = {**load_preset(preset), **options}
+    names = list(dict.fromkeys(part.strip() for part in str(loaded.get("backbone", "")).split(",") if part.strip()))
+    if len(names) < 2:
+        return [make_config(options, preset)]
+    if loaded.get("study"):
+        raise BadInput(f"--study must be left out with several backbones. Received: {loaded['study']}")
+    return [
+        make_config({**options, "backbone": name, "weights": loaded.get("weights") or default_weights(name)}, preset)
+        for name in names
+    ]
+
+
+def default_weights(backbone: str) -> str:
+    """pretrained, or none where there are none."""
+    return "pretrained" if get_backbone(backbone).weights else "none"
+
+
+def run_each(configs: Sequence[StudyConfig]) -> int:
+    """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0."""
+    from hpo.compare import compare
+
+    codes = []
+    for number, config in enumerate(configs, start=1):
+        scratch = ", from scratch" if config.weights == "none" else ""
+        click.echo(f"\n[{number}/{len(configs)}] {config.backbone}{scratch}")
+        codes.append(run(config))
+    done = [config for config, code in zip(configs, codes, strict=True) if code == DONE]
+    if done:
+        click.echo("\nComparison")
+        compare(done[0].storage, [config.study_name for config in done], done[0].out)
+    return next((code for code in codes if code != DONE), DONE)
 
 
 def run(config: StudyConfig) -> int:

@@ -32,7 +32,7 @@ SIZE = (8.0, 5.0)  # inches
 
 def draw_pareto(data: ParetoData) -> Figure:
     """Accuracy against latency or FLOPs: the front joined by steps, dominated trials faint, members numbered."""
-    figure, axes = _framed(data.title, data.subtitle)
+    figure, axes = framed(data.title, data.subtitle)
     axes.scatter(
         [getattr(p, data.x) for p in data.dominated],
         [p.accuracy for p in data.dominated],
@@ -61,7 +61,7 @@ def draw_pareto(data: ParetoData) -> Figure:
             xs, ys, xerr=spread, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="p10 to p90"
         )
     if data.log_x:
-        _logarithmic(axes)
+        logarithmic(axes)
     axes.set_ylim(data.y_range)
     axes.autoscale_view(scaley=False)
     _number(axes, data.front, data.x)
@@ -77,7 +77,7 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> Figure:
     points.sort(key=lambda point: point.number in chosen)  # the front on top
     on_front = sorted((point for point in points if point.number in chosen), key=lambda point: point.latency)
     y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
-    figure, axes = _framed(f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(points, y_range))
+    figure, axes = framed(f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(points, y_range))
     drawn = axes.scatter(
         [p.latency for p in points],
         [p.accuracy for p in points],
@@ -88,7 +88,7 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> Figure:
         linewidths=[1.0 if p.number in chosen else 0.2 for p in points],
     )
     if is_wide([point.latency for point in points]):
-        _logarithmic(axes)
+        logarithmic(axes)
     axes.set_ylim(y_range)
     axes.autoscale_view(scaley=False)
     _number(axes, on_front, "latency")
@@ -105,7 +105,7 @@ def write(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def _framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
+def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     figure.suptitle(title, fontsize=13, x=0.02, ha="left")
@@ -125,7 +125,7 @@ def _number(axes: Axes, points: Sequence[Point], x: str) -> None:
         axes.annotate(text, (across, up), (6, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9)
 
 
-def _logarithmic(axes: Axes) -> None:
+def logarithmic(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ScalarFormatter())

@@ -188,9 +188,9 @@ def draw_pareto(data: ParetoData) -> go.Figure:
         error_x=spread,
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.update_xaxes(title=data.x_title, **_axis([getattr(p, data.x) for p in data.everything]))
+    figure.update_xaxes(title=data.x_title, **axis_of([getattr(p, data.x) for p in data.everything]))
     figure.update_yaxes(title=ACCURACY, range=data.y_range)
-    return _framed(figure, data.title, data.subtitle)
+    return framed(figure, data.title, data.subtitle)
 
 
 def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
@@ -220,15 +220,15 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
         xaxis_title="latency (ms)",
         yaxis_title=FLOPS,
         zaxis_title="validation accuracy",
-        xaxis=_axis([p.latency for p in points]),
-        yaxis=_axis([p.mflops for p in points]),
+        xaxis=axis_of([p.latency for p in points]),
+        yaxis=axis_of([p.mflops for p in points]),
         zaxis_range=y_range,
         camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.7}, "center": {"z": -0.15}},
     )
-    return _framed(figure, f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(every, y_range))
+    return framed(figure, f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(every, y_range))
 
 
-def _axis(values: Sequence[float]) -> dict[str, Any]:
+def axis_of(values: Sequence[float]) -> dict[str, Any]:
     """Plotly's settings of an axis: linear, or logarithmic with ticks at 1, 2 and 5 written in full."""
     if not is_wide(values):
         return {"type": "linear"}
@@ -255,7 +255,7 @@ def write_html(figure: go.Figure, path: Path) -> None:
     path.write_text(page, encoding="utf-8")
 
 
-def _framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
+def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
     return figure.update_layout(
         template="plotly_white",
         title={"text": title, "subtitle": {"text": subtitle}},

@@ -1,0 +1,167 @@
+"""Studies of several backbones on the same pictures, side by side: three rows for each backbone, one joint front."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studies.pareto import front
+from studies.records import TrialRecord
+from studies.tables import count, describe, latency
+
+# What must be equal for accuracies and latencies to be comparable: the pictures, and what measured.
+COMMON = ("dataset", "dataset_digest", "split", "device", "backend", "dtype", "latency_protocol")
+FROZEN, CUSTOMISED, SCRATCH = "pretrained, frozen", "customised", "from scratch"
+HEADS = (
+    "backbone",
+    "kind",
+    "trial",
+    "val_accuracy",
+    "weights",
+    "MMACs",
+    "MFLOPs",
+    "latency ms (p10-p90)",
+    "epochs",
+    "seconds",
+    "parameters",
+)
+
+
+class NotComparable(ValueError):
+    """Studies on other pictures, or measured on another device; one line that names the fields."""
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A study as it is compared: `fingerprint` as of `hpo.facts`, and all of its records."""
+
+    name: str
+    fingerprint: Mapping[str, Any]
+    records: Sequence[TrialRecord]
+
+    @property
+    def backbone(self) -> str:
+        return self.fingerprint["backbone"]
+
+    @property
+    def from_scratch(self) -> bool:
+        return self.fingerprint["weights"] == "none"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; `record` is None where no study has such a trial."""
+
+    backbone: str
+    kind: str  # FROZEN, CUSTOMISED or SCRATCH
+    study: str
+    record: TrialRecord | None
+    on_front: bool  # of all studies together
+
+
+def check_comparable(studies: Sequence[Studied]) -> None:
+    """Errors: NotComparable if the studies differ in a field of `COMMON`."""
+    first = studies[0]
+    for other in studies[1:]:
+        odd = [name for name in COMMON if first.fingerprint.get(name) != other.fingerprint.get(name)]
+        if odd:
+            values = "; ".join(
+                f"{name} ({first.fingerprint.get(name)} there, {other.fingerprint.get(name)} here)" for name in odd
+            )
+            raise NotComparable(f"studies {first.name} and {other.name} cannot be compared, they differ in {values}")
+
+
+def joint_front(studies: Sequence[Studied]) -> list[TrialRecord]:
+    """The trials that none of any study dominates, from the fastest to the slowest."""
+    return front([record for study in studies for record in study.records])
+
+
+def rows(studies: Sequence[Studied]) -> list[Row]:
+    """Three rows for each backbone, in the order of the studies.
+
+    The frozen baseline is the most accurate trial with a linear head on frozen pretrained layers; the customised one
+    the most accurate of all other pretrained trials; from scratch, the most accurate of a study without weights. Of
+    equally accurate trials the faster one.
+    """
+    members = {id(record) for record in joint_front(studies)}
+    found = []
+    for backbone in dict.fromkeys(study.backbone for study in studies):
+        kinds: dict[str, list[tuple[Studied, TrialRecord]]] = {FROZEN: [], CUSTOMISED: [], SCRATCH: []}
+        for study in studies:
+            for record in study.records:
+                if study.backbone == backbone and record.state == "complete":
+                    kinds[_kind(study, record)].append((study, record))
+        for kind, entries in kinds.items():
+            if entries:
+                study, best = max(entries, key=lambda entry: (entry[1].val_accuracy, -(entry[1].latency_ms or 0.0)))
+                found.append(Row(backbone, kind, study.name, best, id(best) in members))
+            else:
+                found.append(Row(backbone, kind, "", None, False))
+    return found
+
+
+def _kind(study: Studied, record: TrialRecord) -> str:
+    if study.from_scratch:
+        return SCRATCH
+    candidate = record.candidate
+    linear = candidate is not None and candidate.unfreeze_depth == 0 and candidate.head_width == 0
+    return FROZEN if linear else CUSTOMISED
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The texts of a row under `HEADS`; a star marks members of the joint front."""
+    record = row.record
+    if record is None or record.measurement is None:
+        return (row.backbone, row.kind, *["-"] * (len(HEADS) - 3), "no such trial")
+    cost = record.measurement
+    return (
+        row.backbone,
+        row.kind,
+        f"{record.number}{'*' if row.on_front else ''}",
+        f"{record.val_accuracy:.4f}",
+        count(cost.parameters),
+        f"{cost.macs / 1e6:.4g}",
+        f"{cost.flops / 1e6:.4g}",
+        latency(cost),
+        f"{record.best_epoch} of {record.epochs}",
+        f"{record.seconds:.1f}",
+        describe(record.candidate),
+    )
+
+
+def values(row: Row) -> dict[str, Any]:
+    """The numbers of a row in full, for CSV and JSON; None where there is no such trial."""
+    record = row.record
+    cost = record.measurement if record else None
+    return {
+        "backbone": row.backbone,
+        "kind": row.kind,
+        "study": row.study or None,
+        "trial": record.number if record else None,
+        "on_joint_front": row.on_front,
+        "val_accuracy": record.val_accuracy if record else None,
+        "parameters": cost.parameters if cost else None,
+        "macs": cost.macs if cost else None,
+        "flops": cost.flops if cost else None,
+        "latency_ms": cost.latency_ms if cost else None,
+        "latency_p10_ms": cost.latency["p10_ms"] if cost else None,
+        "latency_p90_ms": cost.latency["p90_ms"] if cost else None,
+        "best_epoch": record.best_epoch if record else None,
+        "epochs": record.epochs if record else None,
+        "seconds": round(record.seconds, 3) if record else None,
+        "candidate": describe(record.candidate) if record else None,
+    }
+
+
+def to_csv(table: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(values(table[0])), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(values(row) for row in table)
+    return text.getvalue()
+
+
+def to_markdown(table: Sequence[Row]) -> str:
+    lines = [HEADS, ("---",) * len(HEADS), *(cells(row) for row in table)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

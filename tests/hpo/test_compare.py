@@ -1,0 +1,72 @@
+"""The command that puts studies side by side, against studies that were run."""
+
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import hpo.search
+from hpo.compare import main
+from hpo.run import each_backbone, run_each
+from hpo.search import run_study
+from tests.hpo.conftest import fake_facts
+
+pytestmark = pytest.mark.usefixtures("fakes")
+
+
+def compare(config, *names):
+    return CliRunner().invoke(main, [*names, "--storage", config.storage, "--out", str(config.out)])
+
+
+def test_two_studies_side_by_side(configure, recorder):
+    configs = [configure(trials=4), configure(trials=3, backbone="mobilenet_0.25", study="other")]
+    for config in configs:
+        run_study(config, recorder)
+    done = compare(configs[0], configs[0].study_name, "other")
+    assert done.exit_code == 0, done.output
+    folder = configs[0].out / "comparison-digits"
+    table = json.loads((folder / "comparison.json").read_text())
+    assert [row["backbone"] for row in table] == ["custom_cnn"] * 3 + ["mobilenet_0.25"] * 3
+    assert [row["kind"] for row in table[:3]] == ["pretrained, frozen", "customised", "from scratch"]
+    assert table[2]["trial"] is None
+    stems = {
+        f"{stem}.{suffix}" for stem in ("joint_latency", "joint_flops") for suffix in ("html", "png", "svg", "pdf")
+    }
+    assert {path.name for path in folder.iterdir()} == stems | {
+        f"comparison.{suffix}" for suffix in ("csv", "json", "md")
+    }
+    assert "no such trial" in done.output
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["nosuch"], "there is no study nosuch in "),
+        ([], "Missing argument 'STUDY [STUDY ...]'"),
+        (["first", "second"], "studies first and second cannot be compared, they differ in split"),
+    ],
+)
+def test_mistakes_in_one_line(configure, recorder, monkeypatch, names, said):
+    run_study(configure(trials=1, study="first"), recorder)
+    other = dataclasses.replace(fake_facts(configure()), split_digest="t" * 64)
+    monkeypatch.setattr(hpo.search, "prepare", lambda config: other)
+    run_study(configure(trials=1, study="second"), recorder)
+    done = compare(configure(), *names)
+    assert done.exit_code == 2
+    assert done.output.startswith("error: ")
+    assert said in done.output
+    assert done.output.count("\n") == 1
+    assert not list(configure().out.glob("comparison*"))
+
+
+def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys):
+    base = configure()
+    options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
+    options |= {"trials": 1, "train_size": 200, "val_size": 100, "epochs": 2, "dataset": "digits"}
+    configs = each_backbone({**options, "backbone": "custom_cnn, mobilenet_0.25,custom_cnn"}, "standard")
+    assert [config.study_name for config in configs] == ["custom_cnn-digits", "mobilenet_0.25-digits"]
+    assert run_each(configs) == 0
+    said = capsys.readouterr().out
+    assert said.index("[1/2] custom_cnn") < said.index("[2/2] mobilenet_0.25") < said.index("Comparison")
+    assert (base.out / "comparison-digits" / "joint_latency.png").is_file()

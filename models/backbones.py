@@ -1,4 +1,4 @@
-"""The backbones that can be searched: every classifier of keras.applications, and one small network of ours.
+"""The backbones that can be searched: every classifier of keras.applications, and the networks of `models.zoo`.
 
 The table is plain numbers, so names, sizes and limits are known without importing Keras; a test builds the
 networks and compares. `features` and `with_top` build.
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from models import ModelError
+from models import ModelError, zoo
 
 IMAGENET = "ImageNet, by Keras"
+TORCHVISION = "ImageNet, by torchvision"
 PACKAGED = "in the package, trained on CIFAR-10"
+UNPUBLISHED = "none published"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # BGR, of pixels in [0, 255]
@@ -24,7 +26,7 @@ class Backbone:
     """One network without its classifier."""
 
     name: str
-    application: str  # name in keras.applications; "" for a network of ours
+    application: str  # name in keras.applications; "" for one of models.zoo
     options: tuple[tuple[str, Any], ...]  # arguments of the application, e.g. (("alpha", 0.25),)
     preprocessing: str  # caffe, tf, torch, efficientnet, or none: inside the network already
     min_resolution: int  # pixels
@@ -86,14 +88,26 @@ _TABLE: tuple[tuple[str, str, float | None, str, int, int, int, int], ...] = (
     ("convnext_base", "ConvNeXtBase", None, "none", 32, 224, 87_566_464, 4),
     ("convnext_large", "ConvNeXtLarge", None, "none", 32, 224, 196_230_336, 4),
     ("convnext_xlarge", "ConvNeXtXLarge", None, "none", 32, 224, 348_147_968, 4),
+    ("alexnet", "", None, "torch", 32, 224, 2_469_696, 3),
+    ("googlenet", "", None, "tf", 32, 224, 5_614_464, 5),
+    ("resnet18", "", None, "torch", 32, 224, 11_186_112, 5),
+    ("resnet34", "", None, "torch", 32, 224, 21_301_696, 5),
+    ("zfnet", "", None, "torch", 32, 224, 3_726_464, 3),
+    ("lenet5", "", None, "none", 28, 32, 50_692, 3),
     ("custom_cnn", "", None, "tf", 8, 32, 315_872, 4),
 )
+# Where pretrained weights come from, if not from keras.applications.
+_WEIGHTS = {
+    **dict.fromkeys(("alexnet", "googlenet", "resnet18", "resnet34"), TORCHVISION),
+    **dict.fromkeys(("zfnet", "lenet5"), UNPUBLISHED),
+    "custom_cnn": PACKAGED,
+}
 
 
 def _backbone(row: tuple[str, str, float | None, str, int, int, int, int]) -> Backbone:
     name, application, alpha, preprocessing, min_resolution, native_resolution, parameters, n_blocks = row
     options = () if alpha is None else (("alpha", alpha),)
-    weights = IMAGENET if application else PACKAGED
+    weights = IMAGENET if application else _WEIGHTS[name]
     return Backbone(
         name, application, options, preprocessing, min_resolution, native_resolution, parameters, n_blocks, weights
     )
@@ -135,9 +149,7 @@ def features(backbone: Backbone, x: Any) -> Any:
         )
     x = preprocess(backbone.preprocessing, x)
     if not backbone.application:
-        from models.zoo import custom_cnn
-
-        return custom_cnn.features(x)
+        return zoo.features(backbone.name, x)
     # Given an `input_tensor`, the applications continue its graph, without a nested model.
     return application(backbone, input_tensor=x, input_shape=tuple(x.shape[1:]), include_top=False, weights=None).output
 
@@ -153,10 +165,8 @@ def with_top(backbone: Backbone, resolution: int) -> Any:
         )
     if backbone.application:
         return application(backbone, input_shape=shape, include_top=True, weights=None)
-    from models.zoo import custom_cnn
-
     inputs = keras.Input(shape, name="pictures")
-    return keras.Model(inputs, custom_cnn.classifier(features(backbone, inputs)), name=backbone.name)
+    return keras.Model(inputs, zoo.classifier(backbone.name, features(backbone, inputs)), name=backbone.name)
 
 
 def application(backbone: Backbone, **arguments: Any) -> Any:

@@ -199,6 +199,12 @@ def _pool(call: Call) -> int:
     return call.n_out * prod(call.layer.pool_size)
 
 
+def _adaptive_pool(call: Call) -> int:
+    sides = zip(call.inputs[0][:2], call.output[:2], strict=True)  # (h, w, c); output i reads from i * n // m on
+    read = [sum(-(-(i + 1) * n // m) - i * n // m for i in range(m)) for n, m in sides]
+    return prod(read) * call.output[2]
+
+
 def _read_all(call: Call) -> int:
     return prod(call.inputs[0])
 
@@ -232,6 +238,7 @@ OTHER_FORMULAS: dict[str, Callable[[Call], int]] = {
     "Mean": _read_all,
     **{f"{kind}Pooling{n}D": _pool for kind in ("Max", "Average") for n in (1, 2, 3)},
     **{f"Global{kind}Pooling{n}D": _read_all for kind in ("Max", "Average") for n in (1, 2, 3)},
+    "AdaptiveAveragePooling2D": _adaptive_pool,
     "Resizing": _resize,
     "UpSampling2D": _resize,
 }

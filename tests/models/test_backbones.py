@@ -15,7 +15,21 @@ from models import ModelError
 from models.backbones import BACKBONES, features, get_backbone, preprocess, with_top
 from models.cuts import blocks
 
-SMALL = ("custom_cnn", "mobilenet_0.25", "mobilenet_v2_0.35", "mobilenet_v3_small_0.75", "vgg16")
+SMALL = (
+    "custom_cnn",
+    "lenet5",
+    "alexnet",
+    "resnet18",
+    "googlenet",
+    "mobilenet_0.25",
+    "mobilenet_v2_0.35",
+    "mobilenet_v3_small_0.75",
+    "vgg16",
+)
+TRAINABLE = {  # with top; of the first four as torchvision states them (`num_params`)
+    "alexnet": 61_100_840, "googlenet": 6_624_904, "resnet18": 11_689_512, "resnet34": 21_797_672,
+    "zfnet": 62_357_608, "lenet5": 61_706,
+}  # fmt: skip
 PREPROCESSING = {"vgg19": "caffe", "xception": "tf", "densenet121": "torch"}
 
 
@@ -121,6 +135,20 @@ def test_custom_cnn_with_top() -> None:
     assert not any(layer.use_bias for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     with pytest.raises(ModelError, match="at least 8 pixels"):
         with_top(BACKBONES["custom_cnn"], 7)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_trainable_parameters_with_top(name: str) -> None:
+    model = with_top(BACKBONES[name], BACKBONES[name].native_resolution)
+    assert sum(weight.numpy().size for weight in model.trainable_weights) == TRAINABLE[name]
+    assert model.output.shape == (None, 10 if name == "lenet5" else 1000)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet18", "zfnet", "lenet5"])
+@pytest.mark.parametrize("resolution", [32, 33, 64, 97])
+def test_small_pictures_leave_a_map(name: str, resolution: int, build: Callable[..., Any]) -> None:
+    height, width = build(name, resolution).output.shape[1:3]
+    assert height == width >= 1
 
 
 def test_network_continues_the_graph_before_it() -> None:

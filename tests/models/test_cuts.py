@@ -25,9 +25,15 @@ EXPECTED = {
     "efficientnet_v2_b0": ["block1a_project_activation", "block2b_add", "block3b_add", "block5e_add"],
     "convnext_tiny": ["add_2", "add_5", "add_14"],
     "nasnet_mobile": ["stem_bn1"],
+    "alexnet": ["pool1", "pool2"],
+    "zfnet": ["pool1", "pool2"],
+    "googlenet": ["pool1", "pool2", "pool3", "pool4"],
+    "resnet18": ["pool1_pool", "conv2_block2_out", "conv3_block2_out", "conv4_block2_out"],
+    "resnet34": ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out"],
+    "lenet5": ["s2", "s4"],
     "custom_cnn": ["block1_pool", "block2_pool", "block3_pool"],
 }
-FROZEN_EXACTLY = ("custom_cnn", "mobilenet_v2_0.35", "efficientnet_b0", "convnext_tiny")
+FROZEN_EXACTLY = ("custom_cnn", "googlenet", "resnet18", "mobilenet_v2_0.35", "efficientnet_b0", "convnext_tiny")
 
 
 @pytest.mark.parametrize("name", EXPECTED)

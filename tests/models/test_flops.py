@@ -13,11 +13,12 @@ from tests.models.families import FAMILIES
 
 PUBLISHED_GMACS = {  # with top, at native resolution
     "mobilenet": 0.5687, "mobilenet_v2": 0.3008, "mobilenet_v3_small": 0.0565, "resnet50": 3.8580,
-    "resnet50_v2": 3.4823, "efficientnet_b0": 0.3858, "convnext_tiny": 4.4555,
+    "resnet50_v2": 3.4823, "efficientnet_b0": 0.3858, "convnext_tiny": 4.4555, "googlenet": 1.498, "resnet18": 1.814,
+    "resnet34": 3.664, "lenet5": 0.00041652,
 }  # fmt: skip
 PUBLISHED_GMACS_SLOW = {
     "vgg16": 15.4703, "vgg19": 19.6321, "densenet121": 2.8342, "efficientnet_v2_b0": 0.7181, "inception_v3": 5.7132,
-    "xception": 8.3574, "nasnet_mobile": 0.5636,
+    "xception": 8.3574, "nasnet_mobile": 0.5636, "alexnet": 0.714, "zfnet": 1.16803,
 }  # fmt: skip
 
 
@@ -71,6 +72,8 @@ OTHERS = [
     ("MaxPooling2D", {}, 192),
     ("AveragePooling2D", {"pool_size": 2}, 192),
     ("GlobalAveragePooling2D", {}, 192),
+    ("AdaptiveAveragePooling2D", {"output_size": 4}, 192),
+    ("AdaptiveAveragePooling2D", {"output_size": 6}, 12 * 12 * 3),  # each output reads two of eight along a side
     ("Resizing", {"height": 16, "width": 16}, 7 * 16 * 16 * 3),
     ("Resizing", {"height": 8, "width": 8}, 0),
     ("Resizing", {"height": 4, "width": 4, "interpolation": "nearest"}, 0),

@@ -216,7 +216,7 @@ def test_a_damaged_file_of_keras_is_named(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*(name for name in FAMILIES if name != "custom_cnn"), "nasnet_large"])
+@pytest.mark.parametrize("name", [*(name for name in FAMILIES if BACKBONES[name].application), "nasnet_large"])
 def test_file_names_and_order_of_weights(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The name that the message gives is the one Keras looks for, and our weights are in the order of Keras."""
     import keras

@@ -1,0 +1,42 @@
+"""LeNet-5: maps and parameters of the paper, and what goes into C1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+MAPS = {"c1": (28, 6), "s2": (14, 6), "c3": (10, 16), "s4": (5, 16), "c5": (1, 120)}
+PARAMETERS = {"c1": 156, "c3": 2_416, "c5": 48_120, "f6": 10_164, "predictions": 850}
+
+
+@pytest.mark.parametrize("resolution", [28, 29, 32])
+def test_maps(resolution: int, build: Callable[..., Any]) -> None:
+    base = build("lenet5", resolution)
+    assert {name: base.get_layer(name).output.shape[2:] for name in MAPS} == MAPS
+
+
+def test_parameters() -> None:
+    from models.backbones import BACKBONES, with_top
+
+    model = with_top(BACKBONES["lenet5"], 32)
+    assert {layer.name: layer.count_params() for layer in model.layers if layer.weights} == PARAMETERS
+
+
+def test_what_c1_sees(build: Callable[..., Any]) -> None:
+    """One grey picture with a margin of background, from -0.1 to 1.175."""
+    import keras
+
+    base = build("lenet5", 28)
+    seen = keras.Model(base.input, base.get_layer("c1").input)
+    pictures = np.zeros((2, 28, 28, 3), "float32")
+    pictures[0] = 255
+    pictures[1, 0, 0] = 255, 0, 0
+    found = keras.ops.convert_to_numpy(seen(pictures))
+    assert found.shape == (2, 32, 32, 1)
+    np.testing.assert_allclose(found[0, 2:30, 2:30], 1.175, atol=1e-5)
+    np.testing.assert_allclose(found[0, :2], -0.1, atol=1e-6)
+    np.testing.assert_allclose(found[0, 30:], -0.1, atol=1e-6)
+    np.testing.assert_allclose(found[1, 2, 2], 0.299 * 1.275 - 0.1, atol=1e-6)  # pure red

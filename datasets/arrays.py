@@ -1,11 +1,14 @@
-"""Data sets that are arrays: CIFAR, MNIST and Fashion-MNIST from a file or through Keras, digits from scikit-learn."""
+"""Data sets that are arrays: CIFAR, MNIST and Fashion-MNIST from a file or through Keras, digits from scikit-learn.
+
+Each function takes `kept`, the sorted numbers of the classes that are wanted, or None for all (see `datasets.subset`).
+"""
 
 import contextlib
 import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,8 @@ from numpy.lib import format as npy_format
 from datasets import DataError
 from datasets.catalogue import DatasetInfo
 from datasets.splits import held_out_fifth
+from datasets.subset import only
+from datasets.synthetic import draw
 
 # What Keras' loaders download, and the name they look for below KERAS_HOME/datasets.
 _KERAS_FILES = {
@@ -38,34 +43,51 @@ def npz_path(info: DatasetInfo, data_dir: Path | None) -> Path | None:
     return path if path.is_file() and info.name in _KERAS_FILES else None
 
 
-def count(info: DatasetInfo, data_dir: Path | None) -> tuple[int, int | None]:
-    """(n_train, n_test) from a file's headers, else the official numbers. n_test is None if its header is damaged."""
+def count(info: DatasetInfo, data_dir: Path | None, kept: Sequence[int] | None = None) -> tuple[int, int | None]:
+    """(n_train, n_test) from a file's headers, else the official numbers. n_test is None if its header is damaged.
+
+    Of a file's classes `kept` alone, its labels are counted, those of the test part too; no picture is read.
+    """
     path = npz_path(info, data_dir)
     if path is None:
-        return info.n_train, info.n_test
+        if kept is None:
+            return info.n_train, info.n_test
+        train, test = info.per_class()
+        return sum(train[number] for number in kept), sum(test[number] for number in kept)
     with _opened(path) as archive:
         n_train = _checked_header(info, path, archive, "x_train")[0]
+        if kept is not None:
+            _checked_header(info, path, archive, "y_train")
+            n_train = int(np.isin(archive["y_train"], kept).sum())
         try:
             n_test: int | None = _header(archive, "y_test")[0][0]
+            if kept is not None:
+                n_test = int(np.isin(archive["y_test"], kept).sum())
         except (ValueError, IndexError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError):
             n_test = None  # the search does not need it; open_test says what is wrong with it
     return n_train, n_test
 
 
-def read_train(info: DatasetInfo, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+def read_train(
+    info: DatasetInfo, data_dir: Path | None, kept: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The development part: (n, h, w, c) uint8 and (n,) int64. The test members of a file are not read.
 
     Keras' and scikit-learn's loaders can only give both parts; the test part is dropped at once.
     """
-    return _read(info, data_dir, "train")
+    return _read(info, data_dir, "train", kept)
 
 
-def read_test(info: DatasetInfo, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+def read_test(
+    info: DatasetInfo, data_dir: Path | None, kept: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The test split, in the same form. To be called by `datasets.registry.open_test` alone."""
-    return _read(info, data_dir, "test")
+    return _read(info, data_dir, "test", kept)
 
 
-def _read(info: DatasetInfo, data_dir: Path | None, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _read(
+    info: DatasetInfo, data_dir: Path | None, part: str, kept: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray]:
     path = npz_path(info, data_dir)
     if path is not None:
         with _opened(path) as archive:
@@ -76,6 +98,8 @@ def _read(info: DatasetInfo, data_dir: Path | None, part: str) -> tuple[np.ndarr
     elif info.name == "digits":
         images, labels = _digits(part)
         where = "scikit-learn's digits"
+    elif info.name == "fake":
+        (images, labels), where = draw(info, part), "fake"
     else:
         images, labels = _through_keras(info, data_dir)[0 if part == "train" else 1]
         where = f"keras.datasets.{info.name}, {part} part"
@@ -86,7 +110,12 @@ def _read(info: DatasetInfo, data_dir: Path | None, part: str) -> tuple[np.ndarr
     if labels.min() < 0 or labels.max() >= len(info.class_names):
         wrong = int(labels.min() if labels.min() < 0 else labels.max())
         raise DataError(f"{where}: labels must lie in 0..{len(info.class_names) - 1}. Received: {wrong}")
-    return images, labels
+    if kept is None:
+        return images, labels
+    missing = [info.class_names[number] for number in kept if number not in labels]
+    if missing:
+        raise DataError(f"{where}: no picture of the class {missing[0]!r}")
+    return only(images, labels, kept)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 _DIGITS = tuple("0123456789")
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FAKE = tuple(f"class_{number}" for number in range(10))
 # The fine labels in their official order, which is the alphabet's.
 _CIFAR100 = tuple(
     """
@@ -39,6 +40,22 @@ class DatasetInfo:
     n_test: int
     source: str
 
+    def per_class(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Official numbers of pictures of each class: development part, test split. Most data sets are even."""
+        n = len(self.class_names)
+        return _UNEVEN.get(self.name, ((self.n_train // n,) * n, (self.n_test // n,) * n))
+
+
+_UNEVEN = {
+    "mnist": (
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    ),
+    "digits": (
+        (142, 146, 142, 146, 145, 146, 145, 143, 139, 144),
+        (36, 36, 35, 37, 36, 36, 36, 36, 35, 36),
+    ),
+}
 
 DATASETS: dict[str, DatasetInfo] = {
     info.name: info
@@ -48,5 +65,6 @@ DATASETS: dict[str, DatasetInfo] = {
         DatasetInfo("mnist", _DIGITS, 28, 28, 1, 60_000, 10_000, "MNIST through keras.datasets"),
         DatasetInfo("fashion_mnist", _FASHION, 28, 28, 1, 60_000, 10_000, "Fashion-MNIST through keras.datasets"),
         DatasetInfo("digits", _DIGITS, 8, 8, 1, 1_438, 359, "UCI digits that come with scikit-learn; no download"),
+        DatasetInfo("fake", _FAKE, 32, 32, 3, 400, 100, "random pictures for smoke tests; see datasets/synthetic.py"),
     )
 }

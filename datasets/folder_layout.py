@@ -14,6 +14,7 @@ import numpy as np
 from datasets import DataError
 from datasets.decoding import FORMATS, SUFFIXES
 from datasets.splits import held_out_fifth
+from datasets.subset import choose
 from datasets.wording import counted, first_names, printable
 
 _PART_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
@@ -33,7 +34,10 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class Folder:
-    """What listing a folder tells; no picture has been opened. Files are sorted by class, then by name."""
+    """What listing a folder tells; no picture has been opened. Files are sorted by class, then by name.
+
+    Where classes were chosen it holds these alone, and only their files are looked at.
+    """
 
     path: Path
     class_names: tuple[str, ...]
@@ -42,20 +46,26 @@ class Folder:
     test: tuple[PictureFile, ...] | None  # None: there is no test split
     test_split: str
     foreign: int  # files that are no pictures, left out
+    chosen: bool = False  # these are not all of its classes
 
     @property
     def development(self) -> tuple[PictureFile, ...]:
         return self.train + (self.val or ())
 
 
-def list_folder(path: Path, skip_unreadable: bool = False) -> Folder:
-    """List all files and check the layout. Raises DataError in one line for every way it can be wrong."""
+def list_folder(path: Path, skip_unreadable: bool = False, classes: str | None = None) -> Folder:
+    """List all files, or those of `classes` (see `datasets.subset`), and check the layout.
+
+    Raises DataError in one line for every way it can be wrong.
+    """
     if not path.is_dir():
         raise DataError(f"{printable(path)} is not a folder")
     foreign: list[str] = []
     try:
         parts = _parts(path, foreign)
-        listed = {part: _list_part(path, folder, foreign) for part, folder in parts.items()}
+        names = _entries(path / parts.get("train", ""))[0]
+        chosen = set(names if classes is None else [names[number] for number in choose(classes, names, str(path))])
+        listed = {part: _list_part(path, folder, foreign, chosen) for part, folder in parts.items()}
     except OSError as error:
         raise DataError(f"{printable(str(error.filename or path))} cannot be listed: {error.strerror}") from error
     if foreign and not skip_unreadable:
@@ -64,24 +74,31 @@ def list_folder(path: Path, skip_unreadable: bool = False) -> Folder:
             f"{', '.join(FORMATS)} picture in a class folder, the first is {printable(min(foreign))}; "
             "move such files out, or leave them out with --skip-unreadable"
         )
-    flat = "" in parts
-    class_names = _class_names(path, listed, "" if flat else "train")
-    numbers = {name: index for index, name in enumerate(class_names)}
-    files = {
-        part: tuple(
-            _stat(path, relative, numbers[name]) for name, relatives in classes.items() for relative in relatives
-        )
-        for part, classes in listed.items()
+    wanted = {
+        part: {name: relatives for name, relatives in by_name.items() if classes is None or name in chosen}
+        for part, by_name in listed.items()
     }
+    class_names = _class_names(path, wanted, "" if "" in parts else "train")
+    files = {part: _stat_all(path, by_name, class_names) for part, by_name in wanted.items()}
     _check_counts(path, class_names, files)
-    if not flat:
+    subset = len(class_names) < len(names)
+    if "" not in parts:
         said = "the folder's own test split" if "test" in files else "none: the folder has no test pictures"
-        return Folder(path, class_names, files["train"], files.get("val"), files.get("test"), said, len(foreign))
-    test = held_out_fifth(np.array([file.label for file in files[""]]))
-    apart = set(test.tolist())
-    train = tuple(file for index, file in enumerate(files[""]) if index not in apart)
+        return Folder(
+            path, class_names, files["train"], files.get("val"), files.get("test"), said, len(foreign), subset
+        )
+    apart = _apart(listed[""])
+    train = tuple(file for file in files[""] if file.relative not in apart)
+    test = tuple(file for file in files[""] if file.relative in apart)
     said = "a stratified fifth of the folder, drawn with the fixed seed 0 and set apart; the folder has no test split"
-    return Folder(path, class_names, train, None, tuple(files[""][index] for index in test), said, len(foreign))
+    return Folder(path, class_names, train, None, test, said, len(foreign), subset)
+
+
+def _apart(listed: dict[str, list[str]]) -> set[str]:
+    """The test pictures of a flat folder: the same whatever classes are chosen."""
+    labels = np.repeat(np.arange(len(listed)), [len(relatives) for relatives in listed.values()])
+    everything = [relative for relatives in listed.values() for relative in relatives]
+    return {everything[index] for index in held_out_fifth(labels)}
 
 
 def _parts(path: Path, foreign: list[str]) -> dict[str, str]:
@@ -113,8 +130,8 @@ def _parts(path: Path, foreign: list[str]) -> dict[str, str]:
     return parts
 
 
-def _list_part(path: Path, part: str, foreign: list[str]) -> dict[str, list[str]]:
-    """Class name -> its pictures' paths below `path`, sorted. What is no picture goes to `foreign`."""
+def _list_part(path: Path, part: str, foreign: list[str], chosen: set[str]) -> dict[str, list[str]]:
+    """Class name -> its pictures' paths below `path`, sorted. Other files in a chosen one go to `foreign`."""
     prefix = f"{part}/" if part else ""
     folders, files = _entries(path / part)
     if part:
@@ -124,9 +141,9 @@ def _list_part(path: Path, part: str, foreign: list[str]) -> dict[str, list[str]
     classes: dict[str, list[str]] = {}
     for name in folders:
         inner, names = _entries(path / part / name)
-        foreign.extend(f"{prefix}{name}/{folder}" for folder in inner)
         pictures = [file for file in names if os.path.splitext(file)[1].lower() in SUFFIXES]
-        foreign.extend(f"{prefix}{name}/{file}" for file in set(names) - set(pictures))
+        if name in chosen:
+            foreign.extend(f"{prefix}{name}/{other}" for other in (*inner, *(set(names) - set(pictures))))
         classes[name] = [f"{prefix}{name}/{file}" for file in pictures]
     return classes
 
@@ -173,6 +190,11 @@ def _check_counts(path: Path, class_names: tuple[str, ...], files: dict[str, tup
                     f"class {shown!r} of {printable(path)} has {counted(counts[label], 'picture')}; "
                     f"at least {least} are needed, {purpose}"
                 )
+
+
+def _stat_all(path: Path, by_name: dict[str, list[str]], class_names: tuple[str, ...]) -> tuple[PictureFile, ...]:
+    numbers = {name: index for index, name in enumerate(class_names)}
+    return tuple(_stat(path, relative, numbers[name]) for name, relatives in by_name.items() for relative in relatives)
 
 
 def _stat(path: Path, relative: str, label: int) -> PictureFile:

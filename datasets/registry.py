@@ -1,7 +1,8 @@
 """Data sets by name or by folder: what there is, what one look tells, and the two doors to the pictures.
 
 `open_dataset` gives the development part, which is all that a search may read. `open_test` is the only way to the
-test split. A name of the catalogue goes before a folder of the same name; `./mnist` means the folder.
+test split. A name of the catalogue goes before a folder of the same name; `./mnist` means the folder. Either may be
+followed by a colon and the classes that are wanted, see `datasets.subset`.
 """
 
 import difflib
@@ -16,6 +17,8 @@ from datasets import DataError, arrays, image_folder
 from datasets.catalogue import DATASETS, DatasetInfo
 from datasets.digest import digest
 from datasets.folder_layout import Folder, list_folder
+from datasets.subset import choose, cut_name, subset_name
+from datasets.synthetic import fake_info, fake_name
 from datasets.wording import printable
 
 __all__ = [
@@ -67,24 +70,37 @@ class Dataset:
 
 
 def check_name(name_or_folder: str) -> None:
-    """Raises DataError unless this is a name of the catalogue or an existing folder. Reads nothing."""
-    if name_or_folder in DATASETS or os.path.isdir(name_or_folder):
+    """Raises DataError unless this is a name of the catalogue or an existing folder, with known classes or options.
+
+    Reads nothing: the classes chosen of a folder are looked for when it is listed.
+    """
+    base, rest = cut_name(name_or_folder)
+    if base in DATASETS:
+        _array(base, rest)
         return
-    close = difflib.get_close_matches(name_or_folder.lower().replace("-", "_"), DATASETS, n=1)
+    if os.path.isdir(base):
+        return
+    name = name_or_folder.partition(":")[0]
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), DATASETS, n=1)
     guess = f" Did you mean {close[0]}?" if close else ""
     kind = "is a file, not a folder" if os.path.exists(name_or_folder) else "is neither a known name nor a folder"
     raise DataError(
-        f"--dataset must be one of {', '.join(DATASETS)}, or a folder of pictures with one folder for each class. "
+        f"--dataset must be one of {', '.join(DATASETS)}, or a folder of pictures with one folder for each class; "
+        "some classes of either are chosen by NAME:class,class. "
         f"Received: {printable(name_or_folder)!r}, which {kind}.{guess}"
     )
 
 
 def inspect(name_or_folder: str, data_dir: Path | None, skip_unreadable: bool = False) -> DatasetFacts:
-    """Facts from headers and file names alone: no picture is decoded, nothing is downloaded. Raises DataError."""
+    """Facts from headers and file names alone: no picture is decoded, nothing is downloaded. Raises DataError.
+
+    For classes chosen of a catalogue's data set that is a file, its labels are read to be counted.
+    """
     check_name(name_or_folder)
-    if name_or_folder in DATASETS:
-        return _array_facts(DATASETS[name_or_folder], data_dir)
-    folder = list_folder(Path(name_or_folder), skip_unreadable)
+    base, rest = cut_name(name_or_folder)
+    if base in DATASETS:
+        return _array_facts(*_array(base, rest), data_dir)
+    folder = list_folder(Path(base), skip_unreadable, rest)
     return _folder_facts(folder, image_folder.typical_side(folder))
 
 
@@ -94,7 +110,8 @@ def open_dataset(
     """Read the development part.
 
     Args:
-        name_or_folder: a name of the catalogue, or a folder of pictures.
+        name_or_folder: a name of the catalogue, or a folder of pictures; with `:class,class,...` only these classes
+            of it (see `datasets.subset`), with `fake:` the options of `datasets.synthetic`.
         data_dir: folder that may hold `<name>.npz`; without such a file Keras' loaders are asked.
         cache_dir: where decoded pictures are kept.
         side: height and width that a folder's pictures are decoded to; None for their typical size. Data sets
@@ -105,12 +122,13 @@ def open_dataset(
         DataError: whatever is wrong with the data, the options or the cache folder, in one line.
     """
     check_name(name_or_folder)
-    if name_or_folder in DATASETS:
-        info = DATASETS[name_or_folder]
-        facts = _array_facts(info, data_dir)
-        images, labels = arrays.read_train(info, data_dir)
-        return Dataset(facts, images, labels, None, digest(images, labels, info.class_names))
-    folder = list_folder(Path(name_or_folder), skip_unreadable)
+    base, rest = cut_name(name_or_folder)
+    if base in DATASETS:
+        info, kept = _array(base, rest)
+        facts = _array_facts(info, kept, data_dir)
+        images, labels = arrays.read_train(info, data_dir, kept)
+        return Dataset(facts, images, labels, None, digest(images, labels, facts.class_names))
+    folder = list_folder(Path(base), skip_unreadable, rest)
     side = _checked_side(folder, side)
     decoded, fixed_val = image_folder.decode_development(folder, side, cache_dir, skip_unreadable)
     facts = _folder_facts(folder, side, decoded.kept, len(decoded.left_out))
@@ -125,25 +143,38 @@ def open_test(
     THE ONLY reader of the test split. It is meant to be called once, after the search.
     """
     check_name(name_or_folder)
-    if name_or_folder in DATASETS:
-        return arrays.read_test(DATASETS[name_or_folder], data_dir)
-    folder = list_folder(Path(name_or_folder), skip_unreadable)
+    base, rest = cut_name(name_or_folder)
+    if base in DATASETS:
+        info, kept = _array(base, rest)
+        return arrays.read_test(info, data_dir, kept)
+    folder = list_folder(Path(base), skip_unreadable, rest)
     decoded = image_folder.decode_test(folder, _checked_side(folder, side), cache_dir, skip_unreadable)
     return decoded.images, decoded.labels
 
 
-def _array_facts(info: DatasetInfo, data_dir: Path | None) -> DatasetFacts:
-    n_train, n_test = arrays.count(info, data_dir)
+def _array(base: str, rest: str | None) -> tuple[DatasetInfo, tuple[int, ...] | None]:
+    """A data set of the catalogue and the sorted numbers of the chosen classes; None for all."""
+    if base == "fake":
+        return fake_info(rest), None
+    info = DATASETS[base]
+    kept = None if rest is None else choose(rest, info.class_names, base)
+    return info, None if kept is not None and len(kept) == len(info.class_names) else kept
+
+
+def _array_facts(info: DatasetInfo, kept: tuple[int, ...] | None, data_dir: Path | None) -> DatasetFacts:
+    n_train, n_test = arrays.count(info, data_dir, kept)
     path = arrays.npz_path(info, data_dir)
     if info.name == "digits":
         said = "a stratified fifth, drawn with the fixed seed 0 and set apart; the data has no official test split"
+    elif info.name == "fake":
+        said = "a fifth, drawn from a fixed seed of its own"
     elif n_test is None:
         said = f"unknown: the test part of {path} cannot be read"
     else:
         said = "the official test split" if path is None else f"the test part of {path.name}"
     return DatasetFacts(
-        name=info.name,
-        class_names=info.class_names,
+        name=_array_name(info, kept),
+        class_names=info.class_names if kept is None else tuple(info.class_names[number] for number in kept),
         height=info.height,
         width=info.width,
         channels=info.channels,
@@ -156,11 +187,17 @@ def _array_facts(info: DatasetInfo, data_dir: Path | None) -> DatasetFacts:
     )
 
 
+def _array_name(info: DatasetInfo, kept: tuple[int, ...] | None) -> str:
+    if info.name == "fake":
+        return fake_name(info)
+    return info.name if kept is None else subset_name(info.name, [info.class_names[number] for number in kept])
+
+
 def _folder_facts(folder: Folder, side: int, kept: np.ndarray | None = None, unreadable: int = 0) -> DatasetFacts:
     n_train = len(folder.train)
     kept = np.arange(len(folder.development)) if kept is None else kept
     return DatasetFacts(
-        name=safe_name(os.path.abspath(folder.path)),
+        name=subset_name(_folder_name(folder.path), folder.class_names) if folder.chosen else _folder_name(folder.path),
         class_names=folder.class_names,
         height=side,
         width=side,
@@ -175,10 +212,20 @@ def _folder_facts(folder: Folder, side: int, kept: np.ndarray | None = None, unr
 
 
 def safe_name(name_or_folder: str) -> str:
-    """A name of the catalogue as it is, a folder's base name with letters, digits and `._-` only: for study names."""
-    if name_or_folder in DATASETS:
-        return name_or_folder
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(os.path.abspath(name_or_folder))).strip(".-") or "folder"
+    """A name for studies, with letters, digits and `._-` only: `cifar10`, `cifar10_cat_dog`, a folder's base name.
+
+    Raises DataError for unknown classes or options of a data set of the catalogue. A folder is not looked into: its
+    chosen classes are taken as they are given, sorted.
+    """
+    base, rest = cut_name(name_or_folder)
+    if base in DATASETS:
+        return _array_name(*_array(base, rest))
+    name = _folder_name(Path(base))
+    return name if rest is None else subset_name(name, sorted(part.strip() for part in rest.split(",")))
+
+
+def _folder_name(path: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(os.path.abspath(path))).strip(".-") or "folder"
     return f"{name}-folder" if name in DATASETS else name
 
 

@@ -14,7 +14,8 @@ Blocks: see models/cuts.py. ImageNet weights are those that Keras publishes for 
 resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions does
 not mix. custom_cnn's are ours, trained on CIFAR-10."""
 DATASETS_NOTE = """Also any folder of pictures: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*
-(JPEG, PNG, BMP, first frame of GIF). <data-dir>/<name>.npz, as Keras keeps it, goes before a download."""
+(JPEG, PNG, BMP, first frame of GIF). <data-dir>/<name>.npz, as Keras keeps it, goes before a download.
+Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. fake takes options: fake:shape=64x64x3,classes=10,size=500."""
 
 
 def print_backbones() -> None:

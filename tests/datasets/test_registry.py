@@ -9,7 +9,7 @@ from datasets import DataError
 from datasets.registry import DATASETS, check_name, inspect, open_dataset
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist", "digits"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist", "digits", "fake"])
 def test_catalogue(name):
     info = DATASETS[name]
     assert info.name == name
@@ -25,14 +25,28 @@ def test_cifar100_names_are_in_the_official_order():
     assert (names[0], names[52], names[99]) == ("apple", "oak_tree", "worm")
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_official_numbers_of_each_class_add_up(name):
+    info = DATASETS[name]
+    train, test = info.per_class()
+    assert len(train) == len(test) == len(info.class_names)
+    assert (sum(train), sum(test)) == (info.n_train, info.n_test)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("cifar-10", "Did you mean cifar10"), ("Fashion-MNIST", "Did you mean fashion_mnist"), ("", "neither a known")],
+    [
+        ("cifar-10", "Did you mean cifar10"),
+        ("Fashion-MNIST", "Did you mean fashion_mnist"),
+        ("", "neither a known"),
+        ("cifar-10:cat,dog", "'cifar-10:cat,dog'.*Did you mean cifar10"),
+        ("nowhere:cat,dog", "NAME:class,class"),
+    ],
 )
 def test_unknown_names(given, words):
     with pytest.raises(DataError, match=words) as caught:
         check_name(given)
-    assert "cifar10, cifar100, mnist, fashion_mnist, digits" in str(caught.value)
+    assert "cifar10, cifar100, mnist, fashion_mnist, digits, fake, or a folder" in str(caught.value)
     assert "folder of pictures" in str(caught.value)
 
 

@@ -19,6 +19,8 @@ def test_backbones(capsys):
 
 def test_datasets(capsys):
     print_datasets()
-    shown = rows(capsys.readouterr().out)
+    text = capsys.readouterr().out
+    shown = rows(text)
     assert set(DATASETS) <= set(shown)
+    assert "cifar10:cat,dog" in text and "fake:shape=64x64x3,classes=10,size=500" in text
     assert shown["cifar10"].split()[:5] == ["cifar10", "10", "32x32x3", "50,000", "10,000"]

@@ -15,7 +15,7 @@ import click
 from hpo import BadInput
 from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import PRESETS, StudyConfig, load_preset, make_config
-from models.backbones import get_backbone
+from models.backbones import UNPUBLISHED, get_backbone
 
 if TYPE_CHECKING:
     from studies.records import TrialRecord
@@ -81,7 +81,7 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
 
 def default_weights(backbone: str) -> str:
     """pretrained, or none where there are none."""
-    return "pretrained" if get_backbone(backbone).weights else "none"
+    return "none" if get_backbone(backbone).weights == UNPUBLISHED else "pretrained"
 
 
 def run_each(configs: Sequence[StudyConfig]) -> int:

@@ -13,8 +13,8 @@ ten classes, 50,692 without F6 and output:
 | output | 10 | 850 |
 
 As used today means: C3 sees all maps of S2 (the paper's table I leaves some out), averages have no coefficients to
-learn, tanh is not scaled, and the output is a softmax instead of distances to drawn characters. No weights are
-published.
+learn, ReLU stands for tanh (with 10,000 pictures of MNIST and 8 epochs of SGD 0.982 right instead of 0.976), and the
+output is a softmax instead of distances to drawn characters. No weights are published.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLACK, WHITE = -0.1, 1.175  # section III.A: mean about 0 and variance about 1 o
 
 
 def features(x: Any) -> Any:
-    """Grey, then three convolutions with tanh, the first two closed by averages.
+    """Grey, then three convolutions with ReLU, the first two closed by averages.
 
     Args:
         x: Keras tensor, (None, r, r, 3) float, RGB from 0 to 255, r at least 28. Below 32 pixels a margin of
@@ -44,11 +44,11 @@ def features(x: Any) -> Any:
     ]
     x = layers.ZeroPadding2D(tuple(margins), name="margin")(x)
     x = _grey(x)
-    x = layers.Conv2D(6, 5, activation="tanh", name="c1")(x)
+    x = layers.Conv2D(6, 5, activation="relu", name="c1")(x)
     x = layers.AveragePooling2D(2, name="s2")(x)
-    x = layers.Conv2D(16, 5, activation="tanh", name="c3")(x)
+    x = layers.Conv2D(16, 5, activation="relu", name="c3")(x)
     x = layers.AveragePooling2D(2, name="s4")(x)
-    return layers.Conv2D(120, 5, activation="tanh", name="c5")(x)
+    return layers.Conv2D(120, 5, activation="relu", name="c5")(x)
 
 
 def classifier(x: Any) -> Any:
@@ -56,7 +56,7 @@ def classifier(x: Any) -> Any:
     from keras import layers
 
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    x = layers.Dense(84, activation="tanh", name="f6")(x)
+    x = layers.Dense(84, activation="relu", name="f6")(x)
     return layers.Dense(N_CLASSES, activation="softmax", name="predictions")(x)
 
 

@@ -5,6 +5,8 @@ weights are copied. No weight depends on the resolution. Keras publishes MobileN
 resolutions and takes the 224 pixel file for sizes it has none for; NASNet takes no other input while it loads. So
 the same backbone has the same weights at every resolution.
 
+torchvision's weights (AlexNet, GoogLeNet, ResNet-18 and 34) are converted by `models.torch_weights` and kept as a file.
+
 A file is read only into a network that we built: its tensors must be exactly those of the backbone without
 top, and finite. No pickle, no `load_model`. Nothing falls back to random weights: it is this or `ModelError`.
 """
@@ -23,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from models import ModelError
-from models.backbones import BACKBONES, Backbone, application
+from models import ModelError, torch_weights, zoo
+from models.backbones import BACKBONES, PACKAGED, UNPUBLISHED, Backbone, application
 from models.cuts import leaves
-from models.weights_file import BACKBONE_ATTRIBUTE, card_path, check_file, sha256_of
+from models.locked_files import locked
+from models.weights_file import BACKBONE_ATTRIBUTE, WAYS_OUT, card_path, check_file, sha256_of
 
 PACKAGED_WEIGHTS = Path(__file__).parent / "zoo"  # custom_cnn.weights.h5, with its card custom_cnn.json
 # Keras keeps these under another name than the one in the address.
@@ -51,10 +54,16 @@ def load_backbone_weights(base: Any, backbone: Backbone, weights: str) -> None:
         return
     if weights != "pretrained":
         _load_file(base, backbone, Path(weights).expanduser())
-    elif not backbone.application:
+    elif backbone.weights == UNPUBLISHED:
+        raise ModelError(
+            f"no pretrained weights of {backbone.name} are published: choose --weights none or --weights FILE"
+        )
+    elif backbone.weights == PACKAGED:
         _load_file(base, backbone, PACKAGED_WEIGHTS / f"{backbone.name}.weights.h5")
-    else:
+    elif backbone.application:
         set_weights(base, _application_weights(backbone.name))
+    else:
+        _load_file(base, backbone, _converted(base, backbone))
 
 
 def set_weights(model: Any, values: Sequence[np.ndarray]) -> None:
@@ -113,6 +122,46 @@ def keras_models_folder() -> Path:
     return home / "models"
 
 
+def _converted(base: Any, backbone: Backbone) -> Path:
+    """torchvision's weights as `.weights.h5`, beside the file they came from; converted once, by one process.
+
+    `base` is overwritten where they were not converted yet.
+    """
+    published, folder = torch_weights.PUBLISHED[backbone.name], keras_models_folder()
+    path = folder / f"{Path(published.file_name).stem}.weights.h5"
+    if _made_from(path, published.url):
+        return path
+    torch_weights.require_torch(backbone.name)  # before hundreds of megabytes are fetched
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / f"{published.file_name}.lock"):
+            if not _made_from(path, published.url):  # another process may have made it while we waited
+                source = torch_weights.fetch(backbone.name, folder)
+                _convert(base, backbone, source)
+                card = {"source": published.url, "source_sha256": sha256_of(source)}
+                save_backbone_weights(base, backbone, path, card)
+    except OSError as error:
+        raise ModelError(f"ImageNet weights of {backbone.name} cannot be kept in {folder}: {error}") from error
+    return path
+
+
+def _convert(base: Any, backbone: Backbone, source: Path) -> None:
+    try:
+        tensors = torch_weights.read(source)
+        left_out = torch_weights.PUBLISHED[backbone.name].left_out
+        torch_weights.convert(base, zoo.torch_modules(backbone.name), tensors, left_out)
+    except ModelError as error:
+        raise ModelError(f"{source} cannot be used for {backbone.name}: {error}") from error
+
+
+def _made_from(path: Path, url: str) -> bool:
+    """Whether the converted file is there and its card says that it was made from this one."""
+    try:
+        return path.is_file() and json.loads(card_path(path).read_text(encoding="utf-8")).get("source") == url
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 @functools.lru_cache(maxsize=2)
 def _application_weights(name: str) -> tuple[np.ndarray, ...]:
     """ImageNet weights of a backbone of keras.applications, in the order of `model.get_weights()`."""
@@ -127,10 +176,6 @@ def _application_weights(name: str) -> tuple[np.ndarray, ...]:
 
 
 def _fetch_message(backbone: Backbone, text: str, folder: Path, before: set[str]) -> str:
-    ways_out = (
-        "allow the network, put the file there (or set KERAS_HOME to a folder whose models/ has it), "
-        "or choose --weights FILE or --weights none"
-    )
     reason = " ".join(text.split())[:300]
     address = re.search(r"https?://[^\s]+?\.h5", text)
     if address is None:
@@ -142,7 +187,7 @@ def _fetch_message(backbone: Backbone, text: str, folder: Path, before: set[str]
     damaged = " (the file that was there was damaged: its checksum is not the published one)" if name in before else ""
     return (
         f"ImageNet weights of {backbone.name} cannot be fetched: {reason}. "
-        f"Expected file: {folder / name}{damaged}. Ways out: {ways_out}"
+        f"Expected file: {folder / name}{damaged}. Ways out: {WAYS_OUT}"
     )
 
 

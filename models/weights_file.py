@@ -19,6 +19,10 @@ from models import ModelError
 from models.backbones import Backbone
 
 BACKBONE_ATTRIBUTE = "backbone"  # HDF5 attribute in files that we write
+WAYS_OUT = (
+    "allow the network, put the file there (or set KERAS_HOME to a folder whose models/ has it), "
+    "or choose --weights FILE or --weights none"
+)  # of whoever cannot fetch a published file
 WITH_TOP = "it has the weights of a classifier too; a file without top is needed"
 
 Tensors = list[tuple[str, Any]]  # name of a tensor, and the HDF5 data set or the shape

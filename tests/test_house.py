@@ -19,7 +19,7 @@ ONLY_IN = {
     "optuna": ("hpo/", "studies/"),
     "tensorflow": ("models/latency.py", "models/backend.py"),
     "jax": ("models/latency.py", "models/backend.py"),
-    "torch": ("models/latency.py", "models/backend.py"),
+    "torch": ("models/latency.py", "models/backend.py", "models/torch_weights.py"),
 }
 FILES = sorted(path.relative_to(ROOT).as_posix() for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 

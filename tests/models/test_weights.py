@@ -244,3 +244,9 @@ def test_file_names_and_order_of_weights(name: str, monkeypatch: pytest.MonkeyPa
 def _signature(weight: Any) -> tuple[str, tuple[int, ...]]:
     name = "" if weight.name.startswith("variable") else weight.name  # numbered by Keras (LayerScale of ConvNeXt)
     return name, tuple(weight.shape)
+
+
+@pytest.mark.parametrize("name", ["zfnet", "lenet5"])
+def test_what_nobody_published_says_so(name: str, build: Callable[..., Any]) -> None:
+    with pytest.raises(ModelError, match=f"no pretrained weights of {name} are published: choose --weights none"):
+        load_backbone_weights(build(name), BACKBONES[name], "pretrained")

@@ -15,7 +15,7 @@ resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), w
 not mix. custom_cnn's are ours, trained on CIFAR-10."""
 DATASETS_NOTE = """Also any folder of pictures: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*
 (JPEG, PNG, BMP, first frame of GIF). <data-dir>/<name>.npz, as Keras keeps it, goes before a download.
-Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. fake takes options: fake:shape=64x64x3,classes=10,size=500."""
+Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. Options of fake: fake:shape=64x64x3,classes=10,size=500."""
 
 
 def print_backbones() -> None:

@@ -17,7 +17,7 @@ import click
 import numpy as np
 
 from datasets import DataError
-from datasets.augmentation import NEVER_FLIPPED, light
+from datasets.augmentation import keeps_meaning_mirrored, light
 from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
@@ -50,8 +50,9 @@ def pretrain(
         from models.weights import save_backbone_weights
     from models.candidate import Candidate
 
-    backbone, flip = get_backbone(backbone_name), dataset_name not in NEVER_FLIPPED
+    backbone = get_backbone(backbone_name)
     facts = inspect(dataset_name, data_dir)
+    flip = keeps_meaning_mirrored(dataset_name, facts.class_names)
     side = recipe.resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
     data = open_dataset(dataset_name, data_dir, cache_dir, side)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
@@ -62,7 +63,8 @@ def pretrain(
     )
     train_set, val_set = (Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
     steps = Steps(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed, candidate.dropout)
-    curve = training.train(network, train_set, val_set, steps, _report(recipe.epochs), light(dataset_name))
+    transform = light(dataset_name, facts.class_names)
+    curve = training.train(network, train_set, val_set, steps, _report(recipe.epochs), transform)
     images, labels = open_test(dataset_name, data_dir, cache_dir, side)
     _, accuracy = training.evaluate(network, Examples(images, labels, np.arange(len(labels))))
     card = {

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from datasets.augmentation import NEVER_FLIPPED, VIEW_BATCH, light, shift_and_flip, view
+from datasets import DataError
+from datasets.augmentation import (
+    AUGMENTATIONS,
+    NEVER_FLIPPED,
+    VIEW_BATCH,
+    augmentation,
+    keeps_meaning_mirrored,
+    light,
+    shift_and_flip,
+    strong,
+    view,
+)
 
 
 def test_pictures_are_moved_as_a_whole_and_mirrored_only_when_asked():
@@ -62,10 +73,52 @@ def test_parts_of_a_view_are_not_changed_alike():
     assert (first != second).any()
 
 
-@pytest.mark.parametrize(("name", "flipped"), [*((name, False) for name in NEVER_FLIPPED), ("cifar10", True)])
-def test_signs_are_never_mirrored(name, flipped):
+def flipped_by(transform) -> bool:
     x = np.zeros((300, 16, 16, 1), "uint8")
-    x[:, :, 3] = 255  # a line left of the middle, too far to be moved across
-    columns = np.nonzero(all_of(view(x, np.arange(300), light(name), 0, 0))[..., 0])[2]
-    assert (columns > 7).any() == flipped
-    assert "digits" in NEVER_FLIPPED
+    x[:, :, 2:4] = 255  # a bar left of the middle, too far to be moved across
+    seen = all_of(view(x, np.arange(300), transform, 0, 0))[..., 0].astype(int)
+    bright = seen > (seen.max((1, 2), keepdims=True) + seen.min((1, 2), keepdims=True)) / 2
+    return bool((np.nonzero(bright)[2] > 10).any())
+
+
+@pytest.mark.parametrize("kind", [light, strong])
+@pytest.mark.parametrize(
+    ("name", "class_names", "flipped"),
+    [
+        *((name, (), False) for name in NEVER_FLIPPED),
+        ("mnist:3,5", (), False),
+        ("mnist_3_5", (), False),
+        ("letters", ("A", "b", "Ж"), False),
+        ("cifar10", (), True),
+        ("cifar10:cat,dog", ("cat", "dog"), True),
+    ],
+)
+def test_signs_are_never_mirrored(kind, name, class_names, flipped):
+    assert keeps_meaning_mirrored(name, class_names) == flipped
+    assert flipped_by(kind(name, class_names)) == flipped
+
+
+def test_data_sets_of_signs_are_known():
+    assert {"digits", "mnist"} == set(NEVER_FLIPPED)
+    assert keeps_meaning_mirrored("fashion_mnist") and keeps_meaning_mirrored("fake")
+    assert keeps_meaning_mirrored("flowers", ("1", "2", "102"))
+
+
+def test_kinds_by_their_names():
+    assert AUGMENTATIONS == ("none", "light", "strong")
+    assert augmentation("none", "cifar10") is None
+    x = pictures()
+    for name, same in (("light", light("cifar10")), ("strong", strong("cifar10"))):
+        transform = augmentation(name, "cifar10")
+        assert transform is not None
+        np.testing.assert_array_equal(transform(x, np.random.default_rng(3)), same(x, np.random.default_rng(3)))
+    with pytest.raises(DataError, match="must be one of none, light, strong. Received: weak"):
+        augmentation("weak", "cifar10")
+
+
+def test_strong_is_light_and_more():
+    x = np.repeat(pictures(), 3, axis=3)
+    seen = [all_of(view(x, np.arange(60), transform, 0, 0)) for transform in (light("cifar10"), strong("cifar10"))]
+    assert (seen[0] != seen[1]).any((1, 2, 3)).all()
+    np.testing.assert_array_equal(seen[1], all_of(view(x, np.arange(60), strong("cifar10"), 0, 0)))
+    assert set(np.unique(seen[0])) <= set(np.unique(x))  # light moves pixels and makes no new values

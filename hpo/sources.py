@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.augmentation import light, view
+from datasets.augmentation import augmentation, view
 from hpo.facts import opened, split_of
 from hpo.job import Job
 from hpo.networks import flops_of, network_of, task
@@ -34,8 +34,8 @@ class Sources:
         side = job.facts.resolutions[-1]
         self.data, self.parts = opened(self.config, side), split_of(self.config, side)
         self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
-        kind = job.candidate.augmentation
-        self.transform: Transform | None = None if kind == "none" else light(job.facts.dataset)
+        facts = job.facts
+        self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
 
     def features(self, cut: str) -> list["Features"]:
         """Training pictures (each view), then validation pictures."""

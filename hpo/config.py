@@ -297,6 +297,18 @@ def make_config(values: Mapping[str, Any], preset: str = "standard") -> StudyCon
         raise BadInput(_one_line(error.errors()[0])) from error
 
 
+def restore_config(options: Mapping[str, Any] | None, study: str, places: Mapping[str, Any]) -> StudyConfig:
+    """The configuration that a study was run with, from its attribute `options`; `places` override where things lie.
+
+    Errors: BadInput if the study has none, or what it names is not here.
+    """
+    if options is None:
+        raise BadInput(f"study {study} was made by an older version, which did not keep its options; run it again")
+    return make_config(
+        {**options, "study": study, **{key: value for key, value in places.items() if value is not None}}
+    )
+
+
 def check_field(name: str, value: Any) -> Any:
     """One field alone, or its default for None: for the other commands. Errors: BadInput, one line."""
     return getattr(make_config({} if value is None else {name: value}), name)

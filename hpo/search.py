@@ -54,6 +54,7 @@ def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
             facts = _prepared(config, workers, display)
             space = make_space(config, facts.blocks, facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space))
+            study.set_user_attr("options", config.model_dump(mode="json"))  # for what comes after the search
             search = Search(config, study, facts, space, workers, display)
             search.recover()
             display.prepared(config, facts, search.records)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.augmentation import augmentation, view
+from datasets.splits import Split
 from hpo.facts import opened, split_of
 from hpo.job import Job
 from hpo.networks import flops_of, network_of, task
@@ -29,10 +30,11 @@ _in_memory: dict[tuple[Key, ...], tuple[Examples, Examples]] = {}  # the last on
 class Sources:
     """The training and validation pictures of a job's study, at any cut of its network."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, parts: Split | None = None):
+        """`parts` in place of the study's split; its validation part may be empty."""
         self.job, self.config = job, job.config
         side = job.facts.resolutions[-1]
-        self.data, self.parts = opened(self.config, side), split_of(self.config, side)
+        self.data, self.parts = opened(self.config, side), parts or split_of(self.config, side)
         self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
         facts = job.facts
         self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
@@ -45,9 +47,10 @@ class Sources:
         images, found, traced = self.data.images, [], {}  # type: ignore[var-annotated]
         kind = job.candidate.augmentation
         views = [""] if self.transform is None else [f"{kind} {n} seed {config.seed}" for n in range(config.views)]
-        for number, (rows, name, split) in enumerate(
-            [(self.parts.train, name, "train") for name in views] + [(self.parts.val, "", "val")]
-        ):
+        wanted = [(self.parts.train, name, "train") for name in views]
+        if len(self.parts.val):
+            wanted.append((self.parts.val, "", "val"))
+        for number, (rows, name, split) in enumerate(wanted):
             shared = cut == RESIZED  # the same for every backbone
             key = Key(
                 backbone="" if shared else job.candidate.backbone,
@@ -112,7 +115,7 @@ class Sources:
             epochs=expected_epochs(config.epochs, stops, config.reduction_factor),
             # with a limit in seconds nobody knows how many trials will come
             uses=1.0 if config.timeout else expected_uses(config.trials, job.number, cells),
-            views=len(found) - 1,
+            views=len([one for one in found if one.key.split == "train"]),
             below=below,
             missing=0 if present else missing,
             above=flops_of(job, cut),
@@ -157,8 +160,9 @@ class Sources:
         def load(number: int) -> np.ndarray:
             return found[number].load(lambda share: on_step((number + share) / len(found)), store)
 
-        *views, val = [load(number) for number in range(len(found))]
+        loaded = [load(number) for number in range(len(found))]
+        val = loaded.pop() if len(self.parts.val) else loaded[0][:0]
         sets = []
-        for x, rows in ((views[0] if len(views) == 1 else tuple(views), self.parts.train), (val, self.parts.val)):
+        for x, rows in ((loaded[0] if len(loaded) == 1 else tuple(loaded), self.parts.train), (val, self.parts.val)):
             sets.append(Examples(x, self.data.labels[rows], np.arange(len(rows))))
         return sets[0], sets[1]

@@ -98,11 +98,11 @@ def train_heads(
     for epoch in range(len(heads[0].curve) + 1, until + 1):
         points = group.epoch(epoch, train_set, val_set, on_step)
         for index, point in zip(alive, points, strict=True):
-            if math.isfinite(point.loss) and math.isfinite(point.val_loss):
+            try:
+                point.check(heads[index].curve)
                 heads[index].curve.append(point)
-            else:
-                text = f"the loss is not finite in epoch {epoch}: loss {point.loss}, val_loss {point.val_loss}"
-                failed[index] = NonFiniteLoss(text, heads[index].curve)
+            except NonFiniteLoss as error:
+                failed[index] = error
         if any(index in failed for index in alive):
             group.write_back()
             alive = [index for index in alive if index not in failed]

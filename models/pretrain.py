@@ -77,7 +77,7 @@ def pretrain(
         "resolution": side,
         "lr_schedule": "one_cycle",
         "augmentation": "shifted by up to an eighth of the side" + (", half of them mirrored" if flip else ""),
-        "val_accuracy": round(curve[-1].val_accuracy, 4),
+        "val_accuracy": round(curve[-1].val_accuracy or 0.0, 4),
         "test_accuracy": round(accuracy, 4),
         "machine": device_facts(),
     }

@@ -16,7 +16,8 @@ MOMENTUM = 0.9  # of sgd, as He et al. 2016 train from scratch
 class Recipe:
     """How to train. `seed` rules the order of examples and the dropout.
 
-    Optimizer, weight decay, label smoothing and strategy as in `models.candidate.Candidate`.
+    Optimizer, weight decay, label smoothing and strategy as in `models.candidate.Candidate`. `plateaus` are the factors
+    that reduce_on_plateau had in each epoch of an earlier run, to repeat it without validation.
     """
 
     learning_rate: float
@@ -29,6 +30,7 @@ class Recipe:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     strategy: str = "plain"
+    plateaus: tuple[float, ...] = ()
 
     def rates(self, n_train: int) -> np.ndarray:
         """(epochs x steps,) float32: the rate of every step; reduce_on_plateau is applied to it while training."""
@@ -39,7 +41,9 @@ class Recipe:
         """Factor on the rates after these epochs."""
         if self.lr_schedule != "reduce_on_plateau":
             return 1.0
-        return schedules.plateau_scale([point.val_loss for point in curve])
+        if self.plateaus:
+            return self.plateaus[len(curve)]
+        return schedules.plateau_scale([point.val_loss for point in curve if point.val_loss is not None])
 
     def depth(self, epoch: int, blocks: int) -> int:
         """Blocks from the top that are trained in an epoch, counted from 1, of those that shall be in the end.
@@ -58,14 +62,23 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One point of a learning curve. Losses in nats, accuracies 0 to 1, rate as at the epoch's last step."""
+    """One point of a learning curve. Losses in nats, accuracies 0 to 1, rate as at the epoch's last step.
+
+    `val_loss` and `val_accuracy` are None where nothing is validated on.
+    """
 
     epoch: int  # from 1
     loss: float
     accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     learning_rate: float
+
+    def check(self, before: Sequence["Epoch"]) -> None:
+        """Errors: NonFiniteLoss with the epochs `before` if a loss is infinite or NaN."""
+        if not all(math.isfinite(loss) for loss in (self.loss, self.val_loss) if loss is not None):
+            text = f"the loss is not finite in epoch {self.epoch}: loss {self.loss}, val_loss {self.val_loss}"
+            raise NonFiniteLoss(text, before)
 
 
 class NonFiniteLoss(ArithmeticError):

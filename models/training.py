@@ -26,7 +26,7 @@ from models.backend import compiled, fused, value_and_gradient
 from models.build import Network
 from models.examples import DropoutNoise, Examples, Transform, keep_mask, training_batches
 from models.optimizers import MOMENTS, STEPS, correction
-from models.recipe import Epoch, NonFiniteLoss, Recipe
+from models.recipe import Epoch, Recipe
 
 EVALUATION_BATCH = 128
 
@@ -133,19 +133,20 @@ class Trainer:
     ) -> None:
         """Train `state` on to the end of epoch `until`, counted from 1; all of the recipe's epochs without it.
 
-        Errors: ValueError if the recipe's optimizer is not the one that was traced.
+        With an empty `val_set` nothing is validated. Errors: ValueError if the recipe is for another optimizer.
         """
         if recipe.optimizer != self.optimizer:
             raise ValueError(f"the recipe's optimizer must be {self.optimizer}. Received: {recipe.optimizer}")
         rates = recipe.rates(len(train_set))
         for epoch in range(len(state.curve) + 1, (until or recipe.epochs) + 1):
             loss, accuracy, rate = self._epoch(state, train_set, recipe, epoch, rates, on_step, transform)
-            val_loss, val_accuracy = self.evaluate(state, val_set, functools.partial(on_step, epoch, 1.0))
-            if not (math.isfinite(loss) and math.isfinite(val_loss)):
-                text = f"the loss is not finite in epoch {epoch}: loss {loss}, val_loss {val_loss}"
-                raise NonFiniteLoss(text, state.curve)
-            state.curve.append(Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate))
-            on_epoch(state.curve[-1])
+            val_loss = val_accuracy = None
+            if len(val_set):
+                val_loss, val_accuracy = self.evaluate(state, val_set, functools.partial(on_step, epoch, 1.0))
+            point = Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate)
+            point.check(state.curve)
+            state.curve.append(point)
+            on_epoch(point)
 
     def evaluate(
         self, state: State, examples: Examples, on_step: Callable[[], None] = lambda: None

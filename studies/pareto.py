@@ -16,6 +16,28 @@ def objectives(records: Sequence[TrialRecord]) -> np.ndarray:
     return np.asarray(rows, dtype=float).reshape(-1, 3)
 
 
+def ends_and_knee(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The fastest member of the front, its knee and its most accurate member, without repetition, by latency."""
+    members = front(records)
+    if not members:
+        return []
+    wanted = {members[0].number, knee(members).number, max(members, key=lambda one: one.val_accuracy or 0).number}
+    return [record for record in members if record.number in wanted]
+
+
+def knee(members: Sequence[TrialRecord]) -> TrialRecord:
+    """The member of a front that is nearest to the ideal point: the best of each objective, if one trial had them all.
+
+    Distance after each objective is brought to 0 (best of the front) to 1 (worst), latency and FLOPs as logarithms,
+    since a factor matters there and not a difference. Of equally near ones the faster.
+    """
+    points = objectives(members)
+    points = np.column_stack([-points[:, 0], np.log(points[:, 1:])])
+    spans = np.ptp(points, axis=0)
+    scaled = (points - points.min(0)) / np.where(spans > 0, spans, 1.0)
+    return members[int(np.argmin(np.round(np.linalg.norm(scaled, axis=1), 12)))]
+
+
 def front(records: Sequence[TrialRecord], columns: Sequence[int] = (0, 1, 2)) -> list[TrialRecord]:
     """The completed trials that no other one dominates, from the fastest to the slowest.
 

@@ -1,0 +1,108 @@
+"""Final evaluation: what a chosen model is worth on the test pictures, over several training runs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from models.candidate import Candidate
+from studies.scores import Scores, accuracy_interval
+
+BASELINE = "baseline"  # the pretrained network with all of it frozen and a linear head
+
+
+@dataclass(frozen=True)
+class FinalRun:
+    """One model trained on train and validation pictures and evaluated once on the test pictures.
+
+    Attributes:
+        label: the trial's number as a text, or BASELINE.
+        epochs: passes over the pictures; the schedule is that of the whole search.
+        curve: one dict for each epoch, without validation.
+        costs: of the architecture, from the first run of each model: parameters, macs, flops, latency (batch 1, with
+            p50, p90 and p99 in ms), throughput (pictures a second for batches of 32 and 256); empty in other runs.
+        model_bytes: size of the `.keras` file.
+        seconds: of training, by phase.
+    """
+
+    study_id: str
+    label: str
+    seed: int
+    candidate: Candidate
+    epochs: int
+    n_train: int
+    curve: Sequence[Mapping[str, Any]]
+    scores: Scores
+    costs: Mapping[str, Any]
+    model_bytes: int
+    seconds: Mapping[str, float]
+    peak_memory_mib: float
+    machine: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "FinalRun":
+        values = json.loads(text)
+        values["candidate"] = Candidate.from_dict(values["candidate"])
+        values["scores"] = Scores(**values["scores"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A model over all of its runs, beside the others.
+
+    Attributes:
+        interval: 95 % for the test accuracy, see `studies.scores.accuracy_interval`.
+        tied: whether its interval overlaps that of the most accurate model.
+        search_accuracy: val_accuracy in the search; None for a baseline that the search did not try.
+    """
+
+    label: str
+    candidate: Candidate
+    runs: Sequence[FinalRun]
+    accuracy: float
+    interval: tuple[float, float]
+    tied: bool
+    search_accuracy: float | None
+
+    @property
+    def gap(self) -> float | None:
+        """What the search was too optimistic by: search accuracy minus test accuracy."""
+        return None if self.search_accuracy is None else self.search_accuracy - self.accuracy
+
+    @property
+    def costs(self) -> Mapping[str, Any]:
+        return next(run.costs for run in self.runs if run.costs)
+
+    def mean(self, name: str) -> float | None:
+        """Of a number of `Scores` over the runs; None where it is None."""
+        found = [getattr(run.scores, name) for run in self.runs]
+        return None if found[0] is None else float(np.mean(found))
+
+    def confusion(self) -> np.ndarray:
+        """(classes, classes): pictures of all runs together, rows are true classes."""
+        return np.sum([run.scores.confusion for run in self.runs], axis=0)
+
+
+def summarise(runs: Sequence[FinalRun], search: Mapping[str, float | None]) -> list[FinalModel]:
+    """The models of these runs, from the most to the least accurate; `search` has the search's accuracy by label."""
+    groups: dict[str, list[FinalRun]] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        groups.setdefault(run.label, []).append(run)
+    found = []
+    for label, own in groups.items():
+        accuracies = [run.scores.accuracy for run in own]
+        interval = accuracy_interval(accuracies, sum(own[0].scores.support))
+        mean = float(np.mean(accuracies))
+        found.append(FinalModel(label, own[0].candidate, own, mean, interval, False, search.get(label)))
+    found.sort(key=lambda model: -model.accuracy)
+    best = found[0].interval
+    return [
+        FinalModel(**{**vars(model), "tied": model.interval[1] >= best[0] and model.interval[0] <= best[1]})
+        for model in found
+    ]

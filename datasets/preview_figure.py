@@ -113,7 +113,7 @@ def _draw_charts(figure: Figure | SubFigure, preview: Preview) -> None:
         bars.set_ylim((len(preview.rows) - 1) / 2 + room, (len(preview.rows) - 1) / 2 - room)
         bars.margins(x=0.15)
         bars.xaxis.set_major_formatter("{x:,.0f}")
-        bars.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        bars.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
         bars.set_xlabel("pictures")
         bars.grid(axis="x", color="#E6E6E6", linewidth=0.7)
     bars.set_axisbelow(True)
@@ -124,14 +124,16 @@ def _draw_charts(figure: Figure | SubFigure, preview: Preview) -> None:
 
 
 def _draw_pie(axes: Axes, preview: Preview) -> None:
-    """Every slice is labelled beside it, so that colours need not be told apart; small ones are on the right."""
+    """Every slice is labelled beside it, so that colours need not be told apart."""
     counts = [count for _, count in preview.slices]
     labels = [f"{_short(name)}  {count / preview.n:.1%}" for name, count in preview.slices]
     colours = [colormaps["cividis"](share) for share in np.linspace(0.15, 0.95, len(counts))]
-    rest = counts[-1] / preview.n if len(counts) < len(preview.counts) else 0.0
-    if rest:
+    if len(counts) < len(preview.counts):
         colours[-1] = _REST
-    start = 180 * (1 - rest) if rest > 0.5 else 90.0  # what is left over is on the left, the others around 3 o'clock
+    most = counts.index(max(counts))
+    start = 90.0
+    if 2 * counts[most] > preview.n:  # on the left; the labels of thin slices have room below each other on the right
+        start = 180 + 360 * (sum(counts[:most]) + counts[most] / 2) / preview.n
     axes.pie(
         counts,
         labels=labels,

@@ -18,7 +18,7 @@ body { font: 16px/1.45 system-ui, sans-serif; color: #222; max-width: 75rem; mar
 dt { font-weight: 600; float: left; clear: left; width: 9rem } dd { margin: 0 0 .3rem 9.5rem; overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100% } caption { text-align: left; padding-bottom: .5rem; color: #555 }
 th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
-th { min-width: 6rem } td.number { text-align: right; white-space: nowrap }
+tbody th { min-width: 10rem; max-width: 16rem } th.number, td.number { text-align: right; white-space: nowrap }
 table img { height: 64px; max-width: 100%; object-fit: contain; object-position: left }
 img.small { image-rendering: pixelated }
 .chart { max-width: 100%; height: auto }
@@ -45,7 +45,7 @@ def page(preview: Preview) -> str:
 <h2>Samples</h2>
 <table>
 <caption>{escape(_caption(preview))}</caption>
-<thead><tr><th>class</th><th>pictures</th><th>share</th><th>samples</th></tr></thead>
+<thead><tr><th>class</th><th class="number">pictures</th><th class="number">share</th><th>samples</th></tr></thead>
 <tbody>
 {rows}
 </tbody>

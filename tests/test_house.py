@@ -12,8 +12,9 @@ FLOORS = {
     "models": {"models"},
     "datasets": {"datasets"},
 }
-# A command stands above the house: it trains a network on a data set.
-COMMANDS = {"models/pretrain.py": {"datasets"}}
+# A command stands above the house, and nothing in it uses a command: one trains a network on a data set, one speaks to
+# the user as all commands do.
+COMMANDS = {"models/pretrain.py": {"datasets"}, "datasets/preview.py": {"models.command", "models.quiet"}}
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),
@@ -47,6 +48,12 @@ def test_imports_stay_on_their_floor(path):
         for library, places in ONLY_IN.items():
             if within(name, {library}):
                 assert path.startswith(places), f"{path} imports {library}"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_nothing_uses_a_command(path):
+    modules = {command.removesuffix(".py").replace("/", ".") for command in COMMANDS}
+    assert not [name for name in imported(path) if within(name, modules)]
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -1,5 +1,6 @@
 """datasets/arrays.py through datasets/registry.py: .npz files, Keras' loaders (a stand-in) and the digits."""
 
+import hashlib
 import io
 import os
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from datasets import DataError
 from datasets.registry import DATASETS, inspect, open_dataset, open_test
+from tests.datasets.cifar100_archive import FINE_NAMES, write_archive
 
 REAL = os.environ.get("HPO_DATA_DIR")
 needs_data = pytest.mark.skipif(REAL is None, reason="HPO_DATA_DIR is not set: no folder with the real data")
@@ -189,6 +191,47 @@ def test_a_failed_download_names_url_reason_file_and_ways_out(tmp_path, monkeypa
         "KERAS_HOME",
     ):
         assert words in message
+
+
+def test_cifar100_from_the_official_archive(tmp_path, monkeypatch):
+    """Keras itself reads the archive, after checking its hash, by an unpickler that makes NumPy arrays alone."""
+    cifar100 = pytest.importorskip("keras.src.datasets.cifar100")
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(100), 2))
+    train = (RNG.integers(0, 256, (200, 32, 32, 3), dtype=np.uint8), labels)
+    test = (RNG.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8), np.arange(100)[::-1])
+    home = tmp_path / "home"
+    (home / "datasets").mkdir(parents=True)
+    archive = home / "datasets" / "cifar-100-python-target_archive"  # where our message tells people to put it
+    write_archive(archive, train, test)
+    get_file, asked = cifar100.get_file, []
+
+    def small(fname, origin, extract, file_hash):
+        asked.append((origin, len(file_hash)))
+        own_hash = hashlib.sha256(archive.read_bytes()).hexdigest()
+        return get_file(fname, "file:///nowhere", extract=extract, file_hash=own_hash, cache_dir=str(home))
+
+    monkeypatch.setattr(cifar100, "get_file", small)
+    data = open_dataset("cifar100", None, tmp_path, side=None)
+    assert np.array_equal(data.images, train[0]) and np.array_equal(data.labels, labels)
+    assert list(data.facts.class_names) == FINE_NAMES and len(FINE_NAMES) == 100
+    images, fine = open_test("cifar100", None, tmp_path, side=None)
+    assert np.array_equal(images, test[0]) and np.array_equal(fine, test[1])
+    assert set(asked) == {("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", 64)}
+    trees = open_dataset("cifar100:oak_tree,maple_tree", None, tmp_path, side=None)
+    assert trees.facts.class_names == ("maple_tree", "oak_tree")
+    assert np.array_equal(trees.images, train[0][np.isin(labels, [47, 52])])
+    assert np.array_equal(trees.labels, (labels[np.isin(labels, [47, 52])] == 52).astype(int))
+
+
+def test_an_archive_that_would_run_code_is_refused(tmp_path, monkeypatch):
+    cifar100 = pytest.importorskip("keras.src.datasets.cifar100")
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    (folder / "train").write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
+    monkeypatch.setattr(cifar100, "get_file", lambda *_, **__: str(tmp_path))
+    with pytest.raises(DataError, match=r"Refusing to deserialize `os.system`"):
+        open_dataset("cifar100", None, tmp_path, side=None)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_digits_need_no_file(tmp_path):

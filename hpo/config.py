@@ -53,7 +53,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     dataset: str = Field(
         "digits",
         description="a name (see --list-datasets) or a folder of pictures, "
-        "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*",
+        "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*; NAME:class,class takes some of its classes",
     )
     data_dir: Path | None = Field(
         None,

@@ -27,11 +27,11 @@ def features(x: Any, depth: int) -> Any:
     """Stem and four stages.
 
     Args:
-        x: Keras tensor, (None, r, r, 3) float, normalised by ImageNet's mean and deviation, r at least 32.
+        x: Keras tensor, (None, r, r, 3) float, normalised by ImageNet's mean and deviation, r at least 28.
         depth: 18 or 34.
 
     Returns:
-        Keras tensor, (None, 7, 7, 512) at 224 pixels, (None, 1, 1, 512) at 32.
+        Keras tensor, (None, 7, 7, 512) at 224 pixels, (None, 1, 1, 512) at 28 and 32.
     """
     x = _conv_bn(x, 64, Window(7, 2, padding=3), "conv1")
     x = relu(x, "conv1_relu")

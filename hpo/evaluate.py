@@ -88,7 +88,7 @@ def finished(final: "FinalJob") -> "FinalRun | None":
         return None
     job = final.job
     same = (run.study_id, run.candidate, run.epochs) == (job.study_id, job.candidate, final.epochs)
-    whole = (run.costs or not final.measure) and final.model_path.is_file()
+    whole = (run.costs or not final.measure) and run.shape and final.model_path.is_file()
     return run if same and whole and run.machine == job.facts.machine else None
 
 

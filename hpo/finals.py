@@ -1,10 +1,8 @@
 """How a worker trains a chosen model for good: on train and validation pictures, tested once, saved to be used."""
 
-import json
 import os
 import traceback
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +31,6 @@ LONG_SECONDS = 5.0  # of measured runs for the final latency
 LONG_CALL_SECONDS = 10.0  # a batch that takes longer than this is not measured: the protocol needs some twenty calls
 THROUGHPUT_BATCHES = (32, 256)
 PREDICTION_BATCH = 128
-CLASS_NAMES = "class_names.json"  # inside the .keras file, which is a zip archive
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,8 @@ def train_final(final: FinalJob) -> str:
 
 
 def _train_final(final: FinalJob, alive: Progress) -> None:
+    from models.saved import save
+
     job, facts = final.job, final.job.facts
     check_unchanged(job.config, facts)
     reset_peak_memory()
@@ -120,7 +119,7 @@ def _train_final(final: FinalJob, alive: Progress) -> None:
         with gate.measuring():
             costs = _costs(network, alive) if final.measure else {}
     probabilities, labels = _predict(job.config, network, facts, alive)
-    size = save_model(network.model, facts.class_names, final.model_path)
+    size = save(network.model, facts.class_names, final.model_path)
     _save_predictions(final.folder / "predictions.npz", probabilities, labels)
     run = FinalRun(
         study_id=job.study_id,
@@ -232,23 +231,6 @@ def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dic
             continue
         rates[str(batch)] = 1 / per_picture
     return rates
-
-
-def save_model(model: Any, class_names: Sequence[str], path: Path) -> int:
-    """Write the `.keras` file with the class names inside, in one step; returns its size in bytes.
-
-    It takes raw uint8 pictures in the data set's size and gives probabilities, and loads with plain
-    `keras.saving.load_model`, which leaves the entry `class_names.json` of the archive alone.
-    """
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        model.save(part)
-        with zipfile.ZipFile(part, "a") as archive:
-            archive.writestr(CLASS_NAMES, json.dumps(list(class_names), ensure_ascii=False))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path.stat().st_size
 
 
 def _save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:

@@ -62,16 +62,26 @@ def decode(path: Path, side: int) -> np.ndarray:
     applied, of an animation the first frame is taken. A large JPEG is decoded at a fraction of its size that is
     at least twice `side`. Raises UnreadableError.
     """
+    return decode_as(path, (side, side, 3))
+
+
+def decode_as(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """The picture as one of a data set whose pictures are (height, width, channels) uint8.
+
+    As `decode`, but for the largest centred part with these proportions; with one channel it becomes grey (ITU-R
+    601-2 luma, which leaves a grey picture as it is). Raises UnreadableError.
+    """
+    height, width, channels = shape
     try:
         with _open(path) as image:
-            image.draft(None, (2 * side, 2 * side))
+            image.draft(None, (2 * max(height, width), 2 * max(height, width)))
             image.load()
             rgb = _to_rgb(_upright(image))
-            width, height = rgb.size
-            short = min(width, height)
-            left, top = (width - short) / 2, (height - short) / 2
-            square = rgb.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))
-            return np.asarray(square)
+            scale = min(rgb.width / width, rgb.height / height)
+            left, top = (rgb.width - scale * width) / 2, (rgb.height - scale * height) / 2
+            box = (left, top, left + scale * width, top + scale * height)
+            part = rgb.resize((width, height), Image.Resampling.BILINEAR, box=box)
+            return np.asarray(part) if channels == 3 else np.asarray(part.convert("L"))[..., None]
     except UnreadableError:
         raise
     except Exception as error:  # of a damaged file Pillow raises nearly anything: OSError, SyntaxError, IndexError...

@@ -1,10 +1,8 @@
 """How a worker trains a chosen model for good: on train and validation pictures, tested once, saved to be used."""
 
-import json
 import os
 import traceback
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +11,15 @@ import numpy as np
 
 from datasets.registry import open_test
 from datasets.splits import Split
+from hpo.config import StudyConfig
 from hpo.evaluation import explain
-from hpo.facts import Facts, check_unchanged, split_of
+from hpo.facts import Facts, check_unchanged, prepare, split_of
 from hpo.job import Job
 from hpo.learning import recipe_of
-from hpo.measurements import write_atomically
+from hpo.measurements import Gate, write_atomically
 from hpo.networks import task
 from hpo.progress import Progress, peak_memory_mib, reset_peak_memory, timed
 from hpo.sources import Sources
-from models.candidate import Candidate
 from studies.finals import FinalRun
 from studies.scores import score
 
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
     from models.training import State, Trainer
 
 LONG_SECONDS = 5.0  # of measured runs for the final latency
+LONG_CALL_SECONDS = 10.0  # a batch that takes longer than this is not measured: the protocol needs some twenty calls
 THROUGHPUT_BATCHES = (32, 256)
 PREDICTION_BATCH = 128
-CLASS_NAMES = "class_names.json"  # inside the .keras file, which is a zip archive
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,20 @@ class FinalJob:
     def result_path(self) -> Path:
         return self.folder / "result.json"
 
+    @property
+    def model_path(self) -> Path:
+        return self.folder / "model.keras"
+
+
+def look(config: StudyConfig) -> Facts:
+    """`hpo.facts.prepare`, and whether there are test pictures: found out before anything is trained for them.
+
+    Errors: as `prepare`; DataError if there is no test split.
+    """
+    facts = prepare(config)
+    _test_part(config, facts)
+    return facts
+
 
 def train_final(final: FinalJob) -> str:
     """Train, test, save model, predictions and result under `final.folder`; returns why it failed, or nothing.
@@ -81,26 +93,33 @@ def train_final(final: FinalJob) -> str:
 
 
 def _train_final(final: FinalJob, alive: Progress) -> None:
+    from models.saved import save
+
     job, facts = final.job, final.job.facts
     check_unchanged(job.config, facts)
     reset_peak_memory()
+    final.folder.mkdir(parents=True, exist_ok=True)
+    for left in final.folder.glob(".*"):  # of a run that was killed while it wrote
+        left.unlink()
     own = replace(job, config=job.config.model_copy(update={"seed": final.seed}))
     parts = split_of(job.config, facts.resolutions[-1])
     everything = Split(np.sort(np.concatenate([parts.train, parts.val])), np.empty(0, np.int64))
     seconds: dict[str, float] = {}
-    with timed("prepare", seconds) as clock:
+    with Gate(job.config.cache_dir) as gate:
+        with timed("prepare", seconds) as clock, gate.training():
 
-        def on_step(*where: float) -> None:
-            clock.now("train")
-            alive("train", *where)
+            def on_step(*where: float) -> None:
+                clock.now("train")
+                gate.give_way()
+                alive("train", *where)
 
-        network, trainer, state = _trained(final, own, everything, on_step, lambda *where: alive("extract", *where))
-    trainer.restore(state)
-    memory = peak_memory_mib()
-    alive("measure")
-    probabilities, labels = _predict(own, network, facts, alive)
-    final.folder.mkdir(parents=True, exist_ok=True)
-    size = save_model(network.model, facts.class_names, final.folder / "model.keras")
+            network, trainer, state = _trained(final, own, everything, on_step, lambda *where: alive("extract", *where))
+        trainer.restore(state)
+        memory = peak_memory_mib()
+        with gate.measuring():
+            costs = _costs(network, alive) if final.measure else {}
+    probabilities, labels = _predict(job.config, network, facts, alive)
+    size = save(network.model, facts.class_names, final.model_path)
     _save_predictions(final.folder / "predictions.npz", probabilities, labels)
     run = FinalRun(
         study_id=job.study_id,
@@ -111,11 +130,13 @@ def _train_final(final: FinalJob, alive: Progress) -> None:
         n_train=len(everything.train),
         curve=[asdict(point) for point in state.curve],
         scores=score(probabilities, labels),
-        costs=_costs(network) if final.measure else {},
+        costs=costs,
         model_bytes=size,
         seconds=seconds,
         peak_memory_mib=memory,
         machine=facts.machine,
+        shape=facts.shape,
+        class_names=facts.class_names,
     )
     write_atomically(final.result_path, run.to_json())
 
@@ -139,23 +160,32 @@ def _trained(
     return network, trainer, state
 
 
-def _predict(job: Job, network: "Network", facts: Facts, alive: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _test_part(config: StudyConfig, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
+    """(n, h, w, c) uint8 and (n,) int64."""
+    side = facts.resolutions[-1]
+    return open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+
+
+def _predict(config: StudyConfig, network: "Network", facts: Facts, alive: Progress) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, classes) float32 and labels (n,) of the test pictures, each seen once."""
     from models.backend import forward
 
-    config = job.config
-    images, labels = open_test(
-        config.dataset, config.data_dir, config.cache_dir, facts.resolutions[-1], config.skip_unreadable
-    )
-    run = forward(network.model)
+    images, labels = _test_part(config, facts)
+    return classify(forward(network.model), images, lambda share: alive("test", share)), labels
+
+
+def classify(
+    run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, on_batch: Callable[[float], None] = lambda share: None
+) -> np.ndarray:
+    """Probabilities (n, classes) of pictures (n, h, w, c), by batches of one size, so that `run` is traced once."""
     found = []
     for begin in range(0, len(images), PREDICTION_BATCH):
         batch = images[begin : begin + PREDICTION_BATCH]
         short = PREDICTION_BATCH - len(batch)
         padded = np.concatenate([batch, np.repeat(batch[-1:], short, axis=0)]) if short else batch
         found.append(run(padded)[: len(batch)])
-        alive("measure", begin / len(images))
-    return both_classes(np.concatenate(found)), labels
+        on_batch(begin / len(images))
+    return both_classes(np.concatenate(found))
 
 
 def both_classes(probabilities: np.ndarray) -> np.ndarray:
@@ -165,47 +195,45 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(network: "Network") -> dict[str, Any]:
+def _costs(network: "Network", alive: Progress) -> dict[str, Any]:
     from models import flops
     from models.latency import measure
 
     cost = flops.count(network.model)
+    alive("latency")
     latency = measure(network.model, run_seconds=LONG_SECONDS)
-    rates = {}
-    for batch in THROUGHPUT_BATCHES:
-        rates[str(batch)] = 1e3 * batch / measure(network.model, batch).median_ms
+    alive("throughput")
     return {
         "parameters": network.model.count_params(),
         "macs": cost.macs,
         "flops": cost.flops,
         "latency": asdict(latency),
-        "throughput": rates,
+        "throughput": throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.median_ms / 1e3),
     }
 
 
-def save_model(model: Any, class_names: Sequence[str], path: Path) -> int:
-    """Write the `.keras` file with the class names inside, in one step; returns its size in bytes.
+def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:
+    """Pictures a second for each of `THROUGHPUT_BATCHES`; None where a call would last too long or memory runs out.
 
-    It takes raw uint8 pictures in the data set's size and gives probabilities, and loads with plain
-    `keras.saving.load_model`, which leaves the entry `class_names.json` of the archive alone.
+    `seconds_of` measures a call on a batch; how long that will last is known from the batch before it.
     """
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        model.save(part)
-        with zipfile.ZipFile(part, "a") as archive:
-            archive.writestr(CLASS_NAMES, json.dumps(list(class_names), ensure_ascii=False))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path.stat().st_size
+    rates: dict[str, float | None] = {}
+    per_picture = seconds_of_one
+    for batch in THROUGHPUT_BATCHES:
+        rates[str(batch)] = None
+        if batch * per_picture > LONG_CALL_SECONDS:
+            continue
+        try:
+            per_picture = seconds_of(batch) / batch
+        except Exception as error:
+            if explain(error)[0] != "out of memory":
+                raise
+            continue
+        rates[str(batch)] = 1 / per_picture
+    return rates
 
 
 def _save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:
     part = path.with_name(f".{os.getpid()}.{path.name}")
     np.savez_compressed(part, probabilities=probabilities, labels=labels)
     part.replace(path)
-
-
-def baseline_of(candidate: Candidate, resolution: int) -> Candidate:
-    """The pretrained network as it is, with a linear head: what anything else has to beat."""
-    return Candidate(candidate.backbone, 0, 0, 0.2, 3e-3, "cosine", resolution)

@@ -2,59 +2,72 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from studies.finals import BASELINE, FinalModel
+from studies.finals import FinalModel, name_of
 from studies.tables import count, describe
 
-HEADS = (
-    "model",
-    "test accuracy (95 %)",
-    "tied",
-    "in the search",
-    "gap",
-    "macro F1",
-    "calibration error",
-    "weights",
-    "MMACs",
-    "latency ms (p90)",
-    "pictures/s, batch 32",
-    "MiB",
-    "candidate",
+LATEX = {letter: f"\\{letter}" for letter in "{}$&#_%"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+
+METHOD = (
+    "95 % interval of the mean over seeds: Student's t over the seeds and the normal interval over the test pictures, "
+    "half widths added in quadrature; with one seed Wilson's interval over the pictures. Tied: it overlaps that of the "
+    "first. Gap: accuracy in the search minus test accuracy, what was won by luck."
 )
+TERMINAL = ("model", "test accuracy (95 %)", "tied", "in the search", "gap", "macro F1", "latency ms (p90)", "MFLOPs")
+PAPER = ("model", "test accuracy (95 %)", "tied", "macro F1", "calibration error", "weights", "MFLOPs",
+         "latency ms (p90)", "pictures/s, batch 32")  # fmt: skip
 
 
-def name_of(model: FinalModel) -> str:
-    return model.label if model.label == BASELINE else f"trial {model.label}"
-
-
-def cells(model: FinalModel) -> tuple[str, ...]:
-    """The texts of a model under `HEADS`."""
-    costs, (low, high) = model.costs, model.interval
+def texts(model: FinalModel) -> dict[str, str]:
+    """All that a table can show of a model, by heading."""
+    costs, (low, high), number = model.costs, model.interval, values(model)
     latency = costs["latency"]
-    return (
-        name_of(model),
-        f"{model.accuracy:.4f} ({low:.4f}-{high:.4f})",
-        "yes" if model.tied else "no",
-        "-" if model.search_accuracy is None else f"{model.search_accuracy:.4f}",
-        "-" if model.gap is None else f"{model.gap:+.4f}",
-        f"{model.mean('macro_f1'):.4f}",
-        f"{model.mean('calibration_error'):.4f}",
-        count(costs["parameters"]),
-        f"{costs['macs'] / 1e6:.4g}",
-        f"{latency['median_ms']:.3g} ({latency['p90_ms']:.3g})",
-        f"{costs['throughput']['32']:,.0f}",
-        f"{model.runs[0].model_bytes / 2**20:.2f}",
-        describe(model.candidate),
-    )
+    return {
+        "model": name_of(model.label),
+        "test accuracy (95 %)": f"{model.accuracy:.4f} ({low:.4f}-{high:.4f})",
+        "tied": "yes" if model.tied else "no",
+        "in the search": _or_dash(model.search_accuracy, ".4f"),
+        "gap": _or_dash(model.gap, "+.4f"),
+        "top 5": _or_dash(number["top5_accuracy"], ".4f"),
+        "macro precision": f"{number['macro_precision']:.4f}",
+        "macro recall": f"{number['macro_recall']:.4f}",
+        "macro F1": f"{number['macro_f1']:.4f}",
+        "calibration error": f"{number['calibration_error']:.4f}",
+        "weights": count(costs["parameters"]),
+        "MMACs": f"{costs['macs'] / 1e6:.4g}",
+        "MFLOPs": f"{costs['flops'] / 1e6:.4g}",
+        "latency ms (p90)": f"{latency['median_ms']:.3g} ({latency['p90_ms']:.3g})",
+        "p99 ms": f"{latency['p99_ms']:.3g}",
+        **{f"pictures/s, batch {batch}": _or_dash(rate, ",.0f") for batch, rate in costs["throughput"].items()},
+        "MiB": f"{model.runs[0].model_bytes / 2**20:.2f}",
+        "training s": f"{number['train_seconds']:.1f}",
+        "peak MiB": f"{number['peak_memory_mib']:.0f}",
+        "candidate": describe(model.candidate),
+    }
+
+
+def cells(model: FinalModel, heads: Sequence[str]) -> tuple[str, ...]:
+    """The texts of a model under these headings."""
+    found = texts(model)
+    return tuple(found[head] for head in heads)
 
 
 def values(model: FinalModel) -> dict[str, Any]:
-    """All numbers of a model: shares from 0 to 1, milliseconds, bytes, seconds, MiB."""
+    """All numbers of a model: shares from 0 to 1, milliseconds, bytes, seconds, MiB; None for what there is not."""
     costs, latency = model.costs, model.costs["latency"]
+    means = ("top5_accuracy", "macro_precision", "macro_recall", "macro_f1", "calibration_error")
     return {
-        "model": name_of(model),
+        "model": name_of(model.label),
         "seeds": len(model.runs),
         "test_accuracy": model.accuracy,
         "test_accuracy_low": model.interval[0],
@@ -62,10 +75,7 @@ def values(model: FinalModel) -> dict[str, Any]:
         "tied_with_best": model.tied,
         "search_accuracy": model.search_accuracy,
         "gap": model.gap,
-        **{
-            name: model.mean(name)
-            for name in ("top5_accuracy", "macro_precision", "macro_recall", "macro_f1", "calibration_error")
-        },
+        **{name: model.mean(name) for name in means},
         "parameters": costs["parameters"],
         "macs": costs["macs"],
         "flops": costs["flops"],
@@ -82,16 +92,38 @@ def values(model: FinalModel) -> dict[str, Any]:
 
 
 def to_csv(models: Sequence[FinalModel]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(values(models[0])), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(values(model) for model in models)
-    return text.getvalue()
+    rows = [values(model) for model in models]
+    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def to_markdown(models: Sequence[FinalModel]) -> str:
-    lines = [HEADS, ("---",) * len(HEADS), *(cells(model) for model in models)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    """Everything, a row for each model, and how the intervals are made."""
+    heads = tuple(texts(models[0]))
+    lines = [heads, ("---",) * len(heads), *(cells(model, heads) for model in models)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{METHOD}\n"
+
+
+def to_latex(models: Sequence[FinalModel], data: str) -> str:
+    """A table for a paper; needs the package booktabs. `data` goes into the caption."""
+    seeds = len(models[0].runs)
+    caption = (
+        f"Test accuracy on {data}: mean over {seeds} seed{'s' * (seeds > 1)} with 95 % interval; "
+        "tied: the interval overlaps that of the first"
+    )
+    rows = "".join(f"  {' & '.join(map(latex, cells(model, PAPER)))} \\\\\n" for model in models)
+    return (
+        "\\begin{table}\n  \\centering\n"
+        f"  \\caption{{{latex(caption)}}}\n"
+        f"  \\begin{{tabular}}{{l{'r' * (len(PAPER) - 1)}}}\n  \\toprule\n"
+        f"  {' & '.join(map(latex, PAPER))} \\\\\n  \\midrule\n{rows}  \\bottomrule\n"
+        "  \\end{tabular}\n\\end{table}\n"
+    )
+
+
+def latex(text: str) -> str:
+    """A text without what LaTeX would take for its own; what lies between two numbers becomes a dash."""
+    text = re.sub(r"(?<=\d)-(?=\d)", "--", text)
+    return "".join(LATEX.get(letter, letter) for letter in text)
 
 
 def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -100,12 +132,25 @@ def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, A
     return [
         {
             "class": name,
-            **{key: sum(getattr(one, key)[place] for one in scores) / len(scores) for key in ("precision", "recall")},
-            "f1": sum(one.f1[place] for one in scores) / len(scores),
+            **{
+                key: sum(getattr(one, key)[place] for one in scores) / len(scores)
+                for key in ("precision", "recall", "f1")
+            },
             "pictures": scores[0].support[place],
         }
         for place, name in enumerate(class_names)
     ]
+
+
+def per_class_csv(model: FinalModel, class_names: Sequence[str]) -> str:
+    rows = per_class(model, class_names)
+    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def confusion_csv(model: FinalModel, class_names: Sequence[str]) -> str:
+    """Test pictures of all runs together: a row for each true class, a column for each predicted one."""
+    rows = ([name, *counts] for name, counts in zip(class_names, model.confusion().tolist(), strict=True))
+    return _csv([["true \\ predicted", *class_names], *rows])
 
 
 def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]) -> str:
@@ -119,7 +164,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
     )
     costs = model.costs
     latency, first = costs["latency"], model.runs[0]
-    return f"""# {about["study"]}, {name_of(model)}
+    return f"""# {about["study"]}, {name_of(model.label)}
 
 {describe(model.candidate)}
 
@@ -151,3 +196,13 @@ def _output(classes: int) -> str:
 def _plain(text: str) -> str:
     """A name of the user's, without what Markdown or HTML would take for their own."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|!" else letter for letter in text)
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _or_dash(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)

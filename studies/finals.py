@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,11 @@ from models.candidate import Candidate
 from studies.scores import Scores, accuracy_interval
 
 BASELINE = "baseline"  # the pretrained network with all of it frozen and a linear head
+
+
+def name_of(label: str) -> str:
+    """`trial 7` or `baseline`."""
+    return label if label == BASELINE else f"trial {label}"
 
 
 @dataclass(frozen=True)
@@ -22,9 +28,11 @@ class FinalRun:
         epochs: passes over the pictures; the schedule is that of the whole search.
         curve: one dict for each epoch, without validation.
         costs: of the architecture, from the first run of each model: parameters, macs, flops, latency (batch 1, with
-            p50, p90 and p99 in ms), throughput (pictures a second for batches of 32 and 256); empty in other runs.
+            median_ms, p90_ms and p99_ms), throughput (pictures a second for batches of "32" and "256", None where that
+            could not be measured); empty in other runs.
         model_bytes: size of the `.keras` file.
-        seconds: of training, by phase.
+        seconds: of training, by phase: prepare (build, extract, trace), train.
+        shape: height, width and channels of a picture.
     """
 
     study_id: str
@@ -40,6 +48,8 @@ class FinalRun:
     seconds: Mapping[str, float]
     peak_memory_mib: float
     machine: Mapping[str, Any]
+    shape: Sequence[int] = ()
+    class_names: Sequence[str] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -89,17 +99,37 @@ class FinalModel:
         return np.sum([run.scores.confusion for run in self.runs], axis=0)
 
 
+def read_runs(folder: Path, study_id: str) -> list[FinalRun]:
+    """The runs of this study that lie under `folder`, finished and readable; by label and seed."""
+    found = []
+    for path in folder.glob("*/seed-*/result.json"):
+        try:
+            run = FinalRun.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # of another version of this program, or not ours
+        if run.study_id == study_id and path == folder / run.label / f"seed-{run.seed}" / "result.json":
+            found.append(run)
+    return sorted(found, key=lambda run: (run.label, run.seed))
+
+
 def summarise(runs: Sequence[FinalRun], search: Mapping[str, float | None]) -> list[FinalModel]:
-    """The models of these runs, from the most to the least accurate; `search` has the search's accuracy by label."""
+    """The models of these runs, from the most to the least accurate; `search` has the search's accuracy by label.
+
+    A model whose first run is missing, with which its costs were measured, is left out.
+    """
     groups: dict[str, list[FinalRun]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         groups.setdefault(run.label, []).append(run)
     found = []
     for label, own in groups.items():
+        if not any(run.costs for run in own):
+            continue
         accuracies = [run.scores.accuracy for run in own]
         interval = accuracy_interval(accuracies, sum(own[0].scores.support))
         mean = float(np.mean(accuracies))
         found.append(FinalModel(label, own[0].candidate, own, mean, interval, False, search.get(label)))
+    if not found:
+        return []
     found.sort(key=lambda model: -model.accuracy)
     best = found[0].interval
     return [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.decoding import UnreadableError, decode, shorter_side
+from datasets.decoding import UnreadableError, decode, decode_as, shorter_side
 
 GRADIENT = np.stack(np.meshgrid(np.arange(24) * 10, np.arange(24) * 10), axis=-1)  # (24, 24, 2)
 RGB = np.concatenate([GRADIENT, np.full((24, 24, 1), 77)], axis=-1).astype(np.uint8)  # (24, 24, 3)
@@ -43,6 +43,22 @@ def test_the_centre_square_is_taken(tmp_path, shape):
     path = saved(tmp_path / "a.png", Image.fromarray(wide))
     assert np.array_equal(decode(path, 24), RGB)
     assert shorter_side(path) == 24
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8)])
+def test_other_proportions_take_the_largest_centred_part(tmp_path, shape):
+    path = saved(tmp_path / "a.png", Image.fromarray(RGB))
+    top, left = (24 - shape[0]) // 2, (24 - shape[1]) // 2
+    assert np.array_equal(decode_as(path, (*shape, 3)), RGB[top : top + shape[0], left : left + shape[1]])
+
+
+def test_grey_where_the_data_set_is_grey(tmp_path):
+    found = decode_as(saved(tmp_path / "a.png", Image.fromarray(RGB)), (24, 24, 1))
+    luma = RGB @ np.array([0.299, 0.587, 0.114])
+    assert found.shape == (24, 24, 1) and np.abs(found[..., 0] - luma).max() <= 1
+    for mode in ("L", "RGB"):
+        grey = Image.fromarray(RGB[..., 0]).convert(mode)
+        assert np.array_equal(decode_as(saved(tmp_path / "b.png", grey), (24, 24, 1))[..., 0], RGB[..., 0])
 
 
 def test_resizing_is_antialiased(tmp_path):

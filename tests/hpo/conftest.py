@@ -154,3 +154,24 @@ def fakes(monkeypatch):
     monkeypatch.setattr(hpo.search, "prepare", fake_facts)
     monkeypatch.setattr(hpo.evaluation, "evaluate", lambda jobs, until, alive, seconds: fake_group(jobs, until))
     return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory):
+    """The configuration of a small study on real digits whose two trials and baseline were evaluated with two seeds.
+
+    Only to be read: it is there once for all tests. The baseline is trial 0.
+    """
+    from hpo.evaluate import evaluate
+    from studies.storage import load_study
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    places = {"storage": f"sqlite:///{folder}/studies.db", "out": folder / "runs", "cache_dir": folder / "cache"}
+    sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 0}
+    config = make_config({**places, **sizes, "stopping": "none"})
+    hpo.search.run_study(config, Recorder())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hpo.finals.LONG_SECONDS", 0.1)
+        models, failures = evaluate(config, load_study(config.storage, config.study_name), "front", "0,2", 2)
+    assert (len(models), failures) == (3, 0)
+    return config

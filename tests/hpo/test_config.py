@@ -1,12 +1,13 @@
 """Every wrong value of every option: one line that names the option, what was received and what is allowed."""
 
 import importlib.util
+import json
 import tomllib
 
 import pytest
 
 from hpo import BadInput
-from hpo.config import PRESETS, PRESETS_DIR, StudyConfig, check_field, load_preset, make_config
+from hpo.config import PRESETS, PRESETS_DIR, StudyConfig, check_field, load_preset, make_config, restore_config
 
 WRONG = [
     ("backbone", "vgg20", "vgg19"),
@@ -151,6 +152,21 @@ def test_one_field_alone():
     assert check_field("storage", None) == "sqlite:///studies.db"
     with pytest.raises(BadInput, match="^--storage must be sqlite:///FILE"):
         check_field("storage", "x")
+
+
+def test_a_study_s_options_come_back_from_its_attribute(tmp_path):
+    values = {"resolutions": (16, 24), "augment": ("none", "light"), "max_gflops": 0.5, "search": ("pooling",)}
+    config = make_config({**values, "study": "mine", "out": tmp_path / "a"}, "quick")
+    kept = json.loads(json.dumps(config.model_dump(mode="json")))
+    assert restore_config(kept, "mine", {"out": None, "device": None}) == config
+    moved = restore_config(kept, "mine", {"out": tmp_path / "b"})
+    assert moved == config.model_copy(update={"out": tmp_path / "b"})
+    with pytest.raises(BadInput, match="study mine was made by an older version"):
+        restore_config(None, "mine", {})
+    with pytest.raises(
+        BadInput, match="--weights must be pretrained, none, or an existing .h5 file. Received: gone.h5"
+    ):
+        restore_config({**kept, "weights": "gone.h5"}, "mine", {})
 
 
 def test_frozen_and_hashable():

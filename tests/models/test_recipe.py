@@ -23,6 +23,8 @@ def test_only_a_plateau_schedule_heeds_the_curve():
     curve = [point(1, 1.0), point(2, 1.1), point(3, 1.2)]
     assert Recipe(0.1, "reduce_on_plateau", 5, 32, 0).plateau(curve) == 0.5
     assert Recipe(0.1, "cosine", 5, 32, 0).plateau(curve) == 1.0
+    repeated = Recipe(0.1, "reduce_on_plateau", 5, 32, 0, plateaus=(1.0, 1.0, 0.5))
+    assert [repeated.plateau(curve[:epochs]) for epochs in range(3)] == [1.0, 1.0, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Trained models as files: written to be used without this project, and read back into a network that we build."""
+
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from models import ModelError
+from models.build import Task, build_network
+from models.candidate import Candidate
+
+CLASS_NAMES = "class_names.json"  # inside the .keras file, which is a zip archive
+
+
+def save(model: keras.Model, class_names: Sequence[str], path: Path) -> int:
+    """Write the `.keras` file with the class names inside, in one step; returns its size in bytes.
+
+    It takes raw uint8 pictures in the data set's size and gives probabilities, and loads with plain
+    `keras.saving.load_model`, which leaves the entry `class_names.json` of the archive alone.
+    """
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        model.save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr(CLASS_NAMES, json.dumps(list(class_names), ensure_ascii=False))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def restore(candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path) -> keras.Model:
+    """The model that `save` wrote: its weights, read into the candidate's network; nothing in the file is run.
+
+    Args:
+        shape: height, width and channels of the pictures.
+
+    Errors: ModelError, one line, if the file is not there, damaged, or of another network.
+    """
+    height, width, channels = shape
+    model = build_network(candidate, Task(height, width, channels, n_classes, "none"), 0).model
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of layers for which the file has nothing
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning, zipfile.BadZipFile) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(f"{path} is not the model that it should be: {reason}") from error
+    return model

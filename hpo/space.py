@@ -108,6 +108,8 @@ def suggest(trial: optuna.Trial, space: Space) -> Candidate:
         values["learning_rate"] = trial.suggest_float("sgd_learning_rate", *SGD_LEARNING_RATES, log=True)
     else:
         values["learning_rate"] = trial.suggest_float("learning_rate", *LEARNING_RATES, log=True)
+    if values["unfreeze_depth"] == 0:
+        values["strategy"] = "plain"  # of a head alone there is nothing to unfreeze
     return Candidate(space.backbone, **{**space.fixed, **values})
 
 

@@ -65,6 +65,7 @@ def test_what_is_searched_on_request():
         assert {getattr(c, name) for c in found} == values
     assert all(1e-5 <= c.weight_decay <= 1e-1 and 0 <= c.label_smoothing <= 0.2 for c in found)
     assert max(c.label_smoothing for c in found) > 0.1
+    assert {c.strategy for c in found if c.unfreeze_depth == 0} == {"plain"}
     plain = drawn(space_of(batch_size=64, augment="light"), 20)
     assert {(c.batch_size, c.augmentation, c.strategy, c.weight_decay) for c in plain} == {(64, "light", "plain", 0.0)}
 

@@ -1,13 +1,17 @@
-"""`python -m hpo.export STUDY`: the tables and plots of a study, as files."""
+"""`python -m hpo.export STUDY`: the tables and plots of a study as files, or a final model for another runtime."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hpo.cli import StudyCommand, check_writable, out_option, storage_option
+from hpo import BadInput
+from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
+from hpo.config import check_field
 from hpo.measurements import write_atomically
+from models.formats import FORMATS
 from studies.records import TrialRecord
 
 PLOTS = (("accuracy_latency", "latency"), ("accuracy_flops", "mflops"))
@@ -45,18 +49,67 @@ def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> lis
 
 @click.command(cls=StudyCommand)
 @click.argument("study")
-@storage_option
-@out_option
-def main(study: str, storage: str, out: Path) -> None:
-    """Write the front of STUDY: trials and front as CSV and JSON, Pareto plots as HTML, PNG, SVG and PDF."""
+@click.option("--format", "names", multiple=True, metavar="FORMAT", type=click.Choice(list(FORMATS)),
+              help=f"export a final model instead, to {', '.join(FORMATS)}; can be given several times")  # fmt: skip
+@click.option("--trial", metavar="N", help="which final model: a trial's number, or baseline")
+@field_option("storage")
+@field_option("out")
+@field_option("cache_dir")
+@field_option("data_dir")
+@field_option("device")
+def main(study: str, names: tuple[str, ...], trial: str | None, **places: Any) -> int:
+    """Write the front of STUDY: trials and front as CSV and JSON, Pareto plots as HTML, PNG, SVG and PDF.
+
+    With --format a final model (see `python -m hpo.evaluate`) is exported for another runtime, loaded again by that,
+    and measured on the same test pictures beside the original. litert-int8: quantised after training, with training
+    pictures for its ranges.
+    """
     from studies.records import read_study
     from studies.storage import load_study, storage_trouble
 
-    with storage_trouble(storage):
-        records = read_study(load_study(storage, study))
+    if bool(names) != bool(trial):
+        raise BadInput("--format and --trial belong together: which model, and to what")
+    places["storage"] = check_field("storage", places["storage"])
+    with storage_trouble(places["storage"]):
+        loaded = load_study(places["storage"], study)
+        if trial:
+            return _convert(loaded, trial, list(dict.fromkeys(names)), places)
+        records = read_study(loaded)
+    out = check_field("out", places["out"])
     check_writable(out)
     for path in export_study(study, records, out / study):
         click.echo(path)
+    return DONE
+
+
+def _convert(study: Any, trial: str, names: Sequence[str], places: Mapping[str, Any]) -> int:
+    from rich import box
+    from rich.table import Table
+
+    from hpo.config import restore_config
+    from hpo.conversion import HEADS, cells, convert_all
+    from hpo.display import make_console
+    from hpo.evaluate import NoAnswer
+
+    quiet_libraries()
+    config = restore_config(study.user_attrs.get("options"), study.study_name, places)
+    check_writable(config.out, config.cache_dir)
+    label = trial.removeprefix("trial-")
+    try:
+        found, folder = convert_all(study, config, label, names)
+    except NoAnswer as error:
+        click.echo(f"error: {error}", err=True)
+        return NO_SUCCESS
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in HEADS:
+        table.add_column(head, justify="left" if head in ("format", "runtime") else "right")
+    for one in found:
+        table.add_row(*cells(one))
+    make_console().print(table)
+    click.echo(
+        f"Files in {folder}: {', '.join(FORMATS[name].file for name in names)}, class_names.json, exports.csv, .json"
+    )
+    return DONE
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,11 +38,12 @@ def environment(device: str) -> dict[str, str]:
 class Workers:
     """A pool with `submit` and `stop`; with 0 processes a task runs at once, in this one.
 
-    What the libraries print in a worker goes to the file `log`.
+    What the libraries print in a worker goes to the file `log`. `variables` stand in its environment beside ours.
     """
 
-    def __init__(self, processes: int, device: str, log: Path):
-        self._processes, self._device, self._log = processes, device, log
+    def __init__(self, processes: int, device: str, log: Path, variables: Mapping[str, str] | None = None):
+        self._processes, self._log = processes, log
+        self._variables = environment(device) | dict(variables or {})
         self._pool = self._new_pool() if processes else None
         if not processes:
             os.environ.update(environment(device))
@@ -52,7 +53,7 @@ class Workers:
             max_workers=self._processes,
             max_tasks=TASKS_PER_WORKER,
             initializer=_begin,
-            initargs=(environment(self._device), os.getpid(), self._log),
+            initargs=(self._variables, os.getpid(), self._log),
             context=multiprocessing.get_context("spawn"),
         )
 

@@ -69,20 +69,24 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
     if len(model.inputs) != 1 or None in shape:
         raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
     pictures = np.random.default_rng(seed).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
-    call = _compiled(model, pictures)
+    milliseconds = measure_call(_compiled(model, pictures), run_seconds)
+    median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
+    facts = device_facts()
+    where = {key: str(facts[key]) for key in ("device", "backend", "dtype")}
+    return Latency(median, p10, p90, p99, len(milliseconds), batch_size, **where)
+
+
+def measure_call(call: Callable[[], object], run_seconds: float = RUN_SECONDS) -> np.ndarray:
+    """Milliseconds (runs,) of a call that returns when its answer is there, whatever computes it; steps 3 to 5."""
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         _warm_up(call)
-        milliseconds = _runs(call, run_seconds)
+        return np.asarray(_runs(call, run_seconds))
     finally:
         if collecting:
             gc.enable()
-    median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
-    facts = device_facts()
-    where = {key: str(facts[key]) for key in ("device", "backend", "dtype")}
-    return Latency(median, p10, p90, p99, len(milliseconds), batch_size, **where)
 
 
 def device_facts() -> dict[str, Any]:
@@ -121,7 +125,7 @@ def cpu_name() -> str:
     return f"{name}, {cores} cores"
 
 
-def _warm_up(call: Callable[[], None]) -> None:
+def _warm_up(call: Callable[[], object]) -> None:
     """Calls until the time of a call stands still."""
     end = time.perf_counter() + WARM_UP_SECONDS
     calls, before = 0, float("inf")
@@ -134,7 +138,7 @@ def _warm_up(call: Callable[[], None]) -> None:
         before = median
 
 
-def _runs(call: Callable[[], None], seconds: float) -> list[float]:
+def _runs(call: Callable[[], object], seconds: float) -> list[float]:
     """Milliseconds of each run, in bursts spread over time."""
     milliseconds: list[float] = []
     for _ in range(BURSTS):
@@ -149,7 +153,7 @@ def _runs(call: Callable[[], None], seconds: float) -> list[float]:
     return milliseconds
 
 
-def _timed(call: Callable[[], None]) -> float:
+def _timed(call: Callable[[], object]) -> float:
     """Milliseconds of one synchronised call."""
     start = time.perf_counter_ns()
     call()

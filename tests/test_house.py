@@ -18,7 +18,7 @@ COMMANDS = {"models/pretrain.py": {"datasets"}, "datasets/preview.py": {"models.
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),
-    "tensorflow": ("models/latency.py", "models/backend.py"),
+    "tensorflow": ("models/latency.py", "models/backend.py", "models/exporting.py"),
     "jax": ("models/latency.py", "models/backend.py"),
     "torch": ("models/latency.py", "models/backend.py", "models/torch_weights.py"),
 }

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -49,3 +50,66 @@ def test_command_without_a_study(configure, tmp_path):
     done = CliRunner().invoke(main, ["nosuch", "--storage", configure().storage])
     assert done.exit_code == 2
     assert done.output.startswith("error: there is no database at ")
+
+
+@pytest.fixture
+def copied(evaluated, tmp_path, monkeypatch):
+    """A small evaluated study, to be added to."""
+    monkeypatch.setattr("hpo.finals.LONG_SECONDS", 0.1)
+    shutil.copytree(evaluated.out, tmp_path / "runs")
+    return evaluated.model_copy(update={"out": tmp_path / "runs"})
+
+
+def call(config, *words):
+    places = ["--storage", config.storage, "--out", str(config.out), "--cache-dir", str(config.cache_dir)]
+    return CliRunner().invoke(main, [config.study_name, *places, *words])
+
+
+def test_a_final_model_beside_the_original(copied):
+    done = call(copied, "--trial", "2", "--format", "litert", "--format", "litert")
+    assert done.exit_code == 0, done.output
+    folder = copied.study_dir / "exports" / "trial-2"
+    rows = json.loads((folder / "exports.json").read_text())
+    assert [row["format"] for row in rows] == ["keras", "litert"]
+    assert {path.name for path in folder.iterdir()} == {
+        "model.tflite",
+        "exports.csv",
+        "exports.json",
+        "class_names.json",
+    }
+    for row in rows:
+        shown = next(line for line in done.output.splitlines() if line.strip().startswith(row["format"] + " "))
+        assert f"{row['accuracy']:.4f}" in shown
+        assert row["runtime"] in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "onnx"], "--format and --trial belong together"),
+        (["--trial", "2"], "--format and --trial belong together"),
+        (["--trial", "2", "--format", "torch"], "'torch' is not one of 'savedmodel', 'onnx', 'litert', 'litert-int8'"),
+        (["--trial", "1", "--format", "litert"], "trial 1 of study custom_cnn-digits was not evaluated; first: python"),
+        (["--trial", "2", "--format", "litert", "--device", "tpu"], "--device must be auto, cpu, gpu or gpu:N"),
+    ],
+)
+def test_mistakes_in_one_line(copied, words, said):
+    done = call(copied, *words)
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert done.output.startswith("error: ")
+    assert said in done.output
+    assert not (copied.study_dir / "exports").exists()
+
+
+def test_a_missing_package_is_said_before_anything_is_done(copied, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = call(copied, "--trial", "2", "--format", "onnx")
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert '.[onnx]"' in done.output
+
+
+def test_a_converter_that_fails(copied, monkeypatch):
+    monkeypatch.setattr("hpo.conversion._convert", lambda job: [][0])
+    done = call(copied, "--trial", "trial-2", "--format", "litert")
+    assert done.exit_code == 1
+    assert done.output.endswith("error: keras: IndexError: list index out of range\n")

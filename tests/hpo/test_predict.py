@@ -28,7 +28,7 @@ def call(evaluated, monkeypatch):
 
 
 def _in_this_process(self, processes, device, log):
-    self._processes, self._device, self._log, self._pool = 0, device, log, None
+    self._processes, self._pool = 0, None
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""Where a trained model looks: Grad-CAM (Selvaraju et al. 2017) and SmoothGrad saliency (Smilkov et al. 2017).
+
+Both by tf-keras-vis, which needs TensorFlow as the backend. Gradients need real numbers, our models take uint8: so they
+are taken behind the layers that convert and resize, at the side in pixels that the backbone sees.
+"""
+
+import tempfile
+import warnings
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from models import ModelError
+from models.build import Network, Task, build_network
+from models.candidate import Candidate
+from models.cuts import cut_points
+
+LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an earlier layer is taken
+SMOOTH_SAMPLES = 16
+SMOOTH_NOISE = 0.15
+WEIGHTS = "model.weights.h5"  # inside a .keras file
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Of n pictures, 0 to 1 each: maps of side `resolution`.
+
+    Attributes:
+        cam: (n, side, side), which parts speak for the class.
+        saliency: (n, side, side), where small changes of a pixel change the class's score most.
+        layer, cells: whose feature map the Grad-CAM is of, and its cells a side.
+    """
+
+    cam: np.ndarray
+    saliency: np.ndarray
+    layer: str
+    cells: int
+
+
+def load_trained(path: Path, candidate: Candidate, task: Task) -> Network:
+    """The candidate's network with the weights of a `.keras` file that `hpo.evaluate` made.
+
+    It is built by us and only numbers are read from the file. Errors: ModelError if they do not fit.
+    """
+    network = build_network(candidate, replace(task, weights="none"), 0)
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Skipping nested container")  # a part would stay random
+            network.model.load_weights(archive.extract(WEIGHTS, folder))
+    except (OSError, KeyError, ValueError, UserWarning, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} does not hold the weights of this candidate: {str(error).splitlines()[0]}") from error
+    return network
+
+
+def looks(network: Network, images: np.ndarray, classes: np.ndarray) -> Looks:
+    """What in `images` (n, h, w, c) uint8 speaks for `classes` (n,), numbers of classes.
+
+    Errors: ModelError if the backend is not TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(f"Grad-CAM needs the tensorflow backend, this is {keras.backend.backend()}")
+    from tf_keras_vis.gradcam import Gradcam
+    from tf_keras_vis.saliency import Saliency
+
+    start = _as_floats(network)
+    tail = keras.Model(start, network.logits.output)
+    fresh = keras.models.clone_model(tail)  # tf-keras-vis takes a layer's first output for its only one
+    fresh.set_weights(tail.get_weights())
+    model = keras.Model(fresh.inputs, fresh.outputs[0])  # a list of inputs, as tf-keras-vis gives it
+    x = keras.ops.convert_to_numpy(keras.Model(network.logits.input, start)(images, training=False))
+    layer = map_layer(network)
+
+    def score(logits: Any) -> Any:
+        if logits.shape[-1] == 1:  # one logit, for the second class
+            return [logits[n, 0] * (1.0 if classes[n] == 1 else -1.0) for n in range(len(classes))]
+        return [logits[n, int(classes[n])] for n in range(len(classes))]
+
+    cam = Gradcam(model, clone=False)(
+        score, x, penultimate_layer=layer.name, seek_penultimate_conv_layer=False, normalize_cam=False
+    )
+    saliency = Saliency(model, clone=False)(
+        score, x, smooth_samples=SMOOTH_SAMPLES, smooth_noise=SMOOTH_NOISE, normalize_map=False
+    )
+    return Looks(_scaled(cam), _scaled(saliency), layer.name, int(layer.output.shape[1]))
+
+
+def map_layer(network: Network) -> keras.Layer:
+    """The deepest layer whose feature map has at least `LEAST_CELLS` cells a side; else the last one before pooling.
+
+    Only at cuts of the network: what is behind them sees nothing else of the picture.
+    """
+    last = network.logits.get_layer("pool").input
+    if min(last.shape[1:3]) < LEAST_CELLS:
+        for cut in reversed(cut_points(keras.Model(_as_floats(network), last))[1:]):
+            layer = cut.tensor._keras_history.operation
+            padded = isinstance(layer, keras.layers.ZeroPadding2D)  # its border shows nothing
+            if cut.size is not None and min(cut.tensor.shape[1:3]) >= LEAST_CELLS and not padded:
+                return layer
+    return last._keras_history.operation
+
+
+def _as_floats(network: Network) -> keras.KerasTensor:
+    """The pictures as the backbone gets them, before grey becomes three channels: (n, side, side, c) float32."""
+    names = {layer.name for layer in network.logits.layers}
+    return network.resized if "resize" in names else network.logits.get_layer("to_float").output
+
+
+def _scaled(maps: np.ndarray) -> np.ndarray:
+    """Each map's largest value becomes 1; one without any stays 0."""
+    maps = np.maximum(np.asarray(maps, "float32"), 0)
+    most = maps.max(axis=(1, 2), keepdims=True)
+    return maps / np.where(most > 0, most, 1)

@@ -1,0 +1,287 @@
+"""A study as a chapter: one function for each section, which is left out where there is nothing to say."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from studies import plots
+from studies.finals import FinalModel
+from studies.pareto import knee
+from studies.report import charts, model_tables, parallel
+from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Pictures, Points, Section, Text
+from studies.report.closing import loading, reproducing
+from studies.report.gallery import Gallery, worst_mistakes
+from studies.report.material import Material, Shown, label_of, shown_models
+from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savings
+from studies.report.setup import setup
+from studies.report.summary import evaluate_command, summary
+from studies.report.wording import counted, duration, listed, mega, percent
+
+MOST_MISTAKES = 12
+NOTHING = Gallery()
+KNEE_RULE = (
+    "Recommended is the member of the front that is nearest to the ideal point, the best of each objective if one "
+    "trial had them all; for this each objective is brought to 0 (best of the front) to 1 (worst), latency and FLOPs "
+    "as logarithms, and of equally near ones the faster is taken."
+)
+
+
+def chapter(material: Material, gallery: Gallery = NOTHING, name: str = "") -> Chapter:
+    """All sections of a study; `name` tells it from other chapters of the report."""
+    parts: tuple[Callable[[Material, Gallery], Section | None], ...] = (
+        _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, _tests, _saliency, _mistakes,
+        loading, reproducing, _trials,
+    )  # fmt: skip
+    found = [part(material, gallery) for part in parts]
+    return Chapter(name, f"Study {material.name}", tuple(section for section in found if section is not None))
+
+
+def _summary(material: Material, _gallery: Gallery) -> Section:
+    return Section("summary", "Summary", (Points(summary(material)),))
+
+
+def _models(material: Material, _gallery: Gallery) -> Section | None:
+    models = shown_models(material)
+    if not models:
+        return None
+    table = model_tables.models_table(material, models)
+    said = (
+        "Accuracy is the share of pictures that are classified rightly. FLOPs count convolutions and dense layers, "
+        "1 MAC = 2 FLOPs; inference time is the median of one forward call on one picture. The highlighted model is "
+        "the recommended one."
+    )
+    return Section(
+        "models", "Pretrained against customised models", (Text(said), table, _bars(models), *_curves(models))
+    )
+
+
+def _bars(models: list[Shown]) -> Charts:
+    costs = [model.record.measurement for model in models]
+    tested = [model.final for model in models if model.final is not None]
+    if len(tested) == len(models):
+        shares, kind = [100 * final.accuracy for final in tested], "test"
+    else:
+        shares, kind = [100 * (model.record.val_accuracy or 0) for model in models], "validation"
+    wanted = (
+        ("accuracy", f"{kind} accuracy (%)", shares, [f"{share:.1f} %" for share in shares]),
+        ("flops", "MFLOPs for one picture", [c.flops / 1e6 for c in costs if c], [mega(c.flops) for c in costs if c]),
+        (
+            "latency",
+            "inference (ms)",
+            [c.latency_ms for c in costs if c],
+            [f"{c.latency_ms:.3g} ms" for c in costs if c],
+        ),
+        (
+            "parameters",
+            "parameters (millions)",
+            [c.parameters / 1e6 for c in costs if c],
+            [f"{c.parameters / 1e6:.3g} M" for c in costs if c],
+        ),
+    )
+    found = []
+    for name, title, values, texts in wanted:
+        said = listed([f"{model.title} {text}" for model, text in zip(models, texts, strict=True)])
+        figure = charts.bars(models, values, texts, title)
+        caption = f"{title[0].upper()}{title[1:]} of each model."
+        found.append(Chart(f"bars_{name}", caption, f"Bars of {title}: {said}.", figure, 90 + 62 * len(models)))
+    return Charts(tuple(found))
+
+
+def _curves(models: list[Shown]) -> list[Block]:
+    found = []
+    for key, title, what in (
+        ("val_accuracy", "validation accuracy (share right)", "Validation accuracy"),
+        ("loss", "training loss (nats)", "Training loss"),
+    ):
+        shown = [m for m in models if any(point.get(key) is not None for point in m.record.learning_curve)]
+        if shown:
+            last = [f"{m.name} ends at {m.record.learning_curve[-1][key]:.3f}" for m in shown]
+            alt = f"Lines of {title} over epochs: {listed(last)}."
+            caption = f"{what} after each epoch of the search."
+            found.append(Chart(f"curves_{key}", caption, alt, charts.learning_curves(shown, key, title), 400))
+    return [Charts(tuple(found))] if found else []
+
+
+def _front(material: Material, _gallery: Gallery) -> Section | None:
+    if not material.complete:
+        return None
+    star = knee(material.front)
+    blocks: list[Block] = [
+        Text(
+            "A candidate is on the Pareto front if no other one is at least as good in accuracy, latency and FLOPs and "
+            f"better in one of them. {KNEE_RULE} Here this is trial {star.number}."
+        )
+    ]
+    for stem, x, short in (("accuracy_latency", "latency", "latency"), ("accuracy_flops", "mflops", "FLOPs")):
+        data = plots.pareto_data(material.name, material.records, x)
+        drawn = "horizontal lines reach from the 10th to the 90th percentile; " if x == "latency" else ""
+        ends = data.front[0], data.front[-1]
+        alt = (
+            f"Accuracy against {short} of {counted(len(data.everything), 'trial')}: the front rises from "
+            f"{percent(ends[0].accuracy)} at {getattr(ends[0], x):.3g} to {percent(ends[1].accuracy)} at "
+            f"{getattr(ends[1], x):.3g} {'ms' if x == 'latency' else 'MFLOPs'}; trial {star.number} is recommended."
+        )
+        caption = f"Accuracy against {short}; {drawn}numbers are trials. {data.subtitle[0].upper()}{data.subtitle[1:]}."
+        blocks.append(Chart(stem, caption, alt, charts.pareto(data, star.number)))
+    space = charts.pareto_space(material.name, material.records, star.number)
+    alt = f"The same trials in space: accuracy over latency and FLOPs, {len(material.front)} on the front."
+    caption = "All three objectives; the view turns under the mouse."
+    blocks += [Chart("accuracy_latency_flops", caption, alt, space, 520), model_tables.front_table(material)]
+    return Section("front", "Pareto front", tuple(blocks))
+
+
+def _progress(material: Material, _gallery: Gallery) -> Section | None:
+    steps = hypervolume_steps(material.records)
+    if len(material.complete) < 2:
+        return None
+    last = steps[-1]
+    said = (
+        "The hypervolume is the part of the space of objectives that the front dominates, from 0 to 1. The reference "
+        f"point has accuracy 0 and {BEYOND_WORST:g} times the latency and the FLOPs of the slowest and the costliest "
+        "complete trial; latency and FLOPs are logarithms, scaled to 0 at the best complete trial and 1 at the "
+        "reference point. Seconds are those spent in trials, one after the other, so pauses do not count."
+    )
+    ends = f"up to {last.hypervolume:.3f} after {counted(len(steps), 'trial')} and {duration(last.seconds)}"
+    found = tuple(
+        Chart(f"hypervolume_{over}", f"Hypervolume over {what}.", f"Hypervolume over {what}, {ends}.",
+              charts.hypervolume(steps, over), 340)
+        for over, what in (("number", "trials"), ("seconds", "seconds of search"))
+    )  # fmt: skip
+    return Section("progress", "Progress of the search", (Text(said), Charts(found)))
+
+
+def _importance(material: Material, _gallery: Gallery) -> Section | None:
+    found = material.importances
+    title = "Which parameter matters for which objective"
+    if not material.complete:
+        return None
+    if not found.shares:
+        return Section("importance", title, (Text(f"{found.why[0].upper()}{found.why[1:]}."),))
+    names = {"val_accuracy": "accuracy", "latency_ms": "latency", "flops": "FLOPs"}
+    most = [f"{max(shares, key=shares.__getitem__)} for {names[key]}" for key, shares in found.shares.items()]
+    said = (
+        f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(found.quantile)} of the "
+        f"{counted(len(material.complete), 'complete trial')} by each objective with all of them: a parameter whose "
+        f"values differ most between the two matters most. Most important here: {listed(most)}. The first candidates "
+        "of a search are given, and a sampler prefers what was good, so with few trials this is a hint."
+    )
+    figure = charts.importance(found)
+    n_rows = max(len(shares) for shares in found.shares.values())
+    alt = f"Bars of importance by parameter and objective; most important are {listed(most)}."
+    chart = Chart("importance", "Importance of each parameter, by objective.", alt, figure, 120 + 46 * n_rows)
+    return Section("importance", title, (Text(said), chart))
+
+
+def _parallel(material: Material, _gallery: Gallery) -> Section | None:
+    if len(material.complete) < 2 or material.knee is None:
+        return None
+    figure, height = parallel.draw(material.records, material.knee.number)
+    alt = (
+        f"Each of {counted(len(material.complete), 'complete trial')} is a line through its settings and then its "
+        f"latency, FLOPs and accuracy; the front and trial {material.knee.number} stand out."
+    )
+    caption = "Every complete trial as a line from what was decided (above) to what came out (below)."
+    chart = Chart("parallel", caption, alt, figure, height, 680)
+    return Section("parallel", "Settings and results together", (chart,))
+
+
+def _stopping(material: Material, _gallery: Gallery) -> Section | None:
+    found = savings(material.records, material.fingerprint["epochs"], material.phases)
+    if not found.epochs:
+        return None
+    how = [f"{counted(found.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint['stopping']}"]
+    how += [f"{counted(found.duplicates, 'duplicate')} not repeated"] if found.duplicates else []
+    said = [
+        f"{found.epochs:,} of {counted(found.all_epochs, 'epoch')} were trained that all candidates together would "
+        f"have had: {listed(how)}."
+    ]
+    if not found.stopped and not found.duplicates:
+        said = [f"No trial was stopped early: all {counted(found.epochs, 'epoch')} were trained."]
+    if found.saved_seconds:
+        said.append(
+            f"Training took {duration(found.seconds)}; without that it would have taken about "
+            f"{duration(found.all_seconds)}, so about {percent(found.share)} was saved. This is an estimate: a missing "
+            "epoch is taken to cost what the trial's own epochs did, a duplicate what a whole trial took in the median."
+        )
+    if found.over_budget:
+        verb = "was" if found.over_budget == 1 else "were"
+        said.append(f"{counted(found.over_budget, 'candidate')} over a budget {verb} measured and never trained.")
+    return Section("stopping", "What early stopping saved", (Text(" ".join(said)),))
+
+
+def _tests(material: Material, _gallery: Gallery) -> Section | None:
+    title = "Test results, class by class"
+    if not material.complete:
+        return None
+    model = material.chosen
+    if model is None:
+        said = f"There are no test results yet: run `{evaluate_command(material)}` and then this report again."
+        return Section("tests", title, (Text(said),))
+    names = class_names(material, model)
+    others = [other for other in material.finals if other.label == "baseline" and other is not model]
+    said = (
+        f"Each model was trained anew on training and validation pictures together and tested once on pictures that "
+        f"the search never read. In detail: {label_of(model)}, which is highlighted."
+    )
+    matrices = tuple(_confusion(one, names) for one in (model, *others))
+    blocks = (
+        Text(said),
+        model_tables.evaluated_table(material),
+        model_tables.classes_table(model, names),
+        Charts(matrices),
+    )
+    return Section("tests", title, blocks)
+
+
+def class_names(material: Material, model: FinalModel) -> tuple[str, ...]:
+    """From the model's file; without it numbers."""
+    n_classes = len(model.runs[0].scores.support)
+    named = len(material.class_names) == n_classes
+    return material.class_names if named else tuple(f"class {number}" for number in range(n_classes))
+
+
+def _confusion(model: FinalModel, names: tuple[str, ...]) -> Chart:
+    matrix = model.confusion()
+    off = matrix - matrix * (matrix == matrix.max()) if len(names) < 2 else matrix.copy()
+    for place in range(len(names)):
+        off[place, place] = 0
+    true, guess = divmod(int(off.argmax()), len(names))
+    worst = f"most often {names[true]} is taken for {names[guess]}" if off.max() else "there is no mistake"
+    caption = f"Confusion matrix of {label_of(model)}, percent of each true class over all training runs; {worst}."
+    alt = f"Confusion matrix of {label_of(model)} over {counted(len(names), 'class', 'classes')}: {worst}."
+    figure = charts.confusion(names, matrix)
+    return Chart(f"confusion_{model.label}", caption, alt, figure, min(760, 190 + 34 * len(names)))
+
+
+def _saliency(material: Material, gallery: Gallery) -> Section | None:
+    if material.predictions is None or not gallery.saliency_note:
+        return None
+    blocks: list[Block] = [Text(gallery.saliency_note)]
+    if gallery.saliency:
+        blocks.append(Pictures(gallery.saliency, 112, 345))
+    return Section("saliency", "Where the model looks", tuple(blocks))
+
+
+def _mistakes(material: Material, gallery: Gallery) -> Section | None:
+    model = material.chosen
+    if model is None or material.predictions is None:
+        return None
+    found = worst_mistakes(material.predictions, MOST_MISTAKES)
+    title = "The worst mistakes"
+    if not found:
+        return Section("mistakes", title, (Text(f"{label_of(model)} classifies every test picture rightly."),))
+    blocks: list[Block] = [Text(gallery.mistakes_note)] if gallery.mistakes_note else []
+    if gallery.mistakes:
+        blocks.append(Pictures(gallery.mistakes, 96, 140, True))
+    label = f"{label_of(model)} (seed {model.runs[0].seed})"
+    blocks.append(model_tables.mistakes_table(found, class_names(material, model), label))
+    return Section("mistakes", title, tuple(blocks))
+
+
+def _trials(material: Material, _gallery: Gallery) -> Section | None:
+    if not material.records:
+        return None
+    states = Counter(record.state for record in material.records)
+    said = f"{counted(len(material.records), 'trial')}: {listed([f'{n} {state}' for state, n in states.items()])}."
+    failed = Counter(record.reason for record in material.records if record.state == "failed" and record.reason)
+    why = [Facts(tuple((f"{n} failed", reason) for reason, n in failed.most_common(5)))] if failed else []
+    return Section("trials", "All trials", (Text(said), *why, model_tables.trials_table(material)))

@@ -1,0 +1,114 @@
+"""The chapter before those of several studies: their best models in one table, and their joint Pareto front."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from studies import comparison, joint_plots
+from studies.comparison import FROZEN, Studied
+from studies.joint_plots import JointData
+from studies.report import charts
+from studies.report.blocks import Chapter, Chart, Points, Section, Text
+from studies.report.material import Material
+from studies.report.model_tables import EPOCHS, FLOPS, SECONDS, SETTINGS, TIME, VALIDATION, WEIGHTS
+from studies.report.table import Column, Table
+from studies.report.wording import counted, listed, mega, percent
+
+
+def comparison_chapter(materials: Sequence[Material], name: str = "comparison") -> Chapter:
+    """Errors: NotComparable if the studies are on other pictures, or measured on another device."""
+    studies = [material.studied() for material in materials]
+    comparison.check_comparable(studies)
+    sections = [Section("summary", "The studies together", (Points(_sentences(studies)),))]
+    if comparison.joint_front(studies):
+        said = (
+            "For each backbone: the pretrained network with a linear head, the most accurate customised candidate, and "
+            "the most accurate one trained from scratch where there is such a study. A star marks members of the joint "
+            "front."
+        )
+        sections.append(Section("models", "Backbones side by side", (Text(said), _table(studies))))
+        sections.append(Section("front", "Joint Pareto front", tuple(_charts(studies))))
+    return Chapter(name, f"Comparison of {len(studies)} studies", tuple(sections))
+
+
+def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
+    found = []
+    rows = [row for row in comparison.rows(studies) if row.record is not None]
+    for study in studies:
+        complete = [record for record in study.records if record.state == "complete"]
+        if not complete:
+            found.append(f"No trial of {study.name} completed.")
+    if not rows:
+        return tuple(found)
+    best = max(rows, key=lambda row: (row.record and row.record.val_accuracy) or 0)
+    assert best.record is not None
+    found.append(
+        f"The most accurate of all is trial {best.record.number} of {best.study} ({best.kind}): "
+        f"{percent(best.record.val_accuracy or 0)} validation accuracy, {best.record.latency_ms:.3g} ms and "
+        f"{mega(best.record.flops or 0)} MFLOPs for one picture."
+    )
+    frozen = [row for row in rows if row.kind == FROZEN and row.record is not None]
+    if frozen:
+        first = max(frozen, key=lambda row: (row.record and row.record.val_accuracy) or 0)
+        assert first.record is not None
+        found.append(
+            f"The best pretrained baseline is {first.backbone} with {percent(first.record.val_accuracy or 0)} "
+            f"(trial {first.record.number} of {first.study})."
+        )
+    members = {id(record) for record in comparison.joint_front(studies)}
+    shares = [
+        f"{n} of {study.name}" for study in studies if (n := sum(id(record) in members for record in study.records))
+    ]
+    found.append(f"On the joint Pareto front are {counted(len(members), 'candidate')}: {listed(shares)}.")
+    return tuple(found)
+
+
+def _table(studies: Sequence[Studied]) -> Table:
+    rows = []
+    for row in comparison.rows(studies):
+        record = row.record
+        cost = record.measurement if record else None
+        if record is None or cost is None:
+            continue
+        rows.append(
+            (
+                row.backbone,
+                row.kind,
+                f"{record.number}{'*' if row.on_front else ''}",
+                record.val_accuracy,
+                cost.flops,
+                (cost.latency_ms, cost.latency["p10_ms"], cost.latency["p90_ms"]),
+                cost.parameters,
+                (record.best_epoch, record.epochs),
+                record.seconds,
+                comparison.describe(record.candidate),
+            )
+        )
+    columns = (
+        Column("backbone"), Column("kind"), Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS,
+        EPOCHS, SECONDS, SETTINGS,
+    )  # fmt: skip
+    caption = f"Pretrained, customised and from scratch on {studies[0].fingerprint['dataset']}."
+    return Table("backbones", caption, columns, tuple(rows))
+
+
+def _drawn(data: JointData) -> go.Figure:
+    figure = charts.bare(joint_plots.draw_page(data))
+    return figure.update_xaxes(title={"text": charts.SHORT[data.x], "standoff": 8})
+
+
+def _charts(studies: Sequence[Studied]) -> list[Chart]:
+    found = []
+    for stem, x, short in (("joint_latency", "latency", "latency"), ("joint_flops", "mflops", "FLOPs")):
+        data = joint_plots.joint_data(studies, x)
+        names = listed(list(dict.fromkeys(group.label for group in data.groups)))
+        caption = (
+            f"Accuracy against {short} of {names}; hollow markers are trained from scratch. "
+            f"{data.subtitle[0].upper()}{data.subtitle[1:]}."
+        )
+        alt = (
+            f"Accuracy against {short} of the complete trials of {names}; the joint front of "
+            f"{counted(len(data.front), 'trial')} rises to {percent(max(point.accuracy for point in data.front))}."
+        )
+        found.append(Chart(stem, caption, alt, _drawn(data)))
+    return found

@@ -1,0 +1,65 @@
+"""Pictures that a chapter shows, made by whoever can read data and models; and the mistakes worth showing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from studies.report.blocks import Picture
+from studies.report.material import Predictions
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Each group of pictures comes with one sentence: what is seen, or why there is nothing to see.
+
+    `class_names` and `counts` are those of all pictures that are not test pictures.
+    """
+
+    class_names: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    samples: tuple[Picture, ...] = ()
+    samples_note: str = ""
+    mistakes: tuple[Picture, ...] = ()
+    mistakes_note: str = ""
+    saliency: tuple[Picture, ...] = ()
+    saliency_note: str = ""
+
+
+class Judged(NamedTuple):
+    """A test picture and what the model says of it; probabilities from 0 to 1."""
+
+    place: int  # in the test split, from 0
+    true: int
+    predicted: int
+    confidence: float  # probability of the predicted class
+    of_true: float  # probability of the true class
+
+
+def judged(predictions: Predictions, places: Sequence[int]) -> list[Judged]:
+    found = []
+    for place in places:
+        shares, true = predictions.probabilities[place], int(predictions.labels[place])
+        predicted = int(shares.argmax())
+        found.append(Judged(int(place), true, predicted, float(shares[predicted]), float(shares[true])))
+    return found
+
+
+def worst_mistakes(predictions: Predictions, most: int) -> list[Judged]:
+    """Wrong ones, the most confident first; of equals the first in the split."""
+    guesses = predictions.probabilities.argmax(1)
+    wrong = np.flatnonzero(guesses != predictions.labels)
+    confidence = predictions.probabilities[wrong, guesses[wrong]]
+    return judged(predictions, wrong[np.argsort(-confidence, kind="stable")][:most].tolist())
+
+
+def right_ones(predictions: Predictions, most: int) -> list[Judged]:
+    """The most confident right one of each class, by class, the first `most` classes that have one."""
+    guesses, confidence = predictions.probabilities.argmax(1), predictions.probabilities.max(1)
+    places = []
+    for label in range(predictions.probabilities.shape[1]):
+        right = np.flatnonzero((guesses == label) & (predictions.labels == label))
+        if len(right):
+            places.append(int(right[np.argmax(confidence[right])]))
+    return judged(predictions, places[:most])

@@ -1,0 +1,54 @@
+"""Which parameter matters for which objective: PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), by Optuna."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.records import DIRECTIONS, OBJECTIVES
+
+LEAST_TRIALS = 10  # complete ones; from fewer it would be guessing
+GOOD_TRIALS = 5  # Optuna's advice: at least so many in the better part
+
+
+@dataclass(frozen=True)
+class Importances:
+    """For each objective shares of 1 by parameter; where there are none, `why` in words."""
+
+    shares: Mapping[str, Mapping[str, float]]
+    why: str = ""
+    quantile: float = 0.0  # the better part of the trials, which is compared with all
+
+
+def importances(study: optuna.Study) -> Importances:
+    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
+    if len(complete) < LEAST_TRIALS:
+        return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials, here are {len(complete)}")
+    quantile = max(0.1, GOOD_TRIALS / len(complete))
+    evaluator = _quiet_evaluator(quantile)
+    shares = {}
+    for place, (objective, direction) in enumerate(zip(OBJECTIVES, DIRECTIONS, strict=True)):
+        if len({trial.values[place] for trial in complete}) == 1:
+            continue  # nothing tells the trials apart
+        sign = -1 if direction == "maximize" else 1  # it takes lower values for better ones
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = get_param_importances(study, evaluator=evaluator, target=_target(place, sign))
+        total = sum(found.values())
+        if total > 0:
+            shares[objective] = {name: value / total for name, value in found.items()}
+    why = "" if shares else "all complete trials have the same numbers, so no parameter can be told to matter"
+    return Importances(shares, why, quantile)
+
+
+def _target(place: int, sign: int) -> Callable[[FrozenTrial], float]:
+    return lambda trial: sign * trial.values[place]
+
+
+def _quiet_evaluator(quantile: float) -> PedAnovaImportanceEvaluator:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PedAnovaImportanceEvaluator(target_quantile=quantile)

@@ -1,0 +1,212 @@
+"""What a chapter is made from: the records of a study, its final evaluation, and which models are worth showing."""
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from studies.comparison import Studied
+from studies.finals import BASELINE, FinalModel, FinalRun, summarise
+from studies.pareto import ends_and_knee, front, knee
+from studies.records import TrialRecord, read_study
+from studies.report.importance import Importances, importances
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of one run on the test pictures: probabilities (n, classes) float and labels (n,) int."""
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Material:
+    """A study as it is reported.
+
+    Attributes:
+        options: that it was run with, by name.
+        phases: seconds of each trial by phase (measure, prepare, train).
+        finals: evaluated models, from the most to the least accurate; empty before `hpo.evaluate`.
+        folder: of the final evaluation.
+        class_names, input_shape: from the chosen model's file, (height, width, channels).
+        predictions: of the chosen model's first run.
+        command: that runs the study again.
+    """
+
+    name: str
+    fingerprint: Mapping[str, Any]
+    records: Sequence[TrialRecord]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    phases: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    importances: Importances = field(default_factory=lambda: Importances({}, "not computed"))
+    finals: Sequence[FinalModel] = ()
+    folder: Path = Path()
+    class_names: tuple[str, ...] = ()
+    input_shape: tuple[int, ...] = ()
+    predictions: Predictions | None = None
+    command: str = ""
+
+    @property
+    def complete(self) -> list[TrialRecord]:
+        return [record for record in self.records if record.state == "complete"]
+
+    @property
+    def front(self) -> list[TrialRecord]:
+        return front(self.records)
+
+    @property
+    def knee(self) -> TrialRecord | None:
+        return knee(self.front) if self.complete else None
+
+    @property
+    def chosen(self) -> FinalModel | None:
+        """The evaluated model that is shown in detail: the recommended one, else the most accurate."""
+        recommended = self.knee
+        for model in self.finals:
+            if recommended is not None and model.candidate == recommended.candidate:
+                return model
+        return self.finals[0] if self.finals else None
+
+    def studied(self) -> Studied:
+        return Studied(self.name, self.fingerprint, self.records)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model that is set beside the others, and why: `roles` such as "baseline" and "recommended"."""
+
+    record: TrialRecord
+    roles: tuple[str, ...]
+    final: FinalModel | None
+
+    @property
+    def name(self) -> str:
+        return f"trial {self.record.number}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}: {', '.join(self.roles)}" if self.roles else self.name
+
+
+def baseline(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The most accurate linear head on the frozen network; of equals the first."""
+    linear = [
+        record
+        for record in records
+        if record.state == "complete"
+        and record.candidate is not None
+        and (record.candidate.unfreeze_depth, record.candidate.head_width) == (0, 0)
+    ]
+    return max(linear, key=lambda record: (record.val_accuracy or 0, -record.number)) if linear else None
+
+
+def most_accurate(records: Sequence[TrialRecord]) -> TrialRecord:
+    """Of equally accurate ones the faster."""
+    return max(records, key=lambda record: (record.val_accuracy or 0, -(record.latency_ms or 0)))
+
+
+def shown_models(material: Material) -> list[Shown]:
+    """The baseline, the fastest and the most accurate of the front, the recommended one, and all evaluated ones."""
+    if not material.complete:
+        return []
+    few = ends_and_knee(material.records)
+    first, best = baseline(material.records), most_accurate(material.front)
+    roles: dict[int, list[str]] = {}
+    if first is not None:
+        roles[first.number] = ["pretrained baseline"]
+    for record in few:
+        own = roles.setdefault(record.number, [])
+        if record is material.front[0]:
+            own.append("fastest")
+        if material.knee is not None and record.number == material.knee.number:
+            own.append("recommended")
+        if record.number == best.number:
+            own.append("most accurate")
+    finals = {model.candidate: model for model in reversed(material.finals)}
+    for record in material.complete:
+        if record.candidate in finals and not any(
+            by.candidate == record.candidate for by in material.complete if by.number in roles
+        ):
+            roles[record.number] = []
+    by_number = {record.number: record for record in material.complete}
+    return [
+        Shown(record, tuple(roles[number]), finals.get(record.candidate))
+        for number, record in sorted(by_number.items(), key=lambda item: item[1].latency_ms or 0)
+        if number in roles and record.candidate is not None
+    ]
+
+
+def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
+    """All of it from the database and from `folder`, that of the study's results."""
+    records = read_study(study)
+    finals = read_finals(folder / "final", study.user_attrs.get("study_id", ""), records)
+    bare = Material(study.study_name, study.user_attrs["fingerprint"], records, finals=finals)
+    chosen = bare.chosen
+    place = folder / "final" / chosen.label / f"seed-{chosen.runs[0].seed}" if chosen else None
+    return Material(
+        name=study.study_name,
+        fingerprint=study.user_attrs["fingerprint"],
+        records=records,
+        options=study.user_attrs.get("options") or {},
+        phases={trial.number: trial.user_attrs.get("seconds", {}) for trial in study.get_trials(deepcopy=False)},
+        importances=importances(study),
+        finals=finals,
+        folder=folder / "final",
+        class_names=read_class_names(place / "model.keras") if place else (),
+        input_shape=read_input_shape(place / "model.keras") if place else (),
+        predictions=read_predictions(place / "predictions.npz") if place else None,
+        command=command,
+    )
+
+
+def read_finals(folder: Path, study_id: str, records: Sequence[TrialRecord]) -> list[FinalModel]:
+    """What `hpo.evaluate` left; results of another study of that name and damaged files are passed over."""
+    runs = []
+    for path in sorted(folder.glob("*/seed-*/result.json")):
+        try:
+            run = FinalRun.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if run.study_id == study_id:
+            runs.append(run)
+    measured = {run.label for run in runs if run.costs}
+    runs = [run for run in runs if run.label in measured]
+    accuracies = {record.candidate: record.val_accuracy for record in records if record.state == "complete"}
+    return summarise(runs, {run.label: accuracies.get(run.candidate) for run in runs}) if runs else []
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """From a model's file, which is a zip archive; () if they cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(map(str, json.loads(archive.read("class_names.json"))))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return ()
+
+
+def read_input_shape(path: Path) -> tuple[int, ...]:
+    """(height, width, channels) from a model's file; () if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            first = json.loads(archive.read("config.json"))["config"]["layers"][0]
+        return tuple(int(side) for side in first["config"]["batch_shape"][1:])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
+        return ()
+
+
+def read_predictions(path: Path) -> Predictions | None:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return Predictions(kept["probabilities"], kept["labels"])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def label_of(model: FinalModel) -> str:
+    return "baseline" if model.label == BASELINE else f"trial {model.label}"

@@ -1,0 +1,207 @@
+"""The tables of a chapter."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from studies.final_tables import per_class
+from studies.finals import FinalModel
+from studies.records import TrialRecord
+from studies.report.gallery import Judged
+from studies.report.material import Material, Shown, label_of
+from studies.report.table import Column, Table
+from studies.report.wording import mega, percent
+from studies.tables import count, describe, why
+
+
+def _interval(value: tuple[float, float, float]) -> str:
+    share, low, high = value
+    return f"{100 * share:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _spread(value: tuple[float, float, float]) -> str:
+    median, low, high = value
+    return f"{median:.3g} ({low:.3g}–{high:.3g})"
+
+
+VALIDATION = Column("validation accuracy (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",))
+TEST = Column("test accuracy (%), 95 % interval", _interval, True, parts=("test_accuracy", "test_low", "test_high"))
+FLOPS = Column("MFLOPs", mega, True, parts=("flops",))
+TIME = Column("inference (ms, p10–p90)", _spread, True, parts=("latency_ms", "latency_p10_ms", "latency_p90_ms"))
+WEIGHTS = Column("parameters", count, True)
+TRAINED = Column("of them trained", count, True, parts=("trained_parameters",))
+EPOCHS = Column("epochs, best of all", "{0[0]} of {0[1]}", True, parts=("best_epoch", "epochs"))
+SECONDS = Column("trial (s)", "{:.1f}", True, parts=("seconds",))
+SETTINGS = Column("settings", wide=True)
+
+
+def _costs(record: TrialRecord) -> tuple[Any, ...]:
+    """FLOPs, time, parameters and trained ones."""
+    cost = record.measurement
+    assert cost is not None
+    spread = (cost.latency_ms, cost.latency["p10_ms"], cost.latency["p90_ms"])
+    return cost.flops, spread, cost.parameters, record.trainable_parameters
+
+
+def models_table(material: Material, models: Sequence[Shown]) -> Table:
+    """The table that courses ask for: accuracy, FLOPs, inference time and parameters, pretrained against customised."""
+    tested = any(model.final for model in models)
+    columns = [Column("model", wide=True), VALIDATION, *([TEST] if tested else []), FLOPS, TIME, WEIGHTS, TRAINED]
+    rows = []
+    for model in models:
+        test = (model.final.accuracy, *model.final.interval) if model.final else None
+        rows.append(
+            (model.title, model.record.val_accuracy, *([test] if tested else []), *_costs(model.record),
+             describe(model.record.candidate))
+        )  # fmt: skip
+    marked = frozenset(place for place, model in enumerate(models) if "recommended" in model.roles)
+    caption = (
+        f"Pretrained against customised models of {material.fingerprint['backbone']} on "
+        f"{material.fingerprint['dataset']}; inference is of one picture on {material.fingerprint['device']}."
+    )
+    return Table("models", caption, (*columns, SETTINGS), tuple(rows), marked)
+
+
+def front_table(material: Material) -> Table:
+    rows = tuple(
+        (
+            record.number,
+            record.val_accuracy,
+            *_costs(record),
+            (record.best_epoch, record.epochs),
+            record.seconds,
+            describe(record.candidate),
+        )
+        for record in material.front
+    )
+    knee = material.knee
+    marked = frozenset(place for place, record in enumerate(material.front) if knee and record.number == knee.number)
+    caption = "Members of the Pareto front of all three objectives, from the fastest to the slowest."
+    columns = (
+        Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS, TRAINED, EPOCHS, SECONDS, SETTINGS
+    )  # fmt: skip
+    return Table("front", caption, columns, rows, marked)
+
+
+def trials_table(material: Material) -> Table:
+    """Every trial, whatever became of it."""
+    members = {record.number for record in material.front}
+    rows = []
+    for record in material.records:
+        cost = record.measurement
+        state = f"{record.state}, on the front" if record.number in members else record.state
+        settings = describe(record.candidate) if record.candidate else None
+        rows.append(
+            (
+                record.number,
+                state,
+                record.val_accuracy,
+                cost.latency_ms if cost else None,
+                cost.flops if cost else None,
+                record.epochs,
+                record.seconds,
+                settings,
+                why(record) or None,
+            )
+        )
+    columns = (
+        Column("trial", numeric=True),
+        Column("state"),
+        VALIDATION,
+        Column("inference (ms)", "{:.3g}", True, parts=("latency_ms",)),
+        FLOPS,
+        Column("epochs", numeric=True),
+        SECONDS,
+        SETTINGS,
+        Column("why not complete", wide=True, parts=("reason",)),
+    )
+    return Table("trials", "All trials of the study.", columns, tuple(rows))
+
+
+def evaluated_table(material: Material) -> Table:
+    rows = tuple(
+        (
+            label_of(model),
+            len(model.runs),
+            (model.accuracy, *model.interval),
+            "yes" if model.tied else "no",
+            model.search_accuracy,
+            None if model.gap is None else 100 * model.gap,
+            model.mean("macro_f1"),
+            model.mean("calibration_error"),
+            model.runs[0].model_bytes / 2**20,
+        )
+        for model in material.finals
+    )
+    columns = (
+        Column("model"),
+        Column("runs", numeric=True),
+        TEST,
+        Column("tied with the best"),
+        Column("in the search (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",)),
+        Column("gap (points)", "{:+.1f}", True, parts=("gap_points",)),
+        Column("macro F1", "{:.3f}", True),
+        Column("calibration error", "{:.3f}", True),
+        Column("file (MiB)", "{:.1f}", True),
+    )
+    n_test = sum(material.finals[0].runs[0].scores.support)
+    caption = (
+        f"Evaluated models on the {n_test:,} test pictures, means over training runs with different seeds; tied: the "
+        "95 % interval overlaps that of the first; gap: search minus test."
+    )
+    chosen = material.chosen
+    marked = frozenset(place for place, model in enumerate(material.finals) if model is chosen)
+    return Table("evaluated", caption, columns, rows, marked)
+
+
+def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
+    rows = tuple(
+        (row["class"], row["precision"], row["recall"], row["f1"], row["pictures"]) for row in per_class(model, names)
+    )
+    columns = (
+        Column("class"),
+        Column("precision (%)", lambda share: f"{100 * share:.1f}", True, parts=("precision",)),
+        Column("recall (%)", lambda share: f"{100 * share:.1f}", True, parts=("recall",)),
+        Column("F1", "{:.3f}", True),
+        Column("test pictures", "{:,}", True),
+    )
+    return Table("classes", f"Each class as {label_of(model)} tells it, means over training runs.", columns, rows)
+
+
+def mistakes_table(found: Sequence[Judged], names: Sequence[str], label: str) -> Table:
+    rows = tuple((one.place, names[one.true], names[one.predicted], one.confidence, one.of_true) for one in found)
+    columns = (
+        Column("test picture", numeric=True),
+        Column("true class"),
+        Column("predicted class"),
+        Column("confidence", percent, True),
+        Column("given to the true class", percent, True),
+    )
+    caption = f"The mistakes that {label} is surest of; pictures are counted from 0 in the order of the test split."
+    return Table("mistakes", caption, columns, rows)
+
+
+def space_table(space: dict[str, Any]) -> Table:
+    """The fingerprint's description of the search space."""
+    units = {"resolution": " px", "head_width": " units", "unfreeze_depth": " blocks from the top"}
+    rows = []
+    for name, values in space.items():
+        if not isinstance(values, list):
+            said = f"fixed: {values}"
+        elif name == "head_width":
+            said = f"{values[0]} (no hidden layer) to {values[1]} units in steps of {values[2]}"
+        elif name == "unfreeze_depth" and values[0] != values[1]:
+            said = f"{values[0]} (head only) to {values[1]} blocks from the top"
+        elif name == "unfreeze_depth":
+            said = f"all {values[0]} blocks"
+        elif len(values) == 2 and all(isinstance(value, float) for value in values):
+            log = ", logarithmic" if "rate" in name or "decay" in name else ""
+            said = f"{values[0]:g} to {values[1]:g}{log}"
+        else:
+            said = ", ".join(map(str, values)) + units.get(name, "")
+        rows.append((name, said))
+    return Table(
+        "space",
+        "What the search decides for each trial.",
+        (Column("dimension"), Column("values", wide=True)),
+        tuple(rows),
+    )

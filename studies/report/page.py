@@ -1,0 +1,97 @@
+"""The report as one HTML file: Plotly inside once, no network, nothing executed but our two scripts."""
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import plotly.offline
+from markupsafe import Markup, escape
+
+from studies.report.blocks import Chart, Picture, Report
+from studies.report.table import Table, printable
+
+HERE = Path(__file__).parent
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "lasso2d", "select2d"],
+}
+
+
+def render(report: Report) -> str:
+    """The whole file's text. Whatever comes from outside is escaped; the policy lets only our scripts run."""
+    library, drawing = plotly.offline.get_plotlyjs(), (HERE / "page.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            library=Markup(library),
+            drawing=Markup(drawing),
+            style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            policy=policy(library, drawing),
+            single=len(report.chapters) == 1,
+        )
+    )
+
+
+def policy(*scripts: str) -> str:
+    """Content-Security-Policy: no request to anywhere, and only these scripts."""
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def chart_json(chart: Chart) -> Markup:
+    """For `<script type="application/json">`: no `<` is left, so nothing in it can end the element."""
+    figure = json.loads(chart.figure.to_json())
+    figure["layout"]["height"] = chart.height
+    figure["layout"].pop("width", None)
+    text = json.dumps({"data": figure["data"], "layout": figure["layout"], "config": CONFIG}, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def picture_url(picture: Picture) -> str:
+    kind = "jpeg" if picture.png.startswith(b"\xff\xd8") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(picture.png).decode('ascii')}"
+
+
+def table_html(table: Table) -> Markup:
+    return Markup(table.to_html())  # which escapes
+
+
+def prose(text: str) -> Markup:
+    """A text with `code` between backticks."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(printable(text)))))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "chart_json": chart_json,
+        "picture_url": picture_url,
+        "table_html": table_html,
+        "prose": prose,
+        "kind": lambda block: type(block).__name__,
+        "anchor": lambda name: re.sub(r"[^\w.-]", "-", name),
+    }
+    found.filters.update(filters)
+    return found

@@ -1,0 +1,138 @@
+"""Parallel coordinates: every trial a line from what was decided to what came out.
+
+Each dimension is a row, not a column, so that names and values have room. Drawn as ordinary lines: Plotly's own
+parallel coordinates need WebGL and lose their colours on paper.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from studies import plots
+from studies.pareto import front
+from studies.records import TrialRecord
+from studies.report.charts import RECOMMENDED, bare
+from studies.tables import row
+
+DECIDED = (
+    "unfreeze_depth",
+    "head_width",
+    "dropout",
+    "learning_rate",
+    "lr_schedule",
+    "resolution",
+    "optimizer",
+    "weight_decay",
+    "label_smoothing",
+    "pooling",
+    "batch_norm_head",
+    "batch_size",
+    "augmentation",
+    "strategy",
+)
+CAME_OUT = ("latency_ms", "flops", "val_accuracy")
+LOGARITHMIC = ("learning_rate", "weight_decay", "latency_ms", "flops")
+TITLES = {"resolution": "resolution (px)", "latency_ms": "latency (ms)", "flops": "FLOPs", "head_width": "head (units)"}
+ROW = 62  # pixels
+CATEGORIES_UP_TO = 8
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A row: where each trial's line crosses it, from 0 to 1, and what is written below which places."""
+
+    name: str
+    places: tuple[float, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+    @property
+    def title(self) -> str:
+        return TITLES.get(self.name, self.name)
+
+
+def dimensions(records: Sequence[TrialRecord]) -> list[Dimension]:
+    """Of complete trials: all that differs between them, and the three objectives."""
+    rows = [row(record, False) for record in records]
+    found = []
+    for name in (*DECIDED, *CAME_OUT):
+        values = [one[name] for one in rows]
+        if name in CAME_OUT or len(set(values)) > 1:
+            found.append(_dimension(name, values))
+    return found
+
+
+def _dimension(name: str, values: Sequence[Any]) -> Dimension:
+    kinds = sorted(set(values))
+    if isinstance(kinds[0], (str, bool)) or (name not in CAME_OUT and len(kinds) <= CATEGORIES_UP_TO):
+        at = {kind: place / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for place, kind in enumerate(kinds)}
+        return Dimension(name, tuple(at[value] for value in values), tuple((at[kind], _said(kind)) for kind in kinds))
+    log = name in LOGARITHMIC and kinds[0] > 0
+    scale = math.log if log else float
+    low, high = scale(kinds[0]), scale(kinds[-1])
+    if low == high:
+        return Dimension(name, (0.5,) * len(values), ((0.5, _said(kinds[0])),))
+    middle = math.exp((low + high) / 2) if log else (low + high) / 2
+    ticks = ((0.0, _said(kinds[0])), (0.5, _said(middle)), (1.0, _said(kinds[-1])))
+    return Dimension(name, tuple((scale(value) - low) / (high - low) for value in values), ticks)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value / 1e6:.4g} M" if abs(value) >= 1e6 else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return str(value)
+
+
+def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:
+    """The figure and its height in pixels; dominated trials are grey, the front blue, the recommended one thick."""
+    complete = [record for record in records if record.state == "complete"]
+    rows = dimensions(complete)
+    members = {record.number for record in front(complete)} - {knee}
+    groups = (
+        ("dominated", [r.number not in members and r.number != knee for r in complete], plots.FAINT, 1.0, "dot"),
+        ("front", [record.number in members for record in complete], plots.FRONT, 1.6, "solid"),
+        (f"recommended: trial {knee}", [r.number == knee for r in complete], RECOMMENDED, 4.0, "solid"),
+    )
+    figure = go.Figure()
+    for label, belongs, colour, width, dash in groups:
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        texts: list[str] = []
+        for place, record in enumerate(complete):
+            if belongs[place]:
+                xs += [*(dimension.places[place] for dimension in rows), None]
+                ys += [*range(len(rows)), None]
+                texts += [plots.to_point(record).text] * (len(rows) + 1)
+        if xs:
+            figure.add_scatter(
+                x=xs,
+                y=ys,
+                mode="lines+markers",
+                name=label,
+                line={"color": colour, "width": width, "dash": dash},
+                marker={"size": 5},
+                text=texts,
+                hovertemplate="%{text}<extra></extra>",
+            )
+    for place, dimension in enumerate(rows):
+        figure.add_shape(type="line", x0=0, x1=1, y0=place, y1=place, line={"color": "#888", "width": 1})
+        for at, text in dimension.ticks:
+            figure.add_annotation(
+                x=at, y=place, text=text, showarrow=False, yshift=-11, font={"size": 11},
+                xanchor="left" if at == 0 else "right" if at == 1 else "center", bgcolor="rgba(255, 255, 255, 0.85)",
+            )  # fmt: skip
+    figure.update_xaxes(visible=False, range=[-0.02, 1.02])
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=[dimension.title for dimension in rows],
+        range=[len(rows) - 0.5, -0.4],
+        showgrid=False,
+        zeroline=False,
+        automargin=True,
+    )
+    bare(figure)
+    return figure.update_layout(margin={"b": 10, "l": 10}, hovermode="closest"), ROW * len(rows) + 70

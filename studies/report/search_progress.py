@@ -1,0 +1,106 @@
+"""What the search gained as it went on, and what it did not have to train: pure functions of records."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import moocore
+import numpy as np
+
+from studies.pareto import objectives
+from studies.records import TrialRecord
+
+BEYOND_WORST = 1.1  # the reference point is this factor slower and costlier than the worst complete trial
+
+
+class Step(NamedTuple):
+    """After trial `number`: seconds spent in trials so far, and hypervolume from 0 to 1."""
+
+    number: int
+    seconds: float
+    hypervolume: float
+
+
+def hypervolume_steps(records: Sequence[TrialRecord]) -> list[Step]:
+    """One step for each trial that counts, in the order of their numbers.
+
+    Latency and FLOPs as logarithms, since factors matter there: 0 at the best complete trial, 1 at the reference
+    point, `BEYOND_WORST` times the worst; accuracy from 0 to 1. So 1 is a trial that is always right and as fast and as
+    cheap as the fastest and the cheapest.
+    """
+    complete = [record for record in records if record.state == "complete"]
+    if not complete:
+        return []
+    costs = np.log(objectives(complete)[:, 1:])
+    low, high = costs.min(0), costs.max(0) + math.log(BEYOND_WORST)
+    steps, points, seconds = [], np.empty((0, 3)), 0.0
+    volume = 0.0
+    for record in sorted(records, key=lambda record: record.number):
+        if not record.counts:
+            continue
+        seconds += record.seconds
+        if record.state == "complete":
+            accuracy, *cost = objectives([record])[0]
+            point = [1 - accuracy, *((np.log(cost) - low) / (high - low))]
+            points = np.vstack([points, point])
+            points = points[moocore.is_nondominated(points)]
+            volume = float(moocore.hypervolume(points, ref=[1.0, 1.0, 1.0]))
+        steps.append(Step(record.number, seconds, volume))
+    return steps
+
+
+class Savings(NamedTuple):
+    """Epochs and seconds of training that trials did not need; seconds are estimates.
+
+    `all_epochs` and `all_seconds` are what the trials that were trained, and the duplicates, would have taken had all
+    been trained to the end.
+    """
+
+    stopped: int
+    duplicates: int
+    over_budget: int
+    epochs: int
+    all_epochs: int
+    seconds: float
+    saved_seconds: float
+
+    @property
+    def all_seconds(self) -> float:
+        return self.seconds + self.saved_seconds
+
+    @property
+    def share(self) -> float:
+        return self.saved_seconds / self.all_seconds if self.all_seconds else 0.0
+
+
+def savings(
+    records: Sequence[TrialRecord], epochs: int, phases: Mapping[int, Mapping[str, float]] | None = None
+) -> Savings:
+    """What early stopping and duplicates saved in a study of `epochs` epochs.
+
+    A stopped trial's missing epochs are taken to cost what its own did on average; a duplicate what trials that were
+    trained to the end took in the median. `phases` has the seconds of training alone; without them all count.
+    """
+
+    def trained(record: TrialRecord) -> float:
+        return (phases or {}).get(record.number, {}).get("train", record.seconds)
+
+    by_state = {
+        state: [record for record in records if record.state == state]
+        for state in ("complete", "stopped", "duplicate", "infeasible")
+    }
+    saved = sum(
+        trained(record) / record.epochs * (epochs - record.epochs) for record in by_state["stopped"] if record.epochs
+    )
+    whole = [trained(record) for record in by_state["complete"]]
+    saved += len(by_state["duplicate"]) * (float(np.median(whole)) if whole else 0.0)
+    done = [*by_state["complete"], *by_state["stopped"]]
+    return Savings(
+        stopped=len(by_state["stopped"]),
+        duplicates=len(by_state["duplicate"]),
+        over_budget=len(by_state["infeasible"]),
+        epochs=sum(record.epochs for record in done),
+        all_epochs=epochs * (len(done) + len(by_state["duplicate"])),
+        seconds=sum(map(trained, done)),
+        saved_seconds=saved,
+    )

@@ -1,0 +1,65 @@
+"""The section on what was searched, and how: data, space, budget, machine."""
+
+from typing import Any
+
+from studies.report import charts, model_tables
+from studies.report.blocks import Block, Chart, Facts, Pictures, Section, Text
+from studies.report.gallery import Gallery
+from studies.report.material import Material
+from studies.report.wording import counted, duration, listed
+
+
+def setup(material: Material, gallery: Gallery) -> Section:
+    blocks: list[Block] = [
+        Text(
+            "Each trial turns the backbone into a classifier in another way and gets three numbers: validation "
+            "accuracy (higher is better), latency of one picture on this machine and FLOPs (lower is better)."
+        ),
+        Facts(tuple((name, text) for name, text in _facts(material) if text)),
+        model_tables.space_table(dict(material.fingerprint["space"])),
+    ]
+    if gallery.counts:
+        total = sum(gallery.counts)
+        least, most = min(gallery.counts), max(gallery.counts)
+        spread = f"{most:,} each" if least == most else f"from {least:,} to {most:,}"
+        n_classes = counted(len(gallery.counts), "class", "classes")
+        alt = f"Bars of the pictures of {n_classes}: {spread}."
+        caption = f"Class distribution of the {total:,} pictures that are not test pictures: {spread} of {n_classes}."
+        height = 90 + 26 * min(len(gallery.counts), 30)
+        blocks.append(Chart("classes", caption, alt, charts.classes(gallery.class_names, gallery.counts), height))
+    if gallery.samples_note:
+        blocks.append(Text(gallery.samples_note))
+    if gallery.samples:
+        blocks.append(Pictures(gallery.samples, 36, 330, True))
+    return Section("setup", "What was searched, and how", tuple(blocks))
+
+
+def _facts(material: Material) -> list[tuple[str, str]]:
+    mark, options = material.fingerprint, material.options
+    ended = [record for record in material.records if record.counts]
+    scratch = mark["weights"] == "none"
+    budgets = [f"{mark['max_latency_ms']:g} ms latency" if mark.get("max_latency_ms") else ""]
+    budgets.append(f"{mark['max_gflops']:g} GFLOPs" if mark.get("max_gflops") else "")
+    sampler = f"{options['sampler']}, seed {mark['seed']}" if "sampler" in options else f"seed {mark['seed']}"
+    return [
+        ("backbone", mark["backbone"]),
+        ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {mark['weights'][:16]}…"),
+        ("data set", f"{mark['dataset']}, SHA-256 of its pictures and labels {mark['dataset_digest'][:16]}…"),
+        ("pictures", f"{mark['train_size']:,} to train on, {mark['val_size']:,} to validate on; test pictures apart"),
+        ("split", f"stratified, seed {mark['seed']}, SHA-256 {mark['split'][:16]}…"),
+        ("trials", f"{len(ended):,}, {duration(sum(r.seconds for r in material.records))} of work in all"),
+        ("epochs", f"{mark['epochs']:,} for each trial at most"),
+        ("early stopping", _stopping(mark)),
+        ("sampler", sampler),
+        ("budget", listed([text for text in budgets if text]) or "none"),
+        ("machine", f"{mark['device']}; {mark['backend']}, {mark['dtype']}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in mark.get("versions", {}).items())),
+        ("latency", "one compiled call, batch 1, synchronised, after warm-up; median; protocol "
+                    f"{mark.get('latency_protocol', '?')}"),
+    ]  # fmt: skip
+
+
+def _stopping(mark: Any) -> str:
+    if mark["stopping"] == "none":
+        return "none"
+    return f"{mark['stopping']}, reduction factor {mark.get('reduction_factor')}"

@@ -1,0 +1,149 @@
+"""The summary: five sentences made from the numbers."""
+
+from collections import Counter
+
+from studies.final_tables import name_of
+from studies.plots import LEFT_OUT
+from studies.report.material import Material, baseline, most_accurate
+from studies.report.search_progress import savings
+from studies.report.wording import counted, duration, listed, mega, percent, points, times
+from studies.scores import accuracy_interval
+from studies.tables import describe
+
+
+def summary(material: Material) -> tuple[str, ...]:
+    """The best candidate, what it costs beside the baseline, what is recommended, what the search took, how sure."""
+    if not material.complete:
+        return _nothing_complete(material)
+    return (
+        _best(material),
+        _beside_baseline(material),
+        _recommended(material),
+        _effort(material),
+        _certainty(material),
+    )
+
+
+def evaluate_command(material: Material) -> str:
+    return f"python -m hpo.evaluate {material.name}"
+
+
+def _nothing_complete(material: Material) -> tuple[str, ...]:
+    ended = [record for record in material.records if record.counts]
+    if not ended:
+        return ("No trial of this study has ended yet, so there are no results to report.",)
+    states = Counter(record.state for record in ended)
+    how = listed([f"{number} {LEFT_OUT.get(state, state)}" for state, number in states.items()])
+    first = f"None of the {counted(len(ended), 'trial')} of this study completed ({how}): there is no model to compare."
+    reasons = Counter(record.reason for record in ended if record.reason)
+    if not reasons:
+        return (first,)
+    reason, number = reasons.most_common(1)[0]
+    return (first, f"The most frequent reason, in {counted(number, 'trial')}: {reason}.")
+
+
+def _best(material: Material) -> str:
+    record = most_accurate(material.front)
+    n_val = material.fingerprint["val_size"]
+    head = f"The most accurate of {counted(len(material.complete), 'fully trained candidate')}, trial {record.number}"
+    what = f"{head} ({describe(record.candidate)}),"
+    final = next((model for model in material.finals if model.candidate == record.candidate), None)
+    found = f"classifies {percent(record.val_accuracy or 0)} of the {n_val:,} validation pictures rightly"
+    if final is None:
+        return f"{what} {found}."
+    low, high = final.interval
+    return (
+        f"{what} classifies {percent(final.accuracy)} of {sum(final.runs[0].scores.support):,} test pictures rightly "
+        f"(95 % interval {percent(low)} to {percent(high)}, {counted(len(final.runs), 'training run')}), and "
+        f"{percent(record.val_accuracy or 0)} of the {n_val:,} validation pictures in the search."
+    )
+
+
+def _beside_baseline(material: Material) -> str:
+    best, first = most_accurate(material.front), baseline(material.records)
+    cost = (
+        f"{mega(best.flops or 0)} MFLOPs and {best.latency_ms:.3g} ms for one picture and has "
+        f"{best.measurement.parameters if best.measurement else 0:,} weights"
+    )
+    if first is None:
+        return f"It needs {cost}; the search has no frozen network with a linear head to compare it with."
+    if first.number == best.number:
+        return f"It is the pretrained baseline itself, a linear head on the frozen network, and needs {cost}."
+    gained, share = (best.val_accuracy or 0) - (first.val_accuracy or 0), "validation accuracy"
+    finals = {model.candidate: model.accuracy for model in material.finals}
+    if best.candidate in finals and first.candidate in finals:
+        gained, share = finals[best.candidate] - finals[first.candidate], "test accuracy"
+    verb = "gains" if gained >= 0 else "loses"
+    return (
+        f"It {verb} {points(gained)} of {share} over the pretrained baseline (trial {first.number}, a linear head on "
+        f"the frozen network at {first.candidate.resolution if first.candidate else 0} px), at "
+        f"{times((best.flops or 0) / (first.flops or 1))} the FLOPs and "
+        f"{times((best.latency_ms or 0) / (first.latency_ms or 1))} the latency: it needs {cost}."
+    )
+
+
+def _recommended(material: Material) -> str:
+    knee, best, members = material.knee, most_accurate(material.front), material.front
+    assert knee is not None
+    if len(members) == 1:
+        return f"Trial {knee.number} is recommended: no other fully trained candidate is better in anything."
+    head = (
+        f"Of the {len(members)} candidates on the Pareto front trial {knee.number} is recommended, the one nearest to "
+        f"the ideal point: {percent(knee.val_accuracy or 0)} validation accuracy at {knee.latency_ms:.3g} ms and "
+        f"{mega(knee.flops or 0)} MFLOPs"
+    )
+    if knee.number == best.number:
+        return f"{head}; it is the most accurate one too."
+    lost = points((best.val_accuracy or 0) - (knee.val_accuracy or 0))
+    return (
+        f"{head}, {lost} below the most accurate, at {times((knee.flops or 0) / (best.flops or 1))} its FLOPs and "
+        f"{times((knee.latency_ms or 0) / (best.latency_ms or 1))} its latency."
+    )
+
+
+def _effort(material: Material) -> str:
+    ended = [record for record in material.records if record.counts]
+    spent = sum(record.seconds for record in material.records)
+    found = savings(material.records, material.fingerprint["epochs"], material.phases)
+    head = (
+        f"The search took {duration(spent)} of work for {counted(len(ended), 'trial')} on "
+        f"{material.fingerprint['device']}"
+    )
+    if not found.stopped and not found.duplicates:
+        return f"{head}; no trial was stopped early."
+    how = [f"stopping {found.stopped} early"] if found.stopped else []
+    how += [f"not repeating {counted(found.duplicates, 'duplicate')}"] if found.duplicates else []
+    return (
+        f"{head}; {listed(how)} saved about {duration(found.saved_seconds)} of training, an estimated "
+        f"{percent(found.share)} of what all trials to the end would have taken."
+    )
+
+
+def _certainty(material: Material) -> str:
+    best = most_accurate(material.front)
+    if not material.finals:
+        n_val = material.fingerprint["val_size"]
+        low, high = accuracy_interval([best.val_accuracy or 0], n_val)
+        near = sum(r.number != best.number and (r.val_accuracy or 0) >= low for r in material.complete)
+        others = (
+            f"{counted(near, 'other candidate')} {'is' if near == 1 else 'are'}" if near else "no other candidate is"
+        )
+        return (
+            f"With {n_val:,} validation pictures the best accuracy is known to lie between {percent(low)} and "
+            f"{percent(high)} (95 %), and {others} within that; the best of many trials is somewhat lucky, so run "
+            f"`{evaluate_command(material)}` for test results."
+        )
+    tied = [model for model in material.finals[1:] if model.tied]
+    names = listed([name_of(model) for model in tied])
+    text = (
+        f"Of the {counted(len(material.finals), 'evaluated model')} {names} cannot be told apart from the most "
+        f"accurate, {name_of(material.finals[0])}: the 95 % intervals overlap"
+        if tied
+        else f"No other evaluated model comes near {name_of(material.finals[0])}: the 95 % intervals do not overlap"
+    )
+    gaps = [model.gap for model in material.finals if model.gap is not None]
+    if not gaps:
+        return f"{text}."
+    mean = sum(gaps) / len(gaps)
+    kind = "too optimistic" if mean > 0 else "too pessimistic"
+    return f"{text}; the search was {kind} by {points(mean)} on average."

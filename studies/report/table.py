@@ -1,0 +1,159 @@
+"""One table, four notations: HTML for the page, Markdown and LaTeX for texts, CSV with the numbers in full."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+MISSING = "–"
+# Only what LaTeX takes for its own; other letters need a font that has them.
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",  # at the beginning of a row it would be an argument of the line break before it
+    "*": "{*}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": "--",
+    "…": r"\ldots{}",
+} | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+MARKDOWN = re.compile(r"[\\`*\[\]<>#|!~$]|(?<!\w)_|_(?!\w)")  # a _ within a word is one
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading with the unit, and how a value becomes a text.
+
+    `show` is a format string, or a function of the value; `parts` are the names in the CSV file, more than one where
+    values are tuples; `wide` columns hold sentences and may break into lines.
+    """
+
+    head: str
+    show: str | Callable[[Any], str] = "{}"
+    numeric: bool = False
+    wide: bool = False
+    parts: tuple[str, ...] = ()
+
+    def text(self, value: Any) -> str:
+        if value is None:
+            return MISSING
+        return self.show.format(value) if isinstance(self.show, str) else self.show(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """`name` is that of its files and, with the chapter's, its place on the page; None in a row: no such value."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    marked: frozenset[int] = field(default_factory=frozenset)  # rows that stand out, such as the recommended one
+
+    def __post_init__(self) -> None:
+        if odd := [len(row) for row in self.rows if len(row) != len(self.columns)]:
+            raise ValueError(f"rows of table {self.name} must have {len(self.columns)} cells. Received: {odd[0]}")
+
+    def texts(self) -> list[list[str]]:
+        return [
+            [printable(column.text(value)) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def to_csv(self) -> str:
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(name for column in self.columns for name in (column.parts or (column.head,)))
+        for row in self.rows:
+            writer.writerow(
+                part for column, value in zip(self.columns, row, strict=True) for part in _parts(column, value)
+            )
+        return stream.getvalue()
+
+    def to_markdown(self) -> str:
+        rule = ["---:" if column.numeric else "---" for column in self.columns]
+        heads = [[markdown(column.head) for column in self.columns], rule]
+        rows = [[markdown(text) for text in row] for row in self.texts()]
+        lines = "".join(f"| {' | '.join(line)} |\n" for line in [*heads, *rows])
+        return f"{markdown(self.caption)}\n\n{lines}"
+
+    def to_latex(self) -> str:
+        """A floating table; needs the package booktabs. Long lines of text share the width that is left."""
+        n_wide = sum(column.wide for column in self.columns)
+        width = f"{min(0.32, 0.5 / n_wide):.2f}" if n_wide else ""
+        kinds = [
+            r"r" if column.numeric else rf"p{{{width}\linewidth}}" if column.wide else "l" for column in self.columns
+        ]
+        heads = " & ".join(_stacked(column) for column in self.columns)
+        body = "\n".join(f"{' & '.join(latex(text) for text in row)} \\\\" for row in self.texts())
+        return rf"""% needs \usepackage{{booktabs}}; names in other scripts need LuaLaTeX and a font that has them
+\begin{{table}}[htbp]
+\centering\small\setlength{{\tabcolsep}}{{4pt}}
+\caption{{{latex(self.caption)}}}
+\label{{tab:{self.name}}}
+\begin{{tabular}}{{@{{}}{"".join(kinds)}@{{}}}}
+\toprule
+{heads} \\
+\midrule
+{body}
+\bottomrule
+\end{{tabular}}
+\end{{table}}
+"""
+
+    def to_html(self) -> str:
+        """`<table>` whose caption stands before it, so that it does not scroll with it; everything is escaped."""
+        kinds = [' class="number"' if c.numeric else ' class="wide"' if c.wide else "" for c in self.columns]
+        heads = "".join(
+            f'<th scope="col"{kind}>{escape(column.head)}</th>'
+            for column, kind in zip(self.columns, kinds, strict=True)
+        )
+        rows = []
+        for number, row in enumerate(self.texts()):
+            first, *others = [escape(text) for text in row]
+            cells = "".join(f"<td{kind}>{text}</td>" for text, kind in zip(others, kinds[1:], strict=True))
+            mark = ' class="marked"' if number in self.marked else ""
+            rows.append(f'<tr{mark}><th scope="row"{kinds[0]}>{first}</th>{cells}</tr>')
+        body = "\n".join(rows)
+        return (
+            f'<table aria-label="{escape(printable(self.caption))}">\n<thead><tr>{heads}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody>\n</table>"
+        )
+
+
+def _parts(column: Column, value: Any) -> list[Any]:
+    n = len(column.parts) or 1
+    if value is None:
+        return [None] * n
+    found = list(value) if n > 1 else [value]
+    return [printable(part) if isinstance(part, str) else part for part in found]
+
+
+def _stacked(column: Column) -> str:
+    """A heading of a narrow column, its unit below it."""
+    head, bracket, unit = column.head.partition(" (")
+    if not bracket or column.wide:
+        return latex(column.head)
+    side = "r" if column.numeric else "l"
+    return rf"\shortstack[{side}]{{{latex(head)}\\{latex('(' + unit)}}}"
+
+
+def latex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def markdown(text: str) -> str:
+    return MARKDOWN.sub(r"\\\g<0>", text)
+
+
+def printable(text: str) -> str:
+    """One line without control characters and halves of letters, which file names may hold and no file takes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,111 @@
+"""The command that writes a report, against studies that were run."""
+
+import dataclasses
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+import hpo.search
+from hpo.report import main, run_command
+from hpo.search import run_study
+from studies.storage import load_study
+from tests.hpo.conftest import fake_facts
+
+pytestmark = pytest.mark.usefixtures("fakes")
+
+
+def report(config, *words):
+    places = ["--storage", config.storage, "--out", str(config.out), "--cache-dir", str(config.cache_dir)]
+    return CliRunner().invoke(main, [*words, *places])
+
+
+def test_page_and_tables(configure, recorder):
+    config = configure(trials=4)
+    run_study(config, recorder)
+    done = report(config, config.study_name, "--no-figures")
+    assert done.exit_code == 0, done.output
+    folder = config.study_dir / "report"
+    assert {path.name for path in folder.iterdir()} == {"index.html", "tables"}
+    assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv"}
+    assert "index.html  5." in done.output or "index.html  4." in done.output
+    assert (
+        "missing: pictures of the data: the data here is not what study custom_cnn-digits was made with" in done.output
+    )
+    assert "custom_cnn on digits" in (folder / "index.html").read_text()
+
+
+def test_only_failures_are_a_report_too(configure, recorder, fakes):
+    def broken(jobs, until, alive, seconds):
+        raise MemoryError("3 GiB & <more>")
+
+    fakes.setattr("hpo.evaluation.evaluate", broken)
+    config = configure(trials=2)
+    run_study(config, recorder)
+    done = report(config, config.study_name, "--no-figures", "--no-pictures")
+    assert done.exit_code == 0, done.output
+    assert "3 GiB &amp; &lt;more&gt;" in (config.study_dir / "report" / "index.html").read_text()
+
+
+def test_several_studies_begin_with_their_comparison(configure, recorder):
+    configs = [configure(trials=3), configure(trials=3, backbone="mobilenet_0.25", study="other")]
+    for config in configs:
+        run_study(config, recorder)
+    done = report(configs[0], configs[0].study_name, "other", "--no-figures", "--no-pictures")
+    assert done.exit_code == 0, done.output
+    folder = configs[0].out / "report-digits"
+    assert (folder / "tables" / "comparison-backbones.csv").is_file()
+    assert (folder / "tables" / "other-models.tex").is_file()
+    assert "Comparison of 2 studies" in (folder / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["nosuch"], "there is no study nosuch in "),
+        ([], "Missing argument 'STUDY [STUDY ...]'"),
+        (["first", "second"], "studies first and second cannot be compared, they differ in split"),
+    ],
+)
+def test_mistakes_in_one_line(configure, recorder, monkeypatch, names, said):
+    run_study(configure(trials=1, study="first"), recorder)
+    other = dataclasses.replace(fake_facts(configure()), split_digest="t" * 64)
+    monkeypatch.setattr(hpo.search, "prepare", lambda config: other)
+    run_study(configure(trials=1, study="second"), recorder)
+    done = report(configure(), *names)
+    assert done.exit_code == 2
+    assert done.output.startswith("error: ")
+    assert said in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_without_a_browser_one_line_says_so(configure, recorder, monkeypatch, tmp_path):
+    config = configure(trials=1)
+    run_study(config, recorder)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "nothing"))
+    done = report(config, config.study_name, "--pdf", "--no-pictures")
+    assert done.exit_code == 0, done.output
+    missing = [line for line in done.output.splitlines() if line.startswith("missing: ")]
+    assert [line.split(":")[1].strip() for line in missing] == ["figures as files", "report.pdf"]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is missing: apt-get install chromium")
+def test_the_page_on_paper(configure, recorder):
+    config = configure(trials=1)
+    run_study(config, recorder)
+    done = report(config, config.study_name, "--pdf", "--no-figures", "--no-pictures")
+    assert done.exit_code == 0, done.output
+    assert "missing" not in done.output
+    assert (config.study_dir / "report" / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_command_that_runs_it_again(configure, recorder):
+    config = configure(trials=3, resolutions=(16, 24), skip_unreadable=True, study="my", augment="none,light")
+    run_study(config, recorder)
+    options = load_study(config.storage, "my").user_attrs["options"]
+    assert run_command(options, "my") == (
+        "python -m hpo.run --backbone custom_cnn --dataset digits --skip-unreadable --trials 3 --epochs 2 "
+        "--resolutions 16,24 --stopping none --augment none,light --study my"
+    )
+    assert run_command({}, "my").startswith("python -m hpo.run --study my")

@@ -1,0 +1,97 @@
+"""Where a model looks, against the class activation map in closed form."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from models import ModelError, saliency
+from models.build import Task, build_network
+from models.candidate import Candidate
+from models.saliency import load_trained, looks, map_layer
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
+LINEAR = Candidate("custom_cnn", 0, 0, 0.2, 1e-3, "constant", 32)
+
+
+def network(n_classes=3, channels=3, side=32, candidate=LINEAR):
+    return build_network(candidate, Task(side, side, channels, n_classes, "none"), 0)
+
+
+def pictures(n, side, channels):
+    return np.random.default_rng(0).integers(0, 256, (n, side, side, channels), dtype=np.uint8)
+
+
+def upsampled(maps, side):
+    from scipy.ndimage import zoom
+
+    return np.stack([zoom(one, side / one.shape[0], order=1) for one in maps])
+
+
+def test_grad_cam_of_a_linear_head_is_the_class_activation_map():
+    """Behind global average pooling the gradient is the weight of the class over the cells (Zhou et al. 2016)."""
+    net, images, classes = network(), pictures(4, 32, 3), np.array([0, 1, 2, 1])
+    layer = map_layer(net)
+    maps = keras.ops.convert_to_numpy(keras.Model(net.logits.input, layer.output)(images, training=False))
+    kernel = keras.ops.convert_to_numpy(net.logits.get_layer("logits").kernel)  # (channels, classes)
+    wanted = upsampled(np.maximum(np.einsum("nhwk,kn->nhw", maps, kernel[:, classes]), 0), 32)
+    seen = looks(net, images, classes)
+    wanted = wanted / np.maximum(wanted.max(axis=(1, 2), keepdims=True), 1e-12)
+    np.testing.assert_allclose(seen.cam, wanted, atol=1e-3)
+    assert (seen.layer, seen.cells) == (layer.name, maps.shape[1])
+
+
+@pytest.mark.parametrize(("n_classes", "channels", "side"), [(2, 1, 8), (3, 3, 48)])
+def test_pictures_of_any_kind(n_classes, channels, side):
+    seen = looks(network(n_classes, channels, side), pictures(2, side, channels), np.array([0, 1]))
+    assert seen.cam.shape == seen.saliency.shape == (2, 32, 32)
+    for maps in (seen.cam, seen.saliency):
+        assert maps.min() >= 0 and maps.max() <= 1
+    assert seen.saliency.max(axis=(1, 2)).tolist() == [1, 1]
+
+
+def test_two_classes_are_the_two_signs_of_one_logit():
+    net, image = network(2), pictures(1, 32, 3)
+    both = looks(net, np.concatenate([image, image]), np.array([0, 1]))
+    np.testing.assert_allclose(both.saliency[0].mean(), both.saliency[1].mean(), rtol=0.5)  # noise is drawn anew
+    assert not np.allclose(both.cam[0], both.cam[1])
+
+
+def test_a_tiny_last_map_is_passed_over():
+    net = network(candidate=Candidate("mobilenet_v2_0.35", 0, 0, 0.2, 1e-3, "constant", 32))
+    layer = map_layer(net)
+    assert net.logits.get_layer("pool").input.shape[1] == 1
+    assert layer.output.shape[1] == saliency.LEAST_CELLS
+    assert not isinstance(layer, keras.layers.ZeroPadding2D)
+
+
+def test_a_saved_model_comes_back(tmp_path):
+    net, images = network(candidate=Candidate("custom_cnn", 1, 64, 0.2, 1e-3, "constant", 32)), pictures(4, 32, 3)
+    for variable in net.model.weights:
+        variable.assign(variable + 0.01)
+    net.model.save(tmp_path / "model.keras")
+    task = Task(32, 32, 3, 3, "pretrained")
+    again = load_trained(tmp_path / "model.keras", Candidate("custom_cnn", 1, 64, 0.2, 1e-3, "constant", 32), task)
+    np.testing.assert_array_equal(again.model(images, training=False), net.model(images, training=False))
+
+
+@pytest.mark.parametrize("content", ["nothing", "no zip", "other"])
+def test_files_that_do_not_fit(tmp_path, content):
+    path = tmp_path / "model.keras"
+    if content == "other":
+        network(n_classes=5).model.save(path)
+    elif content == "no zip":
+        path.write_bytes(b"no zip")
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x", "")
+    with pytest.raises(ModelError, match="does not hold the weights of this candidate"):
+        load_trained(path, LINEAR, Task(32, 32, 3, 3, "none"))
+
+
+def test_other_backends_are_named(monkeypatch):
+    net = network()
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ModelError, match="needs the tensorflow backend, this is jax"):
+        looks(net, pictures(1, 32, 3), np.array([0]))

@@ -1,0 +1,129 @@
+"""Made-up studies: what a report is made from, with numbers written by hand."""
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from models.candidate import Candidate
+from studies.finals import FinalRun, summarise
+from studies.report.material import Material, Predictions
+from studies.scores import score
+
+FINGERPRINT = {
+    "backbone": "custom_cnn",
+    "weights": "w" * 64,
+    "dataset": "digits",
+    "dataset_digest": "d" * 64,
+    "split": "s" * 64,
+    "train_size": 100,
+    "val_size": 50,
+    "space": {"unfreeze_depth": [0, 4], "resolution": [16, 32], "dropout": [0.0, 0.6], "batch_size": 32},
+    "epochs": 4,
+    "seed": 7,
+    "max_latency_ms": None,
+    "max_gflops": None,
+    "stopping": "dominance",
+    "reduction_factor": 2,
+    "device": "test device",
+    "backend": "none",
+    "dtype": "float32",
+    "versions": {"keras": "0"},
+    "latency_protocol": 2,
+}
+
+
+@pytest.fixture
+def make_material():
+    def make(records, **changes):
+        values = {"name": "custom_cnn-digits", "fingerprint": FINGERPRINT, "records": records}
+        return Material(**values | changes)
+
+    return make
+
+
+@pytest.fixture
+def curved(make_record):
+    """Five trials with curves: 0 the baseline, 1 the knee, 2 the most accurate; 3 stopped, 4 a duplicate."""
+
+    def curve(*accuracies):
+        return [
+            {"epoch": n, "loss": 2 / n, "accuracy": accuracy, "val_loss": 2 / n, "val_accuracy": accuracy}
+            for n, accuracy in enumerate(accuracies, start=1)
+        ]
+
+    linear = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
+    return [
+        make_record(0, 0.6, 1.0, 10, candidate=linear, epochs=4, learning_curve=curve(0.3, 0.5, 0.6, 0.6)),
+        make_record(1, 0.85, 1.5, 12, epochs=4, learning_curve=curve(0.4, 0.6, 0.8, 0.85)),
+        make_record(2, 0.9, 4.0, 40, epochs=4, learning_curve=curve(0.5, 0.7, 0.9, 0.88)),
+        make_record(3, None, 2.0, 20, state="stopped", epochs=2, learning_curve=curve(0.2, 0.3), reason="too low"),
+        make_record(4, None, 2.0, 20, state="duplicate", epochs=0, seconds=0.5, reason="the same as trial 1"),
+    ]
+
+
+@pytest.fixture
+def make_finals():
+    """Runs of some records on ten test pictures, of which each record gets its own number right."""
+
+    def make(records, right, n_classes=3):
+        labels = np.arange(30) % n_classes
+        runs = []
+        for record, n_right in zip(records, right, strict=True):
+            guesses = np.where(np.arange(30) < n_right, labels, (labels + 1) % n_classes)
+            shares = np.full((30, n_classes), 0.1 / (n_classes - 1))
+            shares[np.arange(30), guesses] = 0.9
+            costs = {
+                "parameters": 318_000,
+                "macs": 5_000_000,
+                "flops": 10_000_000,
+                "latency": {"median_ms": 1.0, "p90_ms": 1.2, "p99_ms": 1.5},
+                "throughput": {"32": 1000.0},
+            }
+            linear = (record.candidate.unfreeze_depth, record.candidate.head_width) == (0, 0)
+            label = "baseline" if linear else str(record.number)
+            for seed in (0, 1):
+                runs.append(
+                    FinalRun("id", label, seed, record.candidate, 3, 150, [], score(shares, labels),
+                             costs if seed == 0 else {}, 2**20, {"train": 2.0}, 100.0, {})
+                )  # fmt: skip
+        found = {run.label: next(r.val_accuracy for r in records if r.candidate == run.candidate) for run in runs}
+        return summarise(runs, found), runs, Predictions(shares, labels)
+
+    return make
+
+
+@pytest.fixture
+def evaluated(make_material, curved, make_finals):
+    """The curved study with its baseline, knee and most accurate trial evaluated."""
+
+    def make(names=("a", "b", "c")):
+        finals, _, predictions = make_finals(curved[:3], (20, 26, 27), len(names))
+        return make_material(
+            curved, finals=finals, class_names=tuple(names), predictions=predictions, input_shape=(8, 8, 1)
+        )
+
+    return make
+
+
+@pytest.fixture
+def write_final(make_finals):
+    """Leaves files as `hpo.evaluate` does."""
+
+    def write(folder, records, right, names=("a", "b", "c"), study_id="id"):
+        _, runs, predictions = make_finals(records, right, len(names))
+        for run in runs:
+            place = folder / "final" / run.label / f"seed-{run.seed}"
+            place.mkdir(parents=True)
+            changed = dataclasses.replace(run, study_id=study_id)
+            (place / "result.json").write_text(changed.to_json())
+            np.savez_compressed(place / "predictions.npz", **predictions.__dict__)
+            with zipfile.ZipFile(place / "model.keras", "w") as archive:
+                archive.writestr("class_names.json", json.dumps(list(names)))
+                layers = [{"config": {"batch_shape": [None, 8, 8, 1]}}]
+                archive.writestr("config.json", json.dumps({"config": {"layers": layers}}))
+        return runs
+
+    return write

@@ -1,0 +1,109 @@
+"""Which sections a study has, and what is in them."""
+
+import dataclasses
+
+import pytest
+
+from studies.records import TrialRecord
+from studies.report.blocks import Text
+from studies.report.chapters import chapter
+from studies.report.importance import Importances
+
+EVERY = (
+    "summary", "setup", "models", "front", "progress", "importance", "parallel", "stopping", "tests", "mistakes",
+    "loading", "reproducing", "trials",
+)  # fmt: skip
+
+
+def texts(section):
+    return " ".join(block.text for block in section.blocks if isinstance(block, Text))
+
+
+def sections(material, name=""):
+    return {section.name: section for section in chapter(material, name=name).sections}
+
+
+def test_an_evaluated_study_has_every_section(evaluated):
+    found = chapter(evaluated())
+    assert tuple(section.name for section in found.sections) == EVERY
+    assert all(section.blocks for section in found.sections)
+    names = [stem for stem, _ in found.tables()]
+    assert names == ["space", "models", "front", "evaluated", "classes", "mistakes", "trials"]
+    stems = [stem for stem, _ in found.charts()]
+    assert len(stems) == len(set(stems))
+    assert {"bars_flops", "curves_loss", "accuracy_latency_flops", "confusion_1", "confusion_baseline"} <= set(stems)
+    assert all(chart.alt and chart.caption for _, chart in found.charts())
+
+
+def test_names_of_several_chapters_do_not_meet(make_material, curved):
+    stems = [stem for name in ("one", "two") for stem, _ in chapter(make_material(curved), name=name).charts()]
+    assert len(stems) == len(set(stems))
+    assert stems[0] == "one-bars_accuracy"
+
+
+def test_before_the_evaluation_one_sentence_says_what_to_run(make_material, curved):
+    found = sections(make_material(curved))
+    assert "mistakes" not in found and "saliency" not in found
+    assert texts(found["tests"]) == (
+        "There are no test results yet: run `python -m hpo.evaluate custom_cnn-digits` and then this report again."
+    )
+    assert "`python -m hpo.evaluate custom_cnn-digits`" in texts(found["loading"])
+
+
+def test_only_failures(make_material):
+    found = sections(make_material([TrialRecord(n, "failed", None, reason="out of memory") for n in range(3)]))
+    assert list(found) == ["summary", "setup", "reproducing", "trials"]
+    assert texts(found["trials"]) == "3 trials: 3 failed."
+
+
+def test_one_trial(make_material, make_record):
+    found = sections(make_material([make_record(0, 0.8, 1.0, 10)]))
+    assert "progress" not in found and "parallel" not in found
+    assert texts(found["stopping"]) == "No trial was stopped early: all 3 epochs were trained."
+
+
+def test_nothing_wrong_is_said(evaluated, make_finals, curved):
+    """A model without mistakes."""
+    finals, _, predictions = make_finals(curved[1:2], (30,))
+    material = dataclasses.replace(evaluated(), finals=finals, predictions=predictions)
+    found = sections(material)
+    assert texts(found["mistakes"]) == "trial 1 classifies every test picture rightly."
+    assert next(found["tests"].blocks[-1].charts[0] for _ in (0,)).caption.endswith("there is no mistake.")
+
+
+def test_two_classes_give_one_probability(evaluated):
+    code = next(block for block in sections(evaluated(("no", "yes")))["loading"].blocks if not isinstance(block, Text))
+    assert "model.predict(pictures)[:, 0]" in code.text
+    compile(code.text, "example", "exec")
+
+
+def test_the_loading_example_names_file_and_size(evaluated):
+    code = next(block for block in sections(evaluated())["loading"].blocks if not isinstance(block, Text))
+    assert 'path = "final/1/seed-0/model.keras"' in code.text
+    assert "np.zeros((1, 8, 8, 1), " in code.text
+    compile(code.text, "example", "exec")
+
+
+def test_savings_are_called_an_estimate(make_material, curved):
+    said = texts(sections(make_material(curved))["stopping"])
+    assert said.startswith(
+        "14 of 20 epochs were trained that all candidates together would have had: 1 trial stopped at a rung by the "
+        "rule dominance and 1 duplicate not repeated."
+    )
+    assert "This is an estimate" in said
+
+
+@pytest.mark.parametrize(("shares", "n_charts"), [({"flops": {"resolution": 0.9, "dropout": 0.1}}, 1), ({}, 0)])
+def test_importance(make_material, curved, shares, n_charts):
+    section = sections(make_material(curved, importances=Importances(shares, "too few", 0.5)))["importance"]
+    assert len(section.blocks) == 1 + n_charts
+    assert ("resolution for FLOPs" if n_charts else "Too few.") in texts(section)
+
+
+def test_how_to_reproduce(evaluated):
+    section = sections(evaluated())["reproducing"]
+    assert section.blocks[1].text.splitlines()[1:] == [
+        "python -m hpo.evaluate custom_cnn-digits --trials 2,1 --seeds 2",
+        "python -m hpo.report custom_cnn-digits",
+    ]
+    assert ("data set", "d" * 64) in section.blocks[2].pairs

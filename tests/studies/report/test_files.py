@@ -1,0 +1,48 @@
+"""Tables and figures as files, with and without a browser."""
+
+import shutil
+
+import pytest
+
+from studies.report import files
+from studies.report.blocks import Report
+from studies.report.chapters import chapter
+
+
+def test_every_table_in_three_notations(make_material, curved):
+    report = Report("t", "", (chapter(make_material(curved)),))
+    names = set(files.table_texts(report))
+    assert names == {
+        f"{stem}.{kind}" for stem in ("space", "models", "front", "trials") for kind in ("md", "tex", "csv")
+    }
+
+
+def test_the_browser_is_named_or_found(monkeypatch, tmp_path):
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+    assert files.find_browser() == str(program)
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "nothing"))
+    assert files.find_browser() is None
+
+
+def test_what_is_missing_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+    why = files.why_no_pictures()
+    assert "kaleido" in why or "Chromium" in why
+    assert "\n" not in why
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is missing: apt-get install chromium")
+def test_figures_are_drawn(make_material, curved, tmp_path):
+    pytest.importorskip("kaleido", reason="kaleido is missing: extra report")
+    found = chapter(make_material(curved))
+    few = tuple(section for section in found.sections if section.name == "progress")
+    written = files.write_figures(Report("t", "", (type(found)("", "", few),)), tmp_path)
+    assert len(written) == 6
+    assert {path.suffix for path in written} == {".png", ".svg", ".pdf"}
+    starts = {".png": b"\x89PNG", ".svg": b"<svg", ".pdf": b"%PDF"}
+    assert all(path.read_bytes().startswith(starts[path.suffix]) for path in written)

@@ -1,0 +1,48 @@
+"""PED-ANOVA on studies whose answer is known."""
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from studies.records import DIRECTIONS
+from studies.report.importance import importances
+
+DISTRIBUTIONS = {"dropout": FloatDistribution(0, 0.6), "resolution": IntDistribution(8, 64)}
+
+
+def study_of(rows):
+    study = optuna.create_study(directions=DIRECTIONS)
+    for dropout, resolution, values in rows:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"dropout": dropout, "resolution": resolution}, distributions=DISTRIBUTIONS, values=values
+            )
+        )
+    return study
+
+
+def test_what_decides_an_objective_matters_for_it():
+    """Dropout alone decides accuracy, resolution alone the costs; they are independent of each other."""
+    rows = [
+        (drop / 10, side, [1 - drop / 10, side / 10, side**2]) for drop in range(6) for side in (8, 16, 24, 32, 48, 64)
+    ]
+    found = importances(study_of(rows))
+    assert found.why == ""
+    assert found.quantile == pytest.approx(5 / 36)
+    for shares in found.shares.values():
+        assert sum(shares.values()) == pytest.approx(1)
+    assert found.shares["val_accuracy"]["dropout"] > 0.8
+    assert found.shares["latency_ms"]["resolution"] > 0.8
+    assert found.shares["flops"]["resolution"] > 0.8
+
+
+def test_few_trials_say_so():
+    found = importances(study_of([(0.1, 8, [0.5, 1, 1])] * 9))
+    assert found.shares == {}
+    assert found.why == "importances need at least 10 complete trials, here are 9"
+
+
+def test_ties_say_so():
+    found = importances(study_of([(n / 20, 8, [0.5, 1, 1]) for n in range(12)]))
+    assert found.shares == {}
+    assert found.why.startswith("all complete trials have the same numbers")

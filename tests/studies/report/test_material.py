@@ -1,0 +1,95 @@
+"""What is read from the database and the files, and which models are shown."""
+
+import optuna
+import pytest
+
+from models.candidate import Candidate
+from studies.records import DIRECTIONS
+from studies.report.material import (
+    baseline,
+    read_class_names,
+    read_finals,
+    read_input_shape,
+    read_material,
+    read_predictions,
+    shown_models,
+)
+from tests.studies.report.conftest import FINGERPRINT
+
+
+def test_models_and_their_roles(make_material, curved):
+    shown = shown_models(make_material(curved))
+    assert [(model.name, model.roles) for model in shown] == [
+        ("trial 0", ("pretrained baseline", "fastest")),
+        ("trial 1", ("recommended",)),
+        ("trial 2", ("most accurate",)),
+    ]
+    assert shown[0].title == "trial 0: pretrained baseline, fastest"
+
+
+def test_evaluated_models_are_shown_too(make_material, make_record, make_finals):
+    records = [make_record(n, 0.9 - n / 10, 1.0 + n, 10 + n) for n in range(3)]
+    finals, *_ = make_finals(records[2:], (20,))
+    shown = shown_models(make_material(records, finals=finals))
+    assert [(model.name, model.roles, model.final is not None) for model in shown] == [
+        ("trial 0", ("fastest", "recommended", "most accurate"), False),
+        ("trial 2", (), True),
+    ]
+
+
+def test_nothing_complete_shows_nothing(make_material):
+    material = make_material([])
+    assert shown_models(material) == []
+    assert material.knee is None and material.chosen is None
+
+
+def test_the_baseline_is_the_best_linear_head(make_record):
+    linear = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
+    records = [make_record(0, 0.9, 1, 1), *(make_record(n, 0.7, 1, 1, candidate=linear) for n in (1, 2))]
+    assert baseline(records) is records[1]
+    assert baseline(records[:1]) is None
+
+
+def test_the_recommended_model_is_chosen_if_it_was_evaluated(evaluated, make_material, curved, make_finals):
+    assert evaluated().chosen.label == "1"
+    finals, *_ = make_finals([curved[0], curved[2]], (20, 27))
+    assert make_material(curved, finals=finals).chosen.label == "2"
+
+
+def test_finals_are_read_back(tmp_path, curved, write_final):
+    write_final(tmp_path, curved[:2], (20, 26))
+    found = read_finals(tmp_path / "final", "id", curved)
+    assert [(model.label, len(model.runs), model.search_accuracy) for model in found] == [
+        ("1", 2, 0.85),
+        ("baseline", 2, 0.6),
+    ]
+    assert read_finals(tmp_path / "final", "another", curved) == []
+    place = tmp_path / "final" / "1" / "seed-0"
+    assert read_class_names(place / "model.keras") == ("a", "b", "c")
+    assert read_input_shape(place / "model.keras") == (8, 8, 1)
+    assert read_predictions(place / "predictions.npz").labels.shape == (30,)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"{}"])
+def test_damaged_files_are_passed_over(tmp_path, content):
+    place = tmp_path / "final" / "1" / "seed-0"
+    place.mkdir(parents=True)
+    for name in ("result.json", "model.keras", "predictions.npz"):
+        (place / name).write_bytes(content)
+    assert read_finals(tmp_path / "final", "id", []) == []
+    assert read_class_names(place / "model.keras") == ()
+    assert read_input_shape(place / "model.keras") == ()
+    assert read_predictions(place / "predictions.npz") is None
+    assert read_predictions(place / "missing.npz") is None
+
+
+def test_a_study_in_the_database(tmp_path):
+    study = optuna.create_study(directions=DIRECTIONS, study_name="s")
+    study.set_user_attr("fingerprint", FINGERPRINT)
+    trial = study.ask()
+    trial.set_user_attr("seconds", {"train": 2.0})
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    material = read_material(study, tmp_path, "command")
+    assert (material.name, material.command, len(material.records)) == ("s", "command", 1)
+    assert material.phases == {0: {"train": 2.0}}
+    assert material.importances.why == "importances need at least 10 complete trials, here are 0"

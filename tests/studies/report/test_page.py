@@ -1,0 +1,190 @@
+"""The page: its structure, that nothing gets in or out, and how a real browser takes it."""
+
+import html.parser
+import json
+import shutil
+
+import pytest
+
+from studies.records import TrialRecord
+from studies.report.blocks import Picture, Report
+from studies.report.chapters import chapter
+from studies.report.gallery import Gallery
+from studies.report.page import policy, render
+
+NASTY = ("<script>alert(1)</script>", "猫 & 狗", "</script><img src=x onerror=alert(2)>")
+
+
+class Page(html.parser.HTMLParser):
+    """What there is: elements with attributes, the text outside scripts, the scripts."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.text, self.scripts, self._inside = [], "", [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def report(*materials, gallery=None):
+    several = len(materials) > 1
+    chapters = tuple(chapter(one, gallery or Gallery(), one.name if several else "") for one in materials)
+    return Report("custom_cnn on digits", "Study of a test", chapters)
+
+
+@pytest.fixture
+def nasty(evaluated):
+    pictures = tuple(Picture(b"\x89PNG", f"a picture of {name}", name) for name in NASTY)
+    gallery = Gallery(NASTY, (3, 2, 1), pictures, "Samples.", pictures, "Mistakes.", pictures, "Looks.")
+    return report(evaluated(NASTY), gallery=gallery)
+
+
+def test_the_structure_is_sound(nasty):
+    page = Page(render(nasty))
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [attrs["href"] for attrs in page.all("a")]
+    assert len(links) == 14
+    assert all(link.startswith("#") and link[1:] in ids for link in links)
+    assert all(attrs.get("alt") for attrs in page.all("img"))
+    charts = [attrs for attrs in page.all("div") if attrs.get("class") == "plot"]
+    data = [attrs for attrs in page.all("script") if attrs.get("type") == "application/json"]
+    assert len(charts) == len(data) > 10
+    assert {attrs["data-for"] for attrs in data} == {attrs["id"] for attrs in charts}
+    assert all(attrs["aria-label"] for attrs in charts)
+    assert [tag for tag, _ in page.elements].count("h1") == 1
+
+
+def test_nothing_is_fetched(nasty):
+    page = Page(render(nasty))
+    for tag, attrs in page.elements:
+        assert attrs.get("src", "data:").startswith("data:"), (tag, attrs)
+        assert attrs.get("href", "#").startswith(("#", "data:,")), (tag, attrs)
+        assert not {"action", "srcset", "data", "ping"} & set(attrs), (tag, attrs)
+
+
+def test_names_stay_names(nasty):
+    page = Page(render(nasty))
+    assert len([attrs for attrs in page.all("script") if not attrs]) == 2
+    assert len(page.all("img")) == 9
+    assert all(name in page.text for name in NASTY)
+    for place, attrs in enumerate(page.all("script")):
+        if attrs.get("type") == "application/json":
+            assert json.loads(page.scripts[place])["data"]
+
+
+def test_only_our_scripts_may_run(nasty):
+    page = Page(render(nasty))
+    (rule,) = [a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    ours = [page.scripts[place] for place, attrs in enumerate(page.all("script")) if not attrs]
+    assert rule == policy(*ours)
+    assert "default-src 'none'" in rule and "unsafe-eval" not in rule
+    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+
+
+def test_several_studies_share_a_page(make_material, curved):
+    one, two = make_material(curved, name="one"), make_material(curved, name="two+1.5")
+    page = Page(render(report(one, two)))
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert all(attrs["href"][1:] in ids for attrs in page.all("a"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: extra browser")
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("chromium is missing: apt-get install chromium")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Opens a report at a width; returns the tab, errors and requests other than for the page itself."""
+
+    def go(report, width=1280):
+        path = tmp_path / "index.html"
+        path.write_text(render(report), encoding="utf-8")
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        wrong, requests = [], []
+        tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        tab.on("request", lambda r: requests.append(r.url) if not r.url.startswith(("data:", "blob:")) else None)
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("body[data-drawn]", timeout=30_000)
+        return tab, wrong, [url for url in requests if url != path.as_uri()]
+
+    return go
+
+
+OVERLAPS = """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
+  const boxes = [...plot.querySelectorAll('.annotation-text, .xtick text, .ytick text, .legendtext, .bartext')]
+    .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([t, b]) => t && b.width && b.height);
+  const found = [];
+  for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
+    const [a, b] = [boxes[i][1], boxes[j][1]];
+    const w = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const h = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (w > 3 && h > 4) found.push(plot.id + ': ' + boxes[i][0] + ' / ' + boxes[j][0]);
+  }
+  return found;
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser(visit, nasty, width):
+    tab, wrong, requests = visit(nasty, width)
+    assert wrong == [] and requests == []
+    n_charts = tab.locator(".plot").count()
+    assert tab.locator("body").get_attribute("data-drawn") == str(n_charts)
+    assert tab.locator(".plot .main-svg").count() >= n_charts
+    assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing makes the page itself scroll
+    assert tab.evaluate(OVERLAPS) == []
+    tab.locator("#accuracy_latency .scatterlayer .point").first.scroll_into_view_if_needed()
+    box = tab.locator("#accuracy_latency .scatterlayer .trace .point").first.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.wait_for_selector("#accuracy_latency .hoverlayer .hovertext", timeout=5_000)
+    assert "trial" in tab.locator("#accuracy_latency .hoverlayer .hovertext").first.text_content()
+    tab.close()
+
+
+def hard_cases(make_material, make_record):
+    yield "one", make_material([make_record(0, 0.8, 1.0, 10)])
+    yield "failures", make_material([TrialRecord(n, "failed", None, reason="<img src=x>") for n in range(3)])
+    yield "ties", make_material([make_record(number, 0.7, 1.0, 10) for number in range(12)])
+    spread = [make_record(n, 0.5 + (n * 37 % 100) / 250, 1 + (n * 17 % 90) / 9, 5 + n * 29 % 97) for n in range(500)]
+    yield "five hundred", make_material(spread)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_hard_cases_in_a_browser(visit, make_material, make_record, place):
+    name, material = list(hard_cases(make_material, make_record))[place]
+    tab, wrong, requests = visit(report(material), 390)
+    assert wrong == [] and requests == [], name
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    assert tab.evaluate(OVERLAPS) == []
+    empty = "[...document.querySelectorAll('section')].filter(s => s.children.length < 2).map(s => s.id)"
+    assert tab.evaluate(empty) == []
+    tab.close()

@@ -1,0 +1,68 @@
+"""The five sentences, word for word."""
+
+from studies.records import TrialRecord
+from studies.report.summary import summary
+
+
+def test_before_the_evaluation(make_material, curved):
+    best, beside, recommended, effort, certainty = summary(make_material(curved))
+    assert best == (
+        "The most accurate of 3 fully trained candidates, trial 2 (32 px, top 2 blocks free, head 128, dropout 0.25, "
+        "1.0e-03 cosine), classifies 90.0 % of the 50 validation pictures rightly."
+    )
+    assert beside == (
+        "It gains 30.0 percentage points of validation accuracy over the pretrained baseline (trial 0, a linear head "
+        "on the frozen network at 16 px), at 4.0 times the FLOPs and 4.0 times the latency: it needs 40 MFLOPs and "
+        "4 ms for one picture and has 318,000 weights."
+    )
+    assert recommended == (
+        "Of the 3 candidates on the Pareto front trial 1 is recommended, the one nearest to the ideal point: 85.0 % "
+        "validation accuracy at 1.5 ms and 12 MFLOPs, 5.0 percentage points below the most accurate, at 0.30 times "
+        "its FLOPs and 0.38 times its latency."
+    )
+    assert effort == (
+        "The search took 18 s of work for 5 trials on test device; stopping 1 early and not repeating 1 duplicate "
+        "saved about 9.0 s of training, an estimated 33.3 % of what all trials to the end would have taken."
+    )
+    assert certainty.startswith("With 50 validation pictures the best accuracy is known to lie between 78.6 % and")
+    assert "1 other candidate is within that" in certainty
+    assert "`python -m hpo.evaluate custom_cnn-digits`" in certainty
+
+
+def test_after_the_evaluation(evaluated):
+    best, beside, _, _, certainty = summary(evaluated())
+    assert "classifies 90.0 % of 30 test pictures rightly (95 % interval" in best
+    assert "2 training runs), and 90.0 % of the 50 validation pictures in the search." in best
+    assert beside.startswith("It gains 23.3 percentage points of test accuracy")
+    assert certainty.startswith("Of the 3 evaluated models trial 1")
+    assert certainty.endswith("the search was too pessimistic by 2.8 percentage points on average.")
+
+
+def test_only_failures_say_why(make_material):
+    records = [TrialRecord(n, "failed", None, reason="out of memory") for n in range(2)]
+    found = summary(make_material([*records, TrialRecord(2, "failed", None, reason="other")]))
+    assert found == (
+        "None of the 3 trials of this study completed (3 failed): there is no model to compare.",
+        "The most frequent reason, in 2 trials: out of memory.",
+    )
+
+
+def test_nothing_has_ended(make_material):
+    (only,) = summary(make_material([TrialRecord(0, "running", None)]))
+    assert only == "No trial of this study has ended yet, so there are no results to report."
+
+
+def test_one_trial_is_all(make_material, curved):
+    best, beside, recommended, effort, certainty = summary(make_material(curved[:1]))
+    assert best.startswith("The most accurate of 1 fully trained candidate, trial 0")
+    assert beside.startswith("It is the pretrained baseline itself")
+    assert recommended == "Trial 0 is recommended: no other fully trained candidate is better in anything."
+    assert effort.endswith("; no trial was stopped early.")
+    assert "no other candidate is within that" in certainty
+
+
+def test_ties(make_material, make_record):
+    found = summary(make_material([make_record(number, 0.7, 1.0, 10) for number in range(3)]))
+    assert found[2].startswith("Of the 3 candidates on the Pareto front trial 0 is recommended")
+    assert found[2].endswith("; it is the most accurate one too.")
+    assert "2 other candidates are within that" in found[4]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from studies.final_tables import name_of
+from studies.finals import name_of
 from studies.plots import LEFT_OUT
 from studies.report.material import Material, baseline, most_accurate
 from studies.report.search_progress import savings
@@ -134,12 +134,12 @@ def _certainty(material: Material) -> str:
             f"`{evaluate_command(material)}` for test results."
         )
     tied = [model for model in material.finals[1:] if model.tied]
-    names = listed([name_of(model) for model in tied])
+    names = listed([name_of(model.label) for model in tied])
     text = (
         f"Of the {counted(len(material.finals), 'evaluated model')} {names} cannot be told apart from the most "
-        f"accurate, {name_of(material.finals[0])}: the 95 % intervals overlap"
+        f"accurate, {name_of(material.finals[0].label)}: the 95 % intervals overlap"
         if tied
-        else f"No other evaluated model comes near {name_of(material.finals[0])}: the 95 % intervals do not overlap"
+        else f"No other evaluated model comes near {name_of(material.finals[0].label)}: the 95 % intervals do not overlap"
     )
     gaps = [model.gap for model in material.finals if model.gap is not None]
     if not gaps:

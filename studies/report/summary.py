@@ -134,12 +134,12 @@ def _certainty(material: Material) -> str:
             f"`{evaluate_command(material)}` for test results."
         )
     tied = [model for model in material.finals[1:] if model.tied]
-    names, best = listed([name_of(model.label) for model in tied]), name_of(material.finals[0].label)
+    names, first = listed([name_of(model.label) for model in tied]), name_of(material.finals[0].label)
     text = (
         f"Of the {counted(len(material.finals), 'evaluated model')} {names} cannot be told apart from the most "
-        f"accurate, {best}: the 95 % intervals overlap"
+        f"accurate, {first}: the 95 % intervals overlap"
         if tied
-        else f"No other evaluated model comes near {best}: the 95 % intervals do not overlap"
+        else f"No other evaluated model comes near {first}: the 95 % intervals do not overlap"
     )
     gaps = [model.gap for model in material.finals if model.gap is not None]
     if not gaps:

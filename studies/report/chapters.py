@@ -15,6 +15,7 @@ from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savi
 from studies.report.setup import setup
 from studies.report.summary import evaluate_command, summary
 from studies.report.wording import counted, duration, listed, mega, percent
+from studies.tables import count
 
 MOST_MISTAKES = 12
 NOTHING = Gallery()
@@ -74,7 +75,7 @@ def _bars(models: list[Shown]) -> Charts:
             "parameters",
             "parameters (millions)",
             [c.parameters / 1e6 for c in costs if c],
-            [f"{c.parameters / 1e6:.3g} M" for c in costs if c],
+            [count(c.parameters) for c in costs if c],
         ),
     )
     found = []

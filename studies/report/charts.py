@@ -106,7 +106,7 @@ def pareto_space(name: str, records: Sequence[TrialRecord], knee: int | None) ->
         yaxis={"title": {"text": "MFLOPs"}},
         zaxis={"title": {"text": "accuracy"}},
         aspectmode="cube",
-        camera={"eye": {"x": -1.65, "y": -1.65, "z": 0.75}, "center": {"z": -0.1}},
+        camera={"eye": {"x": -1.45, "y": -1.45, "z": 0.65}, "center": {"z": -0.1}},
     )
     bare(figure)
     return figure.update_layout(margin={"t": 10, "r": 0, "b": 0, "l": 0}, font={"size": 11})

@@ -4,6 +4,11 @@
   for (const source of document.querySelectorAll('script[type="application/json"]')) {
     const figure = JSON.parse(source.textContent);
     const place = document.getElementById(source.dataset.for);
+    const scene = figure.layout.scene;
+    if (scene && place.clientWidth < 520) {  // on a phone a scene is cut at its sides: step back
+      const eye = scene.camera.eye;
+      for (const axis of ["x", "y", "z"]) eye[axis] *= 1.4;
+    }
     drawn.push(Plotly.newPlot(place, figure.data, figure.layout, figure.config).then(() => place));
   }
   Promise.all(drawn).then((places) => {

@@ -25,6 +25,7 @@ LATEX = {
     "–": "--",
     "…": r"\ldots{}",
 } | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+SMALL = re.compile(r"\d\.\de-\d\d")
 MARKDOWN = re.compile(r"[\\`*\[\]<>#|!~$]|(?<!\w)_|_(?!\w)")  # a _ within a word is one
 
 
@@ -118,7 +119,7 @@ class Table:
         )
         rows = []
         for number, row in enumerate(self.texts()):
-            first, *others = [escape(text) for text in row]
+            first, *others = [_unbroken(escape(text)) for text in row]
             cells = "".join(f"<td{kind}>{text}</td>" for text, kind in zip(others, kinds[1:], strict=True))
             mark = ' class="marked"' if number in self.marked else ""
             rows.append(f'<tr{mark}><th scope="row"{kinds[0]}>{first}</th>{cells}</tr>')
@@ -135,6 +136,11 @@ def _parts(column: Column, value: Any) -> list[Any]:
         return [None] * n
     found = list(value) if n > 1 else [value]
     return [printable(part) if isinstance(part, str) else part for part in found]
+
+
+def _unbroken(text: str) -> str:
+    """Small numbers stay on one line: a browser breaks `3.0e-04` behind its hyphen."""
+    return SMALL.sub(r'<span class="whole">\g<0></span>', text)
 
 
 def _stacked(column: Column) -> str:

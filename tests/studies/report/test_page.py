@@ -170,19 +170,20 @@ def test_in_a_browser(visit, nasty, width):
     tab.close()
 
 
-def hard_cases(make_material, make_record):
-    yield "one", make_material([make_record(0, 0.8, 1.0, 10)])
-    yield "failures", make_material([TrialRecord(n, "failed", None, reason="<img src=x>") for n in range(3)])
-    yield "ties", make_material([make_record(number, 0.7, 1.0, 10) for number in range(12)])
+def test_hard_cases_in_a_browser(visit, make_material, make_record):
+    """One trial, only failures, ties and 500 trials, all on one page on a phone."""
+    failed = [TrialRecord(n, "failed", None, reason="<img src=x>") for n in range(3)]
     spread = [make_record(n, 0.5 + (n * 37 % 100) / 250, 1 + (n * 17 % 90) / 9, 5 + n * 29 % 97) for n in range(500)]
-    yield "five hundred", make_material(spread)
-
-
-@pytest.mark.parametrize("place", range(4))
-def test_hard_cases_in_a_browser(visit, make_material, make_record, place):
-    name, material = list(hard_cases(make_material, make_record))[place]
-    tab, wrong, requests = visit(report(material), 390)
-    assert wrong == [] and requests == [], name
+    cases = {
+        "one": [make_record(0, 0.8, 1.0, 10)],
+        "failures": failed,
+        "ties": [make_record(number, 0.7, 1.0, 10) for number in range(12)],
+        "many": spread,
+    }
+    studies = [make_material(records, name=name) for name, records in cases.items()]
+    tab, wrong, requests = visit(report(*studies), 390)
+    assert wrong == [] and requests == []
+    assert tab.locator("body").get_attribute("data-drawn") == str(tab.locator(".plot").count())
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     assert tab.evaluate(OVERLAPS) == []
     empty = "[...document.querySelectorAll('section')].filter(s => s.children.length < 2).map(s => s.id)"

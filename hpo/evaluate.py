@@ -62,7 +62,7 @@ def evaluate(
         models = summarise(runs, {one.label: one.search_accuracy for one in finalists})
         if models:
             write_results(models, facts, config)
-            keep(study, models)
+            keep(study, models, facts.class_names, config)
     return models, len(failures)
 
 
@@ -180,15 +180,26 @@ def write_results(models: Sequence["FinalModel"], facts: "Facts", config: StudyC
     return list(texts)
 
 
-def keep(study: Any, models: Sequence["FinalModel"]) -> None:
-    """Write the table into the study: as the attribute `final`, and into its note behind what else is there."""
+def keep(study: Any, models: Sequence["FinalModel"], class_names: Sequence[str], config: StudyConfig) -> None:
+    """Write the results into the study, where the dashboard shows them.
+
+    The table as the attribute `final`, and into its note behind what else is there; pictures and card of each model as
+    files of its trial.
+    """
     import optuna_dashboard
 
-    from studies import final_tables
+    from studies import final_figures, final_tables
+    from studies.artifacts import annotate, attach
 
     study.set_user_attr("final", [final_tables.values(model) for model in models])
     others = optuna_dashboard.get_note(study).partition(NOTE)[0]
-    optuna_dashboard.save_note(study, f"{others}{NOTE}\n\n{final_tables.to_markdown(models)}")
+    annotate(study, f"{others}{NOTE}\n\n{final_tables.to_markdown(models)}")
+    for model in models:
+        folder = config.study_dir / "final" / model.label
+        files = final_figures.write(model, class_names, folder)
+        if model.label.isdecimal():  # the baseline is no trial of its own
+            for path in [*files, folder / "card.md"]:
+                attach(study, config.out, path, int(model.label))
 
 
 def _print(models: Sequence["FinalModel"], folder: Path) -> None:
@@ -210,7 +221,8 @@ def _print(models: Sequence["FinalModel"], folder: Path) -> None:
     console.print(METHOD)
     click.echo(f"\nFiles in {folder}:")
     click.echo("  final{.csv,.json,.md,.tex}")
-    click.echo("  <model>/card.md, per_class.csv, confusion.csv, seed-<n>/model.keras, predictions.npz, result.json")
+    click.echo("  <model>/card.md, per_class.csv, confusion.csv, confusion.png, curves.png")
+    click.echo("  <model>/seed-<n>/model.keras, predictions.npz, result.json")
 
 
 @click.command(cls=StudyCommand)

@@ -106,6 +106,25 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
         return storage
 
 
+def snapshot(url: str, folder: Path) -> str:
+    """A copy of the database as it stands, in `folder`; returns its address. A run that writes is not disturbed.
+
+    Errors: StudyRefused if there is no database; StorageError.
+    """
+    path = database_path(url)
+    if not path.is_file():
+        raise StudyRefused(f"there is no database at {path}; give --storage, or run a study first")
+    copy = folder / path.name
+    with storage_trouble(url):
+        source, target = sqlite3.connect(path, timeout=BUSY_SECONDS), sqlite3.connect(copy)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+    return f"sqlite:///{copy}"
+
+
 def _prepare(path: Path) -> None:
     """Switch the file to WAL, which it keeps, and refuse a damaged one before anything is added to it."""
     with sqlite3.connect(path, timeout=BUSY_SECONDS) as connection:

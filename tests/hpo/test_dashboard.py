@@ -14,6 +14,9 @@ from click.testing import CliRunner
 
 from hpo.dashboard import main
 from hpo.search import run_study
+from studies.artifacts import annotate, attach, attached
+from studies.records import read_study
+from studies.storage import load_study
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -42,7 +45,7 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
     run_study(config, recorder)
     port = free_port()
     with subprocess.Popen(
-        [sys.executable, "-m", "hpo.dashboard", "--storage", config.storage, "--port", str(port)],
+        [sys.executable, "-m", "hpo.dashboard", "--live", "--storage", config.storage, "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
@@ -64,6 +67,46 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
                 server.wait(20)
             finally:
                 server.kill()
+
+
+@pytest.mark.usefixtures("fakes")
+def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, recorder, tmp_path):
+    config = configure(trials=2)
+    run_study(config, recorder)
+    study = load_study(config.storage, config.study_name)
+    picture = tmp_path / "confusion.png"
+    picture.write_bytes(b"png")
+    attach(study, config.out, picture, number=0)
+    annotate(study, "what was found")
+    port = free_port()
+    words = ["--storage", config.storage, "--out", str(config.out), "--port", str(port)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hpo.dashboard", *words], stdout=subprocess.PIPE, cwd=ROOT, env=os.environ
+    ) as server:
+        try:
+            (summary,) = get(port, "/api/studies")["study_summaries"]
+            shown = get(port, f"/api/studies/{summary['study_id']}?after=0")
+            assert shown["note"]["body"] == "what was found"
+            (artifact,) = shown["trials"][0]["artifacts"]
+            assert artifact["filename"] == "confusion.png"
+            place = f"/artifacts/{summary['study_id']}/{shown['trials'][0]['trial_id']}/{artifact['artifact_id']}"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{place}", timeout=10) as answer:
+                assert answer.read() == b"png"
+            delete = urllib.request.Request(
+                f"http://127.0.0.1:{port}/api/studies/{summary['study_id']}", method="DELETE", data=b"{}"
+            )
+            urllib.request.urlopen(delete, timeout=10).close()
+            assert get(port, "/api/studies")["study_summaries"] == []
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            finally:
+                server.kill()
+    study = load_study(config.storage, config.study_name)
+    assert len(read_study(study)) >= 2
+    assert attached(study, 0) == ["confusion.png"]
+    assert [path.read_bytes() for path in (config.out / "artifacts").iterdir()] == [b"png"]
 
 
 def test_without_a_database(configure):

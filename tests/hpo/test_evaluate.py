@@ -25,6 +25,7 @@ from hpo.evaluate import NOTE, NoAnswer, check_same, finished, main, wait
 from hpo.facts import prepare
 from hpo.finalists import choose, jobs_for
 from hpo.search import run_study
+from studies.artifacts import attached
 from studies.finals import FinalRun
 from studies.records import read_study
 from studies.storage import database_lock, load_study
@@ -50,7 +51,7 @@ def test_files(evaluated):
     folder = evaluated.study_dir / "final"
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     tables = {f"final.{suffix}" for suffix in ("csv", "json", "md", "tex")}
-    each = ("card.md", "per_class.csv", "confusion.csv")
+    each = ("card.md", "per_class.csv", "confusion.csv", "confusion.png", "curves.png")
     each += tuple(
         f"seed-{seed}/{name}" for seed in (0, 1) for name in ("model.keras", "predictions.npz", "result.json")
     )
@@ -83,6 +84,8 @@ def test_it_is_kept_in_the_study(evaluated):
     folder = evaluated.study_dir / "final"
     assert study.user_attrs["final"] == json.loads((folder / "final.json").read_text())
     assert optuna_dashboard.get_note(study) == f"{NOTE}\n\n{(folder / 'final.md').read_text()}"
+    files = ["card.md", "confusion.png", "curves.png"]
+    assert [attached(study, number) for number in (0, 1, 2)] == [files, [], files]
 
 
 def test_again_nothing_is_trained_and_a_note_of_the_users_stays(copied):

@@ -83,11 +83,11 @@ def test_a_folder_of_two_classes(configure, tmp_path):
         for i in range(20):
             pixels = np.clip(rng.normal(grey, 20, (30, 40, 3)), 0, 255).astype("uint8")
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i}.png")
-    config = configure(dataset=str(tmp_path / "photos"), epochs=6, batch_size=4)
+    config = configure(dataset=str(tmp_path / "photos"), epochs=6)
     facts = prepare(config)
     assert facts.class_names == ("dark", "light")
     assert facts.shape == (32, 32, 3)  # decoded at the largest searched resolution, not larger
-    outcome = evaluate(job(config, tmp_path / "t", dataclasses.replace(PROBE, resolution=32)))
+    outcome = evaluate(job(config, tmp_path / "t", dataclasses.replace(PROBE, resolution=32, batch_size=4)))
     assert outcome.val_accuracy == 1.0
 
 

@@ -210,10 +210,12 @@ def test_ten_kills_of_everything(tmp_path):
     assert (code, err) == (0, "")
     records = read_study(study_of(tmp_path))
     complete = [record for record in records if record.state == "complete"]
-    assert len(complete) == wanted
+    # one that was interrupted twice is not tried again, and may be proposed again later
+    assert sum(record.counts for record in records) == wanted
+    assert len(complete) >= wanted - 2
     assert finished <= {record.number for record in complete}
-    assert len({record.candidate for record in complete}) == wanted  # none twice
-    assert {record.state for record in records} <= {"complete", "interrupted", "waiting"}
+    assert len({record.candidate for record in complete}) == len(complete)  # none twice
+    assert {record.state for record in records} <= {"complete", "duplicate", "interrupted", "waiting"}
     with sqlite3.connect(tmp_path / "studies.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
@@ -285,7 +287,7 @@ def test_vgg19_from_scratch_on_cifar10(tmp_path):
     code, out, err = run(tmp_path, *words.split(), "--trials", "2", "--epochs", "1")
     assert (code, err) == (0, "")
     assert "[2/2] trial 1 val_accuracy" in out
-    assert {trial.params["unfreeze_depth"] for trial in study_of(tmp_path, "vgg19-cifar10").trials[:2]} == {5}
+    assert {trial.params["unfreeze_depth"] for trial in study_of(tmp_path, "vgg19-cifar10-scratch").trials[:2]} == {5}
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ def importances(study: optuna.Study) -> Importances:
 
 
 def _asked(objective: str, trials: Sequence[FrozenTrial]) -> list[str]:
-    """The parameters to compare: those that all trials have and in which they differ."""
-    names = set.intersection(*(set(trial.params) for trial in trials))
-    differing = sorted(name for name in names if len({trial.params[name] for trial in trials}) > 1)
+    """The parameters to compare: those in which trials differ, also if only some trials have them."""
+    names = dict.fromkeys(name for trial in trials for name in trial.params)
+    differing = [name for name in names if len({trial.params.get(name) for trial in trials} - {None}) > 1]
     return [name for name in differing if objective == "val_accuracy" or name in ARCHITECTURE]
 
 

@@ -56,3 +56,19 @@ def test_one_resolution_alone_cannot_matter():
             optuna.trial.create_trial(params={"dropout": n / 20, "resolution": 16}, distributions=single, values=values)
         )
     assert list(importances(study).shares) == ["val_accuracy"]
+
+
+def test_parameters_that_only_some_trials_have():
+    """As the learning rates of two optimizers."""
+    study = optuna.create_study(directions=DIRECTIONS)
+    for n in range(24):
+        rate = "learning_rate" if n % 2 else "sgd_learning_rate"
+        optimizer = CategoricalDistribution(["adam", "sgd"])
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"optimizer": "adam" if n % 2 else "sgd", rate: n / 40},
+                distributions={"optimizer": optimizer, rate: FloatDistribution(0, 1)},
+                values=[n / 40, 1, 1],
+            )
+        )
+    assert set(importances(study).shares["val_accuracy"]) == {"optimizer", "learning_rate", "sgd_learning_rate"}

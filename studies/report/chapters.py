@@ -162,8 +162,9 @@ def _importance(material: Material, _gallery: Gallery) -> Section | None:
     said = (
         f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(found.quantile)} of the "
         f"{counted(len(material.complete), 'complete trial')} by each objective with all of them: a parameter whose "
-        f"values differ most between the two matters most. Most important here: {listed(most)}. The first candidates "
-        "of a search are given, and a sampler prefers what was good, so with few trials this is a hint."
+        f"values differ most between the two matters most. Most important here: {listed(most)}. Of latency "
+        "and FLOPs only the parameters that change the network are asked. The first candidates of a search are given, "
+        "and a sampler prefers what was good, so with few trials this is a hint."
     )
     figure = charts.importance(found)
     n_rows = max(len(shares) for shares in found.shares.values())

@@ -32,8 +32,8 @@ TEXTS_UP_TO = 12  # classes whose shares are written into the confusion matrix
 
 
 def safe(text: str) -> str:
-    """A name for a label: Plotly reads some HTML."""
-    return escape(printable(text), quote=False)
+    """A name for a label: Plotly reads some HTML, and formulas between dollars."""
+    return escape(printable(text), quote=False).replace("$", "&#36;")
 
 
 def bare(figure: go.Figure, *, legend: bool = True, left: int = 60) -> go.Figure:

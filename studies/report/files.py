@@ -51,7 +51,7 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     charts = [entry for chapter in report.chapters for entry in chapter.charts()]
     browser = find_browser()
-    kaleido.start_sync_server(path=browser, silence_warnings=True)
+    kaleido.start_sync_server(path=browser, mathjax=False, silence_warnings=True)  # MathJax would be fetched
     written = []
     try:
         for stem, chart in charts:

@@ -72,8 +72,9 @@ def table_html(table: Table) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """A text with `code` between backticks."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(printable(text)))))
+    """A text with `code` between backticks; a number and its unit stay on one line."""
+    joined = re.sub(r"(?<=\d) (?=%|(?:ms|px|s|min|MFLOPs)\b)", "\N{NO-BREAK SPACE}", printable(text))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(joined))))
 
 
 @cache

@@ -12,7 +12,7 @@ from studies.report.chapters import chapter
 from studies.report.gallery import Gallery
 from studies.report.page import policy, render
 
-NASTY = ("<script>alert(1)</script>", "猫 & 狗", "</script><img src=x onerror=alert(2)>")
+NASTY = ("<script>alert(1)</script>", "猫 & 狗 $x$", "</script><img src=x onerror=alert(2)>")
 
 
 class Page(html.parser.HTMLParser):
@@ -162,6 +162,8 @@ def test_in_a_browser(visit, nasty, width):
     assert tab.locator(".plot .main-svg").count() >= n_charts
     assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing makes the page itself scroll
     assert tab.evaluate(OVERLAPS) == []
+    ticks = tab.locator("#confusion_1 .ytick text").all_text_contents()
+    assert ticks == [NASTY[0][:17] + "…", NASTY[1], NASTY[2][:17] + "…"]
     tab.locator("#accuracy_latency .scatterlayer .point").first.scroll_into_view_if_needed()
     box = tab.locator("#accuracy_latency .scatterlayer .trace .point").first.bounding_box()
     tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from models.candidate import Candidate
 
 OBJECTIVES = ("val_accuracy", "latency_ms", "flops")
+METRIC_NAMES = ("val_accuracy (share right)", "latency (ms)", "FLOPs")  # as the dashboard shows them, with units
 DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize", "minimize")
 
 # Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with

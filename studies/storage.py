@@ -20,7 +20,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from studies.records import DIRECTIONS, OBJECTIVES
+from studies.records import DIRECTIONS, METRIC_NAMES
 from studies.url import database_path
 
 BUSY_SECONDS = 60
@@ -159,7 +159,7 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         # A run that was killed between the two steps left a study without a fingerprint: this completes it.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(list(OBJECTIVES))
+            study.set_metric_names(list(METRIC_NAMES))
         study.set_user_attr("study_id", uuid.uuid4().hex)
         study.set_user_attr("fingerprint", dict(fingerprint))
     elif kept != (now := json.loads(json.dumps(dict(fingerprint)))):

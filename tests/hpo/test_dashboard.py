@@ -54,7 +54,7 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
         try:
             (summary,) = get(port, "/api/studies")["study_summaries"]
             study = get(port, f"/api/studies/{summary['study_id']}?after=0")
-            assert study["objective_names"] == ["val_accuracy", "latency_ms", "flops"]
+            assert study["objective_names"] == ["val_accuracy (share right)", "latency (ms)", "FLOPs"]
             states = [(trial["state"], trial["constraints"]) for trial in study["trials"][:3]]
             assert [state for state, _ in states] == ["Pruned", "Complete", "Pruned"]
             assert states[0][1] == [pytest.approx(0.2)]

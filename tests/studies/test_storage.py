@@ -35,7 +35,7 @@ def test_wal_and_full_synchronous(url, tmp_path):
 
 def test_three_named_objectives(url):
     study = make(url)
-    assert study.metric_names == ["val_accuracy", "latency_ms", "flops"]
+    assert study.metric_names == ["val_accuracy (share right)", "latency (ms)", "FLOPs"]
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
 
 
@@ -74,7 +74,7 @@ def test_killed_between_creation_and_fingerprint(url):
     )
     study = make(url)
     assert study.user_attrs["fingerprint"] == FINGERPRINT
-    assert study.metric_names == ["val_accuracy", "latency_ms", "flops"]
+    assert study.metric_names == ["val_accuracy (share right)", "latency (ms)", "FLOPs"]
 
 
 def test_reading_needs_the_database_and_the_study(url, tmp_path):

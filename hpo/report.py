@@ -107,17 +107,20 @@ def write_report(
     from studies.report import files
     from studies.report.page import render
 
-    written, missing = [], []
+    page, missing = folder / "index.html", []
+    write_atomically(page, render(report))
+    written = [page]
     for name, text in files.table_texts(report).items():
         written.append(folder / "tables" / name)
         write_atomically(written[-1], text)
     why = files.why_no_pictures() if figures else ""
-    if figures and why:
+    if figures and not why:
+        try:
+            written += _draw(report, folder / "figures")
+        except Exception as error:  # a browser has many ways to fail, and the page is complete without it
+            why = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    if why:
         missing.append(f"figures as files: {why}")
-    elif figures:
-        written += _draw(report, folder / "figures")
-    page = folder / "index.html"
-    write_atomically(page, render(report))
     if pdf:
         browser = files.find_browser()
         if browser is None:
@@ -126,7 +129,7 @@ def write_report(
             missing.append(f"report.pdf: {why}")
         else:
             written.append(folder / "report.pdf")
-    return [page, *written], missing
+    return written, missing
 
 
 def _draw(report: "Report", folder: Path) -> list[Path]:

@@ -190,7 +190,7 @@ def _stopping(material: Material, _gallery: Gallery) -> Section | None:
     found = savings(material.records, material.fingerprint["epochs"], material.phases)
     if not found.epochs:
         return None
-    how = [f"{counted(found.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint['stopping']}"]
+    how = [f"{counted(found.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.get('stopping')}"]
     how += [f"{counted(found.duplicates, 'duplicate')} not repeated"] if found.duplicates else []
     said = [
         f"{found.epochs:,} of {counted(found.all_epochs, 'epoch')} were trained that all candidates together would "

@@ -188,7 +188,7 @@ def importance(found: Importances) -> go.Figure:
                 marker={"color": COLOURS[place], "pattern": {"shape": PATTERNS[place], "fgcolor": "white"}},
                 hovertemplate=f"%{{y}}: %{{x:.1%}} of what matters for {names[objective]}<extra></extra>",
             )
-    figure.update_xaxes(title="share of the objective's importance", tickformat=".0%", gridcolor=GRID)
+    figure.update_xaxes(title="share of importance", tickformat=".0%", gridcolor=GRID)
     figure.update_yaxes(autorange="reversed", automargin=True)
     return bare(figure).update_layout(barmode="group", margin={"l": 10})
 
@@ -243,7 +243,9 @@ def confusion(names: Sequence[str], matrix: np.ndarray) -> go.Figure:
             colorbar={"title": {"text": "%"}, "thickness": 10, "len": 0.9},
         )
     )
-    figure.update_xaxes(title="predicted class", automargin=True, showgrid=False, **class_ticks(names), tickangle=-90)
+    figure.update_xaxes(
+        title="predicted class", automargin=True, showgrid=False, **class_ticks(names, 12), tickangle=-90
+    )
     figure.update_yaxes(title="true class", automargin=True, autorange="reversed", showgrid=False, **class_ticks(names))
     return bare(figure, legend=False).update_layout(margin={"l": 10, "r": 4, "t": 8, "b": 10})
 
@@ -253,5 +255,5 @@ def class_ticks(names: Sequence[str], most: int = 25) -> Mapping[str, Any]:
     every = -(-len(names) // most)
     places = list(range(0, len(names), every))
     texts = [names[place] for place in places]
-    shown = [safe(text if len(text) <= 18 else f"{text[:17]}…") for text in texts]
+    shown = [safe(text if len(text) <= 18 else f"{text[:10]}…{text[-7:]}") for text in texts]  # ends differ too
     return {"tickvals": places, "ticktext": shown, "tickfont": {"size": 11}}

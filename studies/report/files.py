@@ -20,7 +20,11 @@ def table_texts(report: Report) -> dict[str, str]:
     found: dict[str, str] = {}
     for chapter in report.chapters:
         for stem, table in chapter.tables():
-            found |= {f"{stem}.md": table.to_markdown(), f"{stem}.tex": table.to_latex(), f"{stem}.csv": table.to_csv()}
+            found |= {
+                f"{stem}.md": table.to_markdown(),
+                f"{stem}.tex": table.to_latex(stem),
+                f"{stem}.csv": table.to_csv(),
+            }
     return found
 
 

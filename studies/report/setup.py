@@ -60,6 +60,6 @@ def _facts(material: Material) -> list[tuple[str, str]]:
 
 
 def _stopping(mark: Any) -> str:
-    if mark["stopping"] == "none":
+    if mark.get("stopping", "none") == "none":
         return "none"
     return f"{mark['stopping']}, reduction factor {mark.get('reduction_factor')}"

@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from studies.finals import name_of
+from studies.finals import BASELINE, FinalModel
 from studies.plots import LEFT_OUT
+from studies.records import TrialRecord
 from studies.report.material import Material, baseline, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
@@ -45,18 +46,23 @@ def _nothing_complete(material: Material) -> tuple[str, ...]:
 def _best(material: Material) -> str:
     record = most_accurate(material.front)
     n_val = material.fingerprint["val_size"]
-    head = f"The most accurate of {counted(len(material.complete), 'fully trained candidate')}, trial {record.number}"
-    what = f"{head} ({describe(record.candidate)}),"
-    final = next((model for model in material.finals if model.candidate == record.candidate), None)
-    found = f"classifies {percent(record.val_accuracy or 0)} of the {n_val:,} validation pictures rightly"
+    n_complete, which = len(material.complete), f"{record.number} ({describe(record.candidate)})"
+    text = f"Of {n_complete:,} fully trained candidates trial {which} is the most accurate in the search"
+    if n_complete == 1:
+        text = f"Trial {which} is the only fully trained candidate"
+    text += f": it classifies {percent(record.val_accuracy or 0)} of the {n_val:,} validation pictures rightly"
+    final = _final_of(material, record)
     if final is None:
-        return f"{what} {found}."
+        return f"{text}."
     low, high = final.interval
     return (
-        f"{what} classifies {percent(final.accuracy)} of {sum(final.runs[0].scores.support):,} test pictures rightly "
-        f"(95 % interval {percent(low)} to {percent(high)}, {counted(len(final.runs), 'training run')}), and "
-        f"{percent(record.val_accuracy or 0)} of the {n_val:,} validation pictures in the search."
+        f"{text}, and trained anew {percent(final.accuracy)} of {sum(final.runs[0].scores.support):,} test pictures "
+        f"(95 % interval {percent(low)} to {percent(high)}, {counted(len(final.runs), 'training run')})."
     )
+
+
+def _final_of(material: Material, record: TrialRecord) -> FinalModel | None:
+    return next((model for model in material.finals if model.candidate == record.candidate), None)
 
 
 def _beside_baseline(material: Material) -> str:
@@ -70,13 +76,15 @@ def _beside_baseline(material: Material) -> str:
     if first.number == best.number:
         return f"It is the pretrained baseline itself, a linear head on the frozen network, and needs {cost}."
     gained, share = (best.val_accuracy or 0) - (first.val_accuracy or 0), "validation accuracy"
-    finals = {model.candidate: model.accuracy for model in material.finals}
-    if best.candidate in finals and first.candidate in finals:
-        gained, share = finals[best.candidate] - finals[first.candidate], "test accuracy"
+    finals = _final_of(material, best), _final_of(material, first)
+    if finals[0] is not None and finals[1] is not None:
+        gained, share = finals[0].accuracy - finals[1].accuracy, "test accuracy"
+        if finals[0].interval[0] <= finals[1].interval[1] and finals[1].interval[0] <= finals[0].interval[1]:
+            share += " (the 95 % intervals overlap)"
     verb = "gains" if gained >= 0 else "loses"
     return (
-        f"It {verb} {points(gained)} of {share} over the pretrained baseline (trial {first.number}, a linear head on "
-        f"the frozen network at {first.candidate.resolution if first.candidate else 0} px), at "
+        f"It {verb} {points(gained)} of {share} against the pretrained baseline (trial {first.number}, a linear head "
+        f"on the frozen network at {first.candidate.resolution if first.candidate else 0} px), at "
         f"{times((best.flops or 0) / (first.flops or 1))} the FLOPs and "
         f"{times((best.latency_ms or 0) / (first.latency_ms or 1))} the latency: it needs {cost}."
     )
@@ -87,16 +95,19 @@ def _recommended(material: Material) -> str:
     assert knee is not None
     if len(members) == 1:
         return f"Trial {knee.number} is recommended: no other fully trained candidate is better in anything."
+    final = _final_of(material, knee)
+    tested = f" ({percent(final.accuracy)} in the test)" if final else ""
     head = (
         f"Of the {len(members)} candidates on the Pareto front trial {knee.number} is recommended, the one nearest to "
-        f"the ideal point: {percent(knee.val_accuracy or 0)} validation accuracy at {knee.latency_ms:.3g} ms and "
-        f"{mega(knee.flops or 0)} MFLOPs"
+        f"the ideal point: {percent(knee.val_accuracy or 0)} validation accuracy{tested} at {knee.latency_ms:.3g} ms "
+        f"and {mega(knee.flops or 0)} MFLOPs"
     )
     if knee.number == best.number:
         return f"{head}; it is the most accurate one too."
     lost = points((best.val_accuracy or 0) - (knee.val_accuracy or 0))
     return (
-        f"{head}, {lost} below the most accurate, at {times((knee.flops or 0) / (best.flops or 1))} its FLOPs and "
+        f"{head}, {lost} below the most accurate in the search, at "
+        f"{times((knee.flops or 0) / (best.flops or 1))} its FLOPs and "
         f"{times((knee.latency_ms or 0) / (best.latency_ms or 1))} its latency."
     )
 
@@ -134,12 +145,12 @@ def _certainty(material: Material) -> str:
             f"`{evaluate_command(material)}` for test results."
         )
     tied = [model for model in material.finals[1:] if model.tied]
-    names, first = listed([name_of(model.label) for model in tied]), name_of(material.finals[0].label)
+    names = listed([_called(model) for model in tied])
     text = (
         f"Of the {counted(len(material.finals), 'evaluated model')} {names} cannot be told apart from the most "
-        f"accurate, {first}: the 95 % intervals overlap"
+        f"accurate, {_called(material.finals[0])}: the 95 % intervals overlap"
         if tied
-        else f"No other evaluated model comes near {first}: the 95 % intervals do not overlap"
+        else f"No other evaluated model comes near {_called(material.finals[0])}: the 95 % intervals do not overlap"
     )
     gaps = [model.gap for model in material.finals if model.gap is not None]
     if not gaps:
@@ -147,3 +158,7 @@ def _certainty(material: Material) -> str:
     mean = sum(gaps) / len(gaps)
     kind = "too optimistic" if mean > 0 else "too pessimistic"
     return f"{text}; the search was {kind} by {points(mean)} on average."
+
+
+def _called(model: FinalModel) -> str:
+    return "the baseline" if model.label == BASELINE else f"trial {model.label}"

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -25,6 +26,38 @@ LATEX = {
     "–": "--",
     "…": r"\ldots{}",
 } | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+LONG = 40  # rows; more do not fit a page
+NARROW = 12  # letters in a line of a heading
+NEEDS = r"% \usepackage{booktabs,graphicx,array,longtable}; names in other scripts: LuaLaTeX and a font that has them"
+SHORT_LATEX = rf"""{NEEDS}
+\begin{{table}}[htbp]
+\centering\small\setlength{{\tabcolsep}}{{4pt}}
+\caption{{CAPTION}}
+\label{{tab:LABEL}}
+\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%
+\begin{{tabular}}{{@{{}}KINDS@{{}}}}
+\toprule
+HEADS
+\midrule
+BODY
+\bottomrule
+\end{{tabular}}}}
+\end{{table}}
+"""
+LONG_LATEX = rf"""{NEEDS}
+\begingroup\tiny\setlength{{\tabcolsep}}{{2pt}}
+\begin{{longtable}}{{@{{}}KINDS@{{}}}}
+\caption{{CAPTION}}\label{{tab:LABEL}}\\
+\toprule
+HEADS
+\midrule
+\endhead
+\bottomrule
+\endfoot
+BODY
+\end{{longtable}}
+\endgroup
+"""
 SMALL = re.compile(r"\d\.\de-\d\d")
 MARKDOWN = re.compile(r"[\\`*\[\]<>#|!~$]|(?<!\w)_|_(?!\w)")  # a _ within a word is one
 
@@ -86,29 +119,27 @@ class Table:
         lines = "".join(f"| {' | '.join(line)} |\n" for line in [*heads, *rows])
         return f"{markdown(self.caption)}\n\n{lines}"
 
-    def to_latex(self) -> str:
-        """A floating table; needs the package booktabs. Long lines of text share the width that is left."""
-        n_wide = sum(column.wide for column in self.columns)
-        width = f"{min(0.32, 0.5 / n_wide):.2f}" if n_wide else ""
-        kinds = [
-            r"r" if column.numeric else rf"p{{{width}\linewidth}}" if column.wide else "l" for column in self.columns
-        ]
-        heads = " & ".join(_stacked(column) for column in self.columns)
+    def to_latex(self, label: str = "") -> str:
+        r"""A table for `\input`, referred to as `tab:<label>`, by default its name.
+
+        Of the packages booktabs and graphicx, which makes a table that is too wide smaller; one of many rows is a
+        longtable, which goes over pages.
+        """
+        long = len(self.rows) > LONG
+        share = 0.2 if long or sum(column.wide for column in self.columns) > 1 else 0.28
+        kinds = "".join(
+            "r"
+            if column.numeric
+            else rf">{{\raggedright\arraybackslash}}p{{{share}\linewidth}}"
+            if column.wide
+            else "l"
+            for column in self.columns
+        )
+        heads = " & ".join(_stacked(column) for column in self.columns) + r" \\"
         body = "\n".join(f"{' & '.join(latex(text) for text in row)} \\\\" for row in self.texts())
-        return rf"""% needs \usepackage{{booktabs}}; names in other scripts need LuaLaTeX and a font that has them
-\begin{{table}}[htbp]
-\centering\small\setlength{{\tabcolsep}}{{4pt}}
-\caption{{{latex(self.caption)}}}
-\label{{tab:{self.name}}}
-\begin{{tabular}}{{@{{}}{"".join(kinds)}@{{}}}}
-\toprule
-{heads} \\
-\midrule
-{body}
-\bottomrule
-\end{{tabular}}
-\end{{table}}
-"""
+        form = LONG_LATEX if long else SHORT_LATEX
+        values = {"CAPTION": latex(self.caption), "LABEL": label or self.name, "KINDS": kinds, "HEADS": heads}
+        return re.sub("|".join([*values, "BODY"]), lambda found: (values | {"BODY": body})[found[0]], form)
 
     def to_html(self) -> str:
         """`<table>` whose caption stands before it, so that it does not scroll with it; everything is escaped."""
@@ -144,12 +175,12 @@ def _unbroken(text: str) -> str:
 
 
 def _stacked(column: Column) -> str:
-    """A heading of a narrow column, its unit below it."""
-    head, bracket, unit = column.head.partition(" (")
-    if not bracket or column.wide:
+    """A heading; that of a narrow column in lines of few letters."""
+    if column.wide or len(column.head) <= NARROW:
         return latex(column.head)
+    lines = textwrap.wrap(column.head, NARROW, break_long_words=False, break_on_hyphens=False)
     side = "r" if column.numeric else "l"
-    return rf"\shortstack[{side}]{{{latex(head)}\\{latex('(' + unit)}}}"
+    return rf"\shortstack[{side}]{{" + r"\\".join(map(latex, lines)) + "}"
 
 
 def latex(text: str) -> str:

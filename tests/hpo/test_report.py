@@ -109,3 +109,17 @@ def test_the_command_that_runs_it_again(configure, recorder):
         "--resolutions 16,24 --stopping none --augment none,light --study my"
     )
     assert run_command({}, "my").startswith("python -m hpo.run --study my")
+
+
+def test_a_browser_that_fails_is_one_line(configure, recorder, monkeypatch):
+    def broken(report, folder):
+        raise TimeoutError("no answer\nfrom it")
+
+    config = configure(trials=1)
+    run_study(config, recorder)
+    monkeypatch.setattr("studies.report.files.why_no_pictures", lambda: "")
+    monkeypatch.setattr("studies.report.files.write_figures", broken)
+    done = report(config, config.study_name, "--no-pictures")
+    assert done.exit_code == 0, done.output
+    assert "missing: figures as files: TimeoutError: no answer\n" in done.output
+    assert (config.study_dir / "report" / "index.html").is_file()

@@ -7,18 +7,18 @@ from studies.report.summary import summary
 def test_before_the_evaluation(make_material, curved):
     best, beside, recommended, effort, certainty = summary(make_material(curved))
     assert best == (
-        "The most accurate of 3 fully trained candidates, trial 2 (32 px, top 2 blocks free, head 128, dropout 0.25, "
-        "1.0e-03 cosine), classifies 90.0 % of the 50 validation pictures rightly."
+        "Of 3 fully trained candidates trial 2 (32 px, top 2 blocks free, head 128, dropout 0.25, 1.0e-03 cosine) is "
+        "the most accurate in the search: it classifies 90.0 % of the 50 validation pictures rightly."
     )
     assert beside == (
-        "It gains 30.0 percentage points of validation accuracy over the pretrained baseline (trial 0, a linear head "
-        "on the frozen network at 16 px), at 4.0 times the FLOPs and 4.0 times the latency: it needs 40 MFLOPs and "
-        "4 ms for one picture and has 318,000 weights."
+        "It gains 30.0 percentage points of validation accuracy against the pretrained baseline (trial 0, a linear "
+        "head on the frozen network at 16 px), at 4.0 times the FLOPs and 4.0 times the latency: it needs 40 MFLOPs "
+        "and 4 ms for one picture and has 318,000 weights."
     )
     assert recommended == (
         "Of the 3 candidates on the Pareto front trial 1 is recommended, the one nearest to the ideal point: 85.0 % "
-        "validation accuracy at 1.5 ms and 12 MFLOPs, 5.0 percentage points below the most accurate, at 0.30 times "
-        "its FLOPs and 0.38 times its latency."
+        "validation accuracy at 1.5 ms and 12 MFLOPs, 5.0 percentage points below the most accurate in the search, "
+        "at 0.30 times its FLOPs and 0.38 times its latency."
     )
     assert effort == (
         "The search took 18 s of work for 5 trials on test device; stopping 1 early and not repeating 1 duplicate "
@@ -30,10 +30,11 @@ def test_before_the_evaluation(make_material, curved):
 
 
 def test_after_the_evaluation(evaluated):
-    best, beside, _, _, certainty = summary(evaluated())
-    assert "classifies 90.0 % of 30 test pictures rightly (95 % interval" in best
-    assert "2 training runs), and 90.0 % of the 50 validation pictures in the search." in best
-    assert beside.startswith("It gains 23.3 percentage points of test accuracy")
+    best, beside, recommended, _, certainty = summary(evaluated())
+    assert "pictures rightly, and trained anew 90.0 % of 30 test pictures (95 % interval" in best
+    assert best.endswith(", 2 training runs).")
+    assert beside.startswith("It gains 23.3 percentage points of test accuracy (the 95 % intervals overlap) against")
+    assert "85.0 % validation accuracy (86.7 % in the test) at 1.5 ms" in recommended
     assert certainty.startswith("Of the 3 evaluated models trial 1")
     assert certainty.endswith("the search was too pessimistic by 2.8 percentage points on average.")
 
@@ -54,7 +55,7 @@ def test_nothing_has_ended(make_material):
 
 def test_one_trial_is_all(make_material, curved):
     best, beside, recommended, effort, certainty = summary(make_material(curved[:1]))
-    assert best.startswith("The most accurate of 1 fully trained candidate, trial 0")
+    assert best.startswith("Trial 0 (16 px, frozen, no hidden layer, dropout 0.20, 3.0e-03 cosine) is the only fully")
     assert beside.startswith("It is the pretrained baseline itself")
     assert recommended == "Trial 0 is recommended: no other fully trained candidate is better in anything."
     assert effort.endswith("; no trial was stopped early.")

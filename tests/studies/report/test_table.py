@@ -73,8 +73,9 @@ def test_latex_is_escaped(table):
     latex = table.to_latex()
     assert r"50\% of \$x\_1\$ \& \#2 \textasciitilde{}\textasciicircum{}\{\}\textbackslash{}" in latex
     assert r"\toprule" in latex and r"\midrule" in latex and r"\bottomrule" in latex
-    assert r"\begin{tabular}{@{}lrrp{0.32\linewidth}@{}}" in latex
+    assert r"\begin{tabular}{@{}lrr>{\raggedright\arraybackslash}p{0.28\linewidth}@{}}" in latex
     assert r"\label{tab:classes}" in latex
+    assert r"\label{tab:one-classes}" in table.to_latex("one-classes")
 
 
 def test_a_row_has_a_cell_for_each_column():
@@ -84,7 +85,7 @@ def test_a_row_has_a_cell_for_each_column():
 
 def compiles(program, body, folder):
     (folder / "t.tex").write_text(
-        f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}\n{body}\\end{{document}}\n",
+        f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx,array,longtable}}\\begin{{document}}\n{body}\\end{{document}}\n",
         encoding="utf-8",
     )
     done = subprocess.run(
@@ -93,12 +94,15 @@ def compiles(program, body, folder):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
     assert (folder / "t.pdf").stat().st_size > 1000
+    assert "Overfull" not in done.stdout
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is missing: apt-get install texlive-latex-base")
 def test_latex_compiles(tmp_path, table):
     latin = Table(table.name, table.caption, table.columns, table.rows[:2] + table.rows[3:4] + table.rows[5:])
     compiles("pdflatex", latin.to_latex(), tmp_path)
+    long = Table("long", "", (Column("a number of pictures"), *table.columns[1:]), latin.rows * 40)
+    compiles("pdflatex", long.to_latex(), tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("lualatex") is None, reason="lualatex is missing: apt-get install texlive-luatex")

@@ -1,0 +1,38 @@
+"""A report's figures on the study's page of the dashboard, and where the chosen model looks beside its trial."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from studies.report.blocks import Chapter
+
+LOOKS = "saliency"  # name of the section with Grad-CAM and saliency
+
+
+def keep(study: Any, chapter: "Chapter", chosen: str | None, storage: str, out: Path) -> str:
+    """Put them into the study, in place of an earlier report's; returns why not, in one line, or nothing.
+
+    Args:
+        chosen: label of the final model that the pictures show, None without one. A baseline is no trial of its own:
+            its pictures are kept with the study.
+        storage: address of the database, which is locked meanwhile: not while a search writes to it.
+    """
+    from studies.artifacts import attach, show
+    from studies.report.blocks import Pictures
+    from studies.storage import StudyRefused, database_lock
+
+    try:
+        with database_lock(storage, study.study_name):
+            show(study, {chart.name: chart.figure for _, chart in chapter.charts()})
+            blocks = [block for section in chapter.sections if section.name == LOOKS for block in section.blocks]
+            pictures = [one for block in blocks if isinstance(block, Pictures) for one in block.pictures]
+            number = int(chosen) if chosen is not None and chosen.isdecimal() else None
+            with tempfile.TemporaryDirectory() as folder:
+                for place, picture in enumerate(pictures, start=1):
+                    path = Path(folder) / f"grad-cam-{place}.png"
+                    path.write_bytes(picture.png)
+                    attach(study, out, path, number)
+    except StudyRefused as error:
+        return f"figures in the dashboard: {error}"
+    return ""

@@ -105,18 +105,19 @@ class Trainer:
         """Go on from what `arrays` and the curve were, also if that run started from another cut of the network.
 
         It then held other frozen weights, and this network's own take their place: nothing that is not trained changes
-        where layers are frozen, but the seeds of random layers. Errors: ValueError if it is another network's.
+        where layers are frozen. What does change lies above the deeper of the two cuts, statistics of a head's
+        BatchNormalization and seeds of random layers, and those are the last ones of either network. Errors: ValueError
+        if it is another network's.
         """
         begun = self.begin()
         count = 1 + len(begun.moments)
         if [array.shape for array in arrays[:count]] != [begun.weights.shape] * count:
             raise ValueError("a checkpoint of another network")
         weights, *moments = arrays[:count]
-        changed = arrays[count:]
-        others = begun.others
-        if len(changed) == len(others):
-            kept = [own if one.size == 0 else one for one, own in zip(changed, others, strict=True)]
-            others = kept if [one.shape for one in kept] == [own.shape for own in others] else others
+        others = list(begun.others)
+        for place, one in zip(reversed(range(len(others))), reversed(arrays[count:]), strict=False):
+            if one.size and one.shape == others[place].shape:
+                others[place] = one
         steps = len(curve) * math.ceil(n_train / recipe.batch_size)
         return State(weights, tuple(moments), others, steps, list(curve))
 

@@ -306,11 +306,12 @@ def test_training_from_a_cut_is_training_the_whole_network(depth):
     )
 
 
-def test_a_run_goes_on_from_another_cut_and_back():
-    """Whether a cut is stored may change between two rungs: what was learned must not be lost."""
+@pytest.mark.parametrize(("depth", "norm"), [(1, False), (1, True), (0, True)])
+def test_a_run_goes_on_from_another_cut_and_back(depth, norm):
+    """Whether a cut is stored may change between two rungs: what was learned must not be lost, nor its statistics."""
     x, y = stripes()
     asked = recipe(learning_rate=1e-4, dropout=0.2)
-    network = small(1)
+    network = small(depth, batch_norm_head=norm)
     features = keras.ops.convert_to_numpy(network.prefix()(x, training=False))
     whole, tail = Trainer(network), Trainer(network, network.cut)
     sets = {whole: halves(x, y), tail: halves(features, y)}

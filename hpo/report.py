@@ -48,8 +48,11 @@ def run_command(options: Mapping[str, Any], study: str) -> str:
 
 def make_report(
     loaded: Sequence[Any], out: Path, places: Mapping[str, Any], pictures: bool = True
-) -> "tuple[Report, list[str]]":
-    """The report and, in one line each, what is missing in it. Errors: BadInput if the studies cannot be compared."""
+) -> "tuple[Report, list[str | None], list[str]]":
+    """The report, the label of the model that each study's chapter shows in detail, and what is missing.
+
+    Errors: BadInput if the studies cannot be compared.
+    """
     from studies.comparison import NotComparable
     from studies.report.blocks import Report
     from studies.report.chapters import NOTHING, chapter
@@ -74,7 +77,8 @@ def make_report(
     title += materials[0].fingerprint["dataset"]
     names = ", ".join(material.name for material in materials)
     about = f"{'Studies' if several else 'Study'} {names}; report made by keras-hpo on {_today()}"
-    return Report(title, about, tuple(chapters)), missing
+    shown_models = [material.chosen.label if material.chosen else None for material in materials]
+    return Report(title, about, tuple(chapters)), shown_models, missing
 
 
 def _command_of(study: Any) -> str:
@@ -190,8 +194,9 @@ def main(studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: boo
     """Write a report of STUDY: one HTML file that needs no network, tables and figures as files.
 
     Of several studies on the same pictures: first their comparison, then a chapter for each. What
-    `hpo.evaluate` left is in it; without that it says so.
+    `hpo.evaluate` left is in it; without that it says so. Its figures are also put into the studies, for the dashboard.
     """
+    from hpo.report_keeping import keep
     from studies.storage import load_study, storage_trouble
 
     quiet_libraries()
@@ -199,12 +204,14 @@ def main(studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: boo
     with storage_trouble(storage):
         loaded = [load_study(storage, name) for name in dict.fromkeys(studies)]
         check_writable(out)
-        report, missing = make_report(loaded, out, places, pictures=not no_pictures)
+        report, chosen, missing = make_report(loaded, out, places, pictures=not no_pictures)
     several = len(loaded) > 1
     last = f"report-{loaded[0].user_attrs['fingerprint']['dataset']}" if several else "report"
     folder = out / last if several else out / loaded[0].study_name / last
     written, lacking = write_report(report, folder, figures=not no_figures, pdf=pdf)
-    _show(folder, written, [*missing, *lacking])
+    for study, chapter, label in zip(loaded, report.chapters[-len(loaded) :], chosen, strict=True):
+        lacking.append(keep(study, chapter, label, storage, out))
+    _show(folder, written, [line for line in (*missing, *lacking) if line])
 
 
 def _show(folder: Path, written: Sequence[Path], missing: Sequence[str]) -> None:

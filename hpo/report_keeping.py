@@ -13,10 +13,11 @@ LOOKS = "saliency"  # name of the section with Grad-CAM and saliency
 def keep(study: Any, chapter: "Chapter", chosen: str | None, storage: str, out: Path) -> str:
     """Put them into the study, in place of an earlier report's; returns why not, in one line, or nothing.
 
+    The database is locked meanwhile: not while a search writes to it.
+
     Args:
         chosen: label of the final model that the pictures show, None without one. A baseline is no trial of its own:
             its pictures are kept with the study.
-        storage: address of the database, which is locked meanwhile: not while a search writes to it.
     """
     from studies.artifacts import attach, show
     from studies.report.blocks import Pictures

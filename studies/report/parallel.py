@@ -87,6 +87,12 @@ def _said(value: Any) -> str:
     return str(value)
 
 
+def _brief(record: TrialRecord) -> str:
+    """One line: it is kept for every point of a trial's line."""
+    accuracy, flops = record.val_accuracy or 0, record.flops or 0
+    return f"trial {record.number}: {accuracy:.4f}, {record.latency_ms:.3g} ms, {flops / 1e6:.4g} MFLOPs"
+
+
 def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:
     """The figure and its height in pixels; dominated trials are grey, the front blue, the recommended one thick."""
     complete = [record for record in records if record.state == "complete"]
@@ -106,7 +112,7 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
             if belongs[place]:
                 xs += [*(dimension.places[place] for dimension in rows), None]
                 ys += [*range(len(rows)), None]
-                texts += [plots.to_point(record).text] * (len(rows) + 1)
+                texts += [_brief(record)] * (len(rows) + 1)
         if xs:
             figure.add_scatter(
                 x=xs,

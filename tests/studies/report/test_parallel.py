@@ -24,4 +24,5 @@ def test_each_trial_is_drawn_once(records):
     figure, height = draw(records, 1)
     assert [trace.name for trace in figure.data] == ["dominated", "front", "recommended: trial 1"]
     assert [sum(x is None for x in trace.x) for trace in figure.data] == [1, 2, 1]
+    assert set(figure.data[2].text) == {"trial 1: 0.9000, 2 ms, 20 MFLOPs"}
     assert height > 200

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
+from plotly import graph_objects
 
 from hpo.dashboard import main
 from hpo.search import run_study
-from studies.artifacts import annotate, attach, attached
+from studies.artifacts import annotate, attach, attached, show
 from studies.records import read_study
 from studies.storage import load_study
 
 ROOT = Path(__file__).parent.parent.parent
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def free_port():
@@ -107,6 +111,47 @@ def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, recorder
     assert len(read_study(study)) >= 2
     assert attached(study, 0) == ["confusion.png"]
     assert [path.read_bytes() for path in (config.out / "artifacts").iterdir()] == [b"png"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fakes")
+def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, recorder, tmp_path):
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is missing: extra browser")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is missing: apt-get install chromium")
+    config = configure(trials=3)
+    run_study(config, recorder)
+    study = load_study(config.storage, config.study_name)
+    picture = tmp_path / "confusion.png"
+    Image.new("RGB", (40, 40), "red").save(picture)
+    attach(study, config.out, picture, number=0)
+    annotate(study, "## Final evaluation")
+    show(study, {"hypervolume": graph_objects.Figure(layout_title_text="dominated hypervolume")})
+    port = free_port()
+    words = ["--storage", config.storage, "--out", str(config.out), "--port", str(port)]
+    with subprocess.Popen([sys.executable, "-m", "hpo.dashboard", *words], cwd=ROOT, env=os.environ) as server:
+        try:
+            (summary,) = get(port, "/api/studies")["study_summaries"]
+            home = f"http://127.0.0.1:{port}/dashboard/studies/{summary['study_id']}"
+            with driver.sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+                tab, wrong = browser.new_page(), []
+                tab.on("pageerror", lambda error: wrong.append(str(error)))
+                for place, text in (
+                    ("", "val_accuracy (share right)"),
+                    ("", "latency (ms)"),
+                    ("", "dominated hypervolume"),
+                    ("/note", "Final evaluation"),
+                    ("/trials?numbers=0", "unfreeze_depth"),
+                    ("/trials?numbers=0", "confusion.png"),
+                ):
+                    tab.goto(home + place)
+                    tab.get_by_text(text).first.wait_for(timeout=30_000)
+                assert wrong == []
+                browser.close()
+        finally:
+            server.kill()
 
 
 def test_without_a_database(configure):

@@ -214,7 +214,7 @@ def draw(found: Sequence[dict], path: Path) -> None:
     for offset, kind, colour in ((-0.2, "cold", "#0072B2"), (0.2, "warm", "#E69F00")):
         ratios = [row[f"{kind}_ratio"] for row in found]
         bars = axes.bar(places + offset, ratios, 0.38, color=colour, label=f"store {kind}")
-        axes.bar_label(bars, [f"{ratio:.3g}×" for ratio in ratios], fontsize=9)
+        axes.bar_label(bars, [f"{ratio:.3g}×" for ratio in ratios], fontsize=9, label_type="center", color="white")
     for place, row in zip(places, found, strict=True):
         for offset, goal in zip((-0.2, 0.2), goals[row["list"]], strict=True):
             axes.plot([place + offset - 0.19, place + offset + 0.19], [goal, goal], color="black", linewidth=2)

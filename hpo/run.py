@@ -72,7 +72,7 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
     loaded = {**load_preset(preset), **options}
     names = list(dict.fromkeys(part.strip() for part in str(loaded.get("backbone", "")).split(",") if part.strip()))
     if len(names) < 2:
-        return [make_config(options, preset)]
+        return [make_config({**options, "backbone": names[0]} if names else options, preset)]
     if loaded.get("study"):
         raise BadInput(f"--study must be left out with several backbones. Received: {loaded['study']}")
     configs = [

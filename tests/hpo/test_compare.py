@@ -84,3 +84,9 @@ def test_backbones_that_would_see_a_folder_in_different_sizes_are_refused_before
         each_backbone(options, "standard")
     assert len(each_backbone({**options, "resolutions": "32,64"}, "standard")) == 2
     assert len(each_backbone({**options, "dataset": "mnist"}, "standard")) == 2  # keeps its own size
+
+
+@pytest.mark.parametrize("text", ["lenet5", "lenet5,", "lenet5, lenet5"])
+def test_one_backbone_is_one_study_however_often_it_is_named(text):
+    (config,) = each_backbone({"backbone": text, "weights": "none"}, "standard")
+    assert config.backbone == "lenet5"

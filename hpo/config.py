@@ -330,6 +330,7 @@ def _one_line(error: Any) -> str:
         "finite_number": "must be finite",
         "literal_error": "must be one of {expected}",
         "string_type": "must be a text",
+        "too_short": "must name at least one",
         "bool_parsing": "must be true or false",
         "bool_type": "must be true or false",
     }.get(error["type"])

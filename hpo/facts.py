@@ -50,10 +50,7 @@ def prepare(config: StudyConfig) -> Facts:
             f"Received: {config.device}"
         )
     backbone = get_backbone(config.backbone)
-    look = inspect(config.dataset, config.data_dir, config.skip_unreadable)
-    resolutions = config.resolutions or default_resolutions(
-        backbone.min_resolution, backbone.native_resolution, min(look.height, look.width)
-    )
+    resolutions = searched_resolutions(config)
     data = opened(config, resolutions[-1])
     parts = split_of(config, resolutions[-1])
     base = build_base(task_of(config, data), config.backbone, resolutions[0])
@@ -73,6 +70,15 @@ def prepare(config: StudyConfig) -> Facts:
         blocks=backbone.blocks,
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
+    )
+
+
+def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
+    """Sides in pixels, ascending; the pictures of a folder are decoded to the largest. Errors: DataError."""
+    backbone = get_backbone(config.backbone)
+    look = inspect(config.dataset, config.data_dir, config.skip_unreadable)
+    return config.resolutions or default_resolutions(
+        backbone.min_resolution, backbone.native_resolution, min(look.height, look.width)
     )
 
 

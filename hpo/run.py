@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datasets.catalogue import DATASETS
+from datasets.subset import base_name
 from hpo import BadInput
 from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import PRESETS, StudyConfig, load_preset, make_config
@@ -70,13 +72,30 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
     loaded = {**load_preset(preset), **options}
     names = list(dict.fromkeys(part.strip() for part in str(loaded.get("backbone", "")).split(",") if part.strip()))
     if len(names) < 2:
-        return [make_config(options, preset)]
+        return [make_config({**options, "backbone": names[0]} if names else options, preset)]
     if loaded.get("study"):
         raise BadInput(f"--study must be left out with several backbones. Received: {loaded['study']}")
-    return [
+    configs = [
         make_config({**options, "backbone": name, "weights": loaded.get("weights") or default_weights(name)}, preset)
         for name in names
     ]
+    check_one_size(configs)
+    return configs
+
+
+def check_one_size(configs: Sequence[StudyConfig]) -> None:
+    """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
+    from hpo.facts import searched_resolutions  # it imports Optuna, which --help need not wait for
+
+    if base_name(configs[0].dataset) in DATASETS:
+        return  # pictures of the catalogue keep their own size
+    sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
+    if len(set(sides.values())) > 1:
+        said = ", ".join(f"{side} px for {name}" for name, side in sides.items())
+        raise BadInput(
+            "--resolutions must be given for several backbones on a folder, whose pictures are decoded to the largest "
+            f"side: by default that is {said}, and studies on pictures of different sizes cannot be compared"
+        )
 
 
 def default_weights(backbone: str) -> str:

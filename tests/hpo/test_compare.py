@@ -5,8 +5,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import hpo.search
+from hpo import BadInput
 from hpo.compare import main
 from hpo.run import each_backbone, run_each
 from hpo.search import run_study
@@ -70,3 +72,21 @@ def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys):
     said = capsys.readouterr().out
     assert said.index("[1/2] custom_cnn") < said.index("[2/2] mobilenet_0.25") < said.index("Comparison")
     assert (base.out / "comparison-digits" / "joint_latency.png").is_file()
+
+
+def test_backbones_that_would_see_a_folder_in_different_sizes_are_refused_before_anything_is_run(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new("RGB", (70, 80), (number, 0, 0)).save(tmp_path / "pets" / name / f"{number}.png")
+    options = {"backbone": "lenet5,mobilenet_0.25", "dataset": str(tmp_path / "pets"), "weights": "none"}
+    with pytest.raises(BadInput, match=r"--resolutions .* 32 px for lenet5, 224 px for mobilenet_0.25"):
+        each_backbone(options, "standard")
+    assert len(each_backbone({**options, "resolutions": "32,64"}, "standard")) == 2
+    assert len(each_backbone({**options, "dataset": "mnist"}, "standard")) == 2  # keeps its own size
+
+
+@pytest.mark.parametrize("text", ["lenet5", "lenet5,", "lenet5, lenet5"])
+def test_one_backbone_is_one_study_however_often_it_is_named(text):
+    (config,) = each_backbone({"backbone": text, "weights": "none"}, "standard")
+    assert config.backbone == "lenet5"

@@ -41,7 +41,7 @@ WRONG = [
     ("heads", "0", "at least 1"),
     ("heads", "65", "at most 64"),
     ("augment", "heavy", "'none', 'light' or 'strong'"),
-    ("augment", "", "at least 1"),
+    ("augment", "", "must name at least one"),
     ("strategy", "slow", "'plain' or 'progressive'"),
     ("search", "colour", "'pooling'"),
     ("views", "0", "at least 1"),

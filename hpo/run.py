@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datasets import DataError
 from datasets.catalogue import DATASETS
 from datasets.subset import base_name
 from hpo import BadInput
 from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import PRESETS, StudyConfig, load_preset, make_config
+from models import ModelError
 from models.backbones import UNPUBLISHED, get_backbone
+from models.command import BAD_INPUT
 
 if TYPE_CHECKING:
     from studies.records import TrialRecord
@@ -75,10 +78,13 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
         return [make_config({**options, "backbone": names[0]} if names else options, preset)]
     if loaded.get("study"):
         raise BadInput(f"--study must be left out with several backbones. Received: {loaded['study']}")
-    configs = [
-        make_config({**options, "backbone": name, "weights": loaded.get("weights") or default_weights(name)}, preset)
-        for name in names
-    ]
+    configs = []
+    for name in names:
+        weights = loaded.get("weights") or default_weights(name)
+        try:
+            configs.append(make_config({**options, "backbone": name, "weights": weights}, preset))
+        except BadInput as error:
+            raise BadInput(f"{error} (backbone {name}, weights {weights})") from error
     check_one_size(configs)
     return configs
 
@@ -104,14 +110,22 @@ def default_weights(backbone: str) -> str:
 
 
 def run_each(configs: Sequence[StudyConfig]) -> int:
-    """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0."""
+    """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0.
+
+    One that cannot be run, for its weights say, is named and the others are run all the same.
+    """
     from hpo.compare import compare
+    from studies.storage import StudyRefused
 
     codes = []
     for number, config in enumerate(configs, start=1):
         scratch = ", from scratch" if config.weights == "none" else ""
         click.echo(f"\n[{number}/{len(configs)}] {config.backbone}{scratch}")
-        codes.append(run(config))
+        try:
+            codes.append(run(config))
+        except (BadInput, DataError, ModelError, StudyRefused) as error:
+            click.echo(f"error: {config.backbone}: {error}", err=True)
+            codes.append(BAD_INPUT)
     done = [config for config, code in zip(configs, codes, strict=True) if code == DONE]
     if done:
         click.echo("\nComparison")

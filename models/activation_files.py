@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy_format
 
-FORMAT_VERSION = 1  # to be raised when what is stored under a key changes: old entries are then the first to go
+FORMAT_VERSION = 2  # to be raised when what is stored under a key changes: old entries are then the first to go
 DTYPES = ("float16", "float32")
 
 

@@ -12,6 +12,7 @@ from hpo import BadInput
 from hpo.compare import main
 from hpo.run import each_backbone, run_each
 from hpo.search import run_study
+from models import ModelError
 from tests.hpo.conftest import fake_facts
 
 pytestmark = pytest.mark.usefixtures("fakes")
@@ -72,6 +73,28 @@ def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys):
     said = capsys.readouterr().out
     assert said.index("[1/2] custom_cnn") < said.index("[2/2] mobilenet_0.25") < said.index("Comparison")
     assert (base.out / "comparison-digits" / "joint_latency.png").is_file()
+
+
+def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsys, monkeypatch):
+    def prepare(config):
+        if config.backbone == "resnet50":
+            raise ModelError("ImageNet weights of resnet50 cannot be fetched")
+        return fake_facts(config)
+
+    monkeypatch.setattr(hpo.search, "prepare", prepare)
+    base = configure()
+    options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
+    options |= {"trials": 1, "epochs": 2, "dataset": "digits"}
+    configs = each_backbone({**options, "backbone": "resnet50,custom_cnn"}, "standard")
+    assert run_each(configs) == 2
+    said = capsys.readouterr()
+    assert said.err == "error: resnet50: ImageNet weights of resnet50 cannot be fetched\n"
+    assert "Comparison" in said.out
+
+
+def test_a_wrong_option_names_the_backbone_that_it_is_wrong_for():
+    with pytest.raises(BadInput, match=r"--strategy must be plain .*\(backbone lenet5, weights none\)"):
+        each_backbone({"backbone": "custom_cnn,lenet5", "strategy": "progressive"}, "standard")
 
 
 def test_backbones_that_would_see_a_folder_in_different_sizes_are_refused_before_anything_is_run(tmp_path):

@@ -83,7 +83,7 @@ def test_what_goes_in_comes_out(store, tmp_path, dtype):
     data = path_of(tmp_path, "npy", asked).read_bytes()
     assert len(data) == entry_bytes(SHAPE, dtype)
     assert json.loads(path_of(tmp_path, "json", asked).read_text()) == {
-        "format": 1,
+        "format": 2,
         "key": asdict(asked),
         "shape": list(SHAPE),
         "dtype": dtype,
@@ -101,7 +101,7 @@ def test_every_field_is_part_of_the_identity(store, monkeypatch):
     store.get(KEY, SHAPE, batches())
     assert not any(store.has(other) or store.find(other) is not None for other in others)
     before = KEY.digest()
-    monkeypatch.setattr(activation_files, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(activation_files, "FORMAT_VERSION", 3)
     assert KEY.digest() != before and store.find(KEY) is None
     assert [entry.key for entry in store.entries()] == [None]
 

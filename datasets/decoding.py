@@ -78,8 +78,10 @@ def decode_as(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
             image.load()
             rgb = _to_rgb(_upright(image))
             scale = min(rgb.width / width, rgb.height / height)
-            left, top = (rgb.width - scale * width) / 2, (rgb.height - scale * height) / 2
-            box = (left, top, left + scale * width, top + scale * height)
+            # the product may exceed what it was divided from by a rounding, which Pillow refuses
+            across, down = min(scale * width, rgb.width), min(scale * height, rgb.height)
+            left, top = (rgb.width - across) / 2, (rgb.height - down) / 2
+            box = (left, top, min(left + across, rgb.width), min(top + down, rgb.height))
             part = rgb.resize((width, height), Image.Resampling.BILINEAR, box=box)
             return np.asarray(part) if channels == 3 else np.asarray(part.convert("L"))[..., None]
     except UnreadableError:

@@ -175,3 +175,12 @@ def test_what_is_no_regular_file(tmp_path):
     for name in ("circle.jpg", "nowhere.jpg", "pipe.jpg", "absent.jpg"):
         with pytest.raises(UnreadableError, match="not a regular file"):
             decode(tmp_path / name, 8)
+
+
+def test_no_size_is_refused_for_a_rounding(tmp_path):
+    """116 / 224 * 224 is more than 116: Pillow refuses a part that is larger than the picture by that much."""
+    path = tmp_path / "a.png"
+    for width, height in [(180, 116), (116, 180), *((shorter, 300) for shorter in range(90, 130))]:
+        Image.new("RGB", (width, height), "red").save(path)
+        for side in (160, 192, 224):
+            assert decode(path, side).shape == (side, side, 3)

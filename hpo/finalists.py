@@ -12,7 +12,7 @@ from models import schedules
 from models.candidate import Candidate
 from studies.finals import BASELINE
 from studies.pareto import ends_and_knee, front
-from studies.records import TrialRecord
+from studies.records import TrialRecord, linear_probe
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: in
     """
     if config.weights == "none":
         return None
-    linear = [record for record in records if record.state == "complete" and _linear(record)]
-    if linear:
-        return _of(max(linear, key=lambda record: (record.val_accuracy or 0, -record.number)), BASELINE)
+    tried = linear_probe(records)
+    if tried is not None:
+        return _of(tried, BASELINE)
     usual = Candidate(config.backbone, 0, 0, 0.2, 3e-3, "cosine", resolution, batch_size=config.batch_size)
     return Finalist(BASELINE, len(records), usual, config.epochs, (), None)
 
@@ -89,8 +89,3 @@ def _of(record: TrialRecord, label: str | None = None) -> Finalist:
     return Finalist(
         label or str(record.number), record.number, record.candidate, record.best_epoch, plateaus, record.val_accuracy
     )
-
-
-def _linear(record: TrialRecord) -> bool:
-    candidate = record.candidate
-    return candidate is not None and candidate.unfreeze_depth == 0 and candidate.head_width == 0

@@ -88,8 +88,8 @@ def _mistake(image: np.ndarray, one: Judged, names: Sequence[str]) -> Picture:
 def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
     """Grad-CAM and saliency of right and wrong pictures. Errors: ModelError."""
     with quiet_import():
-        from models.build import Task
-        from models.saliency import load_trained, looks
+        from models.saliency import looks
+        from models.saved import restore_network
 
     model, predictions = material.chosen, material.predictions
     assert model is not None and predictions is not None
@@ -99,9 +99,9 @@ def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: S
     if not shown:
         return found
     pictures = np.asarray(images[[one.place for one in shown]])
-    task = Task(images.shape[1], images.shape[2], images.shape[3], len(names), "none")
     path = material.folder / model.label / f"seed-{model.runs[0].seed}" / "model.keras"
-    seen = looks(load_trained(path, model.candidate, task), pictures, np.array([one.predicted for one in shown]))
+    network = restore_network(model.candidate, images.shape[1:], len(names), path)
+    seen = looks(network, pictures, np.array([one.predicted for one in shown]))
     panels = []
     for place, one in enumerate(shown):
         true, guess = names[one.true], names[one.predicted]

@@ -88,6 +88,11 @@ class Candidate:
         """Whether only a head is trained, and one that `models.heads` can train beside others."""
         return self.unfreeze_depth == 0 and self.optimizer == "adam" and not self.batch_norm_head
 
+    @property
+    def linear_probe(self) -> bool:
+        """Whether it is a linear head on frozen layers: the baseline that a pretrained network is judged by."""
+        return self.unfreeze_depth == 0 and self.head_width == 0
+
     def shared_by_heads(self) -> dict[str, str | int | bool]:
         """The fields in which heads that are trained together agree: what they see, in which steps, and how."""
         names = (

@@ -4,25 +4,19 @@ Both by tf-keras-vis, which needs TensorFlow as the backend. Gradients need real
 are taken behind the layers that convert and resize, at the side in pixels that the backbone sees.
 """
 
-import tempfile
-import warnings
-import zipfile
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from models import ModelError
-from models.build import Network, Task, build_network
-from models.candidate import Candidate
+from models.build import Network
 from models.cuts import cut_points
 
 LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an earlier layer is taken
 SMOOTH_SAMPLES = 16
 SMOOTH_NOISE = 0.15
-WEIGHTS = "model.weights.h5"  # inside a .keras file
 
 
 @dataclass(frozen=True)
@@ -39,21 +33,6 @@ class Looks:
     saliency: np.ndarray
     layer: str
     cells: int
-
-
-def load_trained(path: Path, candidate: Candidate, task: Task) -> Network:
-    """The candidate's network with the weights of a `.keras` file that `hpo.evaluate` made.
-
-    It is built by us and only numbers are read from the file. Errors: ModelError if they do not fit.
-    """
-    network = build_network(candidate, replace(task, weights="none"), 0)
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Skipping nested container")  # a part would stay random
-            network.model.load_weights(archive.extract(WEIGHTS, folder))
-    except (OSError, KeyError, ValueError, UserWarning, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} does not hold the weights of this candidate: {str(error).splitlines()[0]}") from error
-    return network
 
 
 def looks(network: Network, images: np.ndarray, classes: np.ndarray) -> Looks:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from models import ModelError
-from models.build import Task, build_network
+from models.build import Network, Task, build_network
 from models.candidate import Candidate
 
 CLASS_NAMES = "class_names.json"  # inside the .keras file, which is a zip archive
@@ -34,7 +34,12 @@ def save(model: keras.Model, class_names: Sequence[str], path: Path) -> int:
 
 
 def restore(candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path) -> keras.Model:
-    """The model that `save` wrote: its weights, read into the candidate's network; nothing in the file is run.
+    """The model of `restore_network`: raw pictures in, probabilities out."""
+    return restore_network(candidate, shape, n_classes, path).model
+
+
+def restore_network(candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path) -> Network:
+    """The network that `save` wrote: its weights, read into the candidate's own; nothing in the file is run.
 
     Args:
         shape: height, width and channels of the pictures.
@@ -42,12 +47,12 @@ def restore(candidate: Candidate, shape: Sequence[int], n_classes: int, path: Pa
     Errors: ModelError, one line, if the file is not there, damaged, or of another network.
     """
     height, width, channels = shape
-    model = build_network(candidate, Task(height, width, channels, n_classes, "none"), 0).model
+    network = build_network(candidate, Task(height, width, channels, n_classes, "none"), 0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns of layers for which the file has nothing
-            model.load_weights(path)
+            network.model.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning, zipfile.BadZipFile) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(f"{path} is not the model that it should be: {reason}") from error
-    return model
+    return network

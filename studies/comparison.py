@@ -104,9 +104,7 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
 def _kind(study: Studied, record: TrialRecord) -> str:
     if study.from_scratch:
         return SCRATCH
-    candidate = record.candidate
-    linear = candidate is not None and candidate.unfreeze_depth == 0 and candidate.head_width == 0
-    return FROZEN if linear else CUSTOMISED
+    return FROZEN if record.candidate is not None and record.candidate.linear_probe else CUSTOMISED
 
 
 def cells(row: Row) -> tuple[str, ...]:

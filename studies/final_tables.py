@@ -7,16 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from studies.finals import FinalModel, name_of
+from studies.report import table
 from studies.tables import count, describe
-
-LATEX = {letter: f"\\{letter}" for letter in "{}$&#_%"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-}
 
 METHOD = (
     "95 % interval of the mean over seeds: Student's t over the seeds and the normal interval over the test pictures, "
@@ -122,8 +114,7 @@ def to_latex(models: Sequence[FinalModel], data: str) -> str:
 
 def latex(text: str) -> str:
     """A text without what LaTeX would take for its own; what lies between two numbers becomes a dash."""
-    text = re.sub(r"(?<=\d)-(?=\d)", "--", text)
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    return table.latex(re.sub(r"(?<=\d)-(?=\d)", "–", text))
 
 
 def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, Any]]:

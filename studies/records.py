@@ -214,3 +214,13 @@ def _same_as(attrs: Mapping[str, Any]) -> str:
 def read_study(study: optuna.Study) -> list[TrialRecord]:
     """All trials of a study in the order of their numbers."""
     return [read_trial(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def linear_probe(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The most accurate completed linear head on frozen layers, of equals the first; None if there is none."""
+    found = [
+        record
+        for record in records
+        if record.state == "complete" and record.candidate is not None and record.candidate.linear_probe
+    ]
+    return max(found, key=lambda record: (record.val_accuracy or 0, -record.number)) if found else None

@@ -13,7 +13,7 @@ import optuna
 from studies.comparison import Studied
 from studies.finals import BASELINE, FinalModel, FinalRun, summarise
 from studies.pareto import ends_and_knee, front, knee
-from studies.records import TrialRecord, read_study
+from studies.records import TrialRecord, linear_probe, read_study
 from studies.report.importance import Importances, importances
 
 
@@ -94,18 +94,6 @@ class Shown:
         return f"{self.name}: {', '.join(self.roles)}" if self.roles else self.name
 
 
-def baseline(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The most accurate linear head on the frozen network; of equals the first."""
-    linear = [
-        record
-        for record in records
-        if record.state == "complete"
-        and record.candidate is not None
-        and (record.candidate.unfreeze_depth, record.candidate.head_width) == (0, 0)
-    ]
-    return max(linear, key=lambda record: (record.val_accuracy or 0, -record.number)) if linear else None
-
-
 def most_accurate(records: Sequence[TrialRecord]) -> TrialRecord:
     """Of equally accurate ones the faster."""
     return max(records, key=lambda record: (record.val_accuracy or 0, -(record.latency_ms or 0)))
@@ -116,7 +104,7 @@ def shown_models(material: Material) -> list[Shown]:
     if not material.complete:
         return []
     few = ends_and_knee(material.records)
-    first, best = baseline(material.records), most_accurate(material.front)
+    first, best = linear_probe(material.records), most_accurate(material.front)
     roles: dict[int, list[str]] = {}
     if first is not None:
         roles[first.number] = ["pretrained baseline"]

@@ -4,8 +4,8 @@ from collections import Counter
 
 from studies.finals import BASELINE, FinalModel
 from studies.plots import LEFT_OUT
-from studies.records import TrialRecord
-from studies.report.material import Material, baseline, most_accurate
+from studies.records import TrialRecord, linear_probe
+from studies.report.material import Material, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
 from studies.scores import accuracy_interval
@@ -66,7 +66,7 @@ def _final_of(material: Material, record: TrialRecord) -> FinalModel | None:
 
 
 def _beside_baseline(material: Material) -> str:
-    best, first = most_accurate(material.front), baseline(material.records)
+    best, first = most_accurate(material.front), linear_probe(material.records)
     cost = (
         f"{mega(best.flops or 0)} MFLOPs and {best.latency_ms:.3g} ms for one picture and has "
         f"{best.measurement.parameters if best.measurement else 0:,} weights"

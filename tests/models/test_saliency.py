@@ -1,7 +1,5 @@
 """Where a model looks, against the class activation map in closed form."""
 
-import zipfile
-
 import keras
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from models import ModelError, saliency
 from models.build import Task, build_network
 from models.candidate import Candidate
-from models.saliency import load_trained, looks, map_layer
+from models.saliency import looks, map_layer
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 LINEAR = Candidate("custom_cnn", 0, 0, 0.2, 1e-3, "constant", 32)
@@ -64,30 +62,6 @@ def test_a_tiny_last_map_is_passed_over():
     assert net.logits.get_layer("pool").input.shape[1] == 1
     assert layer.output.shape[1] == saliency.LEAST_CELLS
     assert not isinstance(layer, keras.layers.ZeroPadding2D)
-
-
-def test_a_saved_model_comes_back(tmp_path):
-    net, images = network(candidate=Candidate("custom_cnn", 1, 64, 0.2, 1e-3, "constant", 32)), pictures(4, 32, 3)
-    for variable in net.model.weights:
-        variable.assign(variable + 0.01)
-    net.model.save(tmp_path / "model.keras")
-    task = Task(32, 32, 3, 3, "pretrained")
-    again = load_trained(tmp_path / "model.keras", Candidate("custom_cnn", 1, 64, 0.2, 1e-3, "constant", 32), task)
-    np.testing.assert_array_equal(again.model(images, training=False), net.model(images, training=False))
-
-
-@pytest.mark.parametrize("content", ["nothing", "no zip", "other"])
-def test_files_that_do_not_fit(tmp_path, content):
-    path = tmp_path / "model.keras"
-    if content == "other":
-        network(n_classes=5).model.save(path)
-    elif content == "no zip":
-        path.write_bytes(b"no zip")
-    else:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("x", "")
-    with pytest.raises(ModelError, match="does not hold the weights of this candidate"):
-        load_trained(path, LINEAR, Task(32, 32, 3, 3, "none"))
 
 
 def test_other_backends_are_named(monkeypatch):

@@ -47,6 +47,10 @@ def test_what_it_should_not_be(tmp_path):
     path = tmp_path / "model.keras"
     with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
         restore(HEAD, (8, 8, 1), 3, path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", "")
+    with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
+        restore(HEAD, (8, 8, 1), 3, path)
     path.write_bytes(b"PK\x03\x04 half of it")
     with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
         restore(HEAD, (8, 8, 1), 3, path)

@@ -4,9 +4,8 @@ import optuna
 import pytest
 
 from models.candidate import Candidate
-from studies.records import DIRECTIONS
+from studies.records import DIRECTIONS, linear_probe
 from studies.report.material import (
-    baseline,
     read_class_names,
     read_finals,
     read_input_shape,
@@ -46,8 +45,8 @@ def test_nothing_complete_shows_nothing(make_material):
 def test_the_baseline_is_the_best_linear_head(make_record):
     linear = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
     records = [make_record(0, 0.9, 1, 1), *(make_record(n, 0.7, 1, 1, candidate=linear) for n in (1, 2))]
-    assert baseline(records) is records[1]
-    assert baseline(records[:1]) is None
+    assert linear_probe(records) is records[1]
+    assert linear_probe(records[:1]) is None
 
 
 def test_the_recommended_model_is_chosen_if_it_was_evaluated(evaluated, make_material, curved, make_finals):

@@ -22,6 +22,7 @@ tbody th { min-width: 10rem; max-width: 16rem } th.number, td.number { text-alig
 table img { height: 64px; max-width: 100%; object-fit: contain; object-position: left }
 img.small { image-rendering: pixelated }
 .chart { max-width: 100%; height: auto }
+@media (max-width: 40rem) { tbody th { min-width: 5rem } th, td { padding: .3rem } }
 """
 
 

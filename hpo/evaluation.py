@@ -18,29 +18,32 @@ from studies.records import Failure, Measurement, Outcome
 
 _log = logging.getLogger(__name__)
 
+Run = Callable[[Sequence[Job], int, Progress, Sequence[dict[str, float]]], list[Outcome | Failure]]
 
-def attempt(jobs: Sequence[Job], until: int) -> list[Outcome | Failure]:
+
+def attempt(jobs: Sequence[Job], until: int, run: Run | None = None) -> list[Outcome | Failure]:
     """`evaluate`, with whatever goes wrong as a record: an exception of a backend must not reach the parent.
 
     Unpickled there, it would import Keras. MemoryError and failures of the backend's allocator are one kind. A group
-    in which something goes wrong is tried again one by one, so that no trial fails by another's fault.
+    in which something goes wrong is tried again one by one, so that no trial fails by another's fault. `run` stands in
+    for `evaluate`.
     """
     progress = Progress(jobs[0].progress_path)  # the one that the parent watches, whichever job is being done
     try:
-        return _attempt(jobs, until, progress)
+        return _attempt(jobs, until, progress, run or evaluate)
     finally:
         progress.end()
 
 
-def _attempt(jobs: Sequence[Job], until: int, progress: Progress) -> list[Outcome | Failure]:
+def _attempt(jobs: Sequence[Job], until: int, progress: Progress, run: Run) -> list[Outcome | Failure]:
     seconds = [dict(job.spent) for job in jobs]
     try:
-        return evaluate(jobs, until, progress, seconds)
+        return run(jobs, until, progress, seconds)
     except Exception as error:
         if len(jobs) == 1:
             return [_failure(jobs[0], error, seconds[0])]
         _log.warning("%d trials together: %s; now one by one", len(jobs), explain(error)[1])
-        return [result for job in jobs for result in _attempt([job], until, progress)]
+        return [result for job in jobs for result in _attempt([job], until, progress, run)]
 
 
 def evaluate(

@@ -23,6 +23,7 @@ from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
 
 if TYPE_CHECKING:
+    from hpo.search import Parts
     from studies.records import TrialRecord
 
 EPILOG = """\b
@@ -109,7 +110,7 @@ def default_weights(backbone: str) -> str:
     return "none" if get_backbone(backbone).weights == UNPUBLISHED else "pretrained"
 
 
-def run_each(configs: Sequence[StudyConfig]) -> int:
+def run_each(configs: Sequence[StudyConfig], parts: "Parts | None" = None) -> int:
     """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0.
 
     One that cannot be run, for its weights say, is named and the others are run all the same.
@@ -122,7 +123,7 @@ def run_each(configs: Sequence[StudyConfig]) -> int:
         scratch = ", from scratch" if config.weights == "none" else ""
         click.echo(f"\n[{number}/{len(configs)}] {config.backbone}{scratch}")
         try:
-            codes.append(run(config))
+            codes.append(run(config, parts))
         except (BadInput, DataError, ModelError, StudyRefused) as error:
             click.echo(f"error: {config.backbone}: {error}", err=True)
             codes.append(BAD_INPUT)
@@ -133,18 +134,18 @@ def run_each(configs: Sequence[StudyConfig]) -> int:
     return next((code for code in codes if code != DONE), DONE)
 
 
-def run(config: StudyConfig) -> int:
-    """The whole job; returns the exit code."""
+def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
+    """The whole job; returns the exit code. `parts` stand in for those of the search."""
     from hpo.display import make_display, show_front
     from hpo.export import export_study
-    from hpo.search import run_study
+    from hpo.search import REAL, run_study
     from hpo.settling import StudyStopped
 
     check_writable(config.out, config.cache_dir)
     display = make_display()
     stopped = None
     try:
-        records = run_study(config, display)
+        records = run_study(config, display, parts or REAL)
     except StudyStopped as error:
         stopped, records = str(error), error.records
     finally:

@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from hpo.measurements import write_atomically
 from hpo.samplers import make_sampler
 from hpo.settling import Streak, StudyStopped, explain_death, left_outcome, recover, tell_failure, tell_outcome
 from hpo.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
-from hpo.stopping import FIRST_RUNG, decide, reached_at, rungs
+from hpo.stopping import FIRST_RUNG, Decision, decide, reached_at, rungs
 from hpo.workers import Workers
 from models.candidate import Candidate
 from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
@@ -40,7 +40,28 @@ class Display(Protocol):
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None: ...
 
 
-def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
+@dataclass(frozen=True)
+class Parts:
+    """What a search is put together from; tests hand over others.
+
+    Attributes:
+        prepare, attempt: what workers are given to do.
+        first_candidates: those that a study begins with.
+        decide: whether a trial goes on from a rung.
+        first_rung: epochs before the first decision.
+    """
+
+    prepare: Callable[[StudyConfig], Facts] = prepare
+    attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
+    first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates
+    decide: Callable[..., Decision] = decide
+    first_rung: int = FIRST_RUNG
+
+
+REAL = Parts()
+
+
+def run_study(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
     """Bring the study to `config.trials` trials and return all of its records.
 
     Errors: StudyRefused, StorageError, DataError, ModelError, BadInput before the first trial; StudyStopped after
@@ -51,11 +72,11 @@ def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
         storage = open_storage(config.storage, write=True)
         log = config.study_dir / "worker.log"
         with Workers(config.workers, config.device, log) as workers, storage_trouble(config.storage):
-            facts = _prepared(config, workers, display)
+            facts = _prepared(config, workers, display, parts)
             space = make_space(config, facts.blocks, facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space))
             study.set_user_attr("options", config.model_dump(mode="json"))  # for what comes after the search
-            search = Search(config, study, facts, space, workers, display)
+            search = Search(config, study, facts, space, workers, display, parts)
             search.recover()
             display.prepared(config, facts, search.records)
             try:
@@ -69,11 +90,11 @@ def run_study(config: StudyConfig, display: Display) -> list[TrialRecord]:
             return search.records
 
 
-def _prepared(config: StudyConfig, workers: Workers, display: Display) -> Facts:
+def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
     """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
     text = "looking at data, weights and machine"
     display.note(text)
-    future = workers.submit(prepare, config)
+    future = workers.submit(parts.prepare, config)
     while not future.done():
         concurrent.futures.wait([future], timeout=POLL_SECONDS)
         display.waiting(text)
@@ -109,13 +130,14 @@ class Search:
         space: Space,
         workers: Workers,
         display: Display,
+        parts: Parts = REAL,
     ):
         self.config, self.study, self.facts, self.space = config, study, facts, space
-        self.workers, self.display = workers, display
+        self.workers, self.display, self.parts = workers, display, parts
         self.folder = config.study_dir / "trials"
         self.rungs: tuple[int, ...] = ()
         if config.stopping != "none":
-            self.rungs = rungs(config.epochs, config.reduction_factor, FIRST_RUNG)
+            self.rungs = rungs(config.epochs, config.reduction_factor, parts.first_rung)
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.streak = Streak()
@@ -143,7 +165,7 @@ class Search:
             )
 
     def _queue_first(self) -> None:
-        for candidate in first_candidates(self.space):
+        for candidate in self.parts.first_candidates(self.space):
             self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
 
     def _wanted(self) -> int:
@@ -204,7 +226,7 @@ class Search:
         path = first.job.progress_path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}", encoding="utf-8")  # the clock of the stall timeout starts here
-        future = self.workers.submit(attempt, [leg.job for leg in legs], first.until)
+        future = self.workers.submit(self.parts.attempt, [leg.job for leg in legs], first.until)
         self.running[future] = legs
 
     def _receive(self, future: concurrent.futures.Future) -> None:
@@ -256,7 +278,7 @@ class Search:
         reached = reached_at(self.records, leg.until)
         own = next(one for one in reached if one.number == leg.trial.number)
         others = [one for one in reached if one is not own]
-        decision = decide(self.config.stopping, own, others, self.config.reduction_factor)
+        decision = self.parts.decide(self.config.stopping, own, others, self.config.reduction_factor)
         if decision.stop:
             stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")
             self._tell(leg, stopped)

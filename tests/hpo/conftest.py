@@ -1,5 +1,7 @@
 """A study without Keras: fake facts and a fake evaluation, in this process."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ from hpo import checkpoints
 from hpo.checkpoints import Checkpoint
 from hpo.config import make_config
 from hpo.evaluation import over_budget
-from hpo.facts import Facts
+from hpo.facts import Facts, fingerprint
 from hpo.measurements import write_atomically
+from hpo.space import make_space
 from models.recipe import Epoch
 from studies.records import Measurement, Outcome
 from studies.storage import open_storage, open_study
@@ -110,12 +113,35 @@ def fake_group(jobs, until, accuracy=fake_accuracy):
     return [fake_evaluate(job, until, accuracy) for job in jobs]
 
 
-def new_search(config, recorder, workers):
-    facts = hpo.search.prepare(config)
-    space = hpo.search.make_space(config, facts.blocks, facts.resolutions)
-    mark = hpo.search.fingerprint(config, facts, space)
-    study = open_study(open_storage(config.storage, write=True), config.study_name, mark)
-    return hpo.search.Search(config, study, facts, space, workers, recorder)
+class Fakes:
+    """Parts of a search that need no Keras, and the study that is run with them. Tests put others in their place.
+
+    `evaluate` does what `hpo.evaluation.evaluate` does; `attempt`, if set, stands in for the whole task.
+    """
+
+    def __init__(self, recorder):
+        self.recorder, self.changes = recorder, {}
+        self.prepare, self.evaluate, self.attempt = fake_facts, fake_task, None
+
+    @property
+    def parts(self):
+        attempt = self.attempt or functools.partial(hpo.evaluation.attempt, run=self.evaluate)
+        return hpo.search.Parts(prepare=self.prepare, attempt=attempt, **self.changes)
+
+    def run(self, config):
+        return hpo.search.run_study(config, self.recorder, self.parts)
+
+    def search(self, config, workers):
+        facts = self.prepare(config)
+        space = make_space(config, facts.blocks, facts.resolutions)
+        study = open_study(
+            open_storage(config.storage, write=True), config.study_name, fingerprint(config, facts, space)
+        )
+        return hpo.search.Search(config, study, facts, space, workers, self.recorder, self.parts)
+
+
+def fake_task(jobs, until, alive, seconds):
+    return fake_group(jobs, until)
 
 
 @pytest.fixture
@@ -150,10 +176,8 @@ def small(configure):
 
 
 @pytest.fixture
-def fakes(monkeypatch):
-    monkeypatch.setattr(hpo.search, "prepare", fake_facts)
-    monkeypatch.setattr(hpo.evaluation, "evaluate", lambda jobs, until, alive, seconds: fake_group(jobs, until))
-    return monkeypatch
+def fakes(recorder):
+    return Fakes(recorder)
 
 
 @pytest.fixture(scope="session")

@@ -7,25 +7,21 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import hpo.search
 from hpo import BadInput
 from hpo.compare import main
 from hpo.run import each_backbone, run_each
-from hpo.search import run_study
 from models import ModelError
 from tests.hpo.conftest import fake_facts
-
-pytestmark = pytest.mark.usefixtures("fakes")
 
 
 def compare(config, *names):
     return CliRunner().invoke(main, [*names, "--storage", config.storage, "--out", str(config.out)])
 
 
-def test_two_studies_side_by_side(configure, recorder):
+def test_two_studies_side_by_side(configure, fakes):
     configs = [configure(trials=4), configure(trials=3, backbone="mobilenet_0.25", study="other")]
     for config in configs:
-        run_study(config, recorder)
+        fakes.run(config)
     done = compare(configs[0], configs[0].study_name, "other")
     assert done.exit_code == 0, done.output
     folder = configs[0].out / "comparison-digits"
@@ -50,11 +46,11 @@ def test_two_studies_side_by_side(configure, recorder):
         (["first", "second"], "studies first and second cannot be compared, they differ in split"),
     ],
 )
-def test_mistakes_in_one_line(configure, recorder, monkeypatch, names, said):
-    run_study(configure(trials=1, study="first"), recorder)
+def test_mistakes_in_one_line(configure, names, said, fakes):
+    fakes.run(configure(trials=1, study="first"))
     other = dataclasses.replace(fake_facts(configure()), split_digest="t" * 64)
-    monkeypatch.setattr(hpo.search, "prepare", lambda config: other)
-    run_study(configure(trials=1, study="second"), recorder)
+    fakes.prepare = lambda config: other
+    fakes.run(configure(trials=1, study="second"))
     done = compare(configure(), *names)
     assert done.exit_code == 2
     assert done.output.startswith("error: ")
@@ -63,30 +59,30 @@ def test_mistakes_in_one_line(configure, recorder, monkeypatch, names, said):
     assert not list(configure().out.glob("comparison*"))
 
 
-def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys):
+def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys, fakes):
     base = configure()
     options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
     options |= {"trials": 1, "train_size": 200, "val_size": 100, "epochs": 2, "dataset": "digits"}
     configs = each_backbone({**options, "backbone": "custom_cnn, mobilenet_0.25,custom_cnn"}, "standard")
     assert [config.study_name for config in configs] == ["custom_cnn-digits", "mobilenet_0.25-digits"]
-    assert run_each(configs) == 0
+    assert run_each(configs, fakes.parts) == 0
     said = capsys.readouterr().out
     assert said.index("[1/2] custom_cnn") < said.index("[2/2] mobilenet_0.25") < said.index("Comparison")
     assert (base.out / "comparison-digits" / "joint_latency.png").is_file()
 
 
-def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsys, monkeypatch):
+def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsys, fakes):
     def prepare(config):
         if config.backbone == "resnet50":
             raise ModelError("ImageNet weights of resnet50 cannot be fetched")
         return fake_facts(config)
 
-    monkeypatch.setattr(hpo.search, "prepare", prepare)
+    fakes.prepare = prepare
     base = configure()
     options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
     options |= {"trials": 1, "epochs": 2, "dataset": "digits"}
     configs = each_backbone({**options, "backbone": "resnet50,custom_cnn"}, "standard")
-    assert run_each(configs) == 2
+    assert run_each(configs, fakes.parts) == 2
     said = capsys.readouterr()
     assert said.err == "error: resnet50: ImageNet weights of resnet50 cannot be fetched\n"
     assert "Comparison" in said.out

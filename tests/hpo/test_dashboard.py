@@ -16,7 +16,6 @@ from PIL import Image
 from plotly import graph_objects
 
 from hpo.dashboard import main
-from hpo.search import run_study
 from studies.artifacts import annotate, attach, attached, show
 from studies.records import read_study
 from studies.storage import load_study
@@ -43,10 +42,9 @@ def get(port, path):
             time.sleep(0.2)
 
 
-@pytest.mark.usefixtures("fakes")
-def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
+def test_it_shows_the_study_and_disturbs_nothing(configure, fakes):
     config = configure(trials=3, max_latency_ms=3.0)
-    run_study(config, recorder)
+    fakes.run(config)
     port = free_port()
     with subprocess.Popen(
         [sys.executable, "-m", "hpo.dashboard", "--live", "--storage", config.storage, "--port", str(port)],
@@ -63,7 +61,7 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
             assert [state for state, _ in states] == ["Pruned", "Complete", "Pruned"]
             assert states[0][1] == [pytest.approx(0.2)]
             # and the study goes on while it is open
-            records = run_study(configure(trials=5, max_latency_ms=3.0), recorder)
+            records = fakes.run(configure(trials=5, max_latency_ms=3.0))
             assert sum(record.counts for record in records) == 5
         finally:
             server.terminate()
@@ -73,10 +71,9 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, recorder):
                 server.kill()
 
 
-@pytest.mark.usefixtures("fakes")
-def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, recorder, tmp_path):
+def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, tmp_path, fakes):
     config = configure(trials=2)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
     picture = tmp_path / "confusion.png"
     picture.write_bytes(b"png")
@@ -114,14 +111,13 @@ def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, recorder
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("fakes")
-def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, recorder, tmp_path):
+def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp_path, fakes):
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is missing: extra browser")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is missing: apt-get install chromium")
     config = configure(trials=3)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
     picture = tmp_path / "confusion.png"
     Image.new("RGB", (40, 40), "red").save(picture)
@@ -160,10 +156,9 @@ def test_without_a_database(configure):
     assert done.output.startswith("error: there is no database at ")
 
 
-@pytest.mark.usefixtures("fakes")
-def test_a_port_in_use(configure, recorder):
+def test_a_port_in_use(configure, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

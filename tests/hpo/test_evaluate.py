@@ -214,10 +214,9 @@ def test_other_data_or_weights_than_the_search_had(evaluated, changes, said):
         check_same(study, dataclasses.replace(prepare(evaluated), **changes))
 
 
-@pytest.mark.usefixtures("fakes")
-def test_nothing_to_evaluate(configure, recorder):
+def test_nothing_to_evaluate(configure, fakes):
     config = configure(trials=1, max_gflops=1e-9)
-    run_study(config, recorder)
+    fakes.run(config)
     done = call(config)
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
     assert "no complete trial" in done.output

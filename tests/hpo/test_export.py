@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from hpo.export import export_study, main
-from hpo.search import run_study
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
 STEMS = ("accuracy_latency", "accuracy_flops", "accuracy_latency_flops")
@@ -36,10 +35,9 @@ def test_tables_hold_the_records(records, tmp_path):  # noqa: F811
         assert [row["trial"] for row in csv.DictReader(file)] == ["0", "2", "1"]
 
 
-@pytest.mark.usefixtures("fakes")
-def test_command_writes_what_the_run_wrote(configure, recorder, tmp_path):
+def test_command_writes_what_the_run_wrote(configure, tmp_path, fakes):
     config = configure(trials=4)
-    run_study(config, recorder)
+    fakes.run(config)
     done = CliRunner().invoke(main, [config.study_name, "--storage", config.storage, "--out", str(config.out)])
     assert done.exit_code == 0
     assert str(config.study_dir / "front.csv") in done.output.splitlines()

@@ -6,13 +6,9 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-import hpo.search
 from hpo.report import main, run_command
-from hpo.search import run_study
 from studies.storage import load_study
 from tests.hpo.conftest import fake_facts
-
-pytestmark = pytest.mark.usefixtures("fakes")
 
 
 def report(config, *words):
@@ -20,9 +16,9 @@ def report(config, *words):
     return CliRunner().invoke(main, [*words, *places])
 
 
-def test_page_and_tables(configure, recorder):
+def test_page_and_tables(configure, fakes):
     config = configure(trials=4)
-    run_study(config, recorder)
+    fakes.run(config)
     done = report(config, config.study_name, "--no-figures")
     assert done.exit_code == 0, done.output
     folder = config.study_dir / "report"
@@ -35,22 +31,22 @@ def test_page_and_tables(configure, recorder):
     assert "custom_cnn on digits" in (folder / "index.html").read_text()
 
 
-def test_only_failures_are_a_report_too(configure, recorder, fakes):
+def test_only_failures_are_a_report_too(configure, fakes):
     def broken(jobs, until, alive, seconds):
         raise MemoryError("3 GiB & <more>")
 
-    fakes.setattr("hpo.evaluation.evaluate", broken)
+    fakes.evaluate = broken
     config = configure(trials=2)
-    run_study(config, recorder)
+    fakes.run(config)
     done = report(config, config.study_name, "--no-figures", "--no-pictures")
     assert done.exit_code == 0, done.output
     assert "3 GiB &amp; &lt;more&gt;" in (config.study_dir / "report" / "index.html").read_text()
 
 
-def test_several_studies_begin_with_their_comparison(configure, recorder):
+def test_several_studies_begin_with_their_comparison(configure, fakes):
     configs = [configure(trials=3), configure(trials=3, backbone="mobilenet_0.25", study="other")]
     for config in configs:
-        run_study(config, recorder)
+        fakes.run(config)
     done = report(configs[0], configs[0].study_name, "other", "--no-figures", "--no-pictures")
     assert done.exit_code == 0, done.output
     folder = configs[0].out / "report-digits"
@@ -67,11 +63,11 @@ def test_several_studies_begin_with_their_comparison(configure, recorder):
         (["first", "second"], "studies first and second cannot be compared, they differ in split"),
     ],
 )
-def test_mistakes_in_one_line(configure, recorder, monkeypatch, names, said):
-    run_study(configure(trials=1, study="first"), recorder)
+def test_mistakes_in_one_line(configure, names, said, fakes):
+    fakes.run(configure(trials=1, study="first"))
     other = dataclasses.replace(fake_facts(configure()), split_digest="t" * 64)
-    monkeypatch.setattr(hpo.search, "prepare", lambda config: other)
-    run_study(configure(trials=1, study="second"), recorder)
+    fakes.prepare = lambda config: other
+    fakes.run(configure(trials=1, study="second"))
     done = report(configure(), *names)
     assert done.exit_code == 2
     assert done.output.startswith("error: ")
@@ -79,9 +75,9 @@ def test_mistakes_in_one_line(configure, recorder, monkeypatch, names, said):
     assert done.output.count("\n") == 1
 
 
-def test_without_a_browser_one_line_says_so(configure, recorder, monkeypatch, tmp_path):
+def test_without_a_browser_one_line_says_so(configure, monkeypatch, tmp_path, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "nothing"))
     done = report(config, config.study_name, "--pdf", "--no-pictures")
@@ -91,18 +87,18 @@ def test_without_a_browser_one_line_says_so(configure, recorder, monkeypatch, tm
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is missing: apt-get install chromium")
-def test_the_page_on_paper(configure, recorder):
+def test_the_page_on_paper(configure, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     done = report(config, config.study_name, "--pdf", "--no-figures", "--no-pictures")
     assert done.exit_code == 0, done.output
     assert "missing" not in done.output
     assert (config.study_dir / "report" / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_command_that_runs_it_again(configure, recorder):
+def test_the_command_that_runs_it_again(configure, fakes):
     config = configure(trials=3, resolutions=(16, 24), skip_unreadable=True, study="my", augment="none,light")
-    run_study(config, recorder)
+    fakes.run(config)
     options = load_study(config.storage, "my").user_attrs["options"]
     assert run_command(options, "my") == (
         "python -m hpo.run --backbone custom_cnn --dataset digits --skip-unreadable --trials 3 --epochs 2 "
@@ -111,12 +107,12 @@ def test_the_command_that_runs_it_again(configure, recorder):
     assert run_command({}, "my").startswith("python -m hpo.run --study my")
 
 
-def test_a_browser_that_fails_is_one_line(configure, recorder, monkeypatch):
+def test_a_browser_that_fails_is_one_line(configure, monkeypatch, fakes):
     def broken(report, folder):
         raise TimeoutError("no answer\nfrom it")
 
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     monkeypatch.setattr("studies.report.files.why_no_pictures", lambda: "")
     monkeypatch.setattr("studies.report.files.write_figures", broken)
     done = report(config, config.study_name, "--no-pictures")

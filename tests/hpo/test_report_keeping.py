@@ -5,12 +5,9 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from plotly import graph_objects
 
 from hpo.report_keeping import keep
-from hpo.search import run_study
 from studies.artifacts import attached
 from studies.report.blocks import Chapter, Chart, Charts, Picture, Pictures, Section
 from studies.storage import database_lock, load_study
-
-pytestmark = pytest.mark.usefixtures("fakes")
 
 
 def chart(name):
@@ -30,9 +27,9 @@ CHAPTER = Chapter(
 
 
 @pytest.mark.parametrize(("chosen", "of_trial", "of_study"), [("1", 2, 0), ("baseline", 0, 2)])
-def test_figures_and_looks_are_kept_once(configure, recorder, chosen, of_trial, of_study):
+def test_figures_and_looks_are_kept_once(configure, chosen, of_trial, of_study, fakes):
     config = configure(trials=2)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
     for _ in range(2):
         assert keep(study, CHAPTER, chosen, config.storage, config.out) == ""
@@ -42,9 +39,9 @@ def test_figures_and_looks_are_kept_once(configure, recorder, chosen, of_trial, 
     assert (attached(study, 1), attached(study)) == (names[:of_trial], names[:of_study])
 
 
-def test_a_database_in_use_is_left_alone(configure, recorder):
+def test_a_database_in_use_is_left_alone(configure, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
     with database_lock(config.storage, "other"):
         why = keep(study, CHAPTER, None, config.storage, config.out)

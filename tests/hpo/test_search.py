@@ -13,48 +13,46 @@ import hpo.search
 from hpo import checkpoints
 from hpo.config import make_config
 from hpo.job import Job
-from hpo.search import Leg, run_study
+from hpo.search import Leg
 from hpo.settling import StudyStopped
 from hpo.space import make_space, parameters
 from hpo.stopping import Decision, Reached
 from models.candidate import Candidate
 from studies.records import Outcome
 from studies.storage import StudyRefused, load_study
-from tests.hpo.conftest import fake_accuracy, fake_facts, fake_group, new_search
-
-pytestmark = pytest.mark.usefixtures("fakes")
+from tests.hpo.conftest import fake_accuracy, fake_facts, fake_group, fake_task
 
 
 def candidates(records):
     return [record.candidate for record in records]
 
 
-def test_a_study_has_the_wanted_number_of_trials(configure, recorder):
-    records = run_study(configure(), recorder)
+def test_a_study_has_the_wanted_number_of_trials(configure, recorder, fakes):
+    records = fakes.run(configure())
     assert [record.state for record in records] == ["complete"] * 8
     assert recorder.lines == [(n, "complete") for n in range(8)]
 
 
-def test_known_good_candidates_come_first(configure, recorder):
-    records = run_study(configure(trials=5), recorder)
+def test_known_good_candidates_come_first(configure, fakes):
+    records = fakes.run(configure(trials=5))
     depths = [(c.unfreeze_depth, c.head_width, c.resolution) for c in candidates(records)]
     assert depths == [(0, 0, 32), (0, 0, 16), (1, 0, 32), (0, 256, 24), (2, 0, 24)]
 
 
-def test_the_same_command_again_continues(configure, recorder):
-    run_study(configure(trials=3), recorder)
-    assert len([r for r in run_study(configure(trials=3), recorder) if r.state == "complete"]) == 3
-    records = run_study(configure(trials=9), recorder)
+def test_the_same_command_again_continues(configure, fakes):
+    fakes.run(configure(trials=3))
+    assert len([r for r in fakes.run(configure(trials=3)) if r.state == "complete"]) == 3
+    records = fakes.run(configure(trials=9))
     assert [record.state for record in records] == ["complete"] * 9
     assert len(set(candidates(records))) == 9
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "random"])
-def test_same_seed_same_trials_in_one_run_or_two(configure, recorder, sampler):
+def test_same_seed_same_trials_in_one_run_or_two(configure, sampler, fakes):
     """With `heads=1`: where a run ends, a group of heads ends too, and TPE proposes the next ones knowing more."""
 
     def run(study, trials=12, **values):
-        return run_study(configure(trials=trials, sampler=sampler, study=study, heads=1, **values), recorder)
+        return fakes.run(configure(trials=trials, sampler=sampler, study=study, heads=1, **values))
 
     whole = run("whole")
     run("parts", trials=6)
@@ -66,8 +64,8 @@ def test_same_seed_same_trials_in_one_run_or_two(configure, recorder, sampler):
     assert candidates(whole)[5:] != candidates(other)[5:]
 
 
-def test_over_budget_is_marked_and_never_trained(configure, recorder):
-    records = run_study(configure(max_latency_ms=2.5, max_gflops=0.001), recorder)
+def test_over_budget_is_marked_and_never_trained(configure, fakes):
+    records = fakes.run(configure(max_latency_ms=2.5, max_gflops=0.001))
     states = {record.candidate.resolution: record.state for record in records}
     assert states == {16: "complete", 24: "complete", 32: "infeasible"}
     over = next(record for record in records if record.state == "infeasible")
@@ -80,8 +78,8 @@ def test_over_budget_is_marked_and_never_trained(configure, recorder):
     assert frozen.system_attrs["constraints"] == pytest.approx([0.7, 2.4e-5])  # what the dashboard reads
 
 
-def test_what_a_trial_leaves_in_the_database(configure, recorder):
-    run_study(configure(trials=1), recorder)
+def test_what_a_trial_leaves_in_the_database(configure, fakes):
+    fakes.run(configure(trials=1))
     frozen = load_study(configure().storage, "custom_cnn-digits").trials[0]
     assert set(frozen.user_attrs) == {
         "candidate",
@@ -110,10 +108,10 @@ def fail_at(numbers, error):
     return evaluate
 
 
-def test_a_failed_trial_counts_and_says_why(configure, recorder, fakes):
-    fakes.setattr(hpo.evaluation, "evaluate", fail_at({1}, MemoryError("3 GiB")))
+def test_a_failed_trial_counts_and_says_why(configure, fakes):
+    fakes.evaluate = fail_at({1}, MemoryError("3 GiB"))
     config = configure(trials=4)
-    records = run_study(config, recorder)
+    records = fakes.run(config)
     assert [record.state for record in records if record.counts] == ["complete", "failed", "complete", "complete"]
     assert records[1].reason == "out of memory: 3 GiB"
     attrs = load_study(config.storage, config.study_name).trials[1].user_attrs
@@ -122,14 +120,14 @@ def test_a_failed_trial_counts_and_says_why(configure, recorder, fakes):
     assert "MemoryError: 3 GiB" in (config.study_dir / "trials" / "00001.error.txt").read_text()
 
 
-def test_three_failures_alike_stop_the_study(configure, recorder, fakes):
-    fakes.setattr(hpo.evaluation, "evaluate", fail_at({1, 2, 3}, RuntimeError("no such op\nmore")))
+def test_three_failures_alike_stop_the_study(configure, fakes):
+    fakes.evaluate = fail_at({1, 2, 3}, RuntimeError("no such op\nmore"))
     with pytest.raises(StudyStopped, match="3 trials in a row failed alike .RuntimeError: no such op.") as stopped:
-        run_study(configure(), recorder)
+        fakes.run(configure())
     assert [record.state for record in stopped.value.records[:4]] == ["complete", "failed", "failed", "failed"]
 
 
-def test_three_different_failures_do_not(configure, recorder, fakes):
+def test_three_different_failures_do_not(configure, fakes):
     errors = iter([RuntimeError("a"), MemoryError("b"), RuntimeError("c")])
 
     def evaluate(jobs, until, alive, seconds):
@@ -137,19 +135,19 @@ def test_three_different_failures_do_not(configure, recorder, fakes):
             raise next(errors)
         return fake_group(jobs, until)
 
-    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
-    records = run_study(configure(), recorder)
+    fakes.evaluate = evaluate
+    records = fakes.run(configure())
     assert sum(record.counts for record in records) == 8
 
 
-def test_a_dead_worker_costs_no_trial(configure, recorder, fakes):
+def test_a_dead_worker_costs_no_trial(configure, fakes):
     def die(jobs, until):
         if jobs[0].number == 1:
             raise pebble.ProcessExpired("died", code=-9)
         return fake_group(jobs, until)
 
-    fakes.setattr(hpo.search, "attempt", die)
-    records = run_study(configure(trials=6), recorder)
+    fakes.attempt = die
+    records = fakes.run(configure(trials=6))
     assert [record.state for record in records if record.counts] == ["complete"] * 6
     assert records[1].state == "interrupted"
     assert "signal 9" in records[1].reason
@@ -158,7 +156,7 @@ def test_a_dead_worker_costs_no_trial(configure, recorder, fakes):
 
 
 @pytest.mark.parametrize("error", [pebble.ProcessExpired("died", code=-9), BrokenProcessPool("no worker left")])
-def test_a_worker_that_dies_twice_on_a_candidate_is_the_candidates_failure(configure, recorder, fakes, error):
+def test_a_worker_that_dies_twice_on_a_candidate_is_the_candidates_failure(configure, fakes, error):
     doomed = set()
 
     def evaluate(jobs, until):
@@ -167,13 +165,13 @@ def test_a_worker_that_dies_twice_on_a_candidate_is_the_candidates_failure(confi
             raise error
         return fake_group(jobs, until)
 
-    fakes.setattr(hpo.search, "attempt", evaluate)
-    records = run_study(configure(trials=6), recorder)
+    fakes.attempt = evaluate
+    records = fakes.run(configure(trials=6))
     assert sum(record.counts for record in records) == 6
     assert [record.state for record in records if record.candidate in doomed] == ["interrupted", "failed"]
 
 
-def test_a_trial_without_signs_of_life_is_given_up(configure, recorder):
+def test_a_trial_without_signs_of_life_is_given_up(configure, fakes):
     config = configure(trials=5, stall_timeout=0.5)
 
     class Workers:
@@ -183,14 +181,14 @@ def test_a_trial_without_signs_of_life_is_given_up(configure, recorder):
                 future.set_result(fake_group(jobs, until))
             return future
 
-    search = new_search(config, recorder, Workers())
+    search = fakes.search(config, Workers())
     search.run()
     states = [record.state for record in search.records if record.counts]
     assert states == ["complete", "failed", "complete", "complete", "complete"]
     assert search.records[1].reason == "no sign of life for 0.5 s"
 
 
-def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder):
+def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder, fakes):
     held = []
 
     class Workers:
@@ -206,7 +204,7 @@ def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder)
                 held[0][0].set_result(fake_group(held[0][1], until))
             return future
 
-    search = new_search(configure(trials=10, workers=2, heads=1), recorder, Workers())
+    search = fakes.search(configure(trials=10, workers=2, heads=1), Workers())
     told = recorder.told
 
     def check(record, records):
@@ -219,19 +217,19 @@ def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder)
     assert recorder.lines.index((7, "complete")) < recorder.lines.index((6, "complete"))
 
 
-def test_ctrl_c_leaves_nothing_running(configure, recorder, fakes):
+def test_ctrl_c_leaves_nothing_running(configure, fakes):
     def evaluate(jobs, until, alive, seconds):
         if jobs[0].number == 2:
             raise KeyboardInterrupt
         return fake_group(jobs, until)
 
-    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
+    fakes.evaluate = evaluate
     with pytest.raises(KeyboardInterrupt):
-        run_study(configure(), recorder)
+        fakes.run(configure())
     study = load_study(configure().storage, "custom_cnn-digits")
     assert not study.get_trials(states=(TrialState.RUNNING,))
-    fakes.setattr(hpo.evaluation, "evaluate", lambda jobs, until, alive, seconds: fake_group(jobs, until))
-    records = run_study(configure(), recorder)
+    fakes.evaluate = fake_task
+    records = fakes.run(configure())
     assert sum(record.counts for record in records) == 8
 
 
@@ -250,30 +248,30 @@ def test_ctrl_c_leaves_nothing_running(configure, recorder, fakes):
         ({"cache_dtype": "float32"}, "cache_dtype"),
     ],
 )
-def test_another_fingerprint_is_refused(configure, recorder, change, field):
-    run_study(configure(trials=1), recorder)
+def test_another_fingerprint_is_refused(configure, change, field, fakes):
+    fakes.run(configure(trials=1))
     with pytest.raises(StudyRefused, match=f"made with other settings: {field} "):
-        run_study(configure(trials=1, **change), recorder)
+        fakes.run(configure(trials=1, **change))
 
 
-def test_what_may_change_between_two_runs(configure, recorder):
-    run_study(configure(trials=1), recorder)
-    records = run_study(configure(trials=2, sampler="random", timeout=100.0), recorder)
+def test_what_may_change_between_two_runs(configure, fakes):
+    fakes.run(configure(trials=1))
+    records = fakes.run(configure(trials=2, sampler="random", timeout=100.0))
     assert sum(record.counts for record in records) == 2
 
 
-def test_timeout_starts_no_new_trial(configure, recorder):
-    records = run_study(configure(trials=50, timeout=1e-9), recorder)
+def test_timeout_starts_no_new_trial(configure, fakes):
+    records = fakes.run(configure(trials=50, timeout=1e-9))
     assert sum(record.counts for record in records) == 0
 
 
-def test_a_death_before_the_first_trial(configure, recorder, fakes):
+def test_a_death_before_the_first_trial(configure, fakes):
     def prepare(config):
         raise pebble.ProcessExpired("", code=-11)
 
-    fakes.setattr(hpo.search, "prepare", prepare)
+    fakes.prepare = prepare
     with pytest.raises(StudyStopped, match="before the first trial: the worker process died .signal 11."):
-        run_study(configure(), recorder)
+        fakes.run(configure())
 
 
 def test_the_seed_is_the_studys(configure, tmp_path):
@@ -302,17 +300,17 @@ def watched(fakes):
             tasks.append(([job.number for job in jobs], until, [len(one.curve) if one else 0 for one in begun]))
             return fake_group(jobs, until, accuracy)
 
-        fakes.setattr(hpo.search, "first_candidates", lambda space: first)
-        fakes.setattr(hpo.evaluation, "evaluate", evaluate)
+        fakes.changes["first_candidates"] = lambda space: first
+        fakes.evaluate = evaluate
         return tasks
 
     return watch
 
 
 @pytest.fixture
-def rungs(configure, monkeypatch):
+def rungs(configure, fakes):
     """Settings with rungs after epochs 1 and 2, and candidates that differ in accuracy alone."""
-    monkeypatch.setattr(hpo.search, "FIRST_RUNG", 1)
+    fakes.changes["first_rung"] = 1
 
     def make(**values):
         common = {"stopping": "dominance", "epochs": 4, "reduction_factor": 2, "resolutions": (24,), "trials": 4}
@@ -321,10 +319,10 @@ def rungs(configure, monkeypatch):
     return make
 
 
-def test_a_trial_is_stopped_at_a_rung_by_those_before(rungs, recorder, watched):
+def test_a_trial_is_stopped_at_a_rung_by_those_before(rungs, watched, fakes):
     tasks = watched(TAIL)
     config = rungs(heads=1, max_latency_ms=3.0)
-    records = run_study(config, recorder)
+    records = fakes.run(config)
     full = [(1, [0]), (2, [1]), (4, [2])]
     assert tasks == [([n], *leg) for n in range(4) for leg in (full if n != 2 else full[:1])]
     assert [record.state for record in records] == ["complete", "complete", "stopped", "complete"]
@@ -345,7 +343,7 @@ def test_a_trial_is_stopped_at_a_rung_by_those_before(rungs, recorder, watched):
     assert list((config.study_dir / "trials" / "checkpoints").iterdir()) == []
 
 
-def test_a_stopped_trial_ends_a_row_of_failures(rungs, recorder, watched, fakes):
+def test_a_stopped_trial_ends_a_row_of_failures(rungs, watched, fakes):
     accuracies = [0.7, 0.8, 0.0, 0.1, 0.0, 0.1, 0.0]  # 2, 4 and 6 fail, 3 and 5 are stopped between them
     watched(TAIL)
 
@@ -354,14 +352,14 @@ def test_a_stopped_trial_ends_a_row_of_failures(rungs, recorder, watched, fakes)
             raise RuntimeError("no such op")
         return fake_group(jobs, until, lambda job, epoch: accuracies[job.number])
 
-    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
-    records = run_study(rungs(heads=1, trials=7), recorder)
+    fakes.evaluate = evaluate
+    records = fakes.run(rungs(heads=1, trials=7))
     states = ["complete", "complete", "failed", "stopped", "failed", "stopped", "failed"]
     assert [record.state for record in records] == states
 
 
 @pytest.mark.parametrize("rule", ["dominance", "moasha", "none"])
-def test_the_rule_that_was_chosen_decides(rungs, recorder, watched, fakes, rule):
+def test_the_rule_that_was_chosen_decides(rungs, watched, fakes, rule):
     tasks = watched(TAIL)
     asked = []
 
@@ -369,8 +367,8 @@ def test_the_rule_that_was_chosen_decides(rungs, recorder, watched, fakes, rule)
         asked.append((name, own, [other.number for other in others], factor))
         return Decision(own.number == 1, "because")
 
-    fakes.setattr(hpo.search, "decide", decide)
-    records = run_study(rungs(heads=1, trials=2, stopping=rule, reduction_factor=3), recorder)
+    fakes.changes["decide"] = decide
+    records = fakes.run(rungs(heads=1, trials=2, stopping=rule, reduction_factor=3))
     if rule == "none":
         assert (tasks, asked) == ([([0], 4, [0]), ([1], 4, [0])], [])
         return
@@ -383,7 +381,7 @@ def test_the_rule_that_was_chosen_decides(rungs, recorder, watched, fakes, rule)
     assert [record.reason for record in records] == ["", "stopped at epoch 1: because"]
 
 
-def test_trials_that_pass_a_rung_in_another_order(rungs, recorder, watched):
+def test_trials_that_pass_a_rung_in_another_order(rungs, recorder, watched, fakes):
     watched(TAIL)
     held = []
 
@@ -401,17 +399,17 @@ def test_trials_that_pass_a_rung_in_another_order(rungs, recorder, watched):
                 late.set_result(function(*arguments))
             return future
 
-    search = new_search(rungs(trials=2, heads=1, workers=2), recorder, Workers())
+    search = fakes.search(rungs(trials=2, heads=1, workers=2), Workers())
     search.run()
     assert sorted(recorder.lines) == [(0, "stopped"), (1, "complete")]
     assert search.records[0].reason.startswith("stopped at epoch 1: val_accuracy 0.500 is 2nd of 2 ")
     assert len(held) == 1
 
 
-def test_heads_are_trained_together_and_told_one_by_one(rungs, recorder, watched):
+def test_heads_are_trained_together_and_told_one_by_one(rungs, recorder, watched, fakes):
     tasks = watched(HEAD)
     config = rungs()
-    records = run_study(config, recorder)
+    records = fakes.run(config)
     assert tasks == [
         ([0, 1, 2, 3], 1, [0, 0, 0, 0]),
         ([1, 3], 2, [1, 1]),  # each is compared with all four
@@ -430,35 +428,35 @@ def numbers_of(tasks):
     return [numbers for numbers, *_ in tasks]
 
 
-def test_no_more_heads_than_trials_wanted_or_heads_allowed(configure, recorder, watched):
+def test_no_more_heads_than_trials_wanted_or_heads_allowed(configure, watched, fakes):
     tasks = watched(HEAD, accuracy=fake_accuracy)
-    run_study(configure(trials=3), recorder)
+    fakes.run(configure(trials=3))
     assert numbers_of(tasks) == [[0, 1, 2]]
     tasks = watched(HEAD, accuracy=fake_accuracy)
-    run_study(configure(trials=2, heads=2, study="two"), recorder)
+    fakes.run(configure(trials=2, heads=2, study="two"))
     assert numbers_of(tasks) == [[0, 1]]
 
 
-def test_one_head_at_a_time_if_asked_to(configure, recorder, watched):
+def test_one_head_at_a_time_if_asked_to(configure, watched, fakes):
     tasks = watched(HEAD, accuracy=fake_accuracy)
-    run_study(configure(trials=4, heads=1), recorder)
+    fakes.run(configure(trials=4, heads=1))
     assert numbers_of(tasks) == [[0], [1], [2], [3]]
 
 
-def test_a_tail_is_trained_alone(configure, recorder, watched):
+def test_a_tail_is_trained_alone(configure, watched, fakes):
     tasks = watched(TAIL, accuracy=fake_accuracy)
-    run_study(configure(trials=1), recorder)
+    fakes.run(configure(trials=1))
     assert numbers_of(tasks) == [[0]]
 
 
-def test_nothing_is_asked_for_beside_a_queue(configure, recorder, watched):
+def test_nothing_is_asked_for_beside_a_queue(configure, watched, fakes):
     tasks = watched(HEAD, dataclasses.replace(HEAD, dropout=0.1), TAIL, HEAD, accuracy=fake_accuracy)
-    run_study(configure(trials=4), recorder)
+    fakes.run(configure(trials=4))
     assert numbers_of(tasks)[:3] == [[0], [1], [2]]
     assert [number for numbers in numbers_of(tasks) for number in numbers] == [0, 1, 2, 3]
 
 
-def test_one_failing_head_does_not_fail_the_others(configure, recorder, watched, fakes):
+def test_one_failing_head_does_not_fail_the_others(configure, watched, fakes):
     watched(HEAD)
 
     def evaluate(jobs, until, alive, seconds):
@@ -466,29 +464,29 @@ def test_one_failing_head_does_not_fail_the_others(configure, recorder, watched,
             raise MemoryError("3 GiB")
         return fake_group(jobs, until)
 
-    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
-    records = run_study(configure(trials=4), recorder)
+    fakes.evaluate = evaluate
+    records = fakes.run(configure(trials=4))
     assert [record.state for record in records] == ["complete", "complete", "failed", "complete"]
     assert records[2].reason == "out of memory: 3 GiB"
 
 
-def test_a_worker_that_dies_with_a_group_is_one_failure(configure, recorder, watched, fakes):
+def test_a_worker_that_dies_with_a_group_is_one_failure(configure, watched, fakes):
     """And each of the group is tried again, alone."""
     tasks = watched(HEAD, accuracy=fake_accuracy)
 
     def attempt(jobs, until):
         if len(jobs) > 1:
             raise pebble.ProcessExpired("died", code=-9)
-        return hpo.evaluation.attempt(jobs, until)
+        return hpo.evaluation.attempt(jobs, until, fakes.evaluate)
 
-    fakes.setattr(hpo.search, "attempt", attempt)
-    records = run_study(configure(trials=4), recorder)
+    fakes.attempt = attempt
+    records = fakes.run(configure(trials=4))
     assert [record.state for record in records] == ["interrupted"] * 4 + ["complete"] * 4
     assert candidates(records)[:4] == candidates(records)[4:]
     assert numbers_of(tasks) == [[4], [5], [6], [7]]
 
 
-def test_a_group_that_stalls_is_tried_again_one_by_one(configure, recorder, watched):
+def test_a_group_that_stalls_is_tried_again_one_by_one(configure, watched, fakes):
     watched(HEAD, accuracy=fake_accuracy)
 
     class Workers:
@@ -498,19 +496,19 @@ def test_a_group_that_stalls_is_tried_again_one_by_one(configure, recorder, watc
                 future.set_result(function(jobs, until))
             return future
 
-    search = new_search(configure(trials=3, stall_timeout=0.5), recorder, Workers())
+    search = fakes.search(configure(trials=3, stall_timeout=0.5), Workers())
     search.run()
     assert [record.state for record in search.records] == ["interrupted"] * 3 + ["complete"] * 3
     assert search.records[0].reason == "no sign of life for 0.5 s"
 
 
-def test_an_exact_duplicate_is_never_trained(configure, recorder, watched):
+def test_an_exact_duplicate_is_never_trained(configure, recorder, watched, fakes):
     tasks = watched(TAIL, accuracy=fake_accuracy)
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
     study.enqueue_trial(parameters(TAIL, SPACE))
-    records = run_study(configure(trials=3, heads=1), recorder)
+    records = fakes.run(configure(trials=3, heads=1))
     assert [record.state for record in records] == ["complete", "duplicate", "complete"]
     assert all(record.counts for record in records)
     assert records[1].reason == "the same as trial 0"
@@ -520,12 +518,12 @@ def test_an_exact_duplicate_is_never_trained(configure, recorder, watched):
     assert (frozen.state, frozen.values, frozen.user_attrs["duplicate_of"]) == (TrialState.PRUNED, None, 0)
 
 
-def test_the_twin_of_a_running_trial_is_a_duplicate_too(configure, recorder):
+def test_the_twin_of_a_running_trial_is_a_duplicate_too(configure, fakes):
     class Nothing:
         def submit(self, function, jobs, until):
             return concurrent.futures.Future()
 
-    search = new_search(configure(workers=2), recorder, Nothing())
+    search = fakes.search(configure(workers=2), Nothing())
     for _ in range(2):
         search.study.enqueue_trial(parameters(TAIL, search.space))
     search._ask()
@@ -539,57 +537,57 @@ def test_the_twin_of_a_running_trial_is_a_duplicate_too(configure, recorder):
     assert search.waiting[0].job.number == 2
 
 
-def test_interrupted_between_rungs_it_goes_on_from_its_checkpoint(rungs, recorder, watched, fakes):
+def test_interrupted_between_rungs_it_goes_on_from_its_checkpoint(rungs, watched, fakes):
     tasks = watched(TAIL)
     config = rungs(heads=1, trials=1)
-    evaluate = hpo.evaluation.evaluate
+    evaluate = fakes.evaluate
 
     def interrupt(jobs, until, alive, seconds):
         if until == 4:
             raise KeyboardInterrupt
         return evaluate(jobs, until, alive, seconds)
 
-    fakes.setattr(hpo.evaluation, "evaluate", interrupt)
+    fakes.evaluate = interrupt
     with pytest.raises(KeyboardInterrupt):
-        run_study(config, recorder)
+        fakes.run(config)
     study = load_study(config.storage, config.study_name)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
     (left,) = (config.study_dir / "trials" / "checkpoints").iterdir()
     assert len(checkpoints.load(left).curve) == 2
 
-    fakes.setattr(hpo.evaluation, "evaluate", evaluate)
-    records = run_study(config, recorder)
+    fakes.evaluate = evaluate
+    records = fakes.run(config)
     assert [record.state for record in records] == ["interrupted", "complete"]
     assert records[0].candidate == records[1].candidate
     assert tasks[2] == ([1], 1, [2])  # this fake begins anew all the same; test_learning.py has the real one
     assert not left.exists()
 
 
-def test_a_failed_trial_leaves_no_checkpoint(rungs, recorder, watched, fakes):
+def test_a_failed_trial_leaves_no_checkpoint(rungs, watched, fakes):
     watched(TAIL)
-    config, evaluate = rungs(heads=1, trials=1), hpo.evaluation.evaluate
+    config, evaluate = rungs(heads=1, trials=1), fakes.evaluate
 
     def fail(jobs, until, alive, seconds):
         if until == 4:
             raise MemoryError
         return evaluate(jobs, until, alive, seconds)
 
-    fakes.setattr(hpo.evaluation, "evaluate", fail)
-    (record,) = run_study(config, recorder)
+    fakes.evaluate = fail
+    (record,) = fakes.run(config)
     assert (record.state, record.epochs, record.seconds) == ("failed", 2, 0.5)
     assert list((config.study_dir / "trials" / "checkpoints").iterdir()) == []
 
 
-def test_a_worker_that_dies_between_rungs_leaves_its_checkpoint(rungs, recorder, watched, fakes):
+def test_a_worker_that_dies_between_rungs_leaves_its_checkpoint(rungs, watched, fakes):
     tasks, deaths = watched(TAIL), [pebble.ProcessExpired("died", code=-9)]
 
     def attempt(jobs, until):
         if until == 4 and deaths:
             raise deaths.pop()
-        return hpo.evaluation.attempt(jobs, until)
+        return hpo.evaluation.attempt(jobs, until, fakes.evaluate)
 
-    fakes.setattr(hpo.search, "attempt", attempt)
-    records = run_study(rungs(heads=1, trials=1), recorder)
+    fakes.attempt = attempt
+    records = fakes.run(rungs(heads=1, trials=1))
     assert [(record.state, record.seconds) for record in records] == [("interrupted", 0.5), ("complete", 0.75)]
     assert tasks[:3] == [([0], 1, [0]), ([0], 2, [1]), ([1], 1, [2])]
 

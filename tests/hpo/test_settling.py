@@ -10,15 +10,12 @@ from optuna.trial import TrialState
 
 from hpo.job import Job
 from hpo.measurements import write_atomically
-from hpo.search import run_study
 from hpo.settling import Streak, StudyStopped, explain_death
 from hpo.space import first_candidates, parameters
 from models.candidate import Candidate
 from studies.records import Failure
 from studies.storage import load_study
-from tests.hpo.conftest import fake_evaluate, fake_facts, new_search
-
-pytestmark = pytest.mark.usefixtures("fakes")
+from tests.hpo.conftest import fake_evaluate, fake_facts
 
 
 @pytest.mark.parametrize(
@@ -34,17 +31,17 @@ def test_why_there_is_no_answer(error, said):
     assert said in explain_death(error)
 
 
-def test_left_over_trials_are_settled(configure, recorder):
+def test_left_over_trials_are_settled(configure, fakes):
     """Three RUNNING trials as a SIGKILL leaves them: with a result on disk, without, and hardly begun."""
     config = configure(trials=2)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
 
     class Nothing:
         def submit(self, function, jobs, until):
             return concurrent.futures.Future()
 
-    search = new_search(configure(trials=4), recorder, Nothing())
+    search = fakes.search(configure(trials=4), Nothing())
     for _ in range(2):
         search._ask()
         search._send()
@@ -52,7 +49,7 @@ def test_left_over_trials_are_settled(configure, recorder):
     with_result = next(leg.job for legs in search.running.values() for leg in legs if leg.job.number == 2)
     outcome = fake_evaluate(with_result, config.epochs)
 
-    records = run_study(configure(trials=8), recorder)
+    records = fakes.run(configure(trials=8))
     assert records[2].state == "complete"
     assert records[2].val_accuracy == outcome.val_accuracy
     assert records[3].state == records[4].state == "interrupted"
@@ -61,40 +58,40 @@ def test_left_over_trials_are_settled(configure, recorder):
     assert not [record for record in records if record.state == "running"]
 
 
-def test_a_result_of_another_study_is_not_taken(configure, recorder):
+def test_a_result_of_another_study_is_not_taken(configure, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     path = config.study_dir / "trials" / "00000.json"
     foreign = path.read_text()
     other = configure(trials=1, storage=config.storage.replace("studies.db", "other.db"))
-    run_study(other, recorder)
+    fakes.run(other)
     study = load_study(other.storage, other.study_name)
     trial = study.ask()
     trial.set_user_attr("candidate", study.trials[0].user_attrs["candidate"])
     (config.study_dir / "trials" / "00001.json").write_text(foreign)  # another study's id
-    records = run_study(configure(trials=2, storage=other.storage), recorder)
+    records = fakes.run(configure(trials=2, storage=other.storage))
     assert records[1].state == "interrupted"
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"study_id": "x"}'])
-def test_a_file_that_is_no_result_is_named_and_not_taken(configure, recorder, content):
+def test_a_file_that_is_no_result_is_named_and_not_taken(configure, recorder, content, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     load_study(config.storage, config.study_name).ask()
     (config.study_dir / "trials" / "00001.json").write_text(content)
-    assert run_study(configure(trials=2), recorder)[1].state == "interrupted"
+    assert fakes.run(configure(trials=2))[1].state == "interrupted"
     assert any("00001.json is not a result of this program" in note for note in recorder.notes)
 
 
-def test_interrupted_a_second_time_is_not_tried_again(configure, recorder, fakes):
+def test_interrupted_a_second_time_is_not_tried_again(configure, fakes):
     config = configure(trials=1)
-    run_study(config, recorder)
+    fakes.run(config)
     study = load_study(config.storage, config.study_name)
     study.enqueue_trial({"dropout": 0.123}, user_attrs={"retry_of": 0})
     for waiting in study.get_trials(states=(TrialState.WAITING,)):
         study.ask()
         assert waiting
-    records = run_study(configure(trials=3), recorder)
+    records = fakes.run(configure(trials=3))
     assert sum(record.counts for record in records) == 3
     retried = [
         trial for trial in load_study(config.storage, config.study_name).trials if trial.user_attrs.get("retry_of") == 5
@@ -102,13 +99,13 @@ def test_interrupted_a_second_time_is_not_tried_again(configure, recorder, fakes
     assert retried == []
 
 
-def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(configure, recorder):
+def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(configure, recorder, fakes):
     class Nothing:
         def submit(self, function, jobs, until):
             return concurrent.futures.Future()
 
     config = configure(trials=4, epochs=4)
-    search = new_search(config, recorder, Nothing())
+    search = fakes.search(config, Nothing())
     for candidate in first_candidates(search.space)[:3]:
         search.study.enqueue_trial(parameters(candidate, search.space))
         search._ask_one({})

@@ -19,17 +19,17 @@ from datasets.augmentation import light, view
 from datasets.registry import open_dataset
 from datasets.splits import split
 from models.candidate import Candidate
-from models.examples import Examples
 from models.quiet import quiet_import
-from models.recipe import Recipe
+from models.training.batches import Examples
+from models.training.recipe import Recipe
 
 with quiet_import():
     import keras
 
-    from models.backend import forward
     from models.build import Task, build_network
     from models.latency import device_facts
-    from models.training import Trainer
+    from models.training.backend import forward
+    from models.training.trainer import Trainer
 
 BACKBONE, SIDE, EPOCHS, SEEDS, VIEWS = "mobilenet_v2_0.35", 64, 8, (0, 1, 2), (2, 4, 8)
 CANDIDATES = (

@@ -22,12 +22,12 @@ BACKBONE, RESOLUTION, EPOCHS, SEEDS = "mobilenet_v2_0.35", 64, 8, (0, 1)
 
 def accuracy(data, parts, depth: int, rate: float, train_batch_norm: bool, seed: int) -> float:
     from models import cuts
-    from models.backend import forward
     from models.build import Task, build_network
     from models.candidate import Candidate
-    from models.examples import Examples
-    from models.recipe import Recipe
-    from models.training import Trainer
+    from models.training.backend import forward
+    from models.training.batches import Examples
+    from models.training.recipe import Recipe
+    from models.training.trainer import Trainer
 
     candidate = Candidate(BACKBONE, depth, 0, 0.2, rate, "warmup_cosine", RESOLUTION)
     network = build_network(candidate, Task(32, 32, 3, 10, "pretrained"), seed)

@@ -27,12 +27,12 @@ with quiet_import():
     from keras import ops
 
     from models import flops
-    from models.backend import compiled, forward, fused
     from models.build import Task, build_network
-    from models.examples import DropoutNoise, Examples, keep_mask, training_batches
     from models.latency import device_facts
-    from models.optimizers import adam as adam_step
-    from models.training import Trainer, _padded
+    from models.training.backend import compiled, forward, fused
+    from models.training.batches import DropoutNoise, Examples, keep_mask, training_batches
+    from models.training.optimizers import adam as adam_step
+    from models.training.trainer import Trainer, _padded
 
 BATCH, STEPS = 32, 12
 NETWORKS = (("vgg19", 32), ("resnet50", 64), ("mobilenet_v2_0.35", 96))

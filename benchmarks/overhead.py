@@ -29,8 +29,8 @@ import numpy as np
 import optuna
 
 from hpo.config import StudyConfig, make_config
-from hpo.display import PlainDisplay
-from hpo.search import run_study
+from hpo.search.loop import run_study
+from hpo.terminal.display import PlainDisplay
 from models.candidate import Candidate
 from studies.records import TrialRecord
 from studies.storage import open_storage
@@ -131,9 +131,9 @@ def start_seconds(folder: Path) -> float:
 
 def same_architecture(data_dir: Path, trials: int = 200) -> dict[str, float]:
     """Median seconds beside the training steps, and resident MiB after 20 and after all trials."""
-    from hpo.evaluation import attempt
-    from hpo.facts import prepare
-    from hpo.job import Job
+    from hpo.worker.facts import prepare
+    from hpo.worker.job import Job
+    from hpo.worker.trial import attempt
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

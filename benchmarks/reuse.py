@@ -5,9 +5,9 @@
 CIFAR-10, 4,000 + 1,000 pictures, batch 32: MobileNetV2 0.35 with ImageNet weights, and VGG19 with random weights at
 32 px. Three lists of candidates for each: only the head trained, the last block free, and a draw from the default
 space. The plain loop pushes every picture through the whole network in every epoch, as Optuna's tutorial does. We use
-`hpo.learning`, what a worker does: cold with an empty folder of stored features, warm with what the cold pass left but
-every network built and traced anew, as another study would find it. Nobody measures latency here, nobody is stopped
-early, and the clock starts with libraries and data in memory.
+`hpo.worker.training`, what a worker does: cold with an empty folder of stored features, warm with what the cold pass
+left but every network built and traced anew, as another study would find it. Nobody measures latency here, nobody is
+stopped early, and the clock starts with libraries and data in memory.
 
 Prints a row for each list and seed, and writes reuse.json and reuse.png beside this file after each.
 """
@@ -26,14 +26,14 @@ import click
 import numpy as np
 import optuna
 
-from hpo import learning, networks, sources
 from hpo.config import make_config
-from hpo.facts import Facts, opened, prepare, split_of
-from hpo.job import Job
-from hpo.space import make_space, suggest
-from models import locked_files
+from hpo.search.space import make_space, suggest
+from hpo.worker import inputs, networks, training
+from hpo.worker.facts import Facts, opened, prepare, split_of
+from hpo.worker.job import Job
 from models.candidate import Candidate
 from models.quiet import quiet_import
+from models.reuse import locks
 
 with quiet_import():
     import keras
@@ -94,7 +94,7 @@ def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
     """As a worker does it, with nothing built or traced before; heads on one resolution are trained together."""
     for cached in (networks._base, networks._network, networks._trainer, networks._flops):
         cached.cache_clear()
-    locked_files._checksums.clear()  # stored files are checked again, as a new worker does
+    locks._checksums.clear()  # stored files are checked again, as a new worker does
     keras.backend.clear_session()
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(config, "id", n, candidate, facts, Path(folder)) for n, candidate in enumerate(candidates)]
@@ -104,9 +104,9 @@ def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
             groups.setdefault(together, []).append(job)
         found: dict[int, float] = {}
         for group in groups.values():
-            results = learning.learn(group, [None] * len(group), config.epochs, lambda phase: lambda *where: None)
+            results = training.learn(group, [None] * len(group), config.epochs, lambda phase: lambda *where: None)
             for job, learned in zip(group, results, strict=True):
-                assert isinstance(learned, learning.Learned)
+                assert isinstance(learned, training.Learned)
                 found[job.number] = max(point.val_accuracy for point in learned.curve)
     return [found[number] for number in range(len(jobs))]
 
@@ -140,8 +140,8 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path,
     )
     # the split stays; the seed is of heads, order and dropout
     seeded = config.model_copy(update={"seed": seed})
-    networks.opened = sources.opened = lambda *_: data  # type: ignore[assignment]
-    sources.split_of = lambda *_: parts  # type: ignore[assignment]
+    networks.opened = inputs.opened = lambda *_: data  # type: ignore[assignment]
+    inputs.split_of = lambda *_: parts  # type: ignore[assignment]
     rows = []
     for name, candidates in lists(backbone, facts.blocks, facts.resolutions).items():
         if (name == SPACE and seed > 0) or (backbone, name, seed) in done:
@@ -232,7 +232,7 @@ def random_weights(folder: Path) -> str:
     """A file of VGG19 with random weights: from here on they are weights like any others."""
     from models.backbones import get_backbone
     from models.build import build_base
-    from models.weights import save_backbone_weights
+    from models.weights.loading import save_backbone_weights
 
     keras.utils.set_random_seed(0)
     base = build_base(Task(32, 32, 3, 10, "none"), "vgg19", 32)

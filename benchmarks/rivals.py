@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python benchmarks/rivals.py METHOD --data-dir DATA --seconds 600 --seed 0 --output FILE.json
 
-CIFAR-10, the space of `hpo.space`, a plain Keras loop (see rivals_plain.py). Methods:
+CIFAR-10, the space of `hpo.search.space`, a plain Keras loop (see rivals_plain.py). Methods:
 
 - tpe, nsga2: Optuna's samplers as they come, three objectives, every trial trained to the end, because Optuna cannot
   prune with several objectives.
@@ -31,10 +31,10 @@ from typing import Any
 import click
 import optuna
 
-from hpo.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT, first_candidates, parameters, suggest
+from hpo.search.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT, first_candidates, parameters, suggest
 from models.candidate import MAX_HEAD_WIDTH, Candidate
 from models.quiet import quiet_import
-from models.schedules import LR_SCHEDULES
+from models.training.schedules import LR_SCHEDULES
 from studies.records import DIRECTIONS
 
 with quiet_import():

@@ -9,7 +9,7 @@ Its priority is repaired. A scheduler decides by the rank of the newest trial, b
 0.16.0 gives the positions in sorted order (an argsort) in place of ranks. *Measured*: a trial that dominates all of the
 20 before it at its rung is stopped in 62 % of random orders. `--shipped-priority` takes it as it is.
 The rest of the decision is Syne Tune's: a trial goes on while at most a third of those at its rung are before it, from
-the second trial on (`hpo.stopping` decides from the third on).
+the second trial on (`hpo.search.stopping` decides from the third on).
 """
 
 import contextlib
@@ -35,17 +35,17 @@ from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 from syne_tune.optimizer.schedulers.multiobjective.multiobjective_priority import MOPriority, NonDominatedPriority
 from syne_tune.tuner_callback import TunerCallback
 
-from hpo.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT
-from hpo.stopping import Reached, moasha_order
+from hpo.search.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT
+from hpo.search.stopping import Reached, moasha_order
 from models.candidate import MAX_HEAD_WIDTH
-from models.schedules import LR_SCHEDULES
+from models.training.schedules import LR_SCHEDULES
 
 METRICS = ["error", "latency_ms", "flops"]  # all down
 FACTOR, POLL_SECONDS, FAILURES = 3, 0.1, 3
 
 
 class Ranks(MOPriority):
-    """The place of each trial in the order of the paper, as `hpo.stopping` has it; lower goes first."""
+    """The place of each trial in the order of the paper, as `hpo.search.stopping` has it; lower goes first."""
 
     def priority_unsafe(self, objectives: np.ndarray) -> np.ndarray:
         order = moasha_order([Reached(number, 1 - row[0], row[1], row[2]) for number, row in enumerate(objectives)])

@@ -2,7 +2,7 @@
 
 Nothing is reused between trials: the full network with ImageNet weights is built, frozen below the candidate's depth,
 and fitted whole in every epoch on the raw pictures, which are resized inside it. Only the graph itself is this
-project's (`models.build`), so that all methods search the very same networks. `models.training` is not used.
+project's (`models.build`), so that all methods search the very same networks. `models.training.trainer` is not used.
 """
 
 import json
@@ -21,13 +21,13 @@ import tensorflow as tf
 from datasets.registry import open_dataset
 from datasets.splits import split
 from hpo.config import make_config
-from hpo.measurements import write_atomically
-from hpo.space import Space, default_resolutions, make_space
+from hpo.search.space import Space, default_resolutions, make_space
+from hpo.worker.costs import write_atomically
 from models import flops
 from models.backbones import get_backbone
 from models.build import Task, build_network
 from models.candidate import Candidate
-from models.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, step_scales
+from models.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, step_scales
 
 SIDE, CLASSES, SPLIT_SEED = 32, 10, 0  # CIFAR-10; the split is the same for all methods and seeds
 WARM_UP_CALLS, CALLS = 3, 30

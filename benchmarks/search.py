@@ -4,8 +4,8 @@
 
 The same space, CIFAR-10 pictures, split, machine; mobilenet_v2_0.35 with ImageNet weights. The rivals are in
 rivals.py: Optuna's TPE and NSGA-II and KerasTuner's Hyperband and BayesianOptimization on a plain Keras loop, Syne
-Tune's MO-ASHA (PYTHON is one that has syne-tune; without it MO-ASHA is left out). Ours is `hpo.search` with one worker
-and an empty cache folder, once with its own stopping rule and once with MO-ASHA's.
+Tune's MO-ASHA (PYTHON is one that has syne-tune; without it MO-ASHA is left out). Ours is `hpo.search.loop` with one
+worker and an empty cache folder, once with its own stopping rule and once with MO-ASHA's.
 
 Clocks start when libraries are imported and the data is open. Every method gets the same seconds on one core of its
 own, as many runs beside each other as there are cores, nothing else running. A trial counts with its best accuracy
@@ -36,9 +36,9 @@ import moocore
 import numpy as np
 
 from hpo.config import make_config
-from hpo.display import PlainDisplay
-from hpo.measurements import write_atomically
-from hpo.search import run_study
+from hpo.search.loop import run_study
+from hpo.terminal.display import PlainDisplay
+from hpo.worker.costs import write_atomically
 from models.candidate import Candidate
 from studies.records import TrialRecord
 

@@ -27,7 +27,7 @@ from models import zoo
 from models.backbones import BACKBONES, features, with_top
 from models.flops import count
 from models.latency import cpu_name
-from models.torch_weights import PUBLISHED, convert
+from models.weights.torchvision import PUBLISHED, convert
 
 SIDES = (63, 64, 97, 128, 224)  # 63 is the smallest that torchvision's AlexNet takes
 PICTURES = 4

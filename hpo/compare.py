@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from hpo import BadInput
-from hpo.cli import StudyCommand, check_writable, out_option, quiet_libraries, storage_option
-from hpo.measurements import write_atomically
+from hpo.errors import BadInput
+from hpo.terminal.command import StudyCommand, check_writable, out_option, quiet_libraries, storage_option
+from hpo.worker.costs import write_atomically
 
 
 def compare(storage: str, names: Sequence[str], out: Path) -> None:
     """Print the table and write table and pictures. Errors: BadInput if the studies are not comparable."""
-    from hpo.display import make_console
+    from hpo.terminal.display import make_console
     from studies import comparison
     from studies.records import read_study
     from studies.storage import load_study, storage_trouble
@@ -39,7 +39,8 @@ def compare(storage: str, names: Sequence[str], out: Path) -> None:
 
 
 def _write(studies, table, folder: Path) -> list[Path]:
-    from studies import comparison, figures, joint_plots, plots
+    from studies import comparison
+    from studies.plots import joint, page, paper
 
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -52,9 +53,9 @@ def _write(studies, table, folder: Path) -> list[Path]:
         written.append(folder / f"comparison.{suffix}")
         write_atomically(written[-1], text)
     for stem, x in (("joint_latency", "latency"), ("joint_flops", "mflops")):
-        data = joint_plots.joint_data(studies, x)
-        plots.write_html(joint_plots.draw_page(data), folder / f"{stem}.html")
-        written += [folder / f"{stem}.html", *figures.write(joint_plots.draw_paper(data), folder / stem)]
+        data = joint.joint_data(studies, x)
+        page.write_html(joint.draw_page(data), folder / f"{stem}.html")
+        written += [folder / f"{stem}.html", *paper.write(joint.draw_paper(data), folder / stem)]
     return written
 
 

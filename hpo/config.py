@@ -14,14 +14,14 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_v
 
 import studies.presets
 from datasets.registry import check_name, safe_name
-from hpo import BadInput
+from hpo.errors import BadInput
 from models.backbones import get_backbone
 from studies.url import database_path
 
 PRESETS_DIR = Path(studies.presets.__file__).parent
 PRESETS = ("quick", "standard", "thorough")
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
-# Dimensions that are searched on request, see hpo.space for their ranges.
+# Dimensions that are searched on request, see hpo.search.space for their ranges.
 OPTIONAL = ("optimizer", "weight_decay", "label_smoothing", "pooling", "batch_norm_head", "batch_size")
 
 

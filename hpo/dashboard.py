@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from hpo import BadInput
-from hpo.cli import StudyCommand, out_option, quiet_libraries, storage_option
+from hpo.errors import BadInput
+from hpo.terminal.command import StudyCommand, out_option, quiet_libraries, storage_option
 
 HOST = "127.0.0.1"
 

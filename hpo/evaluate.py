@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo import BadInput
-from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import StudyConfig, check_field, restore_config
-from hpo.measurements import write_atomically
+from hpo.errors import BadInput
+from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
+from hpo.worker.costs import write_atomically
 
 if TYPE_CHECKING:
-    from hpo.facts import Facts
-    from hpo.finals import FinalJob
+    from hpo.final.training import FinalJob
+    from hpo.worker.facts import Facts
     from studies.finals import FinalModel, FinalRun
 
 POLL_SECONDS = 0.2
@@ -33,11 +33,11 @@ def evaluate(
 ) -> tuple[list["FinalModel"], int]:
     """The whole job: the models, best first, and how many runs failed.
 
-    Errors: BadInput; NoAnswer before the first run; what `hpo.finals.look` raises.
+    Errors: BadInput; NoAnswer before the first run; what `hpo.final.training.look` raises.
     """
-    from hpo.finalists import baseline, choose, jobs_for
-    from hpo.finals import look
-    from hpo.workers import Workers
+    from hpo.final.selection import baseline, choose, jobs_for
+    from hpo.final.training import look
+    from hpo.worker.pool import Workers
     from studies.finals import summarise
     from studies.records import read_study
     from studies.storage import database_lock, writer_lock
@@ -94,7 +94,7 @@ def finished(final: "FinalJob") -> "FinalRun | None":
 
 def run_all(finals: Sequence["FinalJob"], workers: Any) -> tuple[list["FinalRun"], list[str]]:
     """Results of all runs and why some failed, one after the other: latencies are measured between them."""
-    from hpo.finals import train_final
+    from hpo.final.training import train_final
     from studies.finals import name_of
 
     runs, failures = [], []
@@ -136,7 +136,7 @@ def wait(future: "concurrent.futures.Future[Any]", alive: Path | None = None, se
     """
     import pebble
 
-    from hpo.settling import explain_death
+    from hpo.search.telling import explain_death
 
     while not future.done():
         concurrent.futures.wait([future], timeout=POLL_SECONDS)
@@ -152,7 +152,7 @@ def wait(future: "concurrent.futures.Future[Any]", alive: Path | None = None, se
 
 def write_results(models: Sequence["FinalModel"], facts: "Facts", config: StudyConfig) -> list[Path]:
     """Tables of all models, and card, numbers by class and confusion matrix of each; returns the paths."""
-    from studies import final_tables
+    from studies.tables import finals
 
     folder = config.study_dir / "final"
     height, width, channels = facts.shape
@@ -165,16 +165,16 @@ def write_results(models: Sequence["FinalModel"], facts: "Facts", config: StudyC
         "device": facts.machine["device"],
     }
     texts = {
-        folder / "final.csv": final_tables.to_csv(models),
-        folder / "final.json": json.dumps([final_tables.values(model) for model in models], indent=1),
-        folder / "final.md": final_tables.to_markdown(models),
-        folder / "final.tex": final_tables.to_latex(models, f"{facts.dataset}, {facts.machine['device']}"),
+        folder / "final.csv": finals.to_csv(models),
+        folder / "final.json": json.dumps([finals.values(model) for model in models], indent=1),
+        folder / "final.md": finals.to_markdown(models),
+        folder / "final.tex": finals.to_latex(models, f"{facts.dataset}, {facts.machine['device']}"),
     }
     for model in models:
         own = folder / model.label
-        texts[own / "card.md"] = final_tables.card(model, facts.class_names, about)
-        texts[own / "per_class.csv"] = final_tables.per_class_csv(model, facts.class_names)
-        texts[own / "confusion.csv"] = final_tables.confusion_csv(model, facts.class_names)
+        texts[own / "card.md"] = finals.card(model, facts.class_names, about)
+        texts[own / "per_class.csv"] = finals.per_class_csv(model, facts.class_names)
+        texts[own / "confusion.csv"] = finals.confusion_csv(model, facts.class_names)
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)
@@ -188,15 +188,16 @@ def keep(study: Any, models: Sequence["FinalModel"], class_names: Sequence[str],
     """
     import optuna_dashboard
 
-    from studies import final_figures, final_tables
     from studies.artifacts import annotate, attach
+    from studies.plots.finals import write
+    from studies.tables import finals
 
-    study.set_user_attr("final", [final_tables.values(model) for model in models])
+    study.set_user_attr("final", [finals.values(model) for model in models])
     others = optuna_dashboard.get_note(study).partition(NOTE)[0]
-    annotate(study, f"{others}{NOTE}\n\n{final_tables.to_markdown(models)}")
+    annotate(study, f"{others}{NOTE}\n\n{finals.to_markdown(models)}")
     for model in models:
         folder = config.study_dir / "final" / model.label
-        files = final_figures.write(model, class_names, folder)
+        files = write(model, class_names, folder)
         if model.label.isdecimal():  # the baseline is no trial of its own
             for path in [*files, folder / "card.md"]:
                 attach(study, config.out, path, int(model.label))
@@ -206,8 +207,8 @@ def _print(models: Sequence["FinalModel"], folder: Path) -> None:
     from rich import box
     from rich.table import Table
 
-    from hpo.display import make_console
-    from studies.final_tables import METHOD, TERMINAL, cells
+    from hpo.terminal.display import make_console
+    from studies.tables.finals import METHOD, TERMINAL, cells
 
     seeds = len(models[0].runs)
     title = f"On the test pictures, means over {seeds} seed{'s' * (seeds > 1)}"

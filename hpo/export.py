@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from hpo import BadInput
-from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import check_field
-from hpo.measurements import write_atomically
-from models.formats import FORMATS
+from hpo.errors import BadInput
+from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
+from hpo.worker.costs import write_atomically
+from models.export.formats import FORMATS
 from studies.records import TrialRecord
 
 PLOTS = (("accuracy_latency", "latency"), ("accuracy_flops", "mflops"))
@@ -22,9 +22,9 @@ def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> lis
 
     Only reads the records; what stood in `folder` under the same names is replaced.
     """
-    from studies import figures, plots
     from studies.pareto import front
-    from studies.tables import row, to_csv
+    from studies.plots import page, paper
+    from studies.tables.trials import row, to_csv
 
     folder.mkdir(parents=True, exist_ok=True)
     chosen = front(records)
@@ -36,14 +36,14 @@ def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> lis
             written.append(folder / f"{stem}.{suffix}")
             write_atomically(written[-1], text)
     drawings = [
-        (stem, plots.draw_pareto(data), figures.draw_pareto(data))
+        (stem, page.draw_pareto(data), paper.draw_pareto(data))
         for stem, x in PLOTS
-        for data in (plots.pareto_data(name, records, x),)
+        for data in (page.pareto_data(name, records, x),)
     ]
-    drawings.append(("accuracy_latency_flops", plots.draw_three(name, records), figures.draw_three(name, records)))
-    for stem, page, figure in drawings:
-        plots.write_html(page, folder / f"{stem}.html")
-        written += [folder / f"{stem}.html", *figures.write(figure, folder / stem)]
+    drawings.append(("accuracy_latency_flops", page.draw_three(name, records), paper.draw_three(name, records)))
+    for stem, drawn, figure in drawings:
+        page.write_html(drawn, folder / f"{stem}.html")
+        written += [folder / f"{stem}.html", *paper.write(figure, folder / stem)]
     return written
 
 
@@ -87,9 +87,9 @@ def _convert(study: Any, trial: str, names: Sequence[str], places: Mapping[str, 
     from rich.table import Table
 
     from hpo.config import restore_config
-    from hpo.conversion import HEADS, cells, convert_all
-    from hpo.display import make_console
     from hpo.evaluate import NoAnswer
+    from hpo.final.exporting import HEADS, cells, convert_all
+    from hpo.terminal.display import make_console
 
     quiet_libraries()
     config = restore_config(study.user_attrs.get("options"), study.study_name, places)

@@ -12,10 +12,10 @@ import click
 import numpy as np
 
 from datasets.wording import printable
-from hpo import BadInput
-from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import check_field
-from hpo.measurements import write_atomically
+from hpo.errors import BadInput
+from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
+from hpo.worker.costs import write_atomically
 
 if TYPE_CHECKING:
     from studies.finals import FinalRun
@@ -43,8 +43,8 @@ def read_pictures(paths: Sequence[Path], shape: tuple[int, int, int]) -> np.ndar
 def predict(run: "FinalRun", model_path: Path, paths: Sequence[Path], device: str, log: Path) -> np.ndarray:
     """Probabilities (n, classes). Errors: BadInput; ModelError; `hpo.evaluate.NoAnswer` if the worker fails."""
     from hpo.evaluate import NoAnswer, wait
-    from hpo.kept import probabilities
-    from hpo.workers import Workers
+    from hpo.final.prediction import probabilities
+    from hpo.worker.pool import Workers
 
     height, width, channels = run.shape
     pictures = read_pictures(paths, (height, width, channels))
@@ -90,7 +90,7 @@ def main(
     scaled, EXIF orientation respected, grey where those were grey.
     """
     from hpo.evaluate import NoAnswer
-    from hpo.kept import folder_of, models_of, path_of, pick
+    from hpo.final.prediction import folder_of, models_of, path_of, pick
     from studies.finals import name_of
     from studies.storage import load_study, storage_trouble
 

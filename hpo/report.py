@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datasets import DataError
-from hpo import BadInput
-from hpo.cli import StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import StudyConfig, check_field, make_config, restore_config
-from hpo.measurements import write_atomically
+from hpo.errors import BadInput
+from hpo.terminal.command import StudyCommand, check_writable, field_option, quiet_libraries
+from hpo.worker.costs import write_atomically
 from models import ModelError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _today() -> str:
 
 
 def _gallery(material: "Material", study: Any, places: Mapping[str, Any]) -> "tuple[Gallery, list[str]]":
-    from hpo.report_pictures import gallery
+    from hpo.reporting.pictures import gallery
     from studies.report.chapters import NOTHING
 
     try:
@@ -196,7 +196,7 @@ def main(studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: boo
     Of several studies on the same pictures: first their comparison, then a chapter for each. What
     `hpo.evaluate` left is in it; without that it says so. Its figures are also put into the studies, for the dashboard.
     """
-    from hpo.report_keeping import keep
+    from hpo.reporting.publish import keep
     from studies.storage import load_study, storage_trouble
 
     quiet_libraries()

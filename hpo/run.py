@@ -1,6 +1,6 @@
 """`python -m hpo.run`: search for the best ways to turn a pretrained Keras network into your classifier.
 
-From the command line to the database: here -> `hpo.config` -> `hpo.search` -> `hpo.evaluation` (in a worker) ->
+From the command line to the database: here -> `hpo.config` -> `hpo.search.loop` -> `hpo.worker.trial` (in a worker) ->
 `studies.storage`; and back out through `hpo.export`.
 """
 
@@ -15,15 +15,15 @@ import click
 from datasets import DataError
 from datasets.catalogue import DATASETS
 from datasets.subset import base_name
-from hpo import BadInput
-from hpo.cli import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.config import PRESETS, StudyConfig, load_preset, make_config
+from hpo.errors import BadInput
+from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from models import ModelError
 from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
 
 if TYPE_CHECKING:
-    from hpo.search import Parts
+    from hpo.search.loop import Parts
     from studies.records import TrialRecord
 
 EPILOG = """\b
@@ -56,7 +56,7 @@ def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any)
     validation accuracy, latency and FLOPs of each candidate; ends in a Pareto front. The same command again continues.
     """
     if list_backbones or list_datasets:
-        from hpo.listings import print_backbones, print_datasets
+        from hpo.terminal.listings import print_backbones, print_datasets
 
         if list_backbones:
             print_backbones()
@@ -92,7 +92,7 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
 
 def check_one_size(configs: Sequence[StudyConfig]) -> None:
     """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
-    from hpo.facts import searched_resolutions  # it imports Optuna, which --help need not wait for
+    from hpo.worker.facts import searched_resolutions  # it imports Optuna, which --help need not wait for
 
     if base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
@@ -136,10 +136,10 @@ def run_each(configs: Sequence[StudyConfig], parts: "Parts | None" = None) -> in
 
 def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
     """The whole job; returns the exit code. `parts` stand in for those of the search."""
-    from hpo.display import make_display, show_front
     from hpo.export import export_study
-    from hpo.search import REAL, run_study
-    from hpo.settling import StudyStopped
+    from hpo.search.loop import REAL, run_study
+    from hpo.search.telling import StudyStopped
+    from hpo.terminal.display import make_display, show_front
 
     check_writable(config.out, config.cache_dir)
     display = make_display()
@@ -165,7 +165,7 @@ def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
 
 def why_none(records: "Sequence[TrialRecord]") -> str:
     """Why a study has no completed trial, in one line."""
-    from studies.tables import describe
+    from studies.tables.trials import describe
 
     over = [record for record in records if record.state == "infeasible" and record.measurement]
     failed = [record.reason for record in records if record.state == "failed"]

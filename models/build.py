@@ -8,8 +8,8 @@ import keras
 from models import cuts
 from models.backbones import features, get_backbone
 from models.candidate import Candidate
-from models.heads import initial_head
-from models.weights import load_backbone_weights
+from models.training.heads import initial_head
+from models.weights.loading import load_backbone_weights
 
 POOLINGS = {"average": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
 HEAD_NORM_MOMENTUM = 0.9  # of the statistics: Keras' 0.99 needs more steps than a short fine-tuning has

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import MISSING, asdict, dataclass, fields
 
-from models.schedules import LR_SCHEDULES
+from models.training.schedules import LR_SCHEDULES
 
 MAX_HEAD_WIDTH = 1024
 OPTIMIZERS = ("adam", "sgd")
@@ -30,7 +30,7 @@ class Candidate:
         head_width: units of the hidden layer of the head, 0 for none.
         dropout: rate before the last layer, in [0, 1).
         learning_rate: peak rate of the optimizer.
-        lr_schedule: one of `models.schedules.LR_SCHEDULES`.
+        lr_schedule: one of `models.training.schedules.LR_SCHEDULES`.
         resolution: side of the square picture that the backbone sees, in pixels.
         optimizer: one of `OPTIMIZERS`; sgd has a momentum of 0.9.
         weight_decay: decoupled (Loshchilov and Hutter 2019): each step shrinks weights by this share of the rate.
@@ -85,7 +85,7 @@ class Candidate:
 
     @property
     def joins_heads(self) -> bool:
-        """Whether only a head is trained, and one that `models.heads` can train beside others."""
+        """Whether only a head is trained, and one that `models.training.heads` can train beside others."""
         return self.unfreeze_depth == 0 and self.optimizer == "adam" and not self.batch_norm_head
 
     @property

@@ -25,7 +25,8 @@ import click
 import numpy as np
 
 from models import ModelError
-from models.activation_files import (
+from models.command import OneLineCommand
+from models.reuse.entry import (
     FORMAT_VERSION,
     Key,
     Record,
@@ -35,8 +36,7 @@ from models.activation_files import (
     read_record,
     to_disk,
 )
-from models.command import OneLineCommand
-from models.locked_files import locked, locked_patiently, remember_sha256, sha256_of, temporary
+from models.reuse.locks import locked, locked_patiently, remember_sha256, sha256_of, temporary
 
 RESERVE = 256 * 2**20  # bytes of the disk that are never filled: results and databases may lie on the same one
 _NAME = re.compile(r"[0-9a-f]{64}\.(npy|json|lock|[^.]+\.tmp)")

@@ -43,11 +43,12 @@ def pretrain(
 ) -> float:
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
-        from models import build, training
-        from models.examples import Examples
+        from models import build
         from models.latency import device_facts
-        from models.recipe import Recipe as Steps
-        from models.weights import save_backbone_weights
+        from models.training import trainer
+        from models.training.batches import Examples
+        from models.training.recipe import Recipe as Steps
+        from models.weights.loading import save_backbone_weights
     from models.candidate import Candidate
 
     backbone = get_backbone(backbone_name)
@@ -64,9 +65,9 @@ def pretrain(
     train_set, val_set = (Examples(data.images, data.labels, rows) for rows in (parts.train, parts.val))
     steps = Steps(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed, candidate.dropout)
     transform = light(dataset_name, facts.class_names)
-    curve = training.train(network, train_set, val_set, steps, _report(recipe.epochs), transform)
+    curve = trainer.train(network, train_set, val_set, steps, _report(recipe.epochs), transform)
     images, labels = open_test(dataset_name, data_dir, cache_dir, side)
-    _, accuracy = training.evaluate(network, Examples(images, labels, np.arange(len(labels))))
+    _, accuracy = trainer.evaluate(network, Examples(images, labels, np.arange(len(labels))))
     card = {
         **asdict(recipe),
         "backbone": backbone_name,

@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.pareto import front
 from studies.records import TrialRecord
-from studies.tables import count, describe, latency
+from studies.tables.trials import count, describe, latency
 
 # What must be equal for accuracies and latencies to be comparable: the pictures, and what measured.
 COMMON = ("dataset", "dataset_digest", "split", "device", "backend", "dtype", "latency_protocol")
@@ -34,7 +34,7 @@ class NotComparable(ValueError):
 
 @dataclass(frozen=True)
 class Studied:
-    """A study as it is compared: `fingerprint` as of `hpo.facts`, and all of its records."""
+    """A study as it is compared: `fingerprint` as of `hpo.worker.facts`, and all of its records."""
 
     name: str
     fingerprint: Mapping[str, Any]

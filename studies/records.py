@@ -50,7 +50,7 @@ class Outcome:
         number: the trial's number.
         val_accuracy: share of validation pictures classified rightly after the best epoch; None if over budget.
         constraints: by name, above 0 means over budget (value minus limit, in the unit of the name).
-        curve: one dict for each epoch (see `models.recipe.Epoch`).
+        curve: one dict for each epoch (see `models.training.recipe.Epoch`).
         seconds: by phase: measure, prepare (build, extract, trace), train; what several trials do together is shared
             out evenly.
         peak_memory_mib: largest resident size of the worker during this trial.

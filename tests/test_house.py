@@ -14,13 +14,13 @@ FLOORS = {
 }
 # A command stands above the house, and nothing in it uses a command: one trains a network on a data set, one speaks to
 # the user as all commands do.
-COMMANDS = {"models/pretrain.py": {"datasets"}, "datasets/preview.py": {"models.command", "models.quiet"}}
+COMMANDS = {"models/pretrain.py": {"datasets"}, "datasets/preview/__main__.py": {"models.command", "models.quiet"}}
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),
-    "tensorflow": ("models/latency.py", "models/backend.py", "models/exporting.py"),
-    "jax": ("models/latency.py", "models/backend.py"),
-    "torch": ("models/latency.py", "models/backend.py", "models/torch_weights.py"),
+    "tensorflow": ("models/latency.py", "models/training/backend.py", "models/export/runtimes.py"),
+    "jax": ("models/latency.py", "models/training/backend.py"),
+    "torch": ("models/latency.py", "models/training/backend.py", "models/weights/torchvision.py"),
 }
 FILES = sorted(path.relative_to(ROOT).as_posix() for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
@@ -66,7 +66,7 @@ def test_only_the_space_suggests_and_nothing_is_evaluated(path):
     methods = {function.attr for function in called if isinstance(function, ast.Attribute)}
     names = {function.id for function in called if isinstance(function, ast.Name)}
     suggesting = {name for name in methods if name.startswith("suggest_")}
-    assert not suggesting or path == "hpo/space.py"
+    assert not suggesting or path == "hpo/search/space.py"
     assert not {"eval", "exec"} & names
     assert not {"load_model"} & (names | methods)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from studies.report.table import Table
+from studies.tables.table import Table
 
 
 @dataclass(frozen=True)

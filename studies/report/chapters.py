@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 
-from studies import plots
 from studies.finals import FinalModel
 from studies.pareto import knee
+from studies.plots import page
 from studies.report import charts, model_tables, parallel
 from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Pictures, Points, Section, Text
 from studies.report.closing import loading, reproducing
@@ -15,7 +15,7 @@ from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savi
 from studies.report.setup import setup
 from studies.report.summary import evaluate_command, summary
 from studies.report.wording import counted, duration, listed, mega, percent
-from studies.tables import count
+from studies.tables.trials import count
 
 MOST_MISTAKES = 12
 NOTHING = Gallery()
@@ -113,7 +113,7 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
         )
     ]
     for stem, x, short in (("accuracy_latency", "latency", "latency"), ("accuracy_flops", "mflops", "FLOPs")):
-        data = plots.pareto_data(material.name, material.records, x)
+        data = page.pareto_data(material.name, material.records, x)
         drawn = "horizontal lines reach from the 10th to the 90th percentile; " if x == "latency" else ""
         ends = data.front[0], data.front[-1]
         alt = (

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from studies import plots
 from studies.pareto import front
-from studies.plots import FRONT, ParetoData
+from studies.plots import page
+from studies.plots.page import FRONT, ParetoData
 from studies.records import OBJECTIVES, TrialRecord
 from studies.report.importance import Importances
 from studies.report.material import Shown
 from studies.report.search_progress import Step
-from studies.report.table import printable
+from studies.tables.table import printable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -51,14 +51,14 @@ def bare(figure: go.Figure, *, legend: bool = True, left: int = 60) -> go.Figure
 
 def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     """Accuracy against one cost; members of the front numbered, the recommended one with a star."""
-    figure = plots.draw_pareto(data)
+    figure = page.draw_pareto(data)
     xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
     every = [getattr(p, data.x) for p in data.everything]
     low, high = (np.log10(min(every)), np.log10(max(every))) if data.log_x else (min(every), max(every))
     at = np.log10(xs) if data.log_x else np.asarray(xs)
     placed = [(float(a), b, p.number) for a, b, p in zip(at, ys, data.front, strict=True)]
     reach = 0.09 * ((high - low) or 1.0)  # of a phone's width
-    labels = plots.label_groups(placed, reach, 0.07 * (data.y_range[1] - data.y_range[0]))
+    labels = page.label_groups(placed, reach, 0.07 * (data.y_range[1] - data.y_range[0]))
     for across, up, text in labels:
         words = text.split(", ")
         shown = text if len(words) < 4 else f"{words[0]} … {words[-1]}"
@@ -88,8 +88,8 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
 
 def pareto_space(name: str, records: Sequence[TrialRecord], knee: int | None) -> go.Figure:
     """Latency, FLOPs and accuracy in space."""
-    figure = plots.draw_three(name, records)
-    star = [plots.to_point(record) for record in front(records) if record.number == knee]
+    figure = page.draw_three(name, records)
+    star = [page.to_point(record) for record in front(records) if record.number == knee]
     for point in star:
         figure.add_scatter3d(
             x=[point.latency],

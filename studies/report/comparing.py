@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from studies import comparison, joint_plots
+from studies import comparison
 from studies.comparison import FROZEN, Studied
-from studies.joint_plots import JointData
+from studies.plots import joint
+from studies.plots.joint import JointData
 from studies.report import charts
 from studies.report.blocks import Chapter, Chart, Points, Section, Text
 from studies.report.material import Material
 from studies.report.model_tables import EPOCHS, FLOPS, SECONDS, SETTINGS, TIME, VALIDATION, WEIGHTS
-from studies.report.table import Column, Table
 from studies.report.wording import counted, listed, mega, percent
+from studies.tables.table import Column, Table
 
 
 def comparison_chapter(materials: Sequence[Material], name: str = "comparison") -> Chapter:
@@ -93,14 +94,14 @@ def _table(studies: Sequence[Studied]) -> Table:
 
 
 def _drawn(data: JointData) -> go.Figure:
-    figure = charts.bare(joint_plots.draw_page(data))
+    figure = charts.bare(joint.draw_page(data))
     return figure.update_xaxes(title={"text": charts.SHORT[data.x], "standoff": 8})
 
 
 def _charts(studies: Sequence[Studied]) -> list[Chart]:
     found = []
     for stem, x, short in (("joint_latency", "latency", "latency"), ("joint_flops", "mflops", "FLOPs")):
-        data = joint_plots.joint_data(studies, x)
+        data = joint.joint_data(studies, x)
         names = listed(list(dict.fromkeys(group.label for group in data.groups)))
         caption = (
             f"Accuracy against {short} of {names}; hollow markers are trained from scratch. "

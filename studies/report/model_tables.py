@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from studies.final_tables import per_class
 from studies.finals import FinalModel
 from studies.records import TrialRecord
 from studies.report.gallery import Judged
 from studies.report.material import Material, Shown, label_of
-from studies.report.table import Column, Table
 from studies.report.wording import mega, percent
-from studies.tables import count, describe, why
+from studies.tables.finals import per_class
+from studies.tables.table import Column, Table
+from studies.tables.trials import count, describe, why
 
 
 def _interval(value: tuple[float, float, float]) -> str:

@@ -13,7 +13,7 @@ import plotly.offline
 from markupsafe import Markup, escape
 
 from studies.report.blocks import Chart, Picture, Report
-from studies.report.table import Table, printable
+from studies.tables.table import Table, printable
 
 HERE = Path(__file__).parent
 CONFIG = {

@@ -11,11 +11,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies import plots
 from studies.pareto import front
+from studies.plots import page
 from studies.records import TrialRecord
 from studies.report.charts import RECOMMENDED, bare
-from studies.tables import row
+from studies.tables.trials import row
 
 DECIDED = (
     "unfreeze_depth",
@@ -99,8 +99,8 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
     rows = dimensions(complete)
     members = {record.number for record in front(complete)} - {knee}
     groups = (
-        ("dominated", [r.number not in members and r.number != knee for r in complete], plots.FAINT, 1.0, "dot"),
-        ("front", [record.number in members for record in complete], plots.FRONT, 1.6, "solid"),
+        ("dominated", [r.number not in members and r.number != knee for r in complete], page.FAINT, 1.0, "dot"),
+        ("front", [record.number in members for record in complete], page.FRONT, 1.6, "solid"),
         (f"recommended: trial {knee}", [r.number == knee for r in complete], RECOMMENDED, 4.0, "solid"),
     )
     figure = go.Figure()

@@ -3,13 +3,13 @@
 from collections import Counter
 
 from studies.finals import BASELINE, FinalModel
-from studies.plots import LEFT_OUT
+from studies.plots.page import LEFT_OUT
 from studies.records import TrialRecord, linear_probe
 from studies.report.material import Material, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
 from studies.scores import accuracy_interval
-from studies.tables import describe
+from studies.tables.trials import describe
 
 
 def summary(material: Material) -> tuple[str, ...]:

@@ -5,16 +5,16 @@ import functools
 import numpy as np
 import pytest
 
-import hpo.evaluation
-import hpo.search
-from hpo import checkpoints
-from hpo.checkpoints import Checkpoint
+import hpo.search.loop
+import hpo.worker.trial
 from hpo.config import make_config
-from hpo.evaluation import over_budget
-from hpo.facts import Facts, fingerprint
-from hpo.measurements import write_atomically
-from hpo.space import make_space
-from models.recipe import Epoch
+from hpo.search.space import make_space
+from hpo.worker import checkpoints
+from hpo.worker.checkpoints import Checkpoint
+from hpo.worker.costs import write_atomically
+from hpo.worker.facts import Facts, fingerprint
+from hpo.worker.trial import over_budget
+from models.training.recipe import Epoch
 from studies.records import Measurement, Outcome
 from studies.storage import open_storage, open_study
 
@@ -116,7 +116,7 @@ def fake_group(jobs, until, accuracy=fake_accuracy):
 class Fakes:
     """Parts of a search that need no Keras, and the study that is run with them. Tests put others in their place.
 
-    `evaluate` does what `hpo.evaluation.evaluate` does; `attempt`, if set, stands in for the whole task.
+    `evaluate` does what `hpo.worker.trial.evaluate` does; `attempt`, if set, stands in for the whole task.
     """
 
     def __init__(self, recorder):
@@ -125,11 +125,11 @@ class Fakes:
 
     @property
     def parts(self):
-        attempt = self.attempt or functools.partial(hpo.evaluation.attempt, run=self.evaluate)
-        return hpo.search.Parts(prepare=self.prepare, attempt=attempt, **self.changes)
+        attempt = self.attempt or functools.partial(hpo.worker.trial.attempt, run=self.evaluate)
+        return hpo.search.loop.Parts(prepare=self.prepare, attempt=attempt, **self.changes)
 
     def run(self, config):
-        return hpo.search.run_study(config, self.recorder, self.parts)
+        return hpo.search.loop.run_study(config, self.recorder, self.parts)
 
     def search(self, config, workers):
         facts = self.prepare(config)
@@ -137,7 +137,7 @@ class Fakes:
         study = open_study(
             open_storage(config.storage, write=True), config.study_name, fingerprint(config, facts, space)
         )
-        return hpo.search.Search(config, study, facts, space, workers, self.recorder, self.parts)
+        return hpo.search.loop.Search(config, study, facts, space, workers, self.recorder, self.parts)
 
 
 def fake_task(jobs, until, alive, seconds):
@@ -193,9 +193,9 @@ def evaluated(tmp_path_factory):
     places = {"storage": f"sqlite:///{folder}/studies.db", "out": folder / "runs", "cache_dir": folder / "cache"}
     sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 0}
     config = make_config({**places, **sizes, "stopping": "none"})
-    hpo.search.run_study(config, Recorder())
+    hpo.search.loop.run_study(config, Recorder())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hpo.finals.LONG_SECONDS", 0.1)
+        patch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
         models, failures = evaluate(config, load_study(config.storage, config.study_name), "front", "0,2", 2)
     assert (len(models), failures) == (3, 0)
     return config

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hpo import BadInput
 from hpo.compare import main
+from hpo.errors import BadInput
 from hpo.run import each_backbone, run_each
 from models import ModelError
 from tests.hpo.conftest import fake_facts

@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-from hpo import BadInput
 from hpo.config import PRESETS, PRESETS_DIR, StudyConfig, check_field, load_preset, make_config, restore_config
+from hpo.errors import BadInput
 
 WRONG = [
     ("backbone", "vgg20", "vgg19"),

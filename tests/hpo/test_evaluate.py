@@ -19,12 +19,12 @@ from click.testing import CliRunner
 from sklearn import metrics
 
 import hpo.evaluate
-import hpo.search
+import hpo.search.loop
 from hpo.config import make_config
 from hpo.evaluate import NOTE, NoAnswer, check_same, finished, main, wait
-from hpo.facts import prepare
-from hpo.finalists import choose, jobs_for
-from hpo.search import run_study
+from hpo.final.selection import choose, jobs_for
+from hpo.search.loop import run_study
+from hpo.worker.facts import prepare
 from studies.artifacts import attached
 from studies.finals import FinalRun
 from studies.records import read_study
@@ -150,7 +150,7 @@ def test_results_of_another_run_are_not_taken(evaluated):
 
 def test_runs_that_fail_are_named_and_the_others_kept(copied, monkeypatch):
     shutil.rmtree(copied.study_dir / "final" / "2")
-    monkeypatch.setattr("hpo.finals._train_final", _fail)
+    monkeypatch.setattr("hpo.final.training._train_final", _fail)
     done = call(copied, "--trials", "0,2", "--seeds", "1")
     assert done.exit_code == 1
     assert "[2/3] trial 2, seed 0: out of memory: 3 GiB" in done.output
@@ -210,7 +210,7 @@ def test_a_study_of_an_older_version(copied):
 def test_other_data_or_weights_than_the_search_had(evaluated, changes, said):
     study = load_study(evaluated.storage, evaluated.study_name)
     check_same(study, prepare(evaluated))
-    with pytest.raises(hpo.BadInput, match=f"was made with other {said} than are here"):
+    with pytest.raises(hpo.errors.BadInput, match=f"was made with other {said} than are here"):
         check_same(study, dataclasses.replace(prepare(evaluated), **changes))
 
 

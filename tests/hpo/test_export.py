@@ -53,7 +53,7 @@ def test_command_without_a_study(configure, tmp_path):
 @pytest.fixture
 def copied(evaluated, tmp_path, monkeypatch):
     """A small evaluated study, to be added to."""
-    monkeypatch.setattr("hpo.finals.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
     return evaluated.model_copy(update={"out": tmp_path / "runs"})
 
@@ -107,7 +107,7 @@ def test_a_missing_package_is_said_before_anything_is_done(copied, monkeypatch):
 
 
 def test_a_converter_that_fails(copied, monkeypatch):
-    monkeypatch.setattr("hpo.conversion._convert", lambda job: [][0])
+    monkeypatch.setattr("hpo.final.exporting._convert", lambda job: [][0])
     done = call(copied, "--trial", "trial-2", "--format", "litert")
     assert done.exit_code == 1
     assert done.output.endswith("error: keras: IndexError: list index out of range\n")

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from datasets.registry import open_test
-from hpo import BadInput
-from hpo.kept import models_of, path_of, pick, probabilities
+from hpo.errors import BadInput
+from hpo.final.prediction import models_of, path_of, pick, probabilities
 from hpo.predict import main, read_pictures, to_csv
 from studies.storage import load_study
 
@@ -18,7 +18,7 @@ from studies.storage import load_study
 @pytest.fixture
 def call(evaluated, monkeypatch):
     """The command, in this process."""
-    monkeypatch.setattr("hpo.workers.Workers.__init__", _in_this_process)
+    monkeypatch.setattr("hpo.worker.pool.Workers.__init__", _in_this_process)
 
     def call(*words, out=None):
         places = ["--storage", evaluated.storage] + (["--out", str(out)] if out else [])
@@ -132,7 +132,7 @@ def test_a_damaged_model(call, evaluated, pictures, tmp_path):
 
 
 def test_a_worker_that_fails(call, pictures, monkeypatch):
-    monkeypatch.setattr("hpo.kept.probabilities", lambda run, path, pictures: "out of memory: 3 GiB")
+    monkeypatch.setattr("hpo.final.prediction.probabilities", lambda run, path, pictures: "out of memory: 3 GiB")
     done = call(pictures[0][0])
     assert (done.exit_code, done.output) == (1, "error: out of memory: 3 GiB\n")
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from models import activation_files, prefix_cache
-from models.activation_files import FeatureOverflow, Key, entry_bytes
+from models import prefix_cache
 from models.prefix_cache import RESERVE, Entry, PrefixCache, TooLarge, command, to_evict
+from models.reuse import entry as entry_file
+from models.reuse.entry import FeatureOverflow, Key, entry_bytes
 
 KEY = Key("vgg19", "w" * 64, "block4_pool", 32, "caffe", "d" * 64, "train", "all", "", "float16")
 SHAPE = (10, 2, 3)
@@ -101,7 +102,7 @@ def test_every_field_is_part_of_the_identity(store, monkeypatch):
     store.get(KEY, SHAPE, batches())
     assert not any(store.has(other) or store.find(other) is not None for other in others)
     before = KEY.digest()
-    monkeypatch.setattr(activation_files, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(entry_file, "FORMAT_VERSION", 3)
     assert KEY.digest() != before and store.find(KEY) is None
     assert [entry.key for entry in store.entries()] == [None]
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from models.build import Task, build_base
 from models.pretrain import command
-from models.weights import PACKAGED_WEIGHTS
+from models.weights.loading import PACKAGED_WEIGHTS
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """The four networks in plain torch, with the names of torchvision's modules, written from its source (0.28).
 
-What `models.torch_weights` maps is compared with these; `benchmarks/torchvision_parity.py` does the same with
+What `models.weights.torchvision` maps is compared with these; `benchmarks/torchvision_parity.py` does the same with
 torchvision itself, which cannot be installed everywhere. torch is needed.
 """
 

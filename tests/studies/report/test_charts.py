@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from studies import plots
+from studies.plots import page
 from studies.report import charts
 from studies.report.importance import Importances
 from studies.report.material import shown_models
@@ -11,7 +11,7 @@ from studies.report.search_progress import Step
 
 
 def test_the_recommended_trial_has_a_star(records):
-    figure = charts.pareto(plots.pareto_data("s", records, "latency"), 1)
+    figure = charts.pareto(page.pareto_data("s", records, "latency"), 1)
     star = figure.data[-1]
     assert (star.name, star.marker.symbol, tuple(star.x), tuple(star.y)) == (
         "recommended: trial 1",
@@ -25,12 +25,12 @@ def test_the_recommended_trial_has_a_star(records):
 
 def test_crowded_labels_are_joined(make_record):
     records = [make_record(n, 0.5 + n / 1000, 1 + n / 1000, 10) for n in range(6)]
-    figure = charts.pareto(plots.pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], "latency"), None)
+    figure = charts.pareto(page.pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], "latency"), None)
     assert [note.text for note in figure.layout.annotations] == ["0 … 5", "6"]
 
 
 def test_one_point_has_axes_around_it(make_record):
-    figure = charts.pareto(plots.pareto_data("s", [make_record(0, 0.8, 2.0, 10)], "latency"), 0)
+    figure = charts.pareto(page.pareto_data("s", [make_record(0, 0.8, 2.0, 10)], "latency"), 0)
     assert tuple(figure.layout.xaxis.range) == (1.0, 3.0)
     low, high = figure.layout.yaxis.range
     assert low < 0.8 < high and high - low == pytest.approx(charts.LEAST_SPAN)
@@ -41,7 +41,7 @@ def test_bars(make_material, curved):
     (bar,) = charts.bars(models, [1, 2, 3], ["a", "b", "c"], "unit").data
     assert tuple(bar.x) == (1, 2, 3)
     assert bar.y[0] == "trial 0<br>pretrained baseline<br>fastest"
-    assert [colour == plots.FRONT for colour in bar.marker.color] == [False, True, False]
+    assert [colour == page.FRONT for colour in bar.marker.color] == [False, True, False]
 
 
 def test_curves_differ_in_more_than_colour(make_material, curved):

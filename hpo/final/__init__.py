@@ -1,0 +1,1 @@
+"""After the search: chosen models trained for good, tested once, used and exported."""

@@ -1,0 +1,91 @@
+"""Which models of a study are evaluated for good, and what each of their runs is given to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo.config import StudyConfig
+from hpo.errors import BadInput
+from hpo.final.training import FinalJob
+from hpo.worker.facts import Facts
+from hpo.worker.job import Job
+from models.candidate import Candidate
+from models.training import schedules
+from studies.finals import BASELINE
+from studies.pareto import ends_and_knee, front
+from studies.records import TrialRecord, linear_probe
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A model to be evaluated.
+
+    Attributes:
+        label: the trial's number as a text, or BASELINE.
+        number: of the trial; of a baseline that was never tried, the next one.
+        epochs: as many as were best in the search.
+        plateaus: the factors that reduce_on_plateau had in each epoch of the search.
+        search_accuracy: val_accuracy in the search; None if it was never tried.
+    """
+
+    label: str
+    number: int
+    candidate: Candidate
+    epochs: int
+    plateaus: tuple[float, ...]
+    search_accuracy: float | None
+
+
+def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> list[Finalist]:
+    """The trials to evaluate: the front, or the two ends and the knee (`pick` few), or those named by `trials`.
+
+    Errors: BadInput for numbers that are no complete trials, and if there are none at all.
+    """
+    complete = {record.number: record for record in records if record.state == "complete"}
+    if not complete:
+        raise BadInput("the study has no complete trial: there is nothing to evaluate")
+    if trials is None:
+        return [_of(record) for record in (front(records) if pick == "front" else ends_and_knee(records))]
+    words = [word.strip() for word in trials.split(",") if word.strip()]
+    if not words or not all(word.isdecimal() and int(word) in complete for word in words):
+        there = ", ".join(map(str, complete))
+        raise BadInput(f"--trials must be numbers of complete trials ({there}). Received: {trials}")
+    return [_of(complete[number]) for number in dict.fromkeys(int(word) for word in words)]
+
+
+def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: int) -> Finalist | None:
+    """The pretrained network with all of it frozen and a linear head: what everything else has to beat.
+
+    The best such trial of the search; where there is none, one with usual values at this resolution, in pixels. None
+    where training is from scratch: nothing is pretrained.
+    """
+    if config.weights == "none":
+        return None
+    tried = linear_probe(records)
+    if tried is not None:
+        return _of(tried, BASELINE)
+    usual = Candidate(config.backbone, 0, 0, 0.2, 3e-3, "cosine", resolution, batch_size=config.batch_size)
+    return Finalist(BASELINE, len(records), usual, config.epochs, (), None)
+
+
+def jobs_for(
+    finalists: Sequence[Finalist], seeds: int, config: StudyConfig, facts: Facts, study_id: str
+) -> list[FinalJob]:
+    """All runs, those of one model one after the other; costs are measured in the first of each."""
+    folder = config.study_dir / "final"
+    return [
+        FinalJob(job, one.label, seed, one.epochs, one.plateaus, seed == 0)
+        for one in finalists
+        for job in (Job(config, study_id, one.number, one.candidate, facts, folder),)
+        for seed in range(seeds)
+    ]
+
+
+def _of(record: TrialRecord, label: str | None = None) -> Finalist:
+    assert record.candidate is not None and record.best_epoch is not None  # of a complete trial
+    losses = [point["val_loss"] for point in record.learning_curve]
+    plateaus: tuple[float, ...] = ()
+    if record.candidate.lr_schedule == "reduce_on_plateau":
+        plateaus = tuple(schedules.plateau_scale(losses[:epoch]) for epoch in range(len(losses)))
+    return Finalist(
+        label or str(record.number), record.number, record.candidate, record.best_epoch, plateaus, record.val_accuracy
+    )

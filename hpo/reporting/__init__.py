@@ -1,0 +1,1 @@
+"""What a study leaves to be read: tables, plots, the report."""

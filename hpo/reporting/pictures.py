@@ -1,0 +1,145 @@
+"""The pictures of a report: samples of the data, the worst mistakes, and where the chosen model looks."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+
+from datasets import DataError
+from datasets.preview.figure import strip
+from datasets.preview.samples import to_preview
+from datasets.registry import Dataset, inspect, open_dataset, open_test
+from datasets.wording import counted, printable
+from hpo.config import StudyConfig
+from models import ModelError
+from models.quiet import quiet_import
+from studies.report.blocks import Picture
+from studies.report.chapters import MOST_MISTAKES, class_names
+from studies.report.gallery import Gallery, Judged, judged, right_ones, worst_mistakes
+from studies.report.material import Material, label_of
+from studies.report.wording import percent
+
+SAMPLES = 8  # of each class
+MOST_CLASSES = 20  # with samples
+LOOKED_AT = 4  # right ones and as many wrong ones
+PANEL = 128  # pixels of a side
+GAP = 6
+
+
+def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]]:
+    """The pictures, and in one line each what could not be made. Reads test pictures only after `hpo.evaluate`."""
+    side = material.fingerprint["space"]["resolution"][-1]
+    try:
+        data = open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+        if data.digest != material.fingerprint["dataset_digest"]:
+            raise DataError(f"the data here is not what study {material.name} was made with")
+    except DataError as error:
+        return Gallery(), [f"pictures of the data: {error}"]
+    found = _samples(data, config)
+    if material.predictions is None or material.chosen is None:
+        return found, []
+    try:
+        images, labels = open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+    except DataError as error:
+        return found, [f"test pictures: {error}"]
+    if not np.array_equal(labels, material.predictions.labels):
+        return found, ["test pictures: they are not those that the models were tested on"]
+    names = class_names(material, material.chosen)
+    wrong = worst_mistakes(material.predictions, MOST_MISTAKES)
+    found = replace(
+        found,
+        mistakes=tuple(_mistake(images[one.place], one, names) for one in wrong),
+        mistakes_note="The pictures that were classified wrongly with the highest confidence." if wrong else "",
+    )
+    try:
+        return _with_looks(found, material, images, names), []
+    except ModelError as error:
+        return found, [f"Grad-CAM and saliency: {error}"]
+
+
+def _samples(data: Dataset, config: StudyConfig) -> Gallery:
+    facts = inspect(config.dataset, config.data_dir, config.skip_unreadable)
+    preview = to_preview(data, facts.height, SAMPLES, "none", config.dataset)
+    rows = preview.rows[:MOST_CLASSES]
+    pictures = tuple(
+        Picture(png(strip(row, SAMPLES)), f"{counted(len(row.samples), 'picture')} of {printable(row.name)}", row.name)
+        for row in rows
+        if len(row.samples)
+    )
+    more = len(preview.counts) - len(rows)
+    said = "Samples of each class" if not more else f"Samples of the first {len(rows)} of {len(preview.counts)} classes"
+    return Gallery(
+        class_names=preview.facts.class_names,
+        counts=preview.counts,
+        samples=pictures,
+        samples_note=f"{said}, drawn with a fixed seed from the pictures that are not test pictures.",
+    )
+
+
+def _mistake(image: np.ndarray, one: Judged, names: Sequence[str]) -> Picture:
+    true, guess = names[one.true], names[one.predicted]
+    said = f"{true} taken for {guess}, {percent(one.confidence)} sure"
+    return Picture(png(image), f"Test picture {one.place}: {said}", said)
+
+
+def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
+    """Grad-CAM and saliency of right and wrong pictures. Errors: ModelError."""
+    with quiet_import():
+        from models.export.keras_file import restore_network
+        from models.saliency import looks
+
+    model, predictions = material.chosen, material.predictions
+    assert model is not None and predictions is not None
+    wrong = worst_mistakes(predictions, LOOKED_AT)
+    right = judged(predictions, [one.place for one in right_ones(predictions, LOOKED_AT)])
+    shown = [*right, *wrong]
+    if not shown:
+        return found
+    pictures = np.asarray(images[[one.place for one in shown]])
+    path = material.folder / model.label / f"seed-{model.runs[0].seed}" / "model.keras"
+    network = restore_network(model.candidate, images.shape[1:], len(names), path)
+    seen = looks(network, pictures, np.array([one.predicted for one in shown]))
+    panels = []
+    for place, one in enumerate(shown):
+        true, guess = names[one.true], names[one.predicted]
+        what = f"right: {true}" if one.true == one.predicted else f"wrong: {true} taken for {guess}"
+        said = f"{what}, {percent(one.confidence)} sure"
+        alt = f"Test picture {one.place}, the same under its Grad-CAM, and its saliency. {said}"
+        panels.append(Picture(png(_panels(pictures[place], seen.cam[place], seen.saliency[place])), alt, said))
+    note = (
+        f"What {label_of(model)} looks at when it decides. Each group shows a test picture, the same under its "
+        f"Grad-CAM (bright: speaks for the predicted class; the map has {seen.cells} × {seen.cells} cells, of layer "
+        f"{seen.layer}), and SmoothGrad saliency (bright: where a small change matters most). First the surest right "
+        f"pictures, one of a class, then the {counted(len(wrong), 'worst mistake')}. Such maps hint, no more."
+    )
+    return replace(found, saliency=tuple(panels), saliency_note=note)
+
+
+def _panels(image: np.ndarray, cam: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """(PANEL, 3 PANEL, 3) uint8 with gaps: picture, Grad-CAM over the grey picture, saliency."""
+    plain = _square(image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1))
+    grey = plain.mean(axis=-1, keepdims=True)
+    heat = 255 * colormaps["inferno"](_square(cam))[..., :3]
+    over = np.clip(0.45 * grey + 0.55 * heat, 0, 255)
+    noise = 255 * colormaps["inferno"](_square(saliency))[..., :3]
+    gap = np.full((PANEL, GAP, 3), 255.0)
+    return np.concatenate([plain, gap, over, gap, noise], axis=1).astype("uint8")
+
+
+def _square(picture: np.ndarray) -> np.ndarray:
+    """At the panel's size: maps smoothly, small pictures with their pixels."""
+    if picture.ndim == 2:
+        resized = Image.fromarray(picture.astype("float32")).resize((PANEL, PANEL), Image.Resampling.BILINEAR)
+        return np.asarray(resized)
+    how = Image.Resampling.NEAREST if picture.shape[0] < PANEL else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(picture).resize((PANEL, PANEL), how), dtype="float32")
+
+
+def png(picture: np.ndarray) -> bytes:
+    """(h, w, 1 or 3) uint8 as the bytes of a file."""
+    stream = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(stream, "png", optimize=True)
+    return stream.getvalue()

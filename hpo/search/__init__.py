@@ -1,0 +1,1 @@
+"""The search: asks for candidates and tells what became of them. It never imports Keras."""

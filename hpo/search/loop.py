@@ -1,0 +1,323 @@
+"""The loop that asks and tells. It never imports Keras; it is the only writer of the study."""
+
+import concurrent.futures
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import optuna
+import pebble
+from optuna.trial import TrialState
+
+from hpo.config import StudyConfig
+from hpo.search.samplers import make_sampler
+from hpo.search.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
+from hpo.search.stopping import FIRST_RUNG, Decision, decide, reached_at, rungs
+from hpo.search.telling import Streak, StudyStopped, explain_death, left_outcome, recover, tell_failure, tell_outcome
+from hpo.worker.costs import write_atomically
+from hpo.worker.facts import Facts, fingerprint, prepare
+from hpo.worker.job import Job
+from hpo.worker.pool import Workers
+from hpo.worker.trial import attempt
+from models.candidate import Candidate
+from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
+from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
+
+POLL_SECONDS = 0.2
+
+
+class Display(Protocol):
+    """What the search tells whoever watches."""
+
+    def note(self, text: str) -> None: ...
+    def waiting(self, text: str) -> None: ...
+    def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None: ...
+    def tick(self, running: Mapping[int, Path]) -> None: ...
+    def told(self, record: TrialRecord, records: list[TrialRecord]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search is put together from; tests hand over others.
+
+    Attributes:
+        prepare, attempt: what workers are given to do.
+        first_candidates: those that a study begins with.
+        decide: whether a trial goes on from a rung.
+        first_rung: epochs before the first decision.
+    """
+
+    prepare: Callable[[StudyConfig], Facts] = prepare
+    attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
+    first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates
+    decide: Callable[..., Decision] = decide
+    first_rung: int = FIRST_RUNG
+
+
+REAL = Parts()
+
+
+def run_study(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
+    """Bring the study to `config.trials` trials and return all of its records.
+
+    Errors: StudyRefused, StorageError, DataError, ModelError, BadInput before the first trial; StudyStopped after
+    three failures alike in a row; KeyboardInterrupt with everything in a state from which the same call continues.
+    """
+    folder_lock = config.study_dir / ".lock"
+    with database_lock(config.storage, config.study_name), writer_lock(folder_lock, config.study_name):
+        storage = open_storage(config.storage, write=True)
+        log = config.study_dir / "worker.log"
+        with Workers(config.workers, config.device, log) as workers, storage_trouble(config.storage):
+            facts = _prepared(config, workers, display, parts)
+            space = make_space(config, facts.blocks, facts.resolutions)
+            study = open_study(storage, config.study_name, fingerprint(config, facts, space))
+            study.set_user_attr("options", config.model_dump(mode="json"))  # for what comes after the search
+            search = Search(config, study, facts, space, workers, display, parts)
+            search.recover()
+            display.prepared(config, facts, search.records)
+            try:
+                search.run()
+            except BaseException as error:
+                workers.stop()
+                search.recover()
+                if isinstance(error, StudyStopped):
+                    error.records = search.records
+                raise
+            return search.records
+
+
+def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
+    """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
+    text = "looking at data, weights and machine"
+    display.note(text)
+    future = workers.submit(parts.prepare, config)
+    while not future.done():
+        concurrent.futures.wait([future], timeout=POLL_SECONDS)
+        display.waiting(text)
+    try:
+        return future.result()
+    except (pebble.ProcessExpired, BrokenProcessPool, MemoryError) as error:
+        raise StudyStopped(f"before the first trial: {explain_death(error)}", []) from error
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A trial on its way to its next rung, or to its end."""
+
+    trial: optuna.Trial
+    job: Job
+    until: int  # epoch
+
+    def joins(self, other: "Leg") -> bool:
+        """Whether the two can be trained together: heads on the same features, equally far."""
+        mine, theirs = self.job.candidate, other.job.candidate
+        alike = mine.shared_by_heads() == theirs.shared_by_heads()
+        return mine.joins_heads and alike and self.until == other.until
+
+
+class Search:
+    """One study being brought to its wanted number of trials."""
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        study: optuna.Study,
+        facts: Facts,
+        space: Space,
+        workers: Workers,
+        display: Display,
+        parts: Parts = REAL,
+    ):
+        self.config, self.study, self.facts, self.space = config, study, facts, space
+        self.workers, self.display, self.parts = workers, display, parts
+        self.folder = config.study_dir / "trials"
+        self.rungs: tuple[int, ...] = ()
+        if config.stopping != "none":
+            self.rungs = rungs(config.epochs, config.reduction_factor, parts.first_rung)
+        self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
+        self.running: dict[concurrent.futures.Future, list[Leg]] = {}
+        self.streak = Streak()
+        self.records: list[TrialRecord] = []
+
+    def run(self) -> None:
+        self._queue_first()
+        end = time.monotonic() + (self.config.timeout or float("inf"))
+        self.records = read_study(self.study)
+        while True:
+            while len(self.running) < max(1, self.config.workers):
+                if not self.waiting and time.monotonic() < end:
+                    self._ask()
+                if not self.waiting:
+                    break
+                self._send()
+            if not self.running:
+                return
+            concurrent.futures.wait(self.running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
+            for future in [one for one in self.running if one.done()]:  # wait() does not name cancelled ones
+                self._receive(future)
+            self._give_up_stalled()
+            self.display.tick(
+                {leg.job.number: legs[0].job.progress_path for legs in self.running.values() for leg in legs}
+            )
+
+    def _queue_first(self) -> None:
+        for candidate in self.parts.first_candidates(self.space):
+            self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
+
+    def _wanted(self) -> int:
+        """Trials still to be asked for."""
+        legs = len(self.waiting) + sum(len(legs) for legs in self.running.values())
+        return self.config.trials - sum(record.counts for record in self.records) - legs
+
+    def _ask(self) -> None:
+        """Put the next trial into `waiting`; if it trains only its head, others of its kind with it.
+
+        Such heads cost little more together than one alone. What lies queued (known good candidates, trials that
+        were interrupted) goes first, so nothing is asked for beside a queue.
+        """
+        while not self.waiting and self._wanted() > 0:  # an exact duplicate ends at once
+            self._ask_one({})
+        if not self.waiting or not self.waiting[0].job.candidate.joins_heads:
+            return
+        fixed = sibling_heads(self.waiting[0].job.candidate, self.space)
+        for _ in range(min(self.config.heads - 1, self._wanted())):
+            if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                return
+            self._ask_one(fixed)
+
+    def _ask_one(self, fixed: Mapping[str, Any]) -> None:
+        # A new sampler for each trial, seeded by how many trials count or are under way: it does not repeat the draws
+        # of another, and with one head at a time a study that was killed proposes what it would have proposed anyway.
+        count = self.config.trials - self._wanted()
+        self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32, fixed)
+        trial = self.study.ask()
+        candidate = suggest(trial, self.space)
+        trial.set_user_attr("candidate", candidate.to_dict())
+        job = Job(self.config, self.study.user_attrs["study_id"], trial.number, candidate, self.facts, self.folder)
+        twin = self._same_as(candidate)
+        if twin is not None:
+            trial.set_user_attr(DUPLICATE_OF, twin)
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self.display.told(self._renew(trial.number), self.records)
+        else:
+            self.waiting.append(Leg(trial, job, self._next_stop(0)))
+            self._renew(trial.number)
+
+    def _same_as(self, candidate: Candidate) -> int | None:
+        """The number of a trial of the same candidate that has its numbers or is about to."""
+        for record in self.records:
+            if record.candidate == candidate and record.state in ("complete", "stopped", "infeasible", "running"):
+                return record.number
+        return None
+
+    def _next_stop(self, epoch: int) -> int:
+        """The first rung after an epoch, or the last epoch."""
+        return next((rung for rung in self.rungs if rung > epoch), self.config.epochs)
+
+    def _send(self) -> None:
+        """Give a worker the first of those that wait, with all that can be trained together with it."""
+        first = self.waiting[0]
+        legs = [first, *(leg for leg in self.waiting[1:] if leg.joins(first))][: self.config.heads]
+        self.waiting = [leg for leg in self.waiting if leg not in legs]
+        path = first.job.progress_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}", encoding="utf-8")  # the clock of the stall timeout starts here
+        future = self.workers.submit(self.parts.attempt, [leg.job for leg in legs], first.until)
+        self.running[future] = legs
+
+    def _receive(self, future: concurrent.futures.Future) -> None:
+        """Take in what a worker brings back."""
+        legs = self.running.pop(future)
+        legs[0].job.progress_path.unlink(missing_ok=True)
+        try:
+            results: list[Outcome | Failure] = future.result()
+        except concurrent.futures.CancelledError:
+            # Of several trials one may have stalled for all: each is tried again.
+            kind = "stalled" if len(legs) == 1 else WORKER_DIED
+            self._lost(legs, kind, f"no sign of life for {self.config.stall_timeout:g} s")
+            return
+        except (pebble.ProcessExpired, BrokenProcessPool) as error:
+            self._lost(legs, WORKER_DIED, explain_death(error))
+            return
+        paused: list[tuple[Leg, Outcome]] = []
+        for leg, result in zip(legs, results, strict=True):
+            if isinstance(result, Outcome) and result.feasible and len(result.curve) < self.config.epochs:
+                self._note(leg, result)
+                paused.append((leg, result))
+            else:
+                self._tell(leg, result)
+                self.streak.add(result, leg.job.error_path)
+        # Only now, so that each of those trained together is compared with all the others.
+        going_on = [self._at_rung(leg, outcome) for leg, outcome in paused]
+        self.waiting = [leg for leg in going_on if leg is not None] + self.waiting
+        self.streak.check(self.records)
+
+    def _lost(self, legs: Sequence[Leg], kind: str, reason: str) -> None:
+        """Nothing came back: one failure for all that were trained together, however many they are."""
+        failure = Failure(kind, reason, seed=self.config.seed)
+        trials = self.study.get_trials(deepcopy=False)
+        for leg in legs:
+            left = left_outcome(self.study, trials[leg.trial.number], self.folder, self.display.note)
+            self._tell(leg, left or failure)  # one of them may have ended before
+        self.streak.add(failure, legs[0].job.error_path)
+        self.streak.check(self.records)
+
+    def _note(self, leg: Leg, outcome: Outcome) -> None:
+        """Write down what a trial under way has reached: what others are compared with, and what it took."""
+        for key, value in outcome.user_attrs().items():
+            if key in ("measurement", "learning_curve", "seconds"):
+                leg.trial.set_user_attr(key, value)
+        self._renew(leg.trial.number)
+
+    def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
+        """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
+        reached = reached_at(self.records, leg.until)
+        own = next(one for one in reached if one.number == leg.trial.number)
+        others = [one for one in reached if one is not own]
+        decision = self.parts.decide(self.config.stopping, own, others, self.config.reduction_factor)
+        if decision.stop:
+            stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")
+            self._tell(leg, stopped)
+            self.streak.add(stopped, leg.job.error_path)  # it ended well: failures before and after it are no row
+            return None
+        job = replace(leg.job, spent=outcome.seconds)
+        return replace(leg, job=job, until=self._next_stop(leg.until))
+
+    def _tell(self, leg: Leg, result: Outcome | Failure) -> None:
+        """Tell the study how a trial ended; what it leaves is on disk before."""
+        trial, job = leg.trial, leg.job
+        if isinstance(result, Outcome):
+            if result.stopped:
+                write_atomically(job.outcome_path, result.to_json())
+            tell_outcome(trial, result)
+        else:
+            tell_failure(trial, result)
+            write_atomically(job.error_path, result.traceback or result.reason)
+        record = self._renew(trial.number)
+        if record.counts:  # else it is tried again, and goes on from there
+            job.checkpoint_path.unlink(missing_ok=True)
+        self.display.told(record, self.records)
+
+    def recover(self) -> None:
+        """Settle what no one runs any more; the study is then as a next run would find it."""
+        recover(self.study, self.folder, self.display.note)
+        self.running.clear()
+        self.waiting.clear()
+        self.records = read_study(self.study)
+
+    def _renew(self, number: int) -> TrialRecord:
+        """Read one trial, and those that were added since, into `self.records`."""
+        trials = self.study.get_trials(deepcopy=False)
+        self.records += [read_trial(trial) for trial in trials[len(self.records) :]]
+        self.records[number] = read_trial(trials[number])
+        return self.records[number]
+
+    def _give_up_stalled(self) -> None:
+        for future, legs in list(self.running.items()):
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                if time.time() - legs[0].job.progress_path.stat().st_mtime > self.config.stall_timeout:
+                    future.cancel()  # pebble ends the worker and starts another

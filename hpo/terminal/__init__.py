@@ -1,0 +1,1 @@
+"""The terminal: what all commands share, live views, tables and hints."""

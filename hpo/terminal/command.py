@@ -1,0 +1,110 @@
+"""What all commands share: one line for a mistake, exit codes, and the two options that name a study's place."""
+
+import errno
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from datasets import DataError
+from hpo.config import StudyConfig, check_field
+from hpo.errors import BadInput
+from models import ModelError
+from models.command import BAD_INPUT, OneLineCommand, fail
+
+# Exit codes, as documented in --help and in the README.
+DONE, NO_SUCCESS, STORAGE_TROUBLE = 0, 1, 3  # 2 and 130 are those of every command
+
+# What the machine may refuse however careful we are: no space, no permission, a read-only file system, a quota.
+FOLDER_TROUBLE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT)
+
+
+class StudyCommand(OneLineCommand):
+    """A command on studies: SIGTERM is an interruption, trouble with the database has its own exit code."""
+
+    mistakes = (BadInput, DataError, ModelError)
+
+    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            super().main(args, prog_name, **extra)
+        except Exception as error:
+            # Imported late: SQLAlchemy costs more than --help may take.
+            from studies.storage import StorageError, StudyRefused
+
+            if isinstance(error, StudyRefused):
+                fail(str(error), BAD_INPUT)
+            if isinstance(error, StorageError):
+                fail(str(error), STORAGE_TROUBLE)
+            if isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
+                fail(f"{error.filename or 'a file'}: {error.strerror}", STORAGE_TROUBLE)
+            raise
+
+
+def field_option(name: str) -> Callable[[Any], Any]:
+    """The command-line option for a field of `StudyConfig`: its help, default and environment variable."""
+    field = StudyConfig.model_fields[name]
+    extra = field.json_schema_extra
+    env = extra.get("env") if isinstance(extra, dict) else None
+    flag = "--" + name.replace("_", "-")
+    text = field.description or ""
+    if field.annotation is bool:
+        return click.option(flag, is_flag=True, default=None, help=text)
+    if field.default is not None and "default" not in text:
+        text += f"  [default: {field.default}]"
+    return click.option(
+        flag,
+        type=click.UNPROCESSED,
+        default=None,
+        envvar=env if env else None,
+        show_envvar=env is not None,
+        metavar=name.upper(),
+        help=text,
+    )
+
+
+storage_option = click.option(
+    "--storage",
+    default=None,
+    envvar="HPO_STORAGE",
+    show_envvar=True,
+    metavar="URL",
+    callback=lambda _ctx, _param, value: check_field("storage", value),
+    help=f"database of all studies  [default: {StudyConfig.model_fields['storage'].default}]",
+)
+out_option = click.option(
+    "--out",
+    default=None,
+    metavar="FOLDER",
+    callback=lambda _ctx, _param, value: check_field("out", value),
+    help=f"folder for results  [default: {StudyConfig.model_fields['out'].default}]",
+)
+
+
+def check_writable(*folders: Path) -> None:
+    """Make the folders. Errors: BadInput before anything is computed, if one cannot be written to."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise BadInput(
+                f"cannot write to the folder {folder}: {error.strerror}. "
+                "Allowed: a folder that can be written to for --out and --cache-dir"
+            ) from error
+
+
+def quiet_libraries() -> None:
+    """No chatter on the terminal but ours: Optuna's lines repeat what the display shows."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,63 @@
+"""The tables of `--list-backbones` and `--list-datasets`, from the registries alone."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from datasets.registry import DATASETS
+from hpo.terminal.display import make_console
+from models.backbones import BACKBONES
+
+BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; the weights were made at the native one.
+Blocks: see models/cuts.py. ImageNet weights are those that Keras and torchvision publish for the native resolution, at
+every resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions
+does not mix. torchvision's need the extra torch. custom_cnn's are ours, trained on CIFAR-10."""
+DATASETS_NOTE = """Also any folder of pictures: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*
+(JPEG, PNG, BMP, first frame of GIF). <data-dir>/<name>.npz, as Keras keeps it, goes before a download.
+Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. Options of fake: fake:shape=64x64x3,classes=10,size=500."""
+
+
+def print_backbones() -> None:
+    rows = [
+        (
+            one.name,
+            f"{one.parameters:,}",
+            str(one.min_resolution),
+            str(one.native_resolution),
+            str(one.blocks),
+            one.weights,
+        )
+        for one in BACKBONES.values()
+    ]
+    _print(
+        ("backbone", "parameters without top", "smallest px", "native px", "blocks", "pretrained weights"),
+        rows,
+        BACKBONES_NOTE,
+    )
+
+
+def print_datasets() -> None:
+    rows = [
+        (
+            one.name,
+            str(len(one.class_names)),
+            f"{one.height}x{one.width}x{one.channels}",
+            f"{one.n_train:,}",
+            f"{one.n_test:,}",
+            one.source,
+        )
+        for one in DATASETS.values()
+    ]
+    _print(("data set", "classes", "size", "train", "test", "where the data comes from"), rows, DATASETS_NOTE)
+
+
+def _print(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], note: str) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, head in enumerate(heads):
+        table.add_column(head, justify="left" if index in (0, len(heads) - 1) else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = make_console()
+    console.print(table)
+    console.print(note, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""A worker: from one candidate to its numbers, in a process of its own."""

@@ -1,0 +1,47 @@
+"""What a worker is given to do, and where it leaves what comes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpo.config import StudyConfig
+from hpo.worker import checkpoints
+from hpo.worker.facts import Facts
+from models.candidate import Candidate
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial for a worker, up to its next rung.
+
+    `folder` receives the outcome, signs of life and checkpoints; `spent` are the seconds of the rungs before, by phase.
+    """
+
+    config: StudyConfig
+    study_id: str
+    number: int
+    candidate: Candidate
+    facts: Facts
+    folder: Path
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def outcome_path(self) -> Path:
+        return self.folder / f"{self.number:05d}.json"
+
+    @property
+    def error_path(self) -> Path:
+        return self.folder / f"{self.number:05d}.error.txt"
+
+    @property
+    def progress_path(self) -> Path:
+        return self.folder / f"{self.number:05d}.progress"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return checkpoints.path_of(self.folder, self.study_id, self.candidate)
+
+    @property
+    def seed(self) -> int:
+        """The study's: all candidates see one order of pictures and one dropout noise, and differ by what they are."""
+        return self.config.seed

@@ -1,0 +1,122 @@
+"""How a worker trains: heads together or a tail alone, from where they stand to the next rung."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hpo.worker import checkpoints
+from hpo.worker.checkpoints import Checkpoint
+from hpo.worker.inputs import OnStep, Sources
+from hpo.worker.job import Job
+from hpo.worker.networks import task, trainer_of
+from models.training.heads import Head, initial_head, train_heads
+from models.training.recipe import Epoch, NonFiniteLoss, Recipe
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trial at a rung, or at its end. `plan` says where training started from and why."""
+
+    curve: Sequence[Epoch]
+    trainable_parameters: int
+    plan: str
+
+
+def learn(
+    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], OnStep]
+) -> list[Learned | NonFiniteLoss]:
+    """Train each job on to the end of epoch `until` and leave a checkpoint if that is not its last.
+
+    Several jobs must be heads that share pictures and steps (`Candidate.shared_by_heads`); those that are equally far
+    are trained together.
+
+    Args:
+        begun: where each of them stands; what does not fit, of another version of this program, is not used.
+        on_step: from the name of a phase to what is called after each of its steps.
+    """
+    if jobs[0].candidate.joins_heads:
+        return _learn_heads(jobs, begun, until, on_step)
+    return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
+
+
+def recipe_of(job: Job) -> Recipe:
+    candidate, config = job.candidate, job.config
+    return Recipe(
+        candidate.learning_rate,
+        candidate.lr_schedule,
+        config.epochs,
+        candidate.batch_size,
+        job.seed,
+        candidate.dropout,
+        candidate.label_smoothing,
+        candidate.optimizer,
+        candidate.weight_decay,
+        candidate.strategy,
+    )
+
+
+def _learn_heads(
+    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], OnStep]
+) -> list[Learned | NonFiniteLoss]:
+    sets = Sources(jobs[0])
+    pooled = sets.pooled(on_step("extract"))
+    if pooled is None:
+        return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
+    train_set, val_set, why = pooled
+    _log.info("trials %s: %s", ", ".join(str(job.number) for job in jobs), why)
+    width = val_set.take(val_set.indices[:1]).shape[-1]
+    heads = [_head(job, one, width) for job, one in zip(jobs, begun, strict=True)]
+    failed: dict[int, NonFiniteLoss] = {}
+    standing = [len(head.curve) for head in heads]  # one that is tried again may be further than the others
+    for epochs in sorted(set(standing)):
+        numbers = [number for number, own in enumerate(standing) if own == epochs]
+        found = train_heads([heads[number] for number in numbers], train_set, val_set, until, on_step("train"))
+        failed |= {numbers[position]: error for position, error in found.items()}
+    results: list[Learned | NonFiniteLoss] = []
+    for number, (job, head) in enumerate(zip(jobs, heads, strict=True)):
+        if number in failed:
+            results.append(failed[number])
+            continue
+        _leave(job, Checkpoint(head.arrays(), head.curve))
+        results.append(Learned(head.curve, sum(array.size for array in head.weights), why))
+    return results
+
+
+def _head(job: Job, begun: Checkpoint | None, features: int) -> Head:
+    head = Head(initial_head(job.seed, features, job.candidate.head_width, task(job).n_logits), recipe_of(job))
+    if begun is not None:
+        with contextlib.suppress(ValueError):  # a checkpoint of another shape
+            head.resume(begun.arrays, begun.curve)
+    return head
+
+
+def _learn_tail(
+    job: Job, begun: Checkpoint | None, until: int, on_step: Callable[[str], OnStep]
+) -> Learned | NonFiniteLoss:
+    from models.reuse.features import PICTURES
+
+    sets, recipe = Sources(job), recipe_of(job)
+    start, train_set, val_set, why = sets.start(on_step("extract"))
+    _log.info("trial %d starts from %s: %s", job.number, start, why)
+    # On-line augmentation changes raw pictures, so it needs them; stored views are changed already.
+    transform = sets.transform if start == PICTURES else None
+    trainer = trainer_of(job, start)
+    state = trainer.begin()
+    if begun is not None:
+        with contextlib.suppress(ValueError):  # a checkpoint of another shape
+            state = trainer.resume(begun.arrays, begun.curve, len(train_set), recipe)
+    try:
+        trainer.run(state, train_set, val_set, recipe, until, on_step("train"), transform=transform)
+    except NonFiniteLoss as error:
+        return error
+    _leave(job, Checkpoint(trainer.arrays(state), state.curve))
+    return Learned(state.curve, trainer.parameters, f"{start}: {why}")
+
+
+def _leave(job: Job, checkpoint: Checkpoint) -> None:
+    """A checkpoint where training will go on."""
+    if len(checkpoint.curve) < job.config.epochs:
+        checkpoints.save(job.checkpoint_path, checkpoint)

@@ -1,0 +1,1 @@
+"""Trained models as files: Keras' own, and those of other runtimes."""

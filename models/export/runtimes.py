@@ -1,0 +1,146 @@
+"""Models for other runtimes: written by TensorFlow's converters, and run by the runtime itself.
+
+The only module that names these packages. All conversions need the TensorFlow backend; the weights do not care which
+backend trained them.
+"""
+
+import importlib
+import importlib.util
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from models import ModelError
+from models.training.backend import forward
+
+Runner = Callable[[np.ndarray], np.ndarray]  # (n, h, w, c) uint8 -> what the model gives, float32
+
+
+def export(model: keras.Model, name: str, path: Path, calibration: np.ndarray) -> None:
+    """Write a model in the format `name` to `path`, in one step; what was there is replaced.
+
+    Args:
+        calibration: (n, h, w, c) uint8 pictures, from whose activations litert-int8 takes its ranges.
+
+    Errors: ModelError with another backend than TensorFlow's; whatever a converter raises.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(f"models are exported with the tensorflow backend. Received: {keras.backend.backend()}")
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converters' own
+        try:
+            match name:
+                case "savedmodel":
+                    model.export(part, format="tf_saved_model", verbose=False)
+                case "onnx":
+                    model(keras.ops.zeros((1, *model.input_shape[1:]), "uint8"))  # Keras 3.15 asks for one call before
+                    model.export(part, format="onnx", verbose=False)
+                case _:
+                    part.write_bytes(_lite(model, calibration if name == "litert-int8" else None))
+            _remove(path)
+            part.replace(path)
+        finally:
+            _remove(part)
+
+
+def load(name: str, path: Path, threads: int) -> tuple[Runner, str]:
+    """What runs an exported file, by its own runtime on `threads` cores, and that runtime's name with its version.
+
+    It takes batches of any size and is made for many of one size. Errors: whatever the runtime raises.
+    """
+    return {"savedmodel": _saved_model, "onnx": _onnx}.get(name, _litert)(path, threads)
+
+
+def _lite(model: keras.Model, calibration: np.ndarray | None) -> bytes:
+    """The flat buffer; with calibration pictures post-training quantisation to int8, uint8 pictures in, float out."""
+    import tensorflow as tf
+
+    def pictures() -> Iterable[list[np.ndarray]]:
+        assert calibration is not None
+        return ([one[None]] for one in calibration)
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if calibration is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = pictures
+    return converter.convert()
+
+
+def original(model: keras.Model) -> tuple[Runner, str]:
+    """The model itself, as `load` gives an exported one."""
+    return forward(model), f"{keras.backend.backend()} {version(keras.backend.backend())}, {_device()}"
+
+
+def _saved_model(path: Path, _threads: int) -> tuple[Runner, str]:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return lambda pictures: loaded.serve(tf.constant(pictures)).numpy(), f"tensorflow {tf.__version__}, {_device()}"
+
+
+def _onnx(path: Path, threads: int) -> tuple[Runner, str]:
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (entry,) = session.get_inputs()
+    return lambda pictures: session.run(None, {entry.name: pictures})[0], f"onnxruntime {runtime.__version__}, CPU"
+
+
+def _litert(path: Path, threads: int) -> tuple[Runner, str]:
+    interpreter, runtime = _interpreter(path, threads)
+    entry, answer = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    ready: tuple[int, ...] = ()
+
+    def run(pictures: np.ndarray) -> np.ndarray:
+        nonlocal ready
+        if pictures.shape != ready:
+            interpreter.resize_tensor_input(entry, pictures.shape)
+            interpreter.allocate_tensors()
+            ready = pictures.shape
+        interpreter.set_tensor(entry, pictures)
+        interpreter.invoke()
+        return interpreter.get_tensor(answer)
+
+    return run, f"{runtime}, CPU"
+
+
+def _interpreter(path: Path, threads: int) -> tuple[Any, str]:
+    """Of ai-edge-litert where it is installed, else the one inside TensorFlow, which is to go some day."""
+    if importlib.util.find_spec("ai_edge_litert") is not None:
+        found = importlib.import_module("ai_edge_litert.interpreter").Interpreter
+        return found(str(path), num_threads=threads), f"ai-edge-litert {version('ai-edge-litert')}"
+    import tensorflow as tf
+
+    if not hasattr(tf.lite, "Interpreter"):
+        raise ModelError('LiteRT files are run by the package ai-edge-litert: pip install "ai-edge-litert>=2"')
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is to go
+        return tf.lite.Interpreter(str(path), num_threads=threads), f"tensorflow {tf.__version__} lite"
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+
+
+def _device() -> str:
+    return "GPU" if keras.distribution.list_devices("gpu") else "CPU"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""The training adapter of each backend: how it compiles a function and how it takes a gradient.
+
+Beside `models.latency` this is the only module that names TensorFlow, JAX or PyTorch; what is compiled here is written
+in `keras.ops`, so that `models.training.trainer` is the same for all of them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors and arrays, traced once for each set of shapes. PyTorch runs it as it is."""
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            # without autograph, which rewrites Python's loops and branches: there are none, and it doubles the tracing
+            return tf.function(function, autograph=False, jit_compile=False)
+        case "jax":
+            import jax
+
+            return jax.jit(function)
+    return function
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An element-wise function as one pass over memory where the backend can do that inside `compiled`.
+
+    On TensorFlow's CPU that is XLA: Adam on the 9.6 million weights of VGG19's last block took 0.87 of the time of
+    the ten single operations. On its GPU XLA needs tools that a plain wheel lacks, so it is left alone.
+    """
+    if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False, jit_compile=True)
+    return function  # jax.jit fuses what it compiles
+
+
+def value_and_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """From f(w, *rest) -> (scalar, more) a function that returns ((scalar, more), gradient by the array w)."""
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            def with_tape(w: Any, *rest: Any) -> Any:
+                with tf.GradientTape() as tape:
+                    tape.watch(w)
+                    value, more = function(w, *rest)
+                return (value, more), tape.gradient(value, w)
+
+            return with_tape
+        case "jax":
+            import jax
+
+            return jax.value_and_grad(function, has_aux=True)
+
+    import torch
+
+    def with_autograd(w: Any, *rest: Any) -> Any:
+        leaf = w.detach().requires_grad_()
+        value, more = function(leaf, *rest)
+        (gradient,) = torch.autograd.grad(value, leaf)
+        return (value.detach(), keras.tree.map_structure(lambda tensor: tensor.detach(), more)), gradient
+
+    return with_autograd
+
+
+def forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """The model in inference mode as a function of arrays, traced once for each shape of a batch."""
+    trained = [variable.value for variable in model.trainable_variables]
+    others = [variable.value for variable in model.non_trainable_variables]
+
+    def call(trained: Any, others: Any, x: Any) -> Any:
+        x = keras.ops.cast(x, model.inputs[0].dtype)
+        return model.stateless_call(trained, others, x, training=False)[0]
+
+    run = compiled(call)
+    return lambda x: keras.ops.convert_to_numpy(run(trained, others, x))

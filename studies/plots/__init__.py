@@ -1,0 +1,1 @@
+"""Plots of studies: by Plotly for a browser, by Matplotlib for paper."""

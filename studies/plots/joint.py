@@ -1,0 +1,121 @@
+"""The joint Pareto front of several studies: what is drawn, by Plotly for a browser and by Matplotlib for paper."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+from matplotlib.figure import Figure
+
+from studies.comparison import SCRATCH, Studied
+from studies.pareto import front
+from studies.plots import page, paper
+from studies.plots.page import Point
+
+# Okabe and Ito's, without yellow, which is too pale on white; beyond seven backbones the markers tell them apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = (("circle", "o"), ("square", "s"), ("diamond", "D"), ("triangle-up", "^"), ("triangle-down", "v"))
+
+
+class Group(NamedTuple):
+    """The trials of one study."""
+
+    label: str
+    colour: str  # of the backbone
+    marker: tuple[str, str]  # Plotly's and Matplotlib's name
+    hollow: bool  # trained from scratch
+    points: tuple[Point, ...]
+
+
+class JointData(NamedTuple):
+    title: str
+    subtitle: str
+    x_title: str
+    x: str  # field of Point: "latency" or "mflops"
+    y_range: tuple[float, float]
+    groups: tuple[Group, ...]
+    front: tuple[Point, ...]  # of all studies for the two objectives shown, by rising x
+
+    @property
+    def values(self) -> list[float]:
+        return [getattr(point, self.x) for group in self.groups for point in group.points]
+
+
+def joint_data(studies: Sequence[Studied], x: str) -> JointData:
+    """What to draw of comparable studies for accuracy against `x`, "latency" or "mflops"; complete trials only."""
+    backbones = list(dict.fromkeys(study.backbone for study in studies))
+    groups = []
+    for study in studies:
+        place = backbones.index(study.backbone)
+        label = study.backbone + (f", {SCRATCH}" if study.from_scratch else "")
+        points = tuple(_point(study, record) for record in study.records if record.state == "complete")
+        marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
+        groups.append(Group(label, COLOURS[place % len(COLOURS)], marker, study.from_scratch, points))
+    members = []
+    records = [record for study in studies for record in study.records]
+    chosen = {id(record) for record in front(records, columns=(0, 1 if x == "latency" else 2))}
+    for study in studies:
+        members += [_point(study, record) for record in study.records if id(record) in chosen]
+    members.sort(key=lambda point: (getattr(point, x), point.accuracy))
+    everything = [point.accuracy for group in groups for point in group.points]
+    y_range = page.accuracy_range(everything, [point.accuracy for point in members])
+    shown = [point for group in groups for point in group.points]
+    return JointData(
+        title=f"{studies[0].fingerprint['dataset']}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
+        f"accuracy against {'latency' if x == 'latency' else 'FLOPs'}",
+        subtitle=f"{len(shown)} trials, {len(members)} on the joint front" + page.below_axis(shown, y_range),
+        x_title=page.LATENCY if x == "latency" else page.FLOPS,
+        x=x,
+        y_range=y_range,
+        groups=tuple(groups),
+        front=tuple(members),
+    )
+
+
+def _point(study: Studied, record: Any) -> Point:
+    point = page.to_point(record)
+    return point._replace(text=f"<b>{study.backbone}</b><br>study {study.name}<br>{point.text}")
+
+
+def draw_page(data: JointData) -> go.Figure:
+    figure = go.Figure()
+    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
+    line = {"shape": "hv", "color": "#777777", "width": 1.5}
+    figure.add_scatter(x=xs, y=ys, mode="lines", name="joint front", line=line, hoverinfo="skip")
+    for group in data.groups:
+        symbol = group.marker[0] + ("-open" if group.hollow else "")
+        figure.add_scatter(
+            x=[getattr(p, data.x) for p in group.points],
+            y=[p.accuracy for p in group.points],
+            mode="markers",
+            name=group.label,
+            marker={"color": group.colour, "symbol": symbol, "size": 10},
+            text=[p.text for p in group.points],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    figure.update_xaxes(title=data.x_title, **page.axis_of(data.values))
+    figure.update_yaxes(title=page.ACCURACY, range=data.y_range)
+    return page.framed(figure, data.title, data.subtitle)
+
+
+def draw_paper(data: JointData) -> Figure:
+    figure, axes = paper.framed(data.title, data.subtitle)
+    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
+    axes.step(xs, ys, where="post", color="#777777", linewidth=1.2, zorder=1, label="joint front")
+    for group in data.groups:
+        axes.scatter(
+            [getattr(p, data.x) for p in group.points],
+            [p.accuracy for p in group.points],
+            s=36,
+            marker=group.marker[1],
+            facecolors="none" if group.hollow else group.colour,
+            edgecolors=group.colour,
+            label=group.label,
+            zorder=2,
+        )
+    if page.is_wide(data.values):
+        paper.logarithmic(axes)
+    axes.set_ylim(data.y_range)
+    axes.autoscale_view(scaley=False)
+    axes.set_xlabel(data.x_title)
+    axes.legend(loc="best", frameon=True, fontsize=9)
+    return figure

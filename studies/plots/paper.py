@@ -1,0 +1,132 @@
+"""The plots as PNG, SVG and PDF for a report: drawn by Matplotlib, so that no browser is needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from studies.pareto import front
+from studies.plots.page import (
+    ACCURACY,
+    BEYOND,
+    FAINT,
+    FLOPS,
+    FRONT,
+    LATENCY,
+    ParetoData,
+    Point,
+    accuracy_range,
+    below_axis,
+    is_wide,
+    label_groups,
+    tally,
+    to_point,
+)
+from studies.records import TrialRecord
+
+FORMATS = ("png", "svg", "pdf")
+SIZE = (8.0, 5.0)  # inches
+
+
+def draw_pareto(data: ParetoData) -> Figure:
+    """Accuracy against latency or FLOPs: the front joined by steps, dominated trials faint, members numbered."""
+    figure, axes = framed(data.title, data.subtitle)
+    axes.scatter(
+        [getattr(p, data.x) for p in data.dominated],
+        [p.accuracy for p in data.dominated],
+        s=28,
+        c=FAINT,
+        label="dominated",
+        zorder=1,
+    )
+    if data.beyond:
+        axes.scatter(
+            [getattr(p, data.x) for p in data.beyond],
+            [p.accuracy for p in data.beyond],
+            s=42,
+            marker="D",
+            facecolors="none",
+            edgecolors=BEYOND,
+            label="on the front of all three",
+            zorder=2,
+        )
+    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
+    axes.step(xs, ys, where="post", color=FRONT, linewidth=1.2, zorder=2)
+    axes.scatter(xs, ys, s=48, c=FRONT, label="front", zorder=3)
+    if data.x == "latency":
+        spread = [[p.latency - p.latency_low for p in data.front], [p.latency_high - p.latency for p in data.front]]
+        axes.errorbar(
+            xs, ys, xerr=spread, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="p10 to p90"
+        )
+    if data.log_x:
+        logarithmic(axes)
+    axes.set_ylim(data.y_range)
+    axes.autoscale_view(scaley=False)
+    _number(axes, data.front, data.x)
+    axes.set_xlabel(data.x_title)
+    axes.legend(loc="lower right", frameon=True, fontsize=9)
+    return figure
+
+
+def draw_three(name: str, records: Sequence[TrialRecord]) -> Figure:
+    """All three on paper: accuracy against latency, FLOPs as colour; members of the front large and numbered."""
+    points = [to_point(record) for record in records if record.state == "complete"]
+    chosen = {record.number for record in front(records)}
+    points.sort(key=lambda point: point.number in chosen)  # the front on top
+    on_front = sorted((point for point in points if point.number in chosen), key=lambda point: point.latency)
+    y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
+    figure, axes = framed(f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(points, y_range))
+    drawn = axes.scatter(
+        [p.latency for p in points],
+        [p.accuracy for p in points],
+        c=[p.mflops for p in points],
+        s=[90 if p.number in chosen else 22 for p in points],
+        cmap="viridis",
+        edgecolors="black",
+        linewidths=[1.0 if p.number in chosen else 0.2 for p in points],
+    )
+    if is_wide([point.latency for point in points]):
+        logarithmic(axes)
+    axes.set_ylim(y_range)
+    axes.autoscale_view(scaley=False)
+    _number(axes, on_front, "latency")
+    axes.set_xlabel(LATENCY)
+    figure.colorbar(drawn, ax=axes, label=f"{FLOPS}; large: on the front")
+    return figure
+
+
+def write(figure: Figure, stem: Path) -> list[Path]:
+    """`stem` with each of `FORMATS` as suffix."""
+    paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS]
+    for path in paths:
+        figure.savefig(path, dpi=150)
+    return paths
+
+
+def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    figure.suptitle(title, fontsize=13, x=0.02, ha="left")
+    axes.set_title(subtitle, fontsize=9, loc="left", color="#555555")
+    axes.set_ylabel(ACCURACY)
+    axes.grid(color="#E6E6E6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _number(axes: Axes, points: Sequence[Point], x: str) -> None:
+    """The trial's number beside each point of the front; points that almost coincide share a label."""
+    to_share = axes.transData + axes.transAxes.inverted()  # from data to shares of the axes
+    placed = [(*to_share.transform((getattr(point, x), point.accuracy)), point.number) for point in points]
+    for across, up, text in label_groups(placed, x_reach=0.035, y_reach=0.045):
+        axes.annotate(text, (across, up), (6, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9)
+
+
+def logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,1 @@
+"""Tables of trials and of final models, in every notation."""

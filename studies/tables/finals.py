@@ -1,0 +1,199 @@
+"""Tables and model cards of a final evaluation."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from studies.finals import FinalModel, name_of
+from studies.tables import table
+from studies.tables.trials import count, describe
+
+METHOD = (
+    "95 % interval of the mean over seeds: Student's t over the seeds and the normal interval over the test pictures, "
+    "half widths added in quadrature; with one seed Wilson's interval over the pictures. Tied: it overlaps that of the "
+    "first. Gap: accuracy in the search minus test accuracy, what was won by luck."
+)
+TERMINAL = ("model", "test accuracy (95 %)", "tied", "in the search", "gap", "macro F1", "latency ms (p90)", "MFLOPs")
+PAPER = ("model", "test accuracy (95 %)", "tied", "macro F1", "calibration error", "weights", "MFLOPs",
+         "latency ms (p90)", "pictures/s, batch 32")  # fmt: skip
+
+
+def texts(model: FinalModel) -> dict[str, str]:
+    """All that a table can show of a model, by heading."""
+    costs, (low, high), number = model.costs, model.interval, values(model)
+    latency = costs["latency"]
+    return {
+        "model": name_of(model.label),
+        "test accuracy (95 %)": f"{model.accuracy:.4f} ({low:.4f}-{high:.4f})",
+        "tied": "yes" if model.tied else "no",
+        "in the search": _or_dash(model.search_accuracy, ".4f"),
+        "gap": _or_dash(model.gap, "+.4f"),
+        "top 5": _or_dash(number["top5_accuracy"], ".4f"),
+        "macro precision": f"{number['macro_precision']:.4f}",
+        "macro recall": f"{number['macro_recall']:.4f}",
+        "macro F1": f"{number['macro_f1']:.4f}",
+        "calibration error": f"{number['calibration_error']:.4f}",
+        "weights": count(costs["parameters"]),
+        "MMACs": f"{costs['macs'] / 1e6:.4g}",
+        "MFLOPs": f"{costs['flops'] / 1e6:.4g}",
+        "latency ms (p90)": f"{latency['median_ms']:.3g} ({latency['p90_ms']:.3g})",
+        "p99 ms": f"{latency['p99_ms']:.3g}",
+        **{f"pictures/s, batch {batch}": _or_dash(rate, ",.0f") for batch, rate in costs["throughput"].items()},
+        "MiB": f"{model.runs[0].model_bytes / 2**20:.2f}",
+        "training s": f"{number['train_seconds']:.1f}",
+        "peak MiB": f"{number['peak_memory_mib']:.0f}",
+        "candidate": describe(model.candidate),
+    }
+
+
+def cells(model: FinalModel, heads: Sequence[str]) -> tuple[str, ...]:
+    """The texts of a model under these headings."""
+    found = texts(model)
+    return tuple(found[head] for head in heads)
+
+
+def values(model: FinalModel) -> dict[str, Any]:
+    """All numbers of a model: shares from 0 to 1, milliseconds, bytes, seconds, MiB; None for what there is not."""
+    costs, latency = model.costs, model.costs["latency"]
+    means = ("top5_accuracy", "macro_precision", "macro_recall", "macro_f1", "calibration_error")
+    return {
+        "model": name_of(model.label),
+        "seeds": len(model.runs),
+        "test_accuracy": model.accuracy,
+        "test_accuracy_low": model.interval[0],
+        "test_accuracy_high": model.interval[1],
+        "tied_with_best": model.tied,
+        "search_accuracy": model.search_accuracy,
+        "gap": model.gap,
+        **{name: model.mean(name) for name in means},
+        "parameters": costs["parameters"],
+        "macs": costs["macs"],
+        "flops": costs["flops"],
+        "latency_p50_ms": latency["median_ms"],
+        "latency_p90_ms": latency["p90_ms"],
+        "latency_p99_ms": latency["p99_ms"],
+        **{f"pictures_per_second_{batch}": rate for batch, rate in costs["throughput"].items()},
+        "model_bytes": model.runs[0].model_bytes,
+        "epochs": model.runs[0].epochs,
+        "train_seconds": sum(run.seconds.get("train", 0.0) for run in model.runs) / len(model.runs),
+        "peak_memory_mib": max(run.peak_memory_mib for run in model.runs),
+        "candidate": describe(model.candidate),
+    }
+
+
+def to_csv(models: Sequence[FinalModel]) -> str:
+    rows = [values(model) for model in models]
+    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def to_markdown(models: Sequence[FinalModel]) -> str:
+    """Everything, a row for each model, and how the intervals are made."""
+    heads = tuple(texts(models[0]))
+    lines = [heads, ("---",) * len(heads), *(cells(model, heads) for model in models)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{METHOD}\n"
+
+
+def to_latex(models: Sequence[FinalModel], data: str) -> str:
+    """A table for a paper; needs the package booktabs. `data` goes into the caption."""
+    seeds = len(models[0].runs)
+    caption = (
+        f"Test accuracy on {data}: mean over {seeds} seed{'s' * (seeds > 1)} with 95 % interval; "
+        "tied: the interval overlaps that of the first"
+    )
+    rows = "".join(f"  {' & '.join(map(latex, cells(model, PAPER)))} \\\\\n" for model in models)
+    return (
+        "\\begin{table}\n  \\centering\n"
+        f"  \\caption{{{latex(caption)}}}\n"
+        f"  \\begin{{tabular}}{{l{'r' * (len(PAPER) - 1)}}}\n  \\toprule\n"
+        f"  {' & '.join(map(latex, PAPER))} \\\\\n  \\midrule\n{rows}  \\bottomrule\n"
+        "  \\end{tabular}\n\\end{table}\n"
+    )
+
+
+def latex(text: str) -> str:
+    """A text without what LaTeX would take for its own; what lies between two numbers becomes a dash."""
+    return table.latex(re.sub(r"(?<=\d)-(?=\d)", "–", text))
+
+
+def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class, means over the runs, and its test pictures."""
+    scores = [run.scores for run in model.runs]
+    return [
+        {
+            "class": name,
+            **{
+                key: sum(getattr(one, key)[place] for one in scores) / len(scores)
+                for key in ("precision", "recall", "f1")
+            },
+            "pictures": scores[0].support[place],
+        }
+        for place, name in enumerate(class_names)
+    ]
+
+
+def per_class_csv(model: FinalModel, class_names: Sequence[str]) -> str:
+    rows = per_class(model, class_names)
+    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def confusion_csv(model: FinalModel, class_names: Sequence[str]) -> str:
+    """Test pictures of all runs together: a row for each true class, a column for each predicted one."""
+    rows = ([name, *counts] for name, counts in zip(class_names, model.confusion().tolist(), strict=True))
+    return _csv([["true \\ predicted", *class_names], *rows])
+
+
+def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]) -> str:
+    """A model card in Markdown (Mitchell et al. 2019); `about` has study, dataset, digest, test split and machine."""
+    low, high = model.interval
+    number = {name: f"{value:.4f}" for name, value in values(model).items() if isinstance(value, float)}
+    rows = "".join(
+        f"| {_plain(row['class'])} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} "
+        f"| {row['pictures']:,} |\n"
+        for row in per_class(model, class_names)
+    )
+    costs = model.costs
+    latency, first = costs["latency"], model.runs[0]
+    return f"""# {about["study"]}, {name_of(model.label)}
+
+{describe(model.candidate)}
+
+- **Use**: classifies one picture as one of {len(class_names)} classes. Input: uint8 pictures of {about["size"]}
+  (height x width x channels), RGB or grey as in training; output: {_output(len(class_names))}.
+- **Load**: `keras.saving.load_model("seed-{first.seed}/model.keras")`; the class names are the entry
+  `class_names.json` of that file, which is a zip archive.
+- **Trained** on {first.n_train:,} pictures of {_plain(about["dataset"])}
+  (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seeds.
+- **Tested** once on {sum(first.scores.support):,} pictures that nothing else read: {_plain(about["test_split"])}.
+- **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} (over seeds and test pictures).
+- **Macro F1** {number["macro_f1"]}; expected calibration error {number["calibration_error"]} (15 bins).
+- **Costs** {costs["parameters"]:,} weights, {costs["flops"] / 1e6:.4g} MFLOPs, {latency["median_ms"]:.3g} ms a picture
+  (p90 {latency["p90_ms"]:.3g}, p99 {latency["p99_ms"]:.3g}) on {about["device"]}.
+- **Limits**: pictures unlike those it was trained on are classified all the same, and its probabilities say nothing
+  about them.
+
+| class | precision | recall | F1 | test pictures |
+| --- | --- | --- | --- | --- |
+{rows}"""
+
+
+def _output(classes: int) -> str:
+    if classes == 2:
+        return "the probability of the second class"
+    return "a probability for each class, in the order below"
+
+
+def _plain(text: str) -> str:
+    """A name of the user's, without what Markdown or HTML would take for their own."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|!" else letter for letter in text)
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _or_dash(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)

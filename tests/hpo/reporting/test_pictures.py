@@ -1,0 +1,110 @@
+"""Pictures of real data, and what is said where they cannot be made."""
+
+import dataclasses
+import io
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.registry import open_dataset, open_test
+from hpo.reporting.pictures import PANEL, gallery, png
+from models.build import Task, build_network
+from models.candidate import Candidate
+from studies.finals import FinalRun, summarise
+from studies.records import Measurement, TrialRecord
+from studies.report.material import Material, Predictions
+from studies.scores import score
+
+CANDIDATE = Candidate("custom_cnn", 0, 0, 0.2, 1e-3, "constant", 16)
+
+
+@pytest.fixture
+def config(configure):
+    return configure(dataset="digits", resolutions=(16,))
+
+
+@pytest.fixture
+def material(config):
+    data = open_dataset("digits", None, config.cache_dir, 16)
+    latency = {"p10_ms": 1.0, "p90_ms": 1.0}
+    record = TrialRecord(0, "complete", CANDIDATE, 0.9, 1, 1, 1.0, 10, Measurement(1.0, latency, 1, 2, 0, 3))
+    fingerprint = {"space": {"resolution": [16]}, "dataset_digest": data.digest}
+    return Material("s", fingerprint, [record])
+
+
+@pytest.fixture
+def evaluated(material, config, tmp_path):
+    """A network with random weights, saved and tested as `hpo.evaluate` does it."""
+    images, labels = open_test("digits", None, config.cache_dir, 16)
+    network = build_network(CANDIDATE, Task(8, 8, 1, 10, "none"), 0)
+    shares = keras.ops.convert_to_numpy(network.model(images, training=False))
+    place = tmp_path / "final" / "0" / "seed-0"
+    place.mkdir(parents=True)
+    network.model.save(place / "model.keras")
+    with zipfile.ZipFile(place / "model.keras", "a") as archive:
+        archive.writestr("class_names.json", json.dumps([str(n) for n in range(10)]))
+    run = FinalRun("id", "0", 0, CANDIDATE, 1, 10, [], score(shares, labels), {"x": 1}, 1, {}, 1.0, {})
+    return dataclasses.replace(
+        material,
+        finals=summarise([run], {"0": 0.9}),
+        folder=tmp_path / "final",
+        class_names=tuple(str(n) for n in range(10)),
+        predictions=Predictions(shares, labels),
+    )
+
+
+def opened(picture):
+    return np.asarray(Image.open(io.BytesIO(picture.png)))
+
+
+def test_samples_and_classes(material, config):
+    found, missing = gallery(material, config)
+    assert missing == []
+    assert (len(found.samples), len(found.counts), found.class_names[3]) == (10, 10, "3")
+    assert found.samples_note == (
+        "Samples of each class, drawn with a fixed seed from the pictures that are not test pictures."
+    )
+    assert all(picture.alt == f"8 pictures of {picture.caption}" for picture in found.samples)
+    assert found.mistakes == found.saliency == ()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
+def test_mistakes_and_where_the_model_looks(evaluated, config):
+    found, missing = gallery(evaluated, config)
+    assert missing == []
+    images, _ = open_test("digits", None, config.cache_dir, 16)
+    place = int(found.mistakes[0].alt.split()[2].rstrip(":"))
+    np.testing.assert_array_equal(opened(found.mistakes[0]), images[place, ..., 0])
+    assert "taken for" in found.mistakes[0].caption
+    n_right = sum(picture.caption.startswith("right: ") for picture in found.saliency)
+    n_wrong = sum(picture.caption.startswith("wrong: ") for picture in found.saliency)
+    assert 1 <= n_right <= 4 and n_wrong == 4
+    assert opened(found.saliency[0]).shape == (PANEL, 3 * PANEL + 12, 3)
+    assert found.saliency_note.startswith("What trial 0 looks at")
+
+
+def test_another_backend_leaves_them_out(evaluated, config, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    found, missing = gallery(evaluated, config)
+    assert missing == ["Grad-CAM and saliency: Grad-CAM needs the tensorflow backend, this is jax"]
+    assert found.mistakes and not found.saliency
+
+
+def test_other_data_is_not_shown(material, evaluated, config):
+    odd = dataclasses.replace(material, fingerprint=material.fingerprint | {"dataset_digest": "e" * 64})
+    found, missing = gallery(odd, config)
+    assert found.samples == ()
+    assert missing == ["pictures of the data: the data here is not what study s was made with"]
+    other = Predictions(evaluated.predictions.probabilities, evaluated.predictions.labels[::-1])
+    found, missing = gallery(dataclasses.replace(evaluated, predictions=other), config)
+    assert found.samples and not found.mistakes
+    assert missing == ["test pictures: they are not those that the models were tested on"]
+
+
+def test_grey_and_colour():
+    assert np.asarray(Image.open(io.BytesIO(png(np.zeros((4, 5, 1), np.uint8))))).shape == (4, 5)
+    assert np.asarray(Image.open(io.BytesIO(png(np.zeros((4, 5, 3), np.uint8))))).shape == (4, 5, 3)

@@ -1,0 +1,50 @@
+"""A report's figures and pictures in the study, as optuna-dashboard finds them."""
+
+import pytest
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from plotly import graph_objects
+
+from hpo.reporting.publish import keep
+from studies.artifacts import attached
+from studies.report.blocks import Chapter, Chart, Charts, Picture, Pictures, Section
+from studies.storage import database_lock, load_study
+
+
+def chart(name):
+    return Chart(name, "caption", "alt", graph_objects.Figure(layout_title_text=name))
+
+
+PICTURES = Pictures((Picture(b"one", "alt", "caption"), Picture(b"two", "alt", "caption")), 100, 100)
+CHAPTER = Chapter(
+    "",
+    "title",
+    (
+        Section("front", "Front", (chart("front"), Charts((chart("a"), chart("b"))))),
+        Section("saliency", "Looks", (PICTURES,)),
+        Section("mistakes", "Mistakes", (PICTURES,)),
+    ),
+)
+
+
+@pytest.mark.parametrize(("chosen", "of_trial", "of_study"), [("1", 2, 0), ("baseline", 0, 2)])
+def test_figures_and_looks_are_kept_once(configure, chosen, of_trial, of_study, fakes):
+    config = configure(trials=2)
+    fakes.run(config)
+    study = load_study(config.storage, config.study_name)
+    for _ in range(2):
+        assert keep(study, CHAPTER, chosen, config.storage, config.out) == ""
+    figures = get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id))
+    assert set(figures) == {"front", "a", "b"}
+    names = ["grad-cam-1.png", "grad-cam-2.png"]
+    assert (attached(study, 1), attached(study)) == (names[:of_trial], names[:of_study])
+
+
+def test_a_database_in_use_is_left_alone(configure, fakes):
+    config = configure(trials=1)
+    fakes.run(config)
+    study = load_study(config.storage, config.study_name)
+    with database_lock(config.storage, "other"):
+        why = keep(study, CHAPTER, None, config.storage, config.out)
+    assert why.startswith("figures in the dashboard: ")
+    assert "is in use" in why
+    assert attached(study) == []

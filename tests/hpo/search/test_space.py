@@ -1,0 +1,141 @@
+"""The search space: what is suggested, what comes first, and which resolutions make sense."""
+
+import optuna
+import pytest
+
+from hpo.config import make_config
+from hpo.search.space import (
+    Space,
+    default_resolutions,
+    first_candidates,
+    make_space,
+    parameters,
+    sibling_heads,
+    suggest,
+)
+from models.candidate import Candidate
+from models.training.schedules import LR_SCHEDULES
+
+
+def space_of(resolutions=(32, 64, 128), **options):
+    return make_space(make_config({"backbone": "vgg19", **options}), 5, resolutions)
+
+
+SPACE = space_of()
+SCRATCH = space_of((32,), weights="none")
+SEARCHED = space_of(
+    search="optimizer,weight_decay,label_smoothing,pooling,batch_norm_head,batch_size",
+    augment="none,light,strong",
+    strategy="plain,progressive",
+)
+
+
+def drawn(space, n=300):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [suggest(study.ask(), space) for _ in range(n)]
+
+
+def test_all_of_the_space_and_nothing_else_is_drawn():
+    found = drawn(SPACE)
+    assert {c.unfreeze_depth for c in found} == {0, 1, 2, 3, 4, 5}
+    assert {c.head_width for c in found} == set(range(0, 1025, 128))
+    assert {c.lr_schedule for c in found} == set(LR_SCHEDULES)
+    assert {c.resolution for c in found} == {32, 64, 128}
+    assert all(0 <= c.dropout <= 0.6 and 1e-5 <= c.learning_rate <= 1e-2 for c in found)
+    rates = sorted(c.learning_rate for c in found)
+    assert 1e-4 < rates[len(rates) // 2] < 1e-3  # logarithmic: the median lies near the geometric mean, 3.2e-4
+
+
+def test_from_scratch_the_whole_network_is_trained():
+    assert {c.unfreeze_depth for c in drawn(SCRATCH, 20)} == {5}
+    assert {c.unfreeze_depth for c in first_candidates(SCRATCH)} == {5}
+
+
+def test_optimizers_have_rates_of_their_own():
+    found = drawn(SCRATCH)
+    assert {c.optimizer for c in found} == {"adam", "sgd"}
+    assert all(1e-3 <= c.learning_rate <= 0.3 for c in found if c.optimizer == "sgd")
+    assert all(1e-5 <= c.learning_rate <= 1e-2 for c in found if c.optimizer == "adam")
+    assert {c.optimizer for c in first_candidates(SCRATCH)} == {"adam", "sgd"}
+    assert {c.optimizer for c in drawn(SPACE, 20)} == {"adam"}
+
+
+def test_what_is_searched_on_request():
+    found = drawn(SEARCHED)
+    for name, values in {
+        "optimizer": {"adam", "sgd"},
+        "pooling": {"average", "max"},
+        "batch_norm_head": {False, True},
+        "batch_size": {16, 32, 64, 128},
+        "augmentation": {"none", "light", "strong"},
+        "strategy": {"plain", "progressive"},
+    }.items():
+        assert {getattr(c, name) for c in found} == values
+    assert all(1e-5 <= c.weight_decay <= 1e-1 and 0 <= c.label_smoothing <= 0.2 for c in found)
+    assert max(c.label_smoothing for c in found) > 0.1
+    assert {c.strategy for c in found if c.unfreeze_depth == 0} == {"plain"}
+    plain = drawn(space_of(batch_size=64, augment="light"), 20)
+    assert {(c.batch_size, c.augmentation, c.strategy, c.weight_decay) for c in plain} == {(64, "light", "plain", 0.0)}
+
+
+def test_heads_that_are_trained_together_share_what_they_see_and_their_steps():
+    candidate = next(c for c in drawn(SEARCHED) if c.unfreeze_depth == 0 and c.augmentation == "light")
+    assert sibling_heads(candidate, SPACE) == {"unfreeze_depth": 0, "resolution": candidate.resolution}
+    names = ("unfreeze_depth", "resolution", "optimizer", "pooling", "batch_norm_head", "batch_size", "augmentation")
+    assert sibling_heads(candidate, SEARCHED) == {name: getattr(candidate, name) for name in names}
+
+
+@pytest.mark.parametrize("space", [SPACE, SCRATCH, SEARCHED, Space("x", (0, 1), (16,))])
+def test_first_candidates_can_be_drawn_from_the_space(space):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    firsts = first_candidates(space)
+    for candidate in firsts:
+        study.enqueue_trial(parameters(candidate, space))
+    assert [suggest(study.ask(), space) for _ in firsts] == list(firsts)
+    assert len(set(firsts)) == len(firsts)
+
+
+def test_the_first_five_mark_the_ends_and_the_usual_ways():
+    firsts = first_candidates(SPACE)
+    assert [(c.unfreeze_depth, c.resolution) for c in firsts] == [(0, 128), (0, 32), (1, 128), (0, 64), (2, 64)]
+
+
+@pytest.mark.parametrize(
+    ("least", "native", "own", "expected"),
+    [
+        (8, 32, 8, (8, 16, 24, 32)),
+        (32, 224, 32, (32, 48, 64, 96, 128)),
+        (32, 224, 28, (32, 48, 64, 96)),
+        (75, 299, 160, (96, 128, 160, 192, 224, 240, 260, 299)),
+        (71, 299, 8, (71,)),
+        (32, 224, 160, (32, 48, 64, 96, 128, 160, 192, 224)),
+    ],
+)
+def test_default_resolutions(least, native, own, expected):
+    assert default_resolutions(least, native, own) == expected
+
+
+def test_parameters_are_what_suggest_draws():
+    candidate = Candidate("vgg19", 1, 128, 0.1, 1e-3, "step", 64)
+    assert parameters(candidate, SPACE) == {
+        "unfreeze_depth": 1,
+        "head_width": 128,
+        "dropout": 0.1,
+        "learning_rate": 1e-3,
+        "lr_schedule": "step",
+        "resolution": 64,
+    }
+
+
+def test_the_description_tells_spaces_apart():
+    assert SPACE.describe() != SCRATCH.describe()
+    assert SPACE.describe() == space_of().describe()
+    assert (
+        len(
+            {
+                str(space.describe())
+                for space in (SPACE, SEARCHED, space_of(augment="light"), space_of(search="pooling"))
+            }
+        )
+        == 4
+    )

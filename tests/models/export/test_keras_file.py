@@ -1,0 +1,60 @@
+"""Models as files: written and read back into a network that we build."""
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from models import ModelError
+from models.build import Task, build_network
+from models.candidate import Candidate
+from models.export.keras_file import restore, save
+
+HEAD = Candidate("custom_cnn", 1, 128, 0.3, 1e-3, "constant", 16)
+PICTURES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+
+
+def saved(candidate, path, n_classes=3, names=("a", "b", "Käse/<x>")):
+    model = build_network(candidate, Task(8, 8, 1, n_classes, "none"), 7).model
+    assert save(model, names, path) == path.stat().st_size
+    return model.predict(PICTURES, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        HEAD,
+        dataclasses.replace(HEAD, head_width=0, unfreeze_depth=0, batch_norm_head=True, pooling="max"),
+        dataclasses.replace(HEAD, backbone="efficientnet_b0", resolution=32),  # with a Normalization layer
+    ],
+)
+def test_back_to_the_last_bit(tmp_path, candidate):
+    expected = saved(candidate, tmp_path / "model.keras")
+    found = restore(candidate, (8, 8, 1), 3, tmp_path / "model.keras").predict(PICTURES, verbose=0)
+    assert np.array_equal(found, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_class_names_are_inside(tmp_path):
+    saved(HEAD, tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert json.loads(archive.read("class_names.json")) == ["a", "b", "Käse/<x>"]
+
+
+def test_what_it_should_not_be(tmp_path):
+    path = tmp_path / "model.keras"
+    with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
+        restore(HEAD, (8, 8, 1), 3, path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", "")
+    with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
+        restore(HEAD, (8, 8, 1), 3, path)
+    path.write_bytes(b"PK\x03\x04 half of it")
+    with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
+        restore(HEAD, (8, 8, 1), 3, path)
+    saved(HEAD, path)
+    for candidate, classes in ((dataclasses.replace(HEAD, head_width=256), 3), (HEAD, 4)):
+        with pytest.raises(ModelError, match=r"model\.keras is not the model that it should be"):
+            restore(candidate, (8, 8, 1), classes, path)

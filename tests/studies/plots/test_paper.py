@@ -1,0 +1,45 @@
+"""Static pictures: the same points as the pages, in three formats, without a browser."""
+
+import pytest
+from PIL import Image
+
+from studies.plots import page, paper
+
+
+def test_three_formats_are_what_they_say(records, tmp_path):
+    figure = paper.draw_pareto(page.pareto_data("s", records, "latency"))
+    png, svg, pdf = paper.write(figure, tmp_path / "a.b")
+    assert [path.name for path in (png, svg, pdf)] == ["a.b.png", "a.b.svg", "a.b.pdf"]
+    with Image.open(png) as image:
+        assert image.size == (1200, 750)
+    assert b"<svg" in svg.read_bytes()
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("x", ["latency", "mflops"])
+def test_axes_have_titles_with_units_and_all_points(records, x):
+    data = page.pareto_data("s", records, x)
+    axes = paper.draw_pareto(data).axes[0]
+    assert axes.get_xlabel() == data.x_title
+    assert axes.get_ylabel() == page.ACCURACY
+    drawn = sorted(
+        tuple(point)
+        for scatter in axes.collections
+        if scatter.get_label() in ("front", "dominated", "on the front of all three")
+        for point in scatter.get_offsets().tolist()
+    )
+    expected = sorted((getattr(p, x), p.accuracy) for p in (*data.front, *data.beyond, *data.dominated))
+    assert drawn == expected
+    assert {text.get_text() for text in axes.texts} == {str(p.number) for p in data.front}
+
+
+def test_front_is_on_top_and_large_when_all_three_are_shown(records):
+    axes = paper.draw_three("s", records).axes[0]
+    sizes = axes.collections[0].get_sizes()
+    assert list(sizes) == [22, 90, 90, 90]
+
+
+def test_empty_study_is_drawn(tmp_path):
+    paper.write(paper.draw_three("s", []), tmp_path / "a")
+    paper.write(paper.draw_pareto(page.pareto_data("s", [], "latency")), tmp_path / "b")
+    assert len(list(tmp_path.iterdir())) == 6

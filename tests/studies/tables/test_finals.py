@@ -1,0 +1,152 @@
+"""Tables and cards of a final evaluation, against numbers by hand."""
+
+import csv
+import io
+
+import pytest
+
+from studies.finals import BASELINE, summarise
+from studies.tables.finals import (
+    METHOD,
+    TERMINAL,
+    card,
+    cells,
+    confusion_csv,
+    latex,
+    per_class,
+    per_class_csv,
+    to_csv,
+    to_latex,
+    to_markdown,
+    values,
+)
+from tests.studies.test_finals import make_run  # noqa: F401  (fixture)
+
+COSTS = {
+    "parameters": 318_000,
+    "macs": 7_848_000,
+    "flops": 15_696_000,
+    "latency": {"median_ms": 1.083, "p90_ms": 2.276, "p99_ms": 7.6},
+    "throughput": {"32": 6040.4, "256": None},
+}
+ABOUT = {
+    "study": "s",
+    "dataset": "my|data",
+    "digest": "d" * 64,
+    "test_split": "the test part of my.npz",
+    "size": "8x8x1",
+    "device": "a CPU",
+}
+
+
+@pytest.fixture
+def models(make_run):  # noqa: F811
+    runs = [make_run("3", seed, right, costs=COSTS) for seed, right in ((0, 90), (1, 92))]
+    return summarise([*runs, make_run(BASELINE, 0, 50, costs=COSTS)], {"3": 0.95})
+
+
+def test_terminal_row(models):
+    low, high = models[0].interval
+    assert cells(models[0], TERMINAL) == (
+        "trial 3",
+        f"0.9100 ({low:.4f}-{high:.4f})",
+        "yes",
+        "0.9500",
+        "+0.0400",
+        "0.9100",
+        "1.08 (2.28)",
+        "15.7",
+    )
+    assert cells(models[1], ("model", "in the search", "gap", "top 5")) == ("baseline", "-", "-", "-")
+    assert cells(models[0], ("pictures/s, batch 32", "pictures/s, batch 256", "weights", "MiB", "training s")) == (
+        "6,040",
+        "-",
+        "318 k",
+        "1.00",
+        "2.0",
+    )
+
+
+def test_numbers(models):
+    found = values(models[0])
+    assert {name: found[name] for name in ("model", "seeds", "macs", "flops", "model_bytes", "epochs")} == {
+        "model": "trial 3",
+        "seeds": 2,
+        "macs": 7_848_000,
+        "flops": 15_696_000,
+        "model_bytes": 2**20,
+        "epochs": 4,
+    }
+    assert (found["latency_p50_ms"], found["latency_p90_ms"], found["latency_p99_ms"]) == (1.083, 2.276, 7.6)
+    assert (found["pictures_per_second_32"], found["pictures_per_second_256"]) == (6040.4, None)
+    assert (found["train_seconds"], found["peak_memory_mib"]) == (2.0, 101.0)
+
+
+def test_csv_and_markdown_hold_all_models(models):
+    rows = list(csv.DictReader(io.StringIO(to_csv(models))))
+    assert [row["model"] for row in rows] == ["trial 3", "baseline"]
+    assert (rows[0]["test_accuracy"], rows[0]["tied_with_best"], rows[1]["search_accuracy"]) == ("0.91", "True", "")
+    lines = to_markdown(models).splitlines()
+    assert len({line.count("|") for line in lines[:4]}) == 1
+    assert lines[0].startswith("| model | test accuracy (95 %) | tied |")
+    assert lines[2].startswith("| trial 3 | 0.9100 (")
+    assert lines[4:] == ["", METHOD]
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("5 % of R&D_x #1 $", r"5 \% of R\&D\_x \#1 \$"),
+        (r"a\b{c}", r"a\textbackslash{}b\{c\}"),
+        ("x^2~y <z> a|b", r"x\textasciicircum{}2\textasciitilde{}y \textless{}z\textgreater{} a\textbar{}b"),
+        ("0.91-0.95", "0.91--0.95"),
+        ("test-split", "test-split"),
+        ("Käse", "Käse"),
+    ],
+)
+def test_latex_letters(text, escaped):
+    assert latex(text) == escaped
+
+
+def test_latex_table(models):
+    lines = to_latex(models, "cats_vs_dogs").splitlines()
+    assert lines[0] == r"\begin{table}"
+    assert lines[-1] == r"\end{table}"
+    assert r"Test accuracy on cats\_vs\_dogs: mean over 2 seeds with 95 \% interval" in lines[2]
+    body = [line for line in lines if line.endswith(r"\\")]
+    assert [line.count(" & ") for line in body] == [8, 8, 8]
+    assert body[1].startswith("  trial 3 & 0.9100 (0.")
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert lines.count(f"  \\{rule}") == 1
+
+
+def test_classes(models):
+    first, second = per_class(models[0], ["a", "b"])
+    assert first == {
+        "class": "a",
+        "precision": pytest.approx(0.91),
+        "recall": pytest.approx(0.91),
+        "f1": pytest.approx(0.91),
+        "pictures": 50,
+    }
+    assert second["class"] == "b"
+    rows = list(csv.reader(io.StringIO(per_class_csv(models[0], ["a,c", "b"]))))
+    assert (rows[0], rows[1][0]) == (["class", "precision", "recall", "f1", "pictures"], "a,c")
+    assert confusion_csv(models[0], ["a", "b"]) == "true \\ predicted,a,b\na,91,9\nb,9,91\n"
+
+
+def test_card(models):
+    text = card(models[0], ["a", "b<c>"], ABOUT)
+    low, high = models[0].interval
+    for part in (
+        "# s, trial 3\n",
+        "one of 2 classes. Input: uint8 pictures of 8x8x1",
+        "the probability of the second class",
+        'keras.saving.load_model("seed-0/model.keras")',
+        "on 300 pictures of my\\|data",
+        "once on 100 pictures that nothing else read: the test part of my.npz.",
+        f"**Accuracy** 0.9100, 95 % interval {low:.4f} to {high:.4f}",
+        "318,000 weights, 15.7 MFLOPs, 1.08 ms a picture",
+        "| a | 0.910 | 0.910 | 0.910 | 50 |\n| b\\<c\\> | 0.910 | 0.910 | 0.910 | 50 |\n",
+    ):
+        assert part in text

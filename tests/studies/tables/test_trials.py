@@ -1,0 +1,94 @@
+"""Rows of trials for the terminal, CSV and JSON."""
+
+import csv
+import io
+
+import pytest
+
+from models.candidate import Candidate
+from studies.tables import trials
+
+
+def test_row_has_every_column(records):
+    row = trials.row(records[1], on_front=True)
+    assert tuple(row) == trials.COLUMNS
+    assert row["trial"] == 1
+    assert row["on_front"] is True
+    assert row["val_accuracy"] == 0.90
+    assert (row["latency_ms"], row["latency_p10_ms"], row["latency_runs"]) == (2.0, 1.8, 50)
+    assert (row["macs"], row["flops"], row["parameters"], row["lr_schedule"]) == (
+        10_000_000,
+        20_000_000,
+        318_000,
+        "cosine",
+    )
+
+
+def test_row_of_a_failed_trial_says_why(records):
+    row = trials.row(records[5], on_front=False)
+    assert row["state"] == "failed"
+    assert row["reason"] == "out of memory: 3 GiB"
+    assert row["val_accuracy"] is None
+
+
+def test_csv_there_and_back(records):
+    rows = [trials.row(record, record.number < 3) for record in records]
+    read = list(csv.DictReader(io.StringIO(trials.to_csv(rows))))
+    assert len(read) == 7
+    assert read[0]["val_accuracy"] == "0.8"
+    assert read[4]["reason"] == "4 over max_latency_ms"
+    assert read[6]["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "text"),
+    [
+        (
+            Candidate("vgg19", 0, 0, 0.2, 3e-3, "cosine", 32),
+            "32 px, frozen, no hidden layer, dropout 0.20, 3.0e-03 cosine",
+        ),
+        (
+            Candidate("vgg19", 1, 256, 0.0, 1e-5, "step", 64),
+            "64 px, top 1 block free, head 256, dropout 0.00, 1.0e-05 step",
+        ),
+        (
+            Candidate("vgg19", 2, 256, 0.0, 1e-5, "step", 64),
+            "64 px, top 2 blocks free, head 256, dropout 0.00, 1.0e-05 step",
+        ),
+        (None, "?"),
+    ],
+)
+def test_a_candidate_in_one_line(candidate, text):
+    assert trials.describe(candidate) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1 k"),
+        (317_802, "318 k"),
+        (999_600, "1 M"),
+        (20_024_384, "20 M"),
+        (15_470_300_000, "15.5 G"),
+        (143_667_240, "144 M"),
+    ],
+)
+def test_counts(number, text):
+    assert trials.count(number) == text
+
+
+def test_front_rows_for_the_terminal(records):
+    heads, cells = trials.front_rows([records[0]])
+    assert len(heads) == len(cells[0])
+    assert cells[0] == (
+        "0",
+        "32 px, frozen, head 128, dropout 0.25, 1.0e-03 cosine",
+        "0.8000",
+        "1 (0.9-1.2)",
+        "10",
+        "318 k",
+        "2 of 3",
+        "4.5",
+    )

@@ -71,22 +71,31 @@ def decode_as(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     As `decode`, but for the largest centred part with these proportions; with one channel it becomes grey (ITU-R
     601-2 luma, which leaves a grey picture as it is). Raises UnreadableError.
     """
-    height, width, channels = shape
+    height, width, _ = shape
     try:
         with _open(path) as image:
             image.draft(None, (2 * max(height, width), 2 * max(height, width)))
-            image.load()
-            rgb = _to_rgb(_upright(image))
-            scale = min(rgb.width / width, rgb.height / height)
-            # the product may exceed what it was divided from by a rounding, which Pillow refuses
-            across, down = min(scale * width, rgb.width), min(scale * height, rgb.height)
-            left, top = (rgb.width - across) / 2, (rgb.height - down) / 2
-            box = (left, top, min(left + across, rgb.width), min(top + down, rgb.height))
-            part = rgb.resize((width, height), Image.Resampling.BILINEAR, box=box)
-            return np.asarray(part) if channels == 3 else np.asarray(part.convert("L"))[..., None]
+            return fit(image, shape)
     except UnreadableError:
         raise
     except Exception as error:  # of a damaged file Pillow raises nearly anything: OSError, SyntaxError, IndexError...
+        raise UnreadableError(_reason(error)) from error
+
+
+def fit(image: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+    """An opened picture as `decode_as` gives it. Raises UnreadableError."""
+    height, width, channels = shape
+    try:
+        image.load()
+        rgb = _to_rgb(_upright(image))
+        scale = min(rgb.width / width, rgb.height / height)
+        # the product may exceed what it was divided from by a rounding, which Pillow refuses
+        across, down = min(scale * width, rgb.width), min(scale * height, rgb.height)
+        left, top = (rgb.width - across) / 2, (rgb.height - down) / 2
+        box = (left, top, min(left + across, rgb.width), min(top + down, rgb.height))
+        part = rgb.resize((width, height), Image.Resampling.BILINEAR, box=box)
+        return np.asarray(part) if channels == 3 else np.asarray(part.convert("L"))[..., None]
+    except Exception as error:
         raise UnreadableError(_reason(error)) from error
 
 

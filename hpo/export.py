@@ -1,50 +1,13 @@
 """`python -m hpo.export STUDY`: the tables and plots of a study as files, or a final model for another runtime."""
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from hpo.config import check_field
 from hpo.errors import BadInput
-from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
-from hpo.worker.costs import write_atomically
+from hpo.terminal.command import DONE, StudyCommand, field_option
 from models.export.formats import FORMATS
-from studies.records import TrialRecord
-
-PLOTS = (("accuracy_latency", "latency"), ("accuracy_flops", "mflops"))
-
-
-def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list[Path]:
-    """Write trials and front as CSV and JSON, and three Pareto plots as HTML, PNG, SVG and PDF; returns the paths.
-
-    Only reads the records; what stood in `folder` under the same names is replaced.
-    """
-    from studies.pareto import front
-    from studies.plots import page, paper
-    from studies.tables.trials import row, to_csv
-
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen = front(records)
-    numbers = {record.number for record in chosen}
-    written = []
-    for stem, shown in (("trials", records), ("front", chosen)):
-        rows = [row(record, record.number in numbers) for record in shown]
-        for suffix, text in (("csv", to_csv(rows)), ("json", json.dumps(rows, indent=1))):
-            written.append(folder / f"{stem}.{suffix}")
-            write_atomically(written[-1], text)
-    drawings = [
-        (stem, page.draw_pareto(data), paper.draw_pareto(data))
-        for stem, x in PLOTS
-        for data in (page.pareto_data(name, records, x),)
-    ]
-    drawings.append(("accuracy_latency_flops", page.draw_three(name, records), paper.draw_three(name, records)))
-    for stem, drawn, figure in drawings:
-        page.write_html(drawn, folder / f"{stem}.html")
-        written += [folder / f"{stem}.html", *paper.write(figure, folder / stem)]
-    return written
 
 
 @click.command(cls=StudyCommand)
@@ -64,51 +27,21 @@ def main(study: str, names: tuple[str, ...], trial: str | None, **places: Any) -
     and measured on the same test pictures beside the original. litert-int8: quantised after training, with training
     pictures for its ranges.
     """
-    from studies.records import read_study
-    from studies.storage import load_study, storage_trouble
+    from hpo.study import load_study
 
     if bool(names) != bool(trial):
         raise BadInput("--format and --trial belong together: which model, and to what")
-    places["storage"] = check_field("storage", places["storage"])
-    with storage_trouble(places["storage"]):
-        loaded = load_study(places["storage"], study)
-        if trial:
-            return _convert(loaded, trial, list(dict.fromkeys(names)), places)
-        records = read_study(loaded)
-    out = check_field("out", places["out"])
-    check_writable(out)
-    for path in export_study(study, records, out / study):
-        click.echo(path)
-    return DONE
+    if not trial:
+        for path in load_study(study, storage=places["storage"], out=check_field("out", places["out"])).export():
+            click.echo(path)
+        return DONE
+    from hpo.terminal.tables import show_exports
 
-
-def _convert(study: Any, trial: str, names: Sequence[str], places: Mapping[str, Any]) -> int:
-    from rich import box
-    from rich.table import Table
-
-    from hpo.config import restore_config
-    from hpo.evaluate import NoAnswer
-    from hpo.final.exporting import HEADS, cells, convert_all
-    from hpo.terminal.display import make_console
-
-    quiet_libraries()
-    config = restore_config(study.user_attrs.get("options"), study.study_name, places)
-    check_writable(config.out, config.cache_dir)
-    label = trial.removeprefix("trial-")
-    try:
-        found, folder = convert_all(study, config, label, names)
-    except NoAnswer as error:
-        click.echo(f"error: {error}", err=True)
-        return NO_SUCCESS
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in HEADS:
-        table.add_column(head, justify="left" if head in ("format", "runtime") else "right")
-    for one in found:
-        table.add_row(*cells(one))
-    make_console().print(table)
-    click.echo(
-        f"Files in {folder}: {', '.join(FORMATS[name].file for name in names)}, class_names.json, exports.csv, .json"
-    )
+    found, formats = load_study(study, **places), list(dict.fromkeys(names))
+    converted, folder = found.convert(trial.removeprefix("trial-"), formats, progress=True)
+    show_exports(converted)
+    files = ", ".join(FORMATS[name].file for name in formats)
+    click.echo(f"Files in {folder}: {files}, class_names.json, exports.csv, .json")
     return DONE
 
 

@@ -1,30 +1,25 @@
 """`python -m hpo.run`: search for the best ways to turn a pretrained Keras network into your classifier.
 
-From the command line to the database: here -> `hpo.config` -> `hpo.search.loop` -> `hpo.worker.trial` (in a worker) ->
-`studies.storage`; and back out through `hpo.export`.
+From the command line to the database: here -> `hpo.config` -> `hpo.study` -> `hpo.search.loop` -> `hpo.worker.trial`
+(in a worker) -> `studies.storage`.
 """
 
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from datasets import DataError
 from datasets.catalogue import DATASETS
 from datasets.subset import base_name
 from hpo.config import PRESETS, StudyConfig, load_preset, make_config
-from hpo.errors import BadInput
-from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
-from models import ModelError
+from hpo.errors import MISTAKES, BadInput, StudyStopped
+from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
 from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
 
 if TYPE_CHECKING:
     from hpo.search.loop import Parts
-    from studies.records import TrialRecord
 
 EPILOG = """\b
 Exit codes: 0 done; 1 no trial succeeded, or three in a row failed alike;
@@ -64,8 +59,8 @@ def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any)
             print_datasets()
         return DONE
     configs = each_backbone({name: value for name, value in options.items() if value is not None}, preset)
-    quiet_libraries()
-    return run(configs[0]) if len(configs) == 1 else run_each(configs)
+    words = sys.argv[1:]  # for the hint on how to go on
+    return run(configs[0], words) if len(configs) == 1 else run_each(configs, words)
 
 
 def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
@@ -92,7 +87,7 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
 
 def check_one_size(configs: Sequence[StudyConfig]) -> None:
     """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
-    from hpo.worker.facts import searched_resolutions  # it imports Optuna, which --help need not wait for
+    from hpo.worker.facts import searched_resolutions  # NumPy, which --help need not wait for
 
     if base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
@@ -110,108 +105,60 @@ def default_weights(backbone: str) -> str:
     return "none" if get_backbone(backbone).weights == UNPUBLISHED else "pretrained"
 
 
-def run_each(configs: Sequence[StudyConfig], parts: "Parts | None" = None) -> int:
+def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: "Parts | None" = None) -> int:
     """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0.
 
     One that cannot be run, for its weights say, is named and the others are run all the same.
     """
-    from hpo.compare import compare
-    from studies.storage import StudyRefused
+    from hpo.study import compare_studies
+    from hpo.terminal.tables import show_comparison
 
     codes = []
     for number, config in enumerate(configs, start=1):
         scratch = ", from scratch" if config.weights == "none" else ""
         click.echo(f"\n[{number}/{len(configs)}] {config.backbone}{scratch}")
         try:
-            codes.append(run(config, parts))
-        except (BadInput, DataError, ModelError, StudyRefused) as error:
+            codes.append(run(config, words, parts))
+        except MISTAKES as error:
             click.echo(f"error: {config.backbone}: {error}", err=True)
             codes.append(BAD_INPUT)
     done = [config for config, code in zip(configs, codes, strict=True) if code == DONE]
     if done:
         click.echo("\nComparison")
-        compare(done[0].storage, [config.study_name for config in done], done[0].out)
+        names = [config.study_name for config in done]
+        show_comparison(compare_studies(names, storage=done[0].storage, out=done[0].out))
     return next((code for code in codes if code != DONE), DONE)
 
 
-def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
-    """The whole job; returns the exit code. `parts` stand in for those of the search."""
-    from hpo.export import export_study
-    from hpo.search.loop import REAL, run_study
-    from hpo.search.telling import StudyStopped
-    from hpo.terminal.display import make_display, show_front
+def run(config: StudyConfig, words: Sequence[str] = (), parts: "Parts | None" = None) -> int:
+    """One study; returns the exit code.
 
-    check_writable(config.out, config.cache_dir)
-    display = make_display()
-    stopped = None
+    Args:
+        words: the arguments of this command, for the hint on how to go on.
+        parts: stand in for those of the search.
+    """
+    from hpo.search.loop import REAL
+    from hpo.study import load_study, run_study
+    from hpo.terminal.console import make_console
+    from hpo.terminal.hints import show_files, why_none
+    from hpo.terminal.tables import show_front
+
+    stopped = ""
     try:
-        records = run_study(config, display, parts or REAL)
+        records = run_study(config, progress=True, parts=parts or REAL).records
     except StudyStopped as error:
         stopped, records = str(error), error.records
-    finally:
-        display.close()
-
     if not any(record.state == "complete" for record in records):
         click.echo(f"error: {stopped or 'no trial succeeded: ' + why_none(records)}", err=True)
         return NO_SUCCESS
-    files = export_study(config.study_name, records, config.study_dir)
-    show_front(display.console, records)
-    _show_files(config, files)
+    study = load_study(config.study_name, storage=config.storage, out=config.out)
+    files = study.export()
+    show_front(make_console(), records)
+    show_files(config, files, words)
     if stopped:
         click.echo(f"error: {stopped}", err=True)
         return NO_SUCCESS
     return DONE
-
-
-def why_none(records: "Sequence[TrialRecord]") -> str:
-    """Why a study has no completed trial, in one line."""
-    from studies.tables.trials import describe
-
-    over = [record for record in records if record.state == "infeasible" and record.measurement]
-    failed = [record.reason for record in records if record.state == "failed"]
-    if over and not failed:
-        least = min(over, key=lambda record: sum(max(value, 0) for value in record.constraints.values()))
-        assert least.latency_ms is not None and least.flops is not None
-        return (
-            f"all were over budget; the nearest has {least.latency_ms:.3g} ms and {least.flops / 1e9:.3g} GFLOPs "
-            f"({describe(least.candidate)})"
-        )
-    return "; ".join(dict.fromkeys(failed)) or "none was finished in the time given"
-
-
-def _show_files(config: StudyConfig, files: list[Path]) -> None:
-    click.echo(f"\nFiles in {config.study_dir}:")
-    stems: dict[str, list[str]] = {}
-    for path in files:
-        stems.setdefault(path.stem, []).append(path.suffix)
-    for stem, suffixes in stems.items():
-        click.echo(f"  {stem}{{{','.join(suffixes)}}}")
-    click.echo("  trials/  every trial's numbers, learning curve and machine as JSON")
-    place = (
-        ""
-        if config.storage == StudyConfig.model_fields["storage"].default
-        else f" --storage {shlex.quote(config.storage)}"
-    )
-    out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
-    click.echo("\nGo on with:")
-    click.echo(f"  python -m hpo.run {shlex.join(_with_more_trials(config))}   # more trials")
-    click.echo(f"  python -m hpo.export {config.study_name}{place}{out}   # these files again")
-    click.echo(f"  python -m hpo.dashboard{place}   # the study in a browser")
-
-
-def _with_more_trials(config: StudyConfig) -> list[str]:
-    """This run's arguments with twice the trials."""
-    words = sys.argv[1:]
-    kept, skip = [], False
-    for word in words:
-        if skip or word.startswith("--trials="):
-            skip = False
-            continue
-        if word == "--trials":
-            skip = True
-            continue
-        kept.append(word)
-    return [*kept, "--trials", str(2 * config.trials)]
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna_dashboard import save_note, save_plotly_graph_object
 from optuna_dashboard._note import note_ver_key, save_note_with_version
 
-FOLDER = "artifacts"  # in the folder of results: one store for all studies of a database, as the dashboard wants it
+from studies import paths
 
 
 def open_store(out: Path) -> FileSystemArtifactStore:
     """The files of all studies whose results are in the folder `out`."""
-    folder = out / FOLDER
+    folder = paths.artifacts(out)
     folder.mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(base_path=folder)
 

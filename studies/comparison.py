@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from studies.errors import NotComparable
 from studies.pareto import front
 from studies.records import TrialRecord
 from studies.tables.trials import count, describe, latency
@@ -26,10 +27,6 @@ HEADS = (
     "seconds",
     "parameters",
 )
-
-
-class NotComparable(ValueError):
-    """Studies on other pictures, or measured on another device; one line that names the fields."""
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.candidate import Candidate
+from studies.paths import StudyFiles
 from studies.scores import Scores, accuracy_interval
-
-BASELINE = "baseline"  # the pretrained network with all of it frozen and a linear head
-
-
-def name_of(label: str) -> str:
-    """`trial 7` or `baseline`."""
-    return label if label == BASELINE else f"trial {label}"
 
 
 @dataclass(frozen=True)
@@ -99,17 +92,17 @@ class FinalModel:
         return np.sum([run.scores.confusion for run in self.runs], axis=0)
 
 
-def read_runs(folder: Path, study_id: str) -> list[FinalRun]:
-    """The runs of this study that lie under `folder`, finished and readable; by label and seed."""
-    found = []
-    for path in folder.glob("*/seed-*/result.json"):
+def read_runs(files: StudyFiles, study_id: str) -> list[FinalRun]:
+    """The runs of this study that are finished and readable; by label and seed."""
+    runs = []
+    for run_files in files.runs():
         try:
-            run = FinalRun.from_json(path.read_text(encoding="utf-8"))
+            run = FinalRun.from_json(run_files.result.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # of another version of this program, or not ours
-        if run.study_id == study_id and path == folder / run.label / f"seed-{run.seed}" / "result.json":
-            found.append(run)
-    return sorted(found, key=lambda run: (run.label, run.seed))
+        if run.study_id == study_id and run_files == files.run(run.label, run.seed):
+            runs.append(run)
+    return sorted(runs, key=lambda run: (run.label, run.seed))
 
 
 def summarise(runs: Sequence[FinalRun], search: Mapping[str, float | None]) -> list[FinalModel]:

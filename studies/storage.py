@@ -20,18 +20,11 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
+from studies.errors import StorageError, StudyRefused
 from studies.records import DIRECTIONS, METRIC_NAMES
 from studies.url import database_path
 
 BUSY_SECONDS = 60
-
-
-class StorageError(RuntimeError):
-    """The database cannot be opened, read or written; the message is one line."""
-
-
-class StudyRefused(ValueError):
-    """The study cannot be used as asked: in use, missing, or made with other settings; the message is one line."""
 
 
 def database_lock(url: str, study: str) -> AbstractContextManager[None]:

@@ -8,17 +8,23 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
 import numpy as np
+import optuna
 
 from hpo.config import StudyConfig
-from hpo.errors import BadInput
-from hpo.worker.costs import Gate, write_atomically
-
-if TYPE_CHECKING:
-    from studies.finals import FinalRun
+from hpo.errors import BadInput, TaskFailed
+from hpo.final.evaluation import StepWatcher
+from hpo.final.training import LONG_SECONDS, classify
+from hpo.worker import heartbeat, session
+from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
+from hpo.worker.machine_lock import MachineLock
+from hpo.worker.pool import Workers, wait
+from models.export.formats import FORMATS, check_installed
+from studies.finals import FinalRun, read_runs
+from studies.paths import RunFiles, StudyFiles, name_of, write_text
+from studies.storage import writer_lock
 
 ORIGINAL = "keras"
 CALIBRATION = 200  # training pictures from which the ranges of int8 are taken
@@ -28,14 +34,23 @@ HEADS = ("format", "test accuracy", "same class", "latency ms (p90)", "MiB", "ru
 
 @dataclass(frozen=True)
 class Conversion:
-    """One final model in one format, for a worker. `name` is a format, or ORIGINAL for the model as it is."""
+    """One final model in one format, for a worker.
+
+    Attributes:
+        digest: of the development pictures that the study was made with.
+        original: the files of the run.
+        name: a format, or ORIGINAL for the model as it is.
+        path: the file to write, or the model as it is.
+        progress: the worker's signs of life.
+    """
 
     config: StudyConfig
-    digest: str  # of the development pictures that the study was made with
-    run: "FinalRun"
-    model_path: Path
+    digest: str
+    run: FinalRun
+    original: RunFiles
     name: str
     path: Path
+    progress: Path
 
 
 @dataclass(frozen=True)
@@ -62,56 +77,52 @@ class Converted:
     runtime: str
 
 
-def convert(job: Conversion) -> Converted | str:
-    """In a worker: export and measure; what went wrong, if it is not the user's mistake.
+def convert(job: Conversion) -> Converted:
+    """In a worker: export and measure.
 
-    Errors: BadInput, DataError, ModelError.
+    Raises:
+        BadInput: the pictures are not those of the study.
+        DataError, ModelError: data or model are not there or damaged.
     """
-    from datasets import DataError
-    from hpo.worker.trial import explain
-    from models import ModelError
-
+    beat = Heartbeat(job.progress)
     try:
-        return _convert(job)
-    except (BadInput, DataError, ModelError):
-        raise
-    except Exception as error:  # of a converter or a runtime: it must not reach the parent
-        return explain(error)[1]
+        return _convert(job, beat)
+    finally:
+        beat.end()
 
 
-def _convert(job: Conversion) -> Converted:
-    from datasets.registry import open_test
-    from hpo.final.training import LONG_SECONDS, classify
-    from hpo.worker.facts import opened, split_of
+def _convert(job: Conversion, beat: Heartbeat) -> Converted:
     from models.export import runtimes
     from models.export.keras_file import restore
     from models.latency import measure_call
 
-    config, run = job.config, job.run
+    config, run, here = job.config, job.run, session.current()
     side = run.shape[0]
-    data = opened(config, side)
-    images, labels = open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
-    with np.load(job.model_path.with_name("predictions.npz"), allow_pickle=False) as kept:
-        expected = kept["probabilities"]
-        if data.digest != job.digest or not np.array_equal(labels, kept["labels"]):
+    data = here.data(config, side)
+    images, labels = here.test_data(config, side)
+    with np.load(job.original.predictions, allow_pickle=False) as stored:
+        expected = stored["probabilities"]
+        if data.digest != job.digest or not np.array_equal(labels, stored["labels"]):
             raise BadInput(f"{config.dataset} is not what study {config.study_name} was made with")
-    model = restore(run.candidate, run.shape, len(run.class_names), job.model_path)
+    model = restore(run.candidate, run.shape, len(run.class_names), job.original.model)
     if job.name == ORIGINAL:
         runner, runtime = runtimes.original(model)
     else:
-        rows = split_of(config, side).train
+        beat(SignOfLife(Phase.EXPORT))
+        rows = here.split(config, side).train
         chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).astype(int)]
         runtimes.export(model, job.name, job.path, data.images[chosen])
         runner, runtime = runtimes.load(job.name, job.path, len(os.sched_getaffinity(0)))
-    found = classify(runner, images)
+    probabilities = classify(runner, images, lambda share: beat(SignOfLife(Phase.TEST, share=share)))
     picture = np.ascontiguousarray(images[:1])
-    with Gate(config.cache_dir) as gate, gate.measuring():
+    beat(SignOfLife(Phase.LATENCY))
+    with MachineLock(config.cache_dir) as lock, lock.measuring():
         times = measure_call(lambda: runner(picture), LONG_SECONDS)
     return Converted(
         format=job.name,
-        accuracy=float((found.argmax(1) == labels).mean()),
-        same_class=float((found.argmax(1) == expected.argmax(1)).mean()),
-        max_difference=float(np.abs(found - expected).max()),
+        accuracy=float((probabilities.argmax(1) == labels).mean()),
+        same_class=float((probabilities.argmax(1) == expected.argmax(1)).mean()),
+        max_difference=float(np.abs(probabilities - expected).max()),
         latency_ms=float(np.percentile(times, 50)),
         p90_ms=float(np.percentile(times, 90)),
         bytes=runtimes.size(job.path),
@@ -119,20 +130,19 @@ def _convert(job: Conversion) -> Converted:
     )
 
 
-def convert_all(study: Any, config: StudyConfig, label: str, names: Sequence[str]) -> tuple[list[Converted], Path]:
+def convert_all(
+    study: optuna.Study, config: StudyConfig, label: str, names: Sequence[str], watcher: StepWatcher
+) -> tuple[list[Converted], Path]:
     """The original and these formats of the model `label`, one after the other; and the folder of files and table.
 
-    Errors: BadInput if it was not evaluated; what a worker raises; `hpo.evaluate.NoAnswer` if one fails.
+    Raises:
+        BadInput: it was not evaluated, or the pictures are not those of the study.
+        ModelError: what a format needs is not installed.
+        WorkerLost, TaskFailed: one fails; those before it are kept.
     """
-    from hpo.evaluate import NoAnswer, wait
-    from hpo.final.prediction import path_of
-    from hpo.worker.pool import Workers
-    from models.export.formats import FORMATS, check_installed
-    from studies.finals import name_of, read_runs
-    from studies.storage import writer_lock
-
     check_installed(names)
-    runs = read_runs(config.study_dir / "final", study.user_attrs["study_id"])
+    files = StudyFiles(config.study_dir)
+    runs = read_runs(files, study.user_attrs["study_id"])
     run = next((one for one in runs if (one.label, one.seed) == (label, 0)), None)
     if run is None:
         words = f"--trials {label}" if label.isdecimal() else ""
@@ -140,37 +150,47 @@ def convert_all(study: Any, config: StudyConfig, label: str, names: Sequence[str
             f"{name_of(label)} of study {study.study_name} was not evaluated; first: "
             f"python -m hpo.evaluate {study.study_name} {words}".rstrip()
         )
-    folder = config.study_dir / "exports" / name_of(label).replace(" ", "-")
-    digest, model_path = study.user_attrs["fingerprint"]["dataset_digest"], path_of(config.study_dir, run)
-    log, found = config.study_dir / "worker.log", []
+    folder, original = files.exports(label), files.run(run.label, run.seed)
+    digest, progress = study.user_attrs["fingerprint"]["dataset_digest"], folder / "export.progress"
+    converted: list[Converted] = []
     with (
-        writer_lock(config.study_dir / ".lock", config.study_name),
-        Workers(min(1, config.workers), config.device, log, CONVERTERS_NEED) as workers,
+        writer_lock(files.lock, config.study_name),
+        Workers(min(1, config.workers), config.device, files.worker_log, CONVERTERS_NEED) as workers,
     ):
-        for name in (ORIGINAL, *names):
-            path = folder / FORMATS[name].file if name in FORMATS else model_path
-            click.echo(f"{name}: {'measuring' if name == ORIGINAL else 'exporting and measuring'}")
-            result = wait(workers.submit(convert, Conversion(config, digest, run, model_path, name, path)))
-            if isinstance(result, str):
-                raise NoAnswer(f"{name}: {result}")
-            found.append(result)
-            _write(found, run.class_names, folder)
-    return found, folder
+        for number, name in enumerate((ORIGINAL, *names)):
+            watcher.steps(number, 1 + len(names))
+            path = folder / FORMATS[name].file if name in FORMATS else original.model
+            watcher.note(f"{name}: {'measuring' if name == ORIGINAL else 'exporting and measuring'}")
+            job = Conversion(config, digest, run, original, name, path, progress)
+            converted.append(_answer(workers, job, watcher))
+            _write(converted, run.class_names, folder)
+        watcher.steps(1 + len(names), 1 + len(names))
+    return converted, folder
 
 
-def _write(found: Sequence[Converted], class_names: Sequence[str], folder: Path) -> None:
+def _answer(workers: Workers, job: Conversion, watcher: StepWatcher) -> Converted:
+    heartbeat.begin(job.progress)
+    try:
+        return wait(workers.submit(convert, job), lambda: watcher.tick({job.name: job.progress}))
+    except TaskFailed as failed:
+        raise TaskFailed(failed.kind, f"{job.name}: {failed.reason}", failed.details) from failed
+    finally:
+        job.progress.unlink(missing_ok=True)
+
+
+def _write(converted: Sequence[Converted], class_names: Sequence[str], folder: Path) -> None:
     """The table of all that was exported of this model, earlier ones included, and the names of its classes."""
     rows: dict[str, Mapping[str, Any]] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the first one, or not ours
         rows = {row["format"]: row for row in json.loads((folder / "exports.json").read_text(encoding="utf-8"))}
-    rows |= {one.format: asdict(one) for one in found}
+    rows |= {one.format: asdict(one) for one in converted}
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Converted)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
-    write_atomically(folder / "exports.csv", text.getvalue())
-    write_atomically(folder / "exports.json", json.dumps(list(rows.values()), indent=1))
-    write_atomically(folder / "class_names.json", json.dumps(list(class_names), ensure_ascii=False))
+    write_text(folder / "exports.csv", text.getvalue())
+    write_text(folder / "exports.json", json.dumps(list(rows.values()), indent=1))
+    write_text(folder / "class_names.json", json.dumps(list(class_names), ensure_ascii=False))
 
 
 def cells(one: Converted) -> tuple[str, ...]:

@@ -1,68 +1,137 @@
 """Final models as an evaluation left them: which there are, and what they say of pictures."""
 
+import csv
+import io
+import os
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
+from PIL import Image
 
+from datasets.wording import printable
 from hpo.config import StudyConfig, check_field
 from hpo.errors import BadInput
-from models import ModelError
-from studies.finals import BASELINE, FinalModel, FinalRun, name_of, read_runs, summarise
+from hpo.worker import session
+from studies.finals import FinalModel, FinalRun, read_runs, summarise
+from studies.paths import BASELINE, StudyFiles, name_of
+
+Picture = str | Path | np.ndarray | Image.Image
 
 
-def folder_of(study: Any, out: Path | None) -> Path:
-    """The folder of a study's results: in `out`, or where the study was run to put it."""
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture.
+
+    Attributes:
+        label: the most probable class.
+        probability: of that class, 0 to 1.
+        probabilities: of every class, in the order of the data set's; they add up to 1.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+def results_folder(study: optuna.Study) -> Path:
+    """The folder of results that the study was run with."""
     kept = (study.user_attrs.get("options") or {}).get("out", StudyConfig.model_fields["out"].default)
-    return (check_field("out", kept) if out is None else out) / study.study_name
+    return check_field("out", kept)
 
 
-def models_of(study: Any, folder: Path) -> list[FinalModel]:
+def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:
     """The evaluated models of a study, best first. Errors: BadInput if there are none."""
     search = {str(trial.number): trial.values[0] if trial.values else None for trial in study.trials}
-    models = summarise(read_runs(folder / "final", study.user_attrs["study_id"]), search)
+    models = summarise(read_runs(files, study.user_attrs["study_id"]), search)
     if not models:
         raise BadInput(
-            f"study {study.study_name} has no final models in {folder / 'final'}; "
+            f"study {study.study_name} has no final models in {files.final}; "
             f"first: python -m hpo.evaluate {study.study_name}"
         )
     return models
 
 
-def pick(models: Sequence[FinalModel], name: str | None) -> FinalRun:
-    """The first run of the model called `7`, `trial-7` or `baseline`; of the most accurate one without a name.
+def pick(models: Sequence[FinalModel], name: str | None) -> FinalModel:
+    """The model called `7`, `trial-7` or `baseline`; the most accurate one without a name.
 
     Errors: BadInput naming those that there are.
     """
     if name is None:
-        return models[0].runs[0]
+        return models[0]
     label = name.removeprefix("trial-")
     for model in models:
         if model.label == label and (name == label or label != BASELINE):
-            return model.runs[0]
+            return model
     there = ", ".join(name_of(model.label).replace(" ", "-") for model in models)
     raise BadInput(f"--model must be one of those evaluated ({there}). Received: {name}")
 
 
-def path_of(folder: Path, run: FinalRun) -> Path:
-    """The model file of a run, in a study's folder."""
-    return folder / "final" / run.label / f"seed-{run.seed}" / "model.keras"
+def to_pictures(given: Sequence[Picture], shape: tuple[int, int, int]) -> np.ndarray:
+    """Files, PIL images and arrays as pictures (n, height, width, channels) uint8, prepared as the data set's were.
 
+    Args:
+        given: arrays are (h, w), (h, w, 1) or (h, w, 3) uint8.
+        shape: height, width and channels of the data set's pictures.
 
-def probabilities(run: FinalRun, path: Path, pictures: np.ndarray) -> np.ndarray | str:
-    """In a worker: (n, classes) for pictures (n, h, w, c) uint8; what went wrong, if it is not the user's mistake.
-
-    Errors: ModelError if the file is damaged.
+    Raises:
+        BadInput: one cannot be read, or is no picture; it is named.
     """
-    from hpo.final.training import classify
-    from hpo.worker.trial import explain
-    from models.export.keras_file import restore
-    from models.training.backend import forward
+    from datasets.decoding import UnreadableError, decode_as, fit
 
-    try:
-        return classify(forward(restore(run.candidate, run.shape, len(run.class_names), path)), pictures)
-    except ModelError:
-        raise
-    except Exception as error:  # of the backend: it must not reach the parent
-        return explain(error)[1]
+    pictures = np.empty((len(given), *shape), np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of damaged EXIF blocks and large pictures
+        for number, picture in enumerate(given):
+            try:
+                if isinstance(picture, (str, Path)):
+                    pictures[number] = decode_as(Path(picture), shape)
+                else:
+                    pictures[number] = fit(_as_image(picture, number), shape)
+            except UnreadableError as error:
+                if not isinstance(picture, (str, Path)):
+                    raise BadInput(f"picture {number} cannot be used: {error}") from error
+                reason = error if os.path.lexists(picture) else "no such file"
+                raise BadInput(f"{printable(picture)} cannot be read: {reason}") from error
+    return pictures
+
+
+def _as_image(picture: Any, number: int) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3)):
+        raise BadInput(
+            f"picture {number} must be a file, a PIL image or an array (h, w), (h, w, 1) or (h, w, 3) of uint8. "
+            f"Received: {array.dtype} {array.shape}"
+        )
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
+
+
+def probabilities(run: FinalRun, path: Path, pictures: np.ndarray) -> np.ndarray:
+    """In a worker: (n, classes) for pictures (n, h, w, c) uint8. Errors: ModelError if the file is damaged."""
+    from hpo.final.training import classify
+
+    return classify(session.current().classifier(run.candidate, run.shape, len(run.class_names), path), pictures)
+
+
+def to_predictions(shares: np.ndarray, class_names: Sequence[str]) -> list[Prediction]:
+    """From probabilities (n, classes)."""
+    return [
+        Prediction(class_names[int(row.argmax())], float(row.max()), dict(zip(class_names, row.tolist(), strict=True)))
+        for row in shares
+    ]
+
+
+def to_csv(names: Sequence[object], class_names: Sequence[str], shares: np.ndarray) -> str:
+    """A row for each picture: its name, the class, the probability of that class, and that of each class."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["picture", "class", "probability", *(f"p({name})" for name in class_names)])
+    for name, row in zip(names, shares, strict=True):
+        writer.writerow([name, class_names[row.argmax()], f"{row.max():.6f}", *(f"{share:.6f}" for share in row)])
+    return text.getvalue()

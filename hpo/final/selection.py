@@ -10,8 +10,8 @@ from hpo.worker.facts import Facts
 from hpo.worker.job import Job
 from models.candidate import Candidate
 from models.training import schedules
-from studies.finals import BASELINE
 from studies.pareto import ends_and_knee, front
+from studies.paths import BASELINE, StudyFiles
 from studies.records import TrialRecord, linear_probe
 
 
@@ -71,7 +71,7 @@ def jobs_for(
     finalists: Sequence[Finalist], seeds: int, config: StudyConfig, facts: Facts, study_id: str
 ) -> list[FinalJob]:
     """All runs, those of one model one after the other; costs are measured in the first of each."""
-    folder = config.study_dir / "final"
+    folder = StudyFiles(config.study_dir).final
     return [
         FinalJob(job, one.label, seed, one.epochs, one.plateaus, seed == 0)
         for one in finalists

@@ -1,26 +1,25 @@
 """How a worker trains a chosen model for good: on train and validation pictures, tested once, saved to be used."""
 
-import os
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets.registry import open_test
 from datasets.splits import Split
 from hpo.config import StudyConfig
-from hpo.worker.costs import Gate, write_atomically
-from hpo.worker.facts import Facts, check_unchanged, prepare, split_of
-from hpo.worker.heartbeat import Progress, peak_memory_mib, reset_peak_memory, timed
+from hpo.worker import session
+from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
+from hpo.worker.boundary import OUT_OF_MEMORY, explain
+from hpo.worker.facts import Facts, check_unchanged
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
-from hpo.worker.networks import task
-from hpo.worker.training import recipe_of
-from hpo.worker.trial import explain
+from hpo.worker.machine_lock import MachineLock
+from hpo.worker.session import Session
+from hpo.worker.training import recipe_of, training
 from studies.finals import FinalRun
+from studies.paths import RunFiles, write_arrays, write_text
 from studies.scores import score
 
 if TYPE_CHECKING:
@@ -54,73 +53,65 @@ class FinalJob:
     measure: bool
 
     @property
-    def folder(self) -> Path:
-        return self.job.folder / self.label / f"seed-{self.seed}"
-
-    @property
-    def result_path(self) -> Path:
-        return self.folder / "result.json"
-
-    @property
-    def model_path(self) -> Path:
-        return self.folder / "model.keras"
+    def files(self) -> RunFiles:
+        return RunFiles(self.job.folder / self.label / f"seed-{self.seed}")
 
 
 def look(config: StudyConfig) -> Facts:
-    """`hpo.worker.facts.prepare`, and whether there are test pictures: found out before anything is trained for them.
+    """What the study's data, weights and machine are, and whether there are test pictures.
 
-    Errors: as `prepare`; DataError if there is no test split.
+    That is found out before anything is trained for them.
+
+    Raises:
+        DataError: there is no test split, or as `hpo.worker.session.prepare`.
     """
-    facts = prepare(config)
-    _test_part(config, facts)
+    here = session.current()
+    facts = here.facts(config)
+    here.test_data(config, facts.resolutions[-1])
     return facts
 
 
-def train_final(final: FinalJob) -> str:
-    """Train, test, save model, predictions and result under `final.folder`; returns why it failed, or nothing.
+def train_final(final: FinalJob) -> None:
+    """Train, test, save model, predictions and result as `final.files`.
 
-    The result is written last: where it is, all the rest is. An exception of a backend must not reach the parent.
+    The result is written last: where it is, all the rest is.
     """
-    progress = Progress(final.job.progress_path)
+    heartbeat = Heartbeat(final.job.files.progress)
     try:
-        _train_final(final, progress)
-        return ""
-    except Exception as error:
-        write_atomically(final.folder / "error.txt", "".join(traceback.format_exception(error)))
-        return explain(error)[1]
+        _train_final(final, heartbeat, session.current())
     finally:
-        progress.end()
+        heartbeat.end()
 
 
-def _train_final(final: FinalJob, alive: Progress) -> None:
+def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
     from models.export.keras_file import save
 
-    job, facts = final.job, final.job.facts
-    check_unchanged(job.config, facts)
+    job, facts, files = final.job, final.job.facts, final.files
+    check_unchanged(here.facts(job.config), facts)
     reset_peak_memory()
-    final.folder.mkdir(parents=True, exist_ok=True)
-    for left in final.folder.glob(".*"):  # of a run that was killed while it wrote
+    files.folder.mkdir(parents=True, exist_ok=True)
+    for left in files.folder.glob(".*"):  # of a run that was killed while it wrote
         left.unlink()
-    own = replace(job, config=job.config.model_copy(update={"seed": final.seed}))
-    parts = split_of(job.config, facts.resolutions[-1])
+    parts = here.split(job.config, facts.resolutions[-1])
     everything = Split(np.sort(np.concatenate([parts.train, parts.val])), np.empty(0, np.int64))
     seconds: dict[str, float] = {}
-    with Gate(job.config.cache_dir) as gate:
-        with timed("prepare", seconds) as clock, gate.training():
+    with MachineLock(job.config.cache_dir) as lock:
+        with timed("prepare", seconds) as clock, lock.training():
 
-            def on_step(*where: float) -> None:
-                clock.now("train")
-                gate.give_way()
-                alive("train", *where)
+            def on_step(sign: SignOfLife) -> None:
+                if sign.phase is Phase.TRAIN:
+                    clock.now("train")
+                lock.give_way()
+                beat(sign)
 
-            network, trainer, state = _trained(final, own, everything, on_step, lambda *where: alive("extract", *where))
+            network, trainer, state = _trained(final, everything, on_step, here)
         trainer.restore(state)
         memory = peak_memory_mib()
-        with gate.measuring():
-            costs = _costs(network, alive) if final.measure else {}
-    probabilities, labels = _predict(job.config, network, facts, alive)
-    size = save(network.model, facts.class_names, final.model_path)
-    _save_predictions(final.folder / "predictions.npz", probabilities, labels)
+        with lock.measuring():
+            costs = _costs(network, beat) if final.measure else {}
+    probabilities, labels = _predict(job.config, network, facts, beat, here)
+    size = save(network.model, facts.class_names, files.model)
+    write_arrays(files.predictions, probabilities=probabilities, labels=labels)
     run = FinalRun(
         study_id=job.study_id,
         label=final.label,
@@ -138,40 +129,40 @@ def _train_final(final: FinalJob, alive: Progress) -> None:
         shape=facts.shape,
         class_names=facts.class_names,
     )
-    write_atomically(final.result_path, run.to_json())
+    write_text(files.result, run.to_json())
 
 
-def _trained(
-    final: FinalJob, own: Job, parts: Split, on_step: Any, on_extract: Any
-) -> "tuple[Network, Trainer, State]":
+def _trained(final: FinalJob, parts: Split, beat: Beat, here: Session) -> "tuple[Network, Trainer, State]":
     """A network of its own, trained from where the planner says: nothing is shared with other runs but the store."""
     from models.build import build_network
     from models.reuse.features import PICTURES, cut_tensors
     from models.training.trainer import Trainer
 
-    sets = Sources(own, parts)
-    start, train_set, val_set, _ = sets.start(on_extract)
-    network = build_network(own.candidate, task(own), final.seed)
+    # The seed rules this run alone: data and split stay those that are open, which are the study's.
+    own = replace(final.job, config=final.job.config.model_copy(update={"seed": final.seed}))
+    sources = Sources(own, here, parts)
+    start, train_set, val_set, _ = sources.start(beat)
+    network = build_network(own.candidate, here.task(own), final.seed)
     trainer = Trainer(network, cut_tensors(network)[start], own.candidate.optimizer)
     state = trainer.begin()
     recipe = replace(recipe_of(own), plateaus=final.plateaus)
-    transform = sets.transform if start == PICTURES else None
-    trainer.run(state, train_set, val_set, recipe, final.epochs, on_step, transform=transform)
+    transform = sources.transform if start == PICTURES else None
+    trainer.run(state, train_set, val_set, recipe, final.epochs, training(beat), transform=transform)
     return network, trainer, state
 
 
-def _test_part(config: StudyConfig, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
-    """(n, h, w, c) uint8 and (n,) int64."""
-    side = facts.resolutions[-1]
-    return open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
-
-
-def _predict(config: StudyConfig, network: "Network", facts: Facts, alive: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _predict(
+    config: StudyConfig, network: "Network", facts: Facts, beat: Beat, here: Session
+) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, classes) float32 and labels (n,) of the test pictures, each seen once."""
     from models.training.backend import forward
 
-    images, labels = _test_part(config, facts)
-    return classify(forward(network.model), images, lambda share: alive("test", share)), labels
+    images, labels = here.test_data(config, facts.resolutions[-1])
+
+    def on_batch(share: float) -> None:
+        beat(SignOfLife(Phase.TEST, share=share))
+
+    return classify(forward(network.model), images, on_batch), labels
 
 
 def classify(
@@ -195,14 +186,14 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(network: "Network", alive: Progress) -> dict[str, Any]:
+def _costs(network: "Network", beat: Beat) -> dict[str, Any]:
     from models import flops
     from models.latency import measure
 
     cost = flops.count(network.model)
-    alive("latency")
+    beat(SignOfLife(Phase.LATENCY))
     latency = measure(network.model, run_seconds=LONG_SECONDS)
-    alive("throughput")
+    beat(SignOfLife(Phase.THROUGHPUT))
     return {
         "parameters": network.model.count_params(),
         "macs": cost.macs,
@@ -226,14 +217,8 @@ def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dic
         try:
             per_picture = seconds_of(batch) / batch
         except Exception as error:
-            if explain(error)[0] != "out of memory":
+            if explain(error)[0] != OUT_OF_MEMORY:
                 raise
             continue
         rates[str(batch)] = 1 / per_picture
     return rates
-
-
-def _save_predictions(path: Path, probabilities: np.ndarray, labels: np.ndarray) -> None:
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    np.savez_compressed(part, probabilities=probabilities, labels=labels)
-    part.replace(path)

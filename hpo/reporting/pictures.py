@@ -11,11 +11,11 @@ from PIL import Image
 from datasets import DataError
 from datasets.preview.figure import strip
 from datasets.preview.samples import to_preview
-from datasets.registry import Dataset, inspect, open_dataset, open_test
+from datasets.registry import Dataset, inspect
 from datasets.wording import counted, printable
 from hpo.config import StudyConfig
+from hpo.worker import session
 from models import ModelError
-from models.quiet import quiet_import
 from studies.report.blocks import Picture
 from studies.report.chapters import MOST_MISTAKES, class_names
 from studies.report.gallery import Gallery, Judged, judged, right_ones, worst_mistakes
@@ -30,10 +30,13 @@ GAP = 6
 
 
 def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]]:
-    """The pictures, and in one line each what could not be made. Reads test pictures only after `hpo.evaluate`."""
+    """In a worker, as Grad-CAM needs Keras: the pictures, and in one line each what could not be made.
+
+    Test pictures are read only after `hpo.evaluate`.
+    """
     side = material.fingerprint["space"]["resolution"][-1]
     try:
-        data = open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+        data = session.current().data(config, side)
         if data.digest != material.fingerprint["dataset_digest"]:
             raise DataError(f"the data here is not what study {material.name} was made with")
     except DataError as error:
@@ -42,7 +45,7 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
     if material.predictions is None or material.chosen is None:
         return found, []
     try:
-        images, labels = open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+        images, labels = session.current().test_data(config, side)
     except DataError as error:
         return found, [f"test pictures: {error}"]
     if not np.array_equal(labels, material.predictions.labels):
@@ -87,9 +90,8 @@ def _mistake(image: np.ndarray, one: Judged, names: Sequence[str]) -> Picture:
 
 def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
     """Grad-CAM and saliency of right and wrong pictures. Errors: ModelError."""
-    with quiet_import():
-        from models.export.keras_file import restore_network
-        from models.saliency import looks
+    from models.export.keras_file import restore_network
+    from models.saliency import looks
 
     model, predictions = material.chosen, material.predictions
     assert model is not None and predictions is not None
@@ -99,7 +101,7 @@ def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: S
     if not shown:
         return found
     pictures = np.asarray(images[[one.place for one in shown]])
-    path = material.folder / model.label / f"seed-{model.runs[0].seed}" / "model.keras"
+    path = material.files.run(model.label, model.runs[0].seed).model
     network = restore_network(model.candidate, images.shape[1:], len(names), path)
     seen = looks(network, pictures, np.array([one.predicted for one in shown]))
     panels = []

@@ -1,43 +1,42 @@
 """The loop that asks and tells. It never imports Keras; it is the only writer of the study."""
 
 import concurrent.futures
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
-import pebble
 from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
+from hpo.errors import StudyStopped, TaskFailed, WorkerLost
+from hpo.search.fingerprint import fingerprint
 from hpo.search.samplers import make_sampler
 from hpo.search.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
-from hpo.search.stopping import FIRST_RUNG, Decision, decide, reached_at, rungs
-from hpo.search.telling import Streak, StudyStopped, explain_death, left_outcome, recover, tell_failure, tell_outcome
-from hpo.worker.costs import write_atomically
-from hpo.worker.facts import Facts, fingerprint, prepare
+from hpo.search.stopping import Decision, decide, reached_at
+from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
+from hpo.worker import heartbeat
+from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from hpo.worker.pool import Workers
+from hpo.worker.pool import POLL_SECONDS, Watcher, Workers, answer, give_up_silent, wait
+from hpo.worker.rungs import FIRST_RUNG, rungs_of
+from hpo.worker.session import prepare
 from hpo.worker.trial import attempt
 from models.candidate import Candidate
+from studies.paths import StudyFiles, write_text
 from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
-POLL_SECONDS = 0.2
 
+class Display(Watcher, Protocol):
+    """Whoever is told how the search goes."""
 
-class Display(Protocol):
-    """What the search tells whoever watches."""
+    def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
+        """Data, weights and machine were looked at, and what an earlier run left was settled."""
 
-    def note(self, text: str) -> None: ...
-    def waiting(self, text: str) -> None: ...
-    def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None: ...
-    def tick(self, running: Mapping[int, Path]) -> None: ...
-    def told(self, record: TrialRecord, records: list[TrialRecord]) -> None: ...
+    def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        """A trial ended; `records` are all of the study's."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,16 @@ class Parts:
 REAL = Parts()
 
 
-def run_study(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
+def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
     """Bring the study to `config.trials` trials and return all of its records.
 
     Errors: StudyRefused, StorageError, DataError, ModelError, BadInput before the first trial; StudyStopped after
     three failures alike in a row; KeyboardInterrupt with everything in a state from which the same call continues.
     """
-    folder_lock = config.study_dir / ".lock"
-    with database_lock(config.storage, config.study_name), writer_lock(folder_lock, config.study_name):
+    files = StudyFiles(config.study_dir)
+    with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
         storage = open_storage(config.storage, write=True)
-        log = config.study_dir / "worker.log"
-        with Workers(config.workers, config.device, log) as workers, storage_trouble(config.storage):
+        with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             facts = _prepared(config, workers, display, parts)
             space = make_space(config, facts.blocks, facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space))
@@ -94,14 +92,10 @@ def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Pa
     """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
     text = "looking at data, weights and machine"
     display.note(text)
-    future = workers.submit(parts.prepare, config)
-    while not future.done():
-        concurrent.futures.wait([future], timeout=POLL_SECONDS)
-        display.waiting(text)
     try:
-        return future.result()
-    except (pebble.ProcessExpired, BrokenProcessPool, MemoryError) as error:
-        raise StudyStopped(f"before the first trial: {explain_death(error)}", []) from error
+        return wait(workers.submit(parts.prepare, config), lambda: display.waiting(text))
+    except (WorkerLost, TaskFailed) as error:
+        raise StudyStopped(f"before the first trial: {error}", []) from error
 
 
 @dataclass(frozen=True)
@@ -134,10 +128,8 @@ class Search:
     ):
         self.config, self.study, self.facts, self.space = config, study, facts, space
         self.workers, self.display, self.parts = workers, display, parts
-        self.folder = config.study_dir / "trials"
-        self.rungs: tuple[int, ...] = ()
-        if config.stopping != "none":
-            self.rungs = rungs(config.epochs, config.reduction_factor, parts.first_rung)
+        self.folder = StudyFiles(config.study_dir).trials
+        self.rungs = rungs_of(config, parts.first_rung)
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.streak = Streak()
@@ -159,9 +151,14 @@ class Search:
             concurrent.futures.wait(self.running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
             for future in [one for one in self.running if one.done()]:  # wait() does not name cancelled ones
                 self._receive(future)
-            self._give_up_stalled()
+            for future, legs in self.running.items():
+                give_up_silent(future, legs[0].job.files.progress, self.config.stall_timeout)
             self.display.tick(
-                {leg.job.number: legs[0].job.progress_path for legs in self.running.values() for leg in legs}
+                {
+                    f"trial {leg.job.number}": legs[0].job.files.progress
+                    for legs in self.running.values()
+                    for leg in legs
+                }
             )
 
     def _queue_first(self) -> None:
@@ -223,25 +220,19 @@ class Search:
         first = self.waiting[0]
         legs = [first, *(leg for leg in self.waiting[1:] if leg.joins(first))][: self.config.heads]
         self.waiting = [leg for leg in self.waiting if leg not in legs]
-        path = first.job.progress_path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("{}", encoding="utf-8")  # the clock of the stall timeout starts here
+        heartbeat.begin(first.job.files.progress)
         future = self.workers.submit(self.parts.attempt, [leg.job for leg in legs], first.until)
         self.running[future] = legs
 
     def _receive(self, future: concurrent.futures.Future) -> None:
         """Take in what a worker brings back."""
         legs = self.running.pop(future)
-        legs[0].job.progress_path.unlink(missing_ok=True)
+        legs[0].job.files.progress.unlink(missing_ok=True)
         try:
-            results: list[Outcome | Failure] = future.result()
-        except concurrent.futures.CancelledError:
+            results: list[Outcome | Failure] = answer(future, self.config.stall_timeout)
+        except WorkerLost as error:
             # Of several trials one may have stalled for all: each is tried again.
-            kind = "stalled" if len(legs) == 1 else WORKER_DIED
-            self._lost(legs, kind, f"no sign of life for {self.config.stall_timeout:g} s")
-            return
-        except (pebble.ProcessExpired, BrokenProcessPool) as error:
-            self._lost(legs, WORKER_DIED, explain_death(error))
+            self._lost(legs, "stalled" if error.stalled and len(legs) == 1 else WORKER_DIED, str(error))
             return
         paused: list[tuple[Leg, Outcome]] = []
         for leg, result in zip(legs, results, strict=True):
@@ -250,7 +241,7 @@ class Search:
                 paused.append((leg, result))
             else:
                 self._tell(leg, result)
-                self.streak.add(result, leg.job.error_path)
+                self.streak.add(result, leg.job.files.error)
         # Only now, so that each of those trained together is compared with all the others.
         going_on = [self._at_rung(leg, outcome) for leg, outcome in paused]
         self.waiting = [leg for leg in going_on if leg is not None] + self.waiting
@@ -263,7 +254,7 @@ class Search:
         for leg in legs:
             left = left_outcome(self.study, trials[leg.trial.number], self.folder, self.display.note)
             self._tell(leg, left or failure)  # one of them may have ended before
-        self.streak.add(failure, legs[0].job.error_path)
+        self.streak.add(failure, legs[0].job.files.error)
         self.streak.check(self.records)
 
     def _note(self, leg: Leg, outcome: Outcome) -> None:
@@ -282,7 +273,7 @@ class Search:
         if decision.stop:
             stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")
             self._tell(leg, stopped)
-            self.streak.add(stopped, leg.job.error_path)  # it ended well: failures before and after it are no row
+            self.streak.add(stopped, leg.job.files.error)  # it ended well: failures before and after it are no row
             return None
         job = replace(leg.job, spent=outcome.seconds)
         return replace(leg, job=job, until=self._next_stop(leg.until))
@@ -292,11 +283,11 @@ class Search:
         trial, job = leg.trial, leg.job
         if isinstance(result, Outcome):
             if result.stopped:
-                write_atomically(job.outcome_path, result.to_json())
+                write_text(job.files.outcome, result.to_json())
             tell_outcome(trial, result)
         else:
             tell_failure(trial, result)
-            write_atomically(job.error_path, result.traceback or result.reason)
+            write_text(job.files.error, result.traceback or result.reason)
         record = self._renew(trial.number)
         if record.counts:  # else it is tried again, and goes on from there
             job.checkpoint_path.unlink(missing_ok=True)
@@ -315,9 +306,3 @@ class Search:
         self.records += [read_trial(trial) for trial in trials[len(self.records) :]]
         self.records[number] = read_trial(trials[number])
         return self.records[number]
-
-    def _give_up_stalled(self) -> None:
-        for future, legs in list(self.running.items()):
-            with contextlib.suppress(FileNotFoundError):  # it has just ended
-                if time.time() - legs[0].job.progress_path.stat().st_mtime > self.config.stall_timeout:
-                    future.cancel()  # pebble ends the worker and starts another

@@ -17,9 +17,6 @@ MAX_DROPOUT = 0.6
 WEIGHT_DECAYS = (1e-5, 1e-1)
 MAX_LABEL_SMOOTHING = 0.2
 BATCH_SIZES = (16, 32, 64, 128)
-# Sides that networks are published for or that divide well; the default search picks from them.
-USUAL_RESOLUTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 240, 260, 299, 331, 380, 456, 528, 600)
-MAX_ENLARGEMENT = 4  # pictures are not blown up to more than four times their own side
 
 
 @dataclass(frozen=True)
@@ -78,16 +75,6 @@ def make_space(config: StudyConfig, blocks: int, resolutions: tuple[int, ...]) -
         tuple(name for name in OPTIONAL if name in searched and name not in all_choices),
         {name: value for name, value in fixed.items() if name not in searched},
     )
-
-
-def default_resolutions(least: int, native: int, own: int) -> tuple[int, ...]:
-    """Sides that make sense for a backbone (smallest and native side) and pictures of side `own`, in pixels.
-
-    The usual sides from the backbone's smallest, and its native one (without usual ones up to 3 % below it), as far
-    as they do not enlarge the pictures more than four times. If even the smallest does, that one alone is searched.
-    """
-    sides = {side for side in USUAL_RESOLUTIONS if least <= side < 0.97 * native} | {native}
-    return tuple(sorted(side for side in sides if side <= MAX_ENLARGEMENT * own)) or (least,)
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Candidate:

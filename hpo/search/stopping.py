@@ -25,9 +25,6 @@ import numpy as np
 from studies.records import TrialRecord
 
 STOPPING = ("dominance", "moasha", "none")
-# After one epoch a schedule that warms up has hardly begun: on 24 random candidates of mobilenet_v2_0.35 on CIFAR-10
-# (8 epochs) rungs at 1, 2 and 4 lost 0.9 % of the hypervolume, rungs at 2 and 4 lost 0.2 % for 0.64 of the time.
-FIRST_RUNG = 2
 MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
 
 
@@ -47,24 +44,6 @@ class Decision:
 
     stop: bool
     why: str
-
-
-def rungs(epochs: int, factor: int, first: int = FIRST_RUNG) -> tuple[int, ...]:
-    """Epochs after which a decision is due: first, first * factor, first * factor², ... below `epochs`.
-
-    >>> rungs(8, 2), rungs(30, 3), rungs(2, 2), rungs(8, 3, first=1)
-    ((2, 4), (2, 6, 18), (), (1, 3))
-
-    Errors: ValueError if epochs is below 1 or factor below 2.
-    """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1. Received: {epochs}")
-    _check_factor(factor)
-    found, epoch = [], first
-    while epoch < epochs:
-        found.append(epoch)
-        epoch *= factor
-    return tuple(found)
 
 
 def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:

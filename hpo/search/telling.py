@@ -4,21 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
-import pebble
 from optuna.trial import TrialState
 
+from hpo.errors import StudyStopped
 from hpo.worker import checkpoints
+from studies.paths import TrialFiles
 from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_trial
 
 ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
-
-
-class StudyStopped(RuntimeError):
-    """The study cannot go on; the message is one line with the reason, `records` are its trials so far."""
-
-    def __init__(self, reason: str, records: Sequence[TrialRecord]):
-        super().__init__(reason)
-        self.records = list(records)
 
 
 class Streak:
@@ -105,7 +98,7 @@ def left_outcome(
     study: optuna.Study, frozen: optuna.trial.FrozenTrial, folder: Path, note: Callable[[str], None]
 ) -> Outcome | None:
     """What a trial left on disk that died before it could be told; None if nothing of this study's."""
-    path = folder / f"{frozen.number:05d}.json"
+    path = TrialFiles(folder, frozen.number).outcome
     try:
         outcome = Outcome.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -115,13 +108,3 @@ def left_outcome(
         return None
     mine = outcome.study_id == study.user_attrs["study_id"] and read_trial(frozen).candidate == outcome.candidate
     return outcome if mine else None  # else it was left by an earlier study of the same name
-
-
-def explain_death(error: BaseException) -> str:
-    """Why there is no answer from a worker, in one line."""
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    how = ""
-    if isinstance(error, pebble.ProcessExpired):
-        how = f" (signal {-error.exitcode})" if error.exitcode < 0 else f" (exit code {error.exitcode})"
-    return f"the worker process died{how}; out of memory is a common cause, see worker.log"

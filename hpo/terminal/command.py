@@ -2,19 +2,15 @@
 
 import errno
 import signal
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from datasets import DataError
 from hpo.config import StudyConfig, check_field
-from hpo.errors import BadInput
-from models import ModelError
-from models.command import BAD_INPUT, OneLineCommand, fail
+from hpo.errors import MISTAKES, StorageError, StudyStopped, TaskFailed, WorkerLost
+from models.command import OneLineCommand, fail
 
 # Exit codes, as documented in --help and in the README.
 DONE, NO_SUCCESS, STORAGE_TROUBLE = 0, 1, 3  # 2 and 130 are those of every command
@@ -26,18 +22,15 @@ FOLDER_TROUBLE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ED
 class StudyCommand(OneLineCommand):
     """A command on studies: SIGTERM is an interruption, trouble with the database has its own exit code."""
 
-    mistakes = (BadInput, DataError, ModelError)
+    mistakes = MISTAKES
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             super().main(args, prog_name, **extra)
         except Exception as error:
-            # Imported late: SQLAlchemy costs more than --help may take.
-            from studies.storage import StorageError, StudyRefused
-
-            if isinstance(error, StudyRefused):
-                fail(str(error), BAD_INPUT)
+            if isinstance(error, (TaskFailed, WorkerLost, StudyStopped)):
+                fail(str(error), NO_SUCCESS)
             if isinstance(error, StorageError):
                 fail(str(error), STORAGE_TROUBLE)
             if isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
@@ -83,27 +76,6 @@ out_option = click.option(
     callback=lambda _ctx, _param, value: check_field("out", value),
     help=f"folder for results  [default: {StudyConfig.model_fields['out'].default}]",
 )
-
-
-def check_writable(*folders: Path) -> None:
-    """Make the folders. Errors: BadInput before anything is computed, if one cannot be written to."""
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise BadInput(
-                f"cannot write to the folder {folder}: {error.strerror}. "
-                "Allowed: a folder that can be written to for --out and --cache-dir"
-            ) from error
-
-
-def quiet_libraries() -> None:
-    """No chatter on the terminal but ours: Optuna's lines repeat what the display shows."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

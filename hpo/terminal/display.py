@@ -1,14 +1,14 @@
-"""What a study shows while it runs: a live view on a terminal, plain lines in a pipe or a log file."""
+"""What is shown while something runs: live on a terminal or in a notebook, plain lines in a pipe or a log file."""
 
-import json
+import html
 import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.status import Status
@@ -16,29 +16,31 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.config import StudyConfig
+from hpo.terminal.console import make_console, make_table
 from hpo.worker.facts import Facts
+from hpo.worker.heartbeat import last_sign, silent_for
 from studies.pareto import front
 from studies.records import TrialRecord
-from studies.tables import trials
+from studies.tables import trials as tables
 
 NEWEST = 6  # trials in the live table
-REMIND_SECONDS = 60  # plain lines about a long trial
-PIPE_WIDTH = 180  # columns for tables that no terminal limits
+REMIND_SECONDS = 60  # plain lines about what takes long
+SILENT_SECONDS = 10  # from which on silence is mentioned
+LIVE_HEADS = ("trial", "", "val_accuracy", "latency ms", "MFLOPs", "s", "parameters")
 
 
 def make_display() -> "PlainDisplay":
+    """The display for where we are: a notebook, a terminal, or a pipe."""
+    if in_notebook():
+        return NotebookDisplay()
     return LiveDisplay() if sys.stdout.isatty() else PlainDisplay()
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would exit with code 1, which means something else here."""
-        raise BrokenPipeError
-
-
-def make_console() -> Console:
-    """Standard output; in a pipe wide enough that no table is folded."""
-    return _Console(highlight=False) if sys.stdout.isatty() else _Console(highlight=False, width=PIPE_WIDTH)
+def in_notebook() -> bool:
+    """Whether standard output is a cell of a Jupyter notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 class PlainDisplay:
@@ -46,60 +48,74 @@ class PlainDisplay:
 
     def __init__(self) -> None:
         self.console = make_console()
-        self.wanted, self.workers = 0, 1
+        self.wanted, self.workers = 0, 1  # trials
         self.records: list[TrialRecord] = []
         self.members: list[TrialRecord] = []
-        self.spoke = time.monotonic()
+        self.done, self.total = 0, 0  # steps
+        self.begun = self.spoke = time.monotonic()
+        self.begun_at = 0
 
     def note(self, text: str) -> None:
-        self._print(text)
+        self.spoke = time.monotonic()
+        self.console.print(Text(text), soft_wrap=True)
+        sys.stdout.flush()
+
+    def waiting(self, text: str) -> None:
+        if time.monotonic() - self.spoke > REMIND_SECONDS:
+            self.note(f"still {text}")
+
+    def tick(self, running: Mapping[str, Path]) -> None:
+        if time.monotonic() - self.spoke > REMIND_SECONDS:
+            for name, progress in running.items():
+                self.note(f"{name}: {doing(progress)}")
+
+    def steps(self, done: int, total: int) -> None:
+        if not self.total:
+            self.begun, self.begun_at = time.monotonic(), done
+        self.done, self.total = done, total
 
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
         self.wanted, self.workers = config.trials, max(1, config.workers)
         self.records, self.members = records, front(records)
         height, width, channels = facts.shape
-        self._print(
+        self.note(
             f"study {config.study_name}: {config.backbone} ({facts.blocks} blocks, weights {config.weights}) "
             f"on {facts.dataset} ({len(facts.class_names)} classes, {height}x{width}x{channels})"
         )
         if facts.skipped:
-            self._print(f"left out: {facts.skipped} unreadable files")
-        self._print(f"{facts.n_train} pictures to train on, {facts.n_val} to validate on; test: {facts.test_split}")
+            self.note(f"left out: {facts.skipped} unreadable files")
+        self.note(f"{facts.n_train} pictures to train on, {facts.n_val} to validate on; test: {facts.test_split}")
         sides = ", ".join(map(str, facts.resolutions))
-        self._print(f"resolutions {sides} px; {config.epochs} epochs a trial; device {facts.machine['device']}")
+        self.note(f"resolutions {sides} px; {config.epochs} epochs a trial; device {facts.machine['device']}")
         done = sum(record.counts for record in records)
-        self._print(f"{done} of {config.trials} trials done" + (", continuing" if 0 < done < config.trials else ""))
+        self.note(f"{done} of {config.trials} trials done" + (", continuing" if 0 < done < config.trials else ""))
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         self.records, self.members = records, front(records)
-        self._print(self._line(record))
-
-    def waiting(self, text: str) -> None:
-        if time.monotonic() - self.spoke > REMIND_SECONDS:
-            self._print(f"still {text}")
-
-    def tick(self, running: Mapping[int, Path]) -> None:
-        if time.monotonic() - self.spoke > REMIND_SECONDS:
-            for number, path in running.items():
-                self._print(f"trial {number}: {doing(path)}")
+        self.note(self._line(record))
 
     def close(self) -> None:
         pass
 
     def _line(self, record: TrialRecord) -> str:
         finished = sum(one.counts for one in self.records)
-        members = self.members
         text = f"[{finished}/{self.wanted}] trial {record.number} {numbers(record)}"
         if record.state == "complete":
-            on_front = any(member.number == record.number for member in members)
-            text += f" | front {len(members)}{' (new member)' if on_front else ''}"
+            on_front = any(member.number == record.number for member in self.members)
+            text += f" | front {len(self.members)}{' (new member)' if on_front else ''}"
         left = time_left(self.records, self.wanted, self.workers)
-        return text + (f" | {left} left" if left else "") + f" | {trials.describe(record.candidate)}"
+        return text + (f" | {left} left" if left else "") + f" | {tables.describe(record.candidate)}"
 
-    def _print(self, text: str) -> None:
-        self.spoke = time.monotonic()
-        self.console.print(Text(text), soft_wrap=True)
-        sys.stdout.flush()
+    def _bar(self) -> tuple[int, int, str, str]:
+        """(done, of how many, how far that is in words, time left) of the steps, or of the trials."""
+        if self.total:
+            made = self.done - self.begun_at
+            pace = (time.monotonic() - self.begun) / made if made else 0.0
+            left = in_words(pace * (self.total - self.done)) if made and self.done < self.total else ""
+            return self.done, self.total, f"{self.done} of {self.total} done", left
+        finished = sum(record.counts for record in self.records)
+        left = time_left(self.records, self.wanted, self.workers)
+        return finished, self.wanted, f"{finished} of {self.wanted} trials", left
 
 
 class LiveDisplay(PlainDisplay):
@@ -107,7 +123,7 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self) -> None:
         super().__init__()
-        self.running: Mapping[int, Path] = {}
+        self.running: Mapping[str, Path] = {}
         self.status: Status | None = None
         self.live = Live(console=self.console, get_renderable=self._view, refresh_per_second=4, transient=True)
 
@@ -116,20 +132,29 @@ class LiveDisplay(PlainDisplay):
             self.status = self.console.status(text)
             self.status.start()
 
+    def steps(self, done: int, total: int) -> None:
+        super().steps(done, total)
+        self._start()
+
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
         self._end_status()
         super().prepared(config, facts, records)
-        self.live.start()
+        self._start()
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         self.records, self.members = records, front(records)
 
-    def tick(self, running: Mapping[int, Path]) -> None:
+    def tick(self, running: Mapping[str, Path]) -> None:
         self.running = running
 
     def close(self) -> None:
         self._end_status()
         self.live.stop()
+
+    def _start(self) -> None:
+        self._end_status()
+        if not self.live.is_started:
+            self.live.start()
 
     def _end_status(self) -> None:
         if self.status is not None:
@@ -137,50 +162,76 @@ class LiveDisplay(PlainDisplay):
             self.status = None
 
     def _view(self) -> RenderableType:
-        finished = sum(record.counts for record in self.records)
-        members = self.members
-        chosen = {member.number for member in members}
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for head, justify in (
-            ("trial", "right"),
-            ("", "left"),
-            ("val_accuracy", "right"),
-            ("latency ms", "right"),
-            ("MFLOPs", "right"),
-            ("s", "right"),
-            ("parameters", "left"),
-        ):
-            table.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]
-        for record in [one for one in self.records if one.state not in ("running", "waiting")][-NEWEST:]:
-            table.add_row(
-                str(record.number),
-                "front" if record.number in chosen else "",
-                *_cells(record),
-                trials.describe(record.candidate),
-            )
-        left = time_left(self.records, self.wanted, self.workers)
-        best = max((member.val_accuracy or 0 for member in members), default=None)
+        done, of, how_far, left = self._bar()
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            ProgressBar(self.wanted, finished, width=24),
-            f"{finished} of {self.wanted} trials",
-            f"{left} left" if left else "",
-        )
-        now = [Text(f"trial {number}: {doing(path)}") for number, path in self.running.items()]
-        grown = f"front: {len(members)} member{'s' * (len(members) != 1)}"
-        if best is not None:
-            grown += f", best val_accuracy {best:.4f}"
-        return Group(table, Text(grown), *now, bar)
+        bar.add_row(ProgressBar(of, done, width=24), how_far, f"{left} left" if left else "")
+        now = [Text(f"{name}: {doing(progress)}") for name, progress in self.running.items()]
+        return Group(*([] if self.total else self._trials()), *now, bar)
+
+    def _trials(self) -> list[RenderableType]:
+        chosen = {member.number for member in self.members}
+        ended = [one for one in self.records if one.state not in ("running", "waiting")]
+        rows = [
+            (str(one.number), "front" if one.number in chosen else "", *_cells(one), tables.describe(one.candidate))
+            for one in ended[-NEWEST:]
+        ]
+        return [make_table(LIVE_HEADS, rows, left=("", "parameters")), Text(_grown(self.members))]
+
+
+class NotebookDisplay(PlainDisplay):
+    """One output of the cell, renewed in place: a bar, what is being done now, and the last lines.
+
+    Plain HTML: it needs no extension of the notebook.
+    """
+
+    LINES = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        from IPython.display import HTML, display
+
+        self._html = HTML
+        self._handle: Any = display(HTML(""), display_id=True)
+        self._lines: list[str] = []
+        self._now: list[str] = []
+        self._drawn = 0.0
+
+    def note(self, text: str) -> None:
+        self._lines.append(text)
+        self._draw()
+
+    def waiting(self, text: str) -> None:
+        self._now = [text]
+        self._draw(rarely=True)
+
+    def tick(self, running: Mapping[str, Path]) -> None:
+        self._now = [f"{name}: {doing(progress)}" for name, progress in running.items()]
+        self._draw(rarely=True)
+
+    def close(self) -> None:
+        self._now = []
+        self._draw()
+
+    def _draw(self, rarely: bool = False) -> None:
+        if rarely and time.monotonic() - self._drawn < 0.5:
+            return
+        self._drawn = time.monotonic()
+        done, of, how_far, left = self._bar()
+        bar = f'<progress value="{done}" max="{of}"></progress> {how_far}' if of else ""
+        if left:
+            bar += f", {left} left"
+        lines = [*(html.escape(line) for line in [*self._lines[-self.LINES :], *self._now]), bar]
+        self._handle.update(self._html("<br>".join(line for line in lines if line)))
 
 
 def numbers(record: TrialRecord) -> str:
     """The three numbers of a finished trial, or why it has none."""
     if record.state == "complete" and record.measurement:
         return (
-            f"val_accuracy {record.val_accuracy:.4f}, {trials.latency(record.measurement)} ms, "
+            f"val_accuracy {record.val_accuracy:.4f}, {tables.latency(record.measurement)} ms, "
             f"{record.measurement.flops / 1e6:.4g} MFLOPs, {record.seconds:.1f} s"
         )
-    reason = trials.why(record)
+    reason = tables.why(record)
     if record.state in ("stopped", "duplicate"):
         return reason
     words = {"infeasible": "over budget, not trained"}.get(record.state, record.state)
@@ -195,51 +246,36 @@ def _cells(record: TrialRecord) -> tuple[str, str, str, str]:
         accuracy = f"{record.val_accuracy:.4f}"
     return (
         accuracy,
-        trials.latency(record.measurement),
+        tables.latency(record.measurement),
         f"{record.measurement.flops / 1e6:.4g}",
         f"{record.seconds:.1f}",
     )
 
 
-def doing(path: Path) -> str:
-    """What a running trial does now, from its signs of life."""
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        since = time.time() - path.stat().st_mtime
-    except (OSError, ValueError):  # just ended, or just being written
+def _grown(members: Sequence[TrialRecord]) -> str:
+    text = f"front: {len(members)} member{'s' * (len(members) != 1)}"
+    best = max((member.val_accuracy or 0 for member in members), default=None)
+    return text if best is None else f"{text}, best val_accuracy {best:.4f}"
+
+
+def doing(progress: Path) -> str:
+    """What a task does now, from its signs of life."""
+    sign = last_sign(progress)
+    if sign is None:
         return "ending"
-    where = said.get("where") or []
-    text = {
-        "build": "building the model",
-        "measure": "measuring latency and FLOPs",
-        "extract": "running the frozen layers once",
-        "train": "training",
-    }.get(said.get("phase"), "starting")
-    if len(where) == 2:
-        text += f", epoch {where[0]} ({where[1]:.0%})"
-    elif len(where) == 1:
-        text += f" ({where[0]:.0%})"
-    return text + (f", silent for {since:.0f} s" if since > 10 else "")
+    silence = silent_for(progress)
+    return str(sign) + (f", silent for {silence:.0f} s" if silence > SILENT_SECONDS else "")
 
 
 def time_left(records: Sequence[TrialRecord], wanted: int, workers: int) -> str:
     """From the mean duration of the trials so far: `4 min`; empty while there is nothing to go by."""
     durations = [record.seconds for record in records if record.counts and record.seconds > 0]
     missing = wanted - sum(record.counts for record in records)
-    if not durations or missing <= 0:
-        return ""
-    seconds = statistics.fmean(durations) * missing / workers
+    return in_words(statistics.fmean(durations) * missing / workers) if durations and missing > 0 else ""
+
+
+def in_words(seconds: float) -> str:
+    """`about 4 min`."""
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
-
-
-def show_front(console: Console, records: Sequence[TrialRecord]) -> None:
-    """The front as a table, from the fastest to the slowest."""
-    heads, cells = trials.front_rows(front(records))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Pareto front", title_justify="left")
-    for head in heads:
-        table.add_column(head, justify="left" if head == "parameters" else "right", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.candidate import Candidate
 from models.training.recipe import Epoch
+from studies import paths
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -28,7 +29,7 @@ class Checkpoint:
 def path_of(trials: Path, study_id: str, candidate: Candidate) -> Path:
     """In the study's folder `trials`. Of the candidate, not of the trial: one tried again goes on where it was."""
     name = hashlib.sha256(f"{study_id} {candidate.to_json()}".encode()).hexdigest()[:32]
-    return trials / "checkpoints" / f"{name}.npz"
+    return paths.checkpoints(trials) / f"{name}.npz"
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -66,7 +67,7 @@ def load(path: Path) -> Checkpoint | None:
 
 def sweep(trials: Path, kept: Collection[Path]) -> None:
     """Delete all checkpoints of a study but those in `kept`, and what killed processes left of others."""
-    for path in (trials / "checkpoints").glob("*"):
+    for path in paths.checkpoints(trials).glob("*"):
         if path not in kept:
             path.unlink(missing_ok=True)
 

@@ -1,24 +1,47 @@
-"""Latency and FLOPs remembered by architecture and device across studies, and a quiet machine to measure on."""
+"""What architectures cost: latency and FLOPs measured once for each on a device, and remembered across studies."""
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpo.worker.job import Job
+from hpo.worker.machine_lock import MachineLock
+from hpo.worker.session import Session
+from studies.paths import write_text
+from studies.records import Measurement
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write through a temporary name, on disk before the rename: a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+
+def measure(job: Job, session: Session, lock: MachineLock) -> Measurement:
+    """Latency and FLOPs of the job's architecture on this device: known ones need no model."""
+    facts = job.facts
+    memory = Memory(job.config.cache_dir, facts.machine)
+    # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
+    size = "x".join(map(str, facts.shape))
+    key = f"{job.candidate.architecture_key()}/{size}/{len(facts.class_names)}"
+    known = memory.recall(key)
+    if known is None:
+        with lock.training():  # building and importing disturb a measurement too
+            from models import flops, latency
+
+            model = session.network(job).model
+            cost = flops.count(model)
+        with lock.measuring():
+            known = memory.recall(key)  # another worker may have measured it while this one waited
+            if known is None:
+                known = {
+                    "latency": asdict(latency.measure(model)),
+                    "cost": {
+                        "macs": cost.macs,
+                        "flops": cost.flops,
+                        "other_flops": cost.other_flops,
+                        "parameters": model.count_params(),
+                    },
+                }
+                memory.remember(key, known)
+    return Measurement(latency_ms=known["latency"]["median_ms"], latency=known["latency"], **known["cost"])
 
 
 class Memory:
@@ -52,50 +75,4 @@ class Memory:
 
     def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
         kept = {"identity": self._identity(architecture), "known": dict(known)}
-        write_atomically(self._path(architecture), json.dumps(kept, indent=1))
-
-
-class Gate:
-    """Lets one process measure while all others that train on this machine wait, at most one step long.
-
-    Use it as a context manager. There are two lock files: whoever measures takes both alone; whoever trains holds the
-    second one shared and between two steps passes through the first, so that a waiting measurement is never starved.
-    """
-
-    def __init__(self, cache_dir: Path):
-        folder = cache_dir / "gate"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._entry = (folder / "entry.lock").open("a")
-        self._room = (folder / "room.lock").open("a")
-
-    def __enter__(self) -> "Gate":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._room.close()
-        self._entry.close()
-
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
-        fcntl.flock(self._entry, fcntl.LOCK_EX)
-        fcntl.flock(self._room, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._room, fcntl.LOCK_UN)
-            fcntl.flock(self._entry, fcntl.LOCK_UN)
-
-    @contextmanager
-    def training(self) -> Iterator[None]:
-        self.give_way()
-        try:
-            yield
-        finally:
-            fcntl.flock(self._room, fcntl.LOCK_UN)
-
-    def give_way(self) -> None:
-        """Call between two training steps."""
-        fcntl.flock(self._room, fcntl.LOCK_UN)
-        fcntl.flock(self._entry, fcntl.LOCK_SH)
-        fcntl.flock(self._room, fcntl.LOCK_SH)
-        fcntl.flock(self._entry, fcntl.LOCK_UN)
+        write_text(self._path(architecture), json.dumps(kept, indent=1))

@@ -1,16 +1,21 @@
-"""What a worker finds out before the first trial, what of it marks a study, and the data that it keeps open."""
+"""What a worker finds out before the first trial: the data, the weights, the machine."""
 
-import functools
 import hashlib
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets.registry import Dataset, inspect, open_dataset
-from datasets.splits import Split, split
+from datasets.registry import Dataset, inspect
+from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.errors import BadInput
-from hpo.search.space import Space, default_resolutions
 from models.backbones import get_backbone
+
+if TYPE_CHECKING:
+    from models.build import Task
+
+# Sides that networks are published for or that divide well; the default search picks from them.
+USUAL_RESOLUTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 240, 260, 299, 331, 380, 456, 528, 600)
+MAX_ENLARGEMENT = 4  # pictures are not blown up to more than four times their own side
 
 
 class Changed(RuntimeError):
@@ -36,12 +41,9 @@ class Facts:
     machine: dict[str, Any]
 
 
-@functools.lru_cache(maxsize=1)
-def prepare(config: StudyConfig) -> Facts:
-    """Look at data, weights and machine once; only caches are written. Errors: DataError, ModelError, BadInput."""
-    from models.build import build_base
+def machine_of(config: StudyConfig) -> dict[str, Any]:
+    """What a latency depends on here beside the model. Errors: BadInput if the GPU that is asked for is not there."""
     from models.latency import device_facts, sees_gpu
-    from models.weights.loading import weights_digest
 
     machine = device_facts()
     if config.device.startswith("gpu") and not sees_gpu():
@@ -49,10 +51,25 @@ def prepare(config: StudyConfig) -> Facts:
             f"--device must be auto or cpu: the {machine['backend']} backend sees no such GPU here. "
             f"Received: {config.device}"
         )
+    return machine
+
+
+def task_of(config: StudyConfig, data: Dataset) -> "Task":
+    """What the study fixes for all of its networks."""
+    from models.build import Task
+
+    height, width, channels = data.images.shape[1:]
+    return Task(height, width, channels, len(data.facts.class_names), config.weights)
+
+
+def find_out(
+    config: StudyConfig, machine: dict[str, Any], resolutions: tuple[int, ...], data: Dataset, parts: Split
+) -> Facts:
+    """All of it, of data that is open; the network is built once for its weights. Errors: ModelError."""
+    from models.build import build_base
+    from models.weights.loading import weights_digest
+
     backbone = get_backbone(config.backbone)
-    resolutions = searched_resolutions(config)
-    data = opened(config, resolutions[-1])
-    parts = split_of(config, resolutions[-1])
     base = build_base(task_of(config, data), config.backbone, resolutions[0])
     facts = data.facts
     height, width, channels = data.images.shape[1:]
@@ -82,56 +99,22 @@ def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
     )
 
 
-def check_unchanged(config: StudyConfig, expected: Facts) -> None:
-    """Each worker looks once for itself: a folder or a weights file may have changed since the study began."""
-    facts = prepare(config)
+def default_resolutions(least: int, native: int, own: int) -> tuple[int, ...]:
+    """Sides that make sense for a backbone (smallest and native side) and pictures of side `own`, in pixels.
+
+    The usual sides from the backbone's smallest, and its native one (without usual ones up to 3 % below it), as far
+    as they do not enlarge the pictures more than four times. If even the smallest does, that one alone is searched.
+    """
+    sides = {side for side in USUAL_RESOLUTIONS if least <= side < 0.97 * native} | {native}
+    return tuple(sorted(side for side in sides if side <= MAX_ENLARGEMENT * own)) or (least,)
+
+
+def check_unchanged(facts: Facts, expected: Facts) -> None:
+    """Each worker looks once for itself: a folder or a weights file may have changed since the study began.
+
+    Raises:
+        Changed: `facts`, just found out, are not those that are expected.
+    """
     changed = [field.name for field in fields(Facts) if getattr(facts, field.name) != getattr(expected, field.name)]
     if changed:
         raise Changed(f"changed since the study was opened: {', '.join(changed)}; end this run and start it again")
-
-
-def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> dict[str, Any]:
-    """Everything that makes the numbers of two trials comparable; a study never mixes two of these."""
-    return {
-        "backbone": config.backbone,
-        "weights": facts.weights_digest,
-        "dataset": facts.dataset,
-        "dataset_digest": facts.dataset_digest,
-        "split": facts.split_digest,
-        "train_size": facts.n_train,
-        "val_size": facts.n_val,
-        "space": space.describe(),
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "max_latency_ms": config.max_latency_ms,
-        "max_gflops": config.max_gflops,
-        "stopping": config.stopping,
-        "reduction_factor": None if config.stopping == "none" else config.reduction_factor,
-        "views": None if config.augment == ("none",) else config.views,
-        "cache_dtype": config.cache_dtype,
-        **facts.machine,
-    }
-
-
-def task_of(config: StudyConfig, data: Dataset):
-    from models.build import Task
-
-    height, width, channels = data.images.shape[1:]
-    return Task(height, width, channels, len(data.facts.class_names), config.weights)
-
-
-@functools.lru_cache(maxsize=1)
-def opened(config: StudyConfig, side: int) -> Dataset:
-    return open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
-
-
-@functools.lru_cache(maxsize=1)
-def split_of(config: StudyConfig, side: int) -> Split:
-    data = opened(config, side)
-    return split(
-        data.labels,
-        train_size=config.train_size,
-        val_size=config.val_size,
-        seed=config.seed,
-        fixed_val=data.fixed_val,
-    )

@@ -1,63 +1,91 @@
-"""What a worker says while a trial runs, and what it keeps account of: signs of life, seconds by phase, memory."""
+"""Signs of life: what a worker is doing now, in a small file that the parent reads.
 
-import contextlib
+The age of the file tells whether the worker still lives; what is in it, what it is doing.
+"""
+
 import json
-import resource
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 
-class Progress:
-    """Signs of life for the parent: a small file with phase, epoch and share, renewed at most twice a second."""
+class Phase(StrEnum):
+    """What a worker can be doing, as people read it."""
+
+    STARTING = "starting"
+    MEASURE = "measuring latency and FLOPs"
+    EXTRACT = "running the frozen layers once"
+    TRAIN = "training"
+    TEST = "classifying the test pictures"
+    LATENCY = "measuring latency"
+    THROUGHPUT = "measuring throughput"
+    EXPORT = "exporting"
+
+
+@dataclass(frozen=True)
+class SignOfLife:
+    """One message.
+
+    Attributes:
+        phase: what is being done.
+        epoch: the epoch under way, from 1, where there are epochs.
+        share: of the phase, or of the epoch, that is done, 0 to 1, where that is known.
+    """
+
+    phase: Phase = Phase.STARTING
+    epoch: int | None = None
+    share: float | None = None
+
+    def __str__(self) -> str:
+        text = self.phase.value
+        if self.epoch is not None:
+            text += f", epoch {self.epoch}"
+        return text if self.share is None else f"{text} ({self.share:.0%})"
+
+
+Beat = Callable[[SignOfLife], None]
+
+
+class Heartbeat:
+    """The worker's side: writes a sign of life, at most twice a second while the phase stays the same."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._phase, self._written = path, "", 0.0
 
-    def __call__(self, phase: str, *where: float) -> None:
+    def __call__(self, sign: SignOfLife) -> None:
         now = time.monotonic()
-        if phase == self._phase and now - self._written < 0.5:
+        if sign.phase == self._phase and now - self._written < 0.5:
             return
-        self._phase, self._written = phase, now
+        self._phase, self._written = sign.phase, now
+        # Not forced to the disk: nobody reads it after a power cut.
         part = self._path.with_suffix(".progress.part")
-        part.write_text(json.dumps({"phase": phase, "where": where}), encoding="utf-8")
+        part.write_text(json.dumps(asdict(sign)), encoding="utf-8")
         part.replace(self._path)
 
     def end(self) -> None:
         self._path.unlink(missing_ok=True)
 
 
-class timed:
-    """Adds the seconds spent inside to `account[phase]`; several accounts share them evenly."""
-
-    def __init__(self, phase: str, *accounts: dict[str, float]):
-        self._phase, self._accounts = phase, accounts
-
-    def __enter__(self) -> "timed":
-        self._start = time.perf_counter()
-        return self
-
-    def now(self, phase: str) -> None:
-        """From here on it is another phase."""
-        if phase != self._phase:
-            self.__exit__()
-            self._phase, self._start = phase, time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        spent = time.perf_counter() - self._start
-        for account in self._accounts:
-            account[self._phase] = round(account.get(self._phase, 0.0) + spent / len(self._accounts), 4)
+def begin(path: Path) -> None:
+    """The parent's side: from now on the worker is waited for."""
+    Heartbeat(path)(SignOfLife())
 
 
-def reset_peak_memory() -> None:
-    """On Linux the high-water mark can be set back, so that each trial has its own."""
-    with contextlib.suppress(OSError):  # elsewhere the mark is that of the worker's whole life
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mib() -> float:
+def last_sign(path: Path) -> SignOfLife | None:
+    """The last sign of life; None if the task has just ended."""
     try:
-        status = Path("/proc/self/status").read_text()
-        return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
-    except (OSError, IndexError):
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return SignOfLife(Phase(values["phase"]), values["epoch"], values["share"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def silent_for(path: Path) -> float:
+    """Seconds since the last sign of life; 0 if the task has just ended."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0

@@ -2,18 +2,18 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from datasets.augmentation import augmentation, view
 from datasets.splits import Split
-from hpo.search.stopping import rungs
-from hpo.worker.facts import opened, split_of
+from hpo.worker.heartbeat import Beat, Phase, SignOfLife
 from hpo.worker.job import Job
-from hpo.worker.networks import flops_of, network_of, task
 from hpo.worker.reuse_plan import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_epochs, expected_uses, plan
+from hpo.worker.rungs import rungs_of
+from hpo.worker.session import Session
 from models.prefix_cache import PrefixCache
 from models.reuse.entry import Key
 from models.training.batches import Examples, Transform
@@ -22,19 +22,16 @@ if TYPE_CHECKING:
     from models.reuse.features import Features
 
 IN_MEMORY = 1 << 30  # bytes of pooled features that are kept in memory if there is no room on disk
-OnStep = Callable[..., None]
-
-_in_memory: dict[tuple[Key, ...], tuple[Examples, Examples]] = {}  # the last ones, for the next rung or head
 
 
 class Sources:
     """The training and validation pictures of a job's study, at any cut of its network."""
 
-    def __init__(self, job: Job, parts: Split | None = None):
+    def __init__(self, job: Job, session: Session, parts: Split | None = None):
         """`parts` in place of the study's split; its validation part may be empty."""
-        self.job, self.config = job, job.config
+        self.job, self.config, self.session = job, job.config, session
         side = job.facts.resolutions[-1]
-        self.data, self.parts = opened(self.config, side), parts or split_of(self.config, side)
+        self.data, self.parts = session.data(self.config, side), parts or session.split(self.config, side)
         self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
         facts = job.facts
         self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
@@ -57,7 +54,7 @@ class Sources:
                 weights="" if shared else job.facts.weights_digest,
                 cut=cut,
                 resolution=job.candidate.resolution,
-                preprocessing=task(job).resizing(job.candidate.resolution),
+                preprocessing=self.session.task(job).resizing(job.candidate.resolution),
                 dataset=job.facts.dataset_digest,
                 split=split,
                 subset=hashlib.sha256(rows.tobytes()).hexdigest()[:32],
@@ -70,14 +67,14 @@ class Sources:
                     return view(images, rows, self.transform, number, config.seed)
                 return (images[rows[start : start + 1024]] for start in range(0, len(rows), 1024))
 
-            found.append(Features(self.cache, key, len(rows), lambda: network_of(job), pictures, traced))
+            found.append(Features(self.cache, key, len(rows), lambda: self.session.network(job), pictures, traced))
         return found
 
     def choose(self) -> tuple[str, Plan]:
         """The cut to start from, and why."""
         from models.reuse.features import PICTURES, RESIZED, cut_tensors
 
-        tensors = cut_tensors(network_of(self.job))
+        tensors = cut_tensors(self.session.network(self.job))
         wanted = self._deepest()
         decision = Plan(False, "every block is trained")
         if wanted in tensors:
@@ -99,15 +96,15 @@ class Sources:
         from models.reuse.features import PICTURES, RESIZED, cut_tensors
 
         job, config = self.job, self.config
-        network = network_of(job)
+        network = self.session.network(job)
         tensors = cut_tensors(network)
         found = self.features(cut)
         present = all(one.present() for one in found)
         origins = {one.origin() for one in found}
         resizing = FLOPS_PER_RESIZED_VALUE * math.prod(network.resized.shape[1:]) if RESIZED in tensors else 0
-        below = flops_of(job, PICTURES, cut) + resizing
+        below = self.session.flops(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
-        stops = () if config.stopping == "none" else rungs(config.epochs, config.reduction_factor)
+        stops = rungs_of(config)
         cells = (job.facts.blocks + 1) * len(job.facts.resolutions) * len(config.augment)
         return Work(
             n_train=len(self.parts.train),
@@ -118,12 +115,12 @@ class Sources:
             views=len([one for one in found if one.key.split == "train"]),
             below=below,
             missing=0 if present else missing,
-            above=flops_of(job, cut),
+            above=self.session.flops(job, cut),
             bytes=math.prod(tensors[cut].shape[1:]) * np.dtype(config.cache_dtype).itemsize,
             room=self.cache.room(),
         )
 
-    def pooled(self, on_step: OnStep) -> tuple[Examples, Examples, str] | None:
+    def pooled(self, beat: Beat) -> tuple[Examples, Examples, str] | None:
         """Examples behind global pooling, and where they come from; None if there is room for them nowhere."""
         found = self.features(self._deepest())
         missing = sum(one.bytes() for one in found if not one.present())
@@ -131,18 +128,19 @@ class Sources:
         if missing <= self.cache.room():
             try:
                 where = "stored" if missing else "read from the store"
-                return *self._examples(found, on_step, store=True), f"pooled features {where}"
+                return *self._examples(found, beat, store=True), f"pooled features {where}"
             except OSError as error:  # another process took the room, or the disk is full
                 why = str(error)
         if missing > IN_MEMORY:
             return None
         keys = tuple(one.key for one in found)
-        if keys not in _in_memory:
-            _in_memory.clear()
-            _in_memory[keys] = self._examples(found, on_step, store=False)
-        return *_in_memory[keys], f"pooled features in memory, {why}"
+        in_memory = self.session.in_memory  # for the next rung or head
+        if keys not in in_memory:
+            in_memory.clear()
+            in_memory[keys] = self._examples(found, beat, store=False)
+        return *in_memory[keys], f"pooled features in memory, {why}"
 
-    def start(self, on_step: OnStep) -> tuple[str, Examples, Examples, str]:
+    def start(self, beat: Beat) -> tuple[str, Examples, Examples, str]:
         """The cut to start from, the examples there, and why there."""
         from models.reuse.features import PICTURES
 
@@ -150,15 +148,17 @@ class Sources:
         why = decision.why
         if start != PICTURES:
             try:
-                return start, *self._examples(self.features(start), on_step, store=True), why
+                return start, *self._examples(self.features(start), beat, store=True), why
             except OSError as error:  # another process took the room, or the disk is full
                 why = f"no store, {error}; {why}"
         images, labels = self.data.images, self.data.labels
         return PICTURES, Examples(images, labels, self.parts.train), Examples(images, labels, self.parts.val), why
 
-    def _examples(self, found: Sequence["Features"], on_step: OnStep, store: bool) -> tuple[Examples, Examples]:
+    def _examples(self, found: Sequence["Features"], beat: Beat, store: bool) -> tuple[Examples, Examples]:
         def load(number: int) -> np.ndarray:
-            return found[number].load(lambda share: on_step((number + share) / len(found)), store)
+            return found[number].load(
+                lambda share: beat(SignOfLife(Phase.EXTRACT, share=(number + share) / len(found))), store
+            )
 
         loaded = [load(number) for number in range(len(found))]
         val = loaded.pop() if len(self.parts.val) else loaded[0][:0]

@@ -8,6 +8,7 @@ from hpo.config import StudyConfig
 from hpo.worker import checkpoints
 from hpo.worker.facts import Facts
 from models.candidate import Candidate
+from studies.paths import TrialFiles
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,8 @@ class Job:
     spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def outcome_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.json"
-
-    @property
-    def error_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.error.txt"
-
-    @property
-    def progress_path(self) -> Path:
-        return self.folder / f"{self.number:05d}.progress"
+    def files(self) -> TrialFiles:
+        return TrialFiles(self.folder, self.number)
 
     @property
     def checkpoint_path(self) -> Path:

@@ -1,4 +1,7 @@
-"""Worker processes: spawned, so that the parent never imports Keras; replaced one by one when they die or stall."""
+"""Worker processes: spawned, so that the parent never imports Keras; replaced one by one when they die or stall.
+
+All talk with a worker is here: a task goes in by `Workers.submit`, `answer` is what came of it, `wait` waits for it.
+"""
 
 import concurrent.futures
 import ctypes
@@ -7,12 +10,19 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pebble
 
+from hpo.errors import WorkerLost
+from hpo.worker import heartbeat
+from hpo.worker.boundary import shielded
+from hpo.worker.main_guard import check_main_guard
+
 T = TypeVar("T")
+POLL_SECONDS = 0.2
 
 # A process keeps some native memory for every network that TensorFlow traced in it; a new one starts at nothing, but
 # must import TensorFlow and trace again. Trials that share an architecture share its trace: 230 of them grew a worker
@@ -38,15 +48,26 @@ def environment(device: str) -> dict[str, str]:
 class Workers:
     """A pool with `submit` and `stop`; with 0 processes a task runs at once, in this one.
 
-    What the libraries print in a worker goes to the file `log`. `variables` stand in its environment beside ours.
+    Args:
+        processes: how many.
+        device: auto, cpu, gpu or gpu:N.
+        log: file for what the libraries print in a worker.
+        variables: stand in a worker's environment beside ours.
+
+    Raises:
+        BadInput: the main script starts workers outside of `if __name__ == "__main__":`.
     """
 
     def __init__(self, processes: int, device: str, log: Path, variables: Mapping[str, str] | None = None):
+        if processes:
+            check_main_guard()
         self._processes, self._log = processes, log
         self._variables = environment(device) | dict(variables or {})
+        self._before: dict[str, str | None] = {}
         self._pool = self._new_pool() if processes else None
         if not processes:
-            os.environ.update(environment(device))
+            self._before = {name: os.environ.get(name) for name in self._variables}
+            os.environ.update(self._variables)
 
     def _new_pool(self) -> pebble.ProcessPool:
         return pebble.ProcessPool(
@@ -58,30 +79,100 @@ class Workers:
         )
 
     def submit(self, function: Callable[..., T], *args: Any) -> "concurrent.futures.Future[T]":
+        """Have a worker do something; see `answer` for what its future ends with."""
         if self._pool is not None:
             if not self._pool.active:  # a worker died between two tasks, which pebble takes for the end of the pool
                 self._pool.stop()
                 self._pool.join()
                 self._pool = self._new_pool()
-            return self._pool.schedule(function, args=args)
+            return self._pool.schedule(shielded, args=(function, *args))
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
-            future.set_result(function(*args))
+            future.set_result(shielded(function, *args))
         except Exception as error:  # handed to the caller by future.result(), as a pool does
             future.set_exception(error)
         return future
 
     def stop(self) -> None:
-        """End all workers at once; what they were doing is lost."""
+        """End all workers at once; what they were doing is lost. This process' own variables are as they were."""
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def __enter__(self) -> "Workers":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Watcher(Protocol):
+    """Whoever is told what happens: a terminal, a notebook, a log."""
+
+    def note(self, text: str) -> None:
+        """Something happened."""
+
+    def waiting(self, text: str) -> None:
+        """Called every now and then while something is waited for."""
+
+    def tick(self, running: Mapping[str, Path]) -> None:
+        """What runs: from its name to its signs of life, see `hpo.worker.heartbeat`."""
+
+
+def answer(future: "concurrent.futures.Future[T]", stall_timeout: float = float("inf")) -> T:
+    """What came of a task that is done.
+
+    Raises:
+        WorkerLost: the worker died, or was given up after `stall_timeout` seconds of silence.
+        TaskFailed: the task raised.
+        Exception: one of `hpo.errors.MISTAKES`, the user's.
+    """
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError as error:
+        raise WorkerLost(f"no sign of life for {stall_timeout:g} s", stalled=True) from error
+    except (pebble.ProcessExpired, BrokenProcessPool) as error:
+        raise WorkerLost(explain_death(error)) from error
+
+
+def give_up_silent(future: "concurrent.futures.Future[Any]", progress: Path, stall_timeout: float) -> None:
+    """End the worker that does this task if its signs of life stopped so many seconds ago."""
+    if heartbeat.silent_for(progress) > stall_timeout:
+        future.cancel()  # pebble ends the worker and starts another
+
+
+def wait(
+    future: "concurrent.futures.Future[T]",
+    on_wait: Callable[[], None] = lambda: None,
+    progress: Path | None = None,
+    stall_timeout: float = float("inf"),
+) -> T:
+    """`answer`, as soon as it is there; Ctrl-C ends the wait.
+
+    Args:
+        on_wait: called every now and then.
+        progress: signs of life of the task; without them it is never given up.
+        stall_timeout: seconds of silence after which it is.
+    """
+    while not future.done():
+        concurrent.futures.wait([future], timeout=POLL_SECONDS)
+        on_wait()
+        if progress is not None:
+            give_up_silent(future, progress, stall_timeout)
+    return answer(future, stall_timeout)
+
+
+def explain_death(error: BaseException) -> str:
+    """Why there is no answer from a worker, in one line."""
+    how = ""
+    if isinstance(error, pebble.ProcessExpired):
+        how = f" (signal {-error.exitcode})" if error.exitcode < 0 else f" (exit code {error.exitcode})"
+    return f"the worker process died{how}; out of memory is a common cause, see worker.log"
 
 
 def _begin(variables: dict[str, str], parent: int, log: Path) -> None:

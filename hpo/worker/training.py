@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from hpo.worker import checkpoints
 from hpo.worker.checkpoints import Checkpoint
-from hpo.worker.inputs import OnStep, Sources
+from hpo.worker.heartbeat import Beat, Phase, SignOfLife
+from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
-from hpo.worker.networks import task, trainer_of
+from hpo.worker.session import Session
 from models.training.heads import Head, initial_head, train_heads
 from models.training.recipe import Epoch, NonFiniteLoss, Recipe
 
@@ -26,7 +27,7 @@ class Learned:
 
 
 def learn(
-    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], OnStep]
+    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, beat: Beat, session: Session
 ) -> list[Learned | NonFiniteLoss]:
     """Train each job on to the end of epoch `until` and leave a checkpoint if that is not its last.
 
@@ -35,11 +36,20 @@ def learn(
 
     Args:
         begun: where each of them stands; what does not fit, of another version of this program, is not used.
-        on_step: from the name of a phase to what is called after each of its steps.
+        beat: called after each step.
+        session: what this worker keeps open.
+
+    Returns:
+        What each has learned, or how its loss ceased to be finite.
     """
     if jobs[0].candidate.joins_heads:
-        return _learn_heads(jobs, begun, until, on_step)
-    return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
+        return _learn_heads(jobs, begun, until, beat, session)
+    return [_learn_tail(job, one, until, beat, session) for job, one in zip(jobs, begun, strict=True)]
+
+
+def training(beat: Beat) -> Callable[[int, float], None]:
+    """What trainers call after each step: the epoch, from 1, and the share of it that is done."""
+    return lambda epoch, share: beat(SignOfLife(Phase.TRAIN, epoch, share))
 
 
 def recipe_of(job: Job) -> Recipe:
@@ -59,21 +69,21 @@ def recipe_of(job: Job) -> Recipe:
 
 
 def _learn_heads(
-    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, on_step: Callable[[str], OnStep]
+    jobs: Sequence[Job], begun: Sequence[Checkpoint | None], until: int, beat: Beat, session: Session
 ) -> list[Learned | NonFiniteLoss]:
-    sets = Sources(jobs[0])
-    pooled = sets.pooled(on_step("extract"))
+    sets = Sources(jobs[0], session)
+    pooled = sets.pooled(beat)
     if pooled is None:
-        return [_learn_tail(job, one, until, on_step) for job, one in zip(jobs, begun, strict=True)]
+        return [_learn_tail(job, one, until, beat, session) for job, one in zip(jobs, begun, strict=True)]
     train_set, val_set, why = pooled
     _log.info("trials %s: %s", ", ".join(str(job.number) for job in jobs), why)
     width = val_set.take(val_set.indices[:1]).shape[-1]
-    heads = [_head(job, one, width) for job, one in zip(jobs, begun, strict=True)]
+    heads = [_head(job, one, width, session) for job, one in zip(jobs, begun, strict=True)]
     failed: dict[int, NonFiniteLoss] = {}
     standing = [len(head.curve) for head in heads]  # one that is tried again may be further than the others
     for epochs in sorted(set(standing)):
         numbers = [number for number, own in enumerate(standing) if own == epochs]
-        found = train_heads([heads[number] for number in numbers], train_set, val_set, until, on_step("train"))
+        found = train_heads([heads[number] for number in numbers], train_set, val_set, until, training(beat))
         failed |= {numbers[position]: error for position, error in found.items()}
     results: list[Learned | NonFiniteLoss] = []
     for number, (job, head) in enumerate(zip(jobs, heads, strict=True)):
@@ -85,8 +95,8 @@ def _learn_heads(
     return results
 
 
-def _head(job: Job, begun: Checkpoint | None, features: int) -> Head:
-    head = Head(initial_head(job.seed, features, job.candidate.head_width, task(job).n_logits), recipe_of(job))
+def _head(job: Job, begun: Checkpoint | None, features: int, session: Session) -> Head:
+    head = Head(initial_head(job.seed, features, job.candidate.head_width, session.task(job).n_logits), recipe_of(job))
     if begun is not None:
         with contextlib.suppress(ValueError):  # a checkpoint of another shape
             head.resume(begun.arrays, begun.curve)
@@ -94,22 +104,22 @@ def _head(job: Job, begun: Checkpoint | None, features: int) -> Head:
 
 
 def _learn_tail(
-    job: Job, begun: Checkpoint | None, until: int, on_step: Callable[[str], OnStep]
+    job: Job, begun: Checkpoint | None, until: int, beat: Beat, session: Session
 ) -> Learned | NonFiniteLoss:
     from models.reuse.features import PICTURES
 
-    sets, recipe = Sources(job), recipe_of(job)
-    start, train_set, val_set, why = sets.start(on_step("extract"))
+    sets, recipe = Sources(job, session), recipe_of(job)
+    start, train_set, val_set, why = sets.start(beat)
     _log.info("trial %d starts from %s: %s", job.number, start, why)
     # On-line augmentation changes raw pictures, so it needs them; stored views are changed already.
     transform = sets.transform if start == PICTURES else None
-    trainer = trainer_of(job, start)
+    trainer = session.trainer(job, start)
     state = trainer.begin()
     if begun is not None:
         with contextlib.suppress(ValueError):  # a checkpoint of another shape
             state = trainer.resume(begun.arrays, begun.curve, len(train_set), recipe)
     try:
-        trainer.run(state, train_set, val_set, recipe, until, on_step("train"), transform=transform)
+        trainer.run(state, train_set, val_set, recipe, until, training(beat), transform=transform)
     except NonFiniteLoss as error:
         return error
     _leave(job, Checkpoint(trainer.arrays(state), state.curve))

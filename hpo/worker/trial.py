@@ -6,95 +6,105 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from hpo.config import StudyConfig
-from hpo.worker import checkpoints
-from hpo.worker.costs import Gate, Memory, write_atomically
+from hpo.worker import checkpoints, costs, session
+from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
+from hpo.worker.boundary import explain
 from hpo.worker.facts import check_unchanged
-from hpo.worker.heartbeat import Progress, peak_memory_mib, reset_peak_memory, timed
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
 from hpo.worker.job import Job
-from hpo.worker.networks import network_of
+from hpo.worker.machine_lock import MachineLock
 from hpo.worker.training import Learned, learn
 from models.training.recipe import NonFiniteLoss
+from studies.paths import write_text
 from studies.records import Failure, Measurement, Outcome
 
 _log = logging.getLogger(__name__)
 
-Run = Callable[[Sequence[Job], int, Progress, Sequence[dict[str, float]]], list[Outcome | Failure]]
+Run = Callable[[Sequence[Job], int, Beat, Sequence[dict[str, float]]], list[Outcome | Failure]]
 
 
 def attempt(jobs: Sequence[Job], until: int, run: Run | None = None) -> list[Outcome | Failure]:
-    """`evaluate`, with whatever goes wrong as a record: an exception of a backend must not reach the parent.
+    """`evaluate`, with whatever goes wrong as a record of the trial that it went wrong in.
 
-    Unpickled there, it would import Keras. MemoryError and failures of the backend's allocator are one kind. A group
-    in which something goes wrong is tried again one by one, so that no trial fails by another's fault. `run` stands in
-    for `evaluate`.
+    A group in which something goes wrong is tried again one by one, so that no trial fails by another's fault. `run`
+    stands in for `evaluate`.
     """
-    progress = Progress(jobs[0].progress_path)  # the one that the parent watches, whichever job is being done
+    heartbeat = Heartbeat(jobs[0].files.progress)  # the one that the parent watches, whichever job is being done
     try:
-        return _attempt(jobs, until, progress, run or evaluate)
+        return _attempt(jobs, until, heartbeat, run or evaluate)
     finally:
-        progress.end()
+        heartbeat.end()
 
 
-def _attempt(jobs: Sequence[Job], until: int, progress: Progress, run: Run) -> list[Outcome | Failure]:
+def _attempt(jobs: Sequence[Job], until: int, beat: Beat, run: Run) -> list[Outcome | Failure]:
     seconds = [dict(job.spent) for job in jobs]
     try:
-        return run(jobs, until, progress, seconds)
+        return run(jobs, until, beat, seconds)
     except Exception as error:
         if len(jobs) == 1:
             return [_failure(jobs[0], error, seconds[0])]
         _log.warning("%d trials together: %s; now one by one", len(jobs), explain(error)[1])
-        return [result for job in jobs for result in _attempt([job], until, progress, run)]
+        return [result for job in jobs for result in _attempt([job], until, beat, run)]
 
 
 def evaluate(
-    jobs: Sequence[Job], until: int, alive: Progress, seconds: Sequence[dict[str, float]]
+    jobs: Sequence[Job], until: int, beat: Beat, seconds: Sequence[dict[str, float]]
 ) -> list[Outcome | Failure]:
     """All numbers of each job's candidate as of the end of epoch `until`.
 
-    What is final, trained to its last epoch or over budget, is on disk under `job.outcome_path` before this returns.
-    Several jobs must be heads on one resolution (see `hpo.worker.training.learn`). To `seconds` of each job is added
-    phase by phase, so that a failed trial has them too; what is done together is shared out evenly.
+    What is final, trained to its last epoch or over budget, is on disk under `job.files.outcome` before this returns.
 
-    Errors: hpo.worker.facts.Changed; whatever the backend raises when memory runs out.
+    Args:
+        jobs: one, or several heads on one resolution (see `hpo.worker.training.learn`).
+        until: the epoch, from 1.
+        beat: hears signs of life.
+        seconds: to each job's is added phase by phase, so that a failed trial has them too; what is done together is
+            shared out evenly.
+
+    Raises:
+        hpo.worker.facts.Changed: data, weights or machine are not those of the study.
+        Exception: whatever the backend raises when memory runs out.
     """
     reset_peak_memory()
-    with Gate(jobs[0].config.cache_dir) as gate:
+    here = session.current()
+    with MachineLock(jobs[0].config.cache_dir) as lock:
         measurements = []
         for job, spent in zip(jobs, seconds, strict=True):
-            alive("measure")
+            beat(SignOfLife(Phase.MEASURE))
             with timed("measure", spent):
-                check_unchanged(job.config, job.facts)
-                measurements.append(_measure(job, gate))
+                check_unchanged(here.facts(job.config), job.facts)
+                measurements.append(costs.measure(job, here, lock))
         within = [
             n
             for n, cost in enumerate(measurements)
             if all(over <= 0 for over in over_budget(jobs[n].config, cost).values())
         ]
-        learned: dict[int, Learned | NonFiniteLoss] = {}
-        if within:
-            trained = [jobs[n] for n in within]
-            # Building, extracting and tracing are "prepare"; the first training step ends them.
-            with timed("prepare", *(seconds[n] for n in within)) as clock, gate.training():
-
-                def on_step(phase: str) -> Callable[..., None]:
-                    def step(*where: float) -> None:
-                        if phase == "train":
-                            clock.now("train")
-                        gate.give_way()
-                        alive(phase, *where)
-
-                    return step
-
-                begun = [checkpoints.load(job.checkpoint_path) for job in trained]
-                learned = dict(zip(within, learn(trained, begun, until, on_step), strict=True))
+        learned = _train([jobs[n] for n in within], until, beat, [seconds[n] for n in within], lock) if within else []
+    by_job = dict(zip(within, learned, strict=True))
     results: list[Outcome | Failure] = []
     for n, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):
-        found = learned.get(n)
-        if isinstance(found, NonFiniteLoss):
-            results.append(_failure(job, found, seconds[n]))
+        result = by_job.get(n)
+        if isinstance(result, NonFiniteLoss):
+            results.append(_failure(job, result, seconds[n]))
         else:
-            results.append(_outcome(job, measurement, found, seconds[n]))
+            results.append(_outcome(job, measurement, result, seconds[n]))
     return results
+
+
+def _train(
+    jobs: Sequence[Job], until: int, beat: Beat, seconds: Sequence[dict[str, float]], lock: MachineLock
+) -> list[Learned | NonFiniteLoss]:
+    """Building, extracting and tracing are "prepare"; the first training step ends them."""
+    with timed("prepare", *seconds) as clock, lock.training():
+
+        def on_step(sign: SignOfLife) -> None:
+            if sign.phase is Phase.TRAIN:
+                clock.now("train")
+            lock.give_way()
+            beat(sign)
+
+        begun = [checkpoints.load(job.checkpoint_path) for job in jobs]
+        return learn(jobs, begun, until, on_step, session.current())
 
 
 def _outcome(job: Job, measurement: Measurement, learned: Learned | None, seconds: dict[str, float]) -> Outcome:
@@ -118,7 +128,7 @@ def _outcome(job: Job, measurement: Measurement, learned: Learned | None, second
         plan=learned.plan if learned else "",
     )
     if learned is None or len(curve) >= job.config.epochs:
-        write_atomically(job.outcome_path, outcome.to_json())
+        write_text(job.files.outcome, outcome.to_json())
     return outcome
 
 
@@ -144,44 +154,3 @@ def over_budget(config: StudyConfig, measurement: Measurement) -> dict[str, floa
     if config.max_gflops is not None:
         constraints["max_gflops"] = measurement.flops / 1e9 - config.max_gflops
     return constraints
-
-
-def explain(error: BaseException) -> tuple[str, str]:
-    """(kind, reason in one line) of a failed trial. Failures of the same kind in a row stop the study."""
-    text = (str(error).strip().splitlines() or [""])[0][:300]
-    name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in text:
-        return "out of memory", f"out of memory: {text or name}"
-    if isinstance(error, NonFiniteLoss):
-        return "non-finite loss", text
-    return name, f"{name}: {text}"
-
-
-def _measure(job: Job, gate: Gate) -> Measurement:
-    """Latency and FLOPs, once for each architecture on a device: known ones need no model."""
-    facts = job.facts
-    memory = Memory(job.config.cache_dir, facts.machine)
-    # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
-    size = "x".join(map(str, facts.shape))
-    key = f"{job.candidate.architecture_key()}/{size}/{len(facts.class_names)}"
-    known = memory.recall(key)
-    if known is None:
-        with gate.training():  # building and importing disturb a measurement too
-            from models import flops, latency
-
-            model = network_of(job).model
-            cost = flops.count(model)
-        with gate.measuring():
-            known = memory.recall(key)  # another worker may have measured it while this one waited
-            if known is None:
-                known = {
-                    "latency": asdict(latency.measure(model)),
-                    "cost": {
-                        "macs": cost.macs,
-                        "flops": cost.flops,
-                        "other_flops": cost.other_flops,
-                        "parameters": model.count_params(),
-                    },
-                }
-                memory.remember(key, known)
-    return Measurement(latency_ms=known["latency"]["median_ms"], latency=known["latency"], **known["cost"])

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from studies.finals import FinalModel, name_of
+from studies.finals import FinalModel
+from studies.paths import in_one_step, name_of
 
 MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix are written out
 MOST_NAMES = 40  # classes up to which all are named
@@ -60,9 +61,8 @@ def write(model: FinalModel, class_names: Sequence[str], folder: Path) -> list[P
     """`confusion.png` and `curves.png` of a model in its folder."""
     paths = [folder / "confusion.png", folder / "curves.png"]
     for path, figure in zip(paths, (draw_confusion(model, class_names), draw_curves(model)), strict=True):
-        part = path.with_name(f".{path.name}")
-        figure.savefig(part, dpi=120, format="png")
-        part.replace(path)
+        with in_one_step(path) as part:
+            figure.savefig(part, dpi=120)
     return paths
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from studies.pareto import front
+from studies.paths import write_text
 from studies.records import TrialRecord
 from studies.tables.trials import describe
 
@@ -252,7 +253,7 @@ def write_html(figure: go.Figure, path: Path) -> None:
         default_height="96vh",
         config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]},
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from studies.pareto import front
+from studies.paths import in_one_step
 from studies.plots.page import (
     ACCURACY,
     BEYOND,
@@ -101,7 +102,8 @@ def write(figure: Figure, stem: Path) -> list[Path]:
     """`stem` with each of `FORMATS` as suffix."""
     paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS]
     for path in paths:
-        figure.savefig(path, dpi=150)
+        with in_one_step(path) as part:
+            figure.savefig(part, dpi=150)
     return paths
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import optuna
 
 from studies.comparison import Studied
-from studies.finals import BASELINE, FinalModel, FinalRun, summarise
+from studies.finals import FinalModel, read_runs, summarise
 from studies.pareto import ends_and_knee, front, knee
+from studies.paths import StudyFiles, name_of
 from studies.records import TrialRecord, linear_probe, read_study
 from studies.report.importance import Importances, importances
 
@@ -33,7 +34,7 @@ class Material:
         options: that it was run with, by name.
         phases: seconds of each trial by phase (measure, prepare, train).
         finals: evaluated models, from the most to the least accurate; empty before `hpo.evaluate`.
-        folder: of the final evaluation.
+        files: of the study.
         class_names, input_shape: from the chosen model's file, (height, width, channels).
         predictions: of the chosen model's first run.
         command: that runs the study again.
@@ -46,7 +47,7 @@ class Material:
     phases: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     importances: Importances = field(default_factory=lambda: Importances({}, "not computed"))
     finals: Sequence[FinalModel] = ()
-    folder: Path = Path()
+    files: StudyFiles = field(default_factory=lambda: StudyFiles(Path()))
     class_names: tuple[str, ...] = ()
     input_shape: tuple[int, ...] = ()
     predictions: Predictions | None = None
@@ -133,10 +134,11 @@ def shown_models(material: Material) -> list[Shown]:
 def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
     """All of it from the database and from `folder`, that of the study's results."""
     records = read_study(study)
-    finals = read_finals(folder / "final", study.user_attrs.get("study_id", ""), records)
+    files = StudyFiles(folder)
+    finals = read_finals(files, study.user_attrs.get("study_id", ""), records)
     bare = Material(study.study_name, study.user_attrs["fingerprint"], records, finals=finals)
     chosen = bare.chosen
-    place = folder / "final" / chosen.label / f"seed-{chosen.runs[0].seed}" if chosen else None
+    place = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
     return Material(
         name=study.study_name,
         fingerprint=study.user_attrs["fingerprint"],
@@ -145,28 +147,19 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
         phases={trial.number: trial.user_attrs.get("seconds", {}) for trial in study.get_trials(deepcopy=False)},
         importances=importances(study),
         finals=finals,
-        folder=folder / "final",
-        class_names=read_class_names(place / "model.keras") if place else (),
-        input_shape=read_input_shape(place / "model.keras") if place else (),
-        predictions=read_predictions(place / "predictions.npz") if place else None,
+        files=files,
+        class_names=read_class_names(place.model) if place else (),
+        input_shape=read_input_shape(place.model) if place else (),
+        predictions=read_predictions(place.predictions) if place else None,
         command=command,
     )
 
 
-def read_finals(folder: Path, study_id: str, records: Sequence[TrialRecord]) -> list[FinalModel]:
+def read_finals(files: StudyFiles, study_id: str, records: Sequence[TrialRecord]) -> list[FinalModel]:
     """What `hpo.evaluate` left; results of another study of that name and damaged files are passed over."""
-    runs = []
-    for path in sorted(folder.glob("*/seed-*/result.json")):
-        try:
-            run = FinalRun.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if run.study_id == study_id:
-            runs.append(run)
-    measured = {run.label for run in runs if run.costs}
-    runs = [run for run in runs if run.label in measured]
+    runs = read_runs(files, study_id)
     accuracies = {record.candidate: record.val_accuracy for record in records if record.state == "complete"}
-    return summarise(runs, {run.label: accuracies.get(run.candidate) for run in runs}) if runs else []
+    return summarise(runs, {run.label: accuracies.get(run.candidate) for run in runs})
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -197,4 +190,4 @@ def read_predictions(path: Path) -> Predictions | None:
 
 
 def label_of(model: FinalModel) -> str:
-    return "baseline" if model.label == BASELINE else f"trial {model.label}"
+    return name_of(model.label)

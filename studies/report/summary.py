@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from studies.finals import BASELINE, FinalModel
+from studies.finals import FinalModel
+from studies.paths import BASELINE
 from studies.plots.page import LEFT_OUT
 from studies.records import TrialRecord, linear_probe
 from studies.report.material import Material, most_accurate

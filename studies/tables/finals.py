@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from studies.finals import FinalModel, name_of
+from studies.finals import FinalModel
+from studies.paths import name_of
 from studies.tables import table
 from studies.tables.trials import count, describe
 

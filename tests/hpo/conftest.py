@@ -8,13 +8,14 @@ import pytest
 import hpo.search.loop
 import hpo.worker.trial
 from hpo.config import make_config
+from hpo.search.fingerprint import fingerprint
 from hpo.search.space import make_space
 from hpo.worker import checkpoints
 from hpo.worker.checkpoints import Checkpoint
-from hpo.worker.costs import write_atomically
-from hpo.worker.facts import Facts, fingerprint
+from hpo.worker.facts import Facts
 from hpo.worker.trial import over_budget
 from models.training.recipe import Epoch
+from studies.paths import write_text
 from studies.records import Measurement, Outcome
 from studies.storage import open_storage, open_study
 
@@ -38,6 +39,9 @@ class Recorder:
 
     def waiting(self, text):
         pass
+
+    def steps(self, done, total):
+        self.lines.append((done, total))
 
     def prepared(self, config, facts, records):
         pass
@@ -102,7 +106,7 @@ def fake_evaluate(job, until, accuracy=fake_accuracy):
         plan="fake",
     )
     if not trained or until >= config.epochs:
-        write_atomically(job.outcome_path, outcome.to_json())
+        write_text(job.files.outcome, outcome.to_json())
     else:
         points = tuple(Epoch(point["epoch"], 0.0, 0.0, 0.0, point["val_accuracy"], 0.0) for point in curve)
         checkpoints.save(job.checkpoint_path, Checkpoint([np.zeros(1)], points))
@@ -129,7 +133,7 @@ class Fakes:
         return hpo.search.loop.Parts(prepare=self.prepare, attempt=attempt, **self.changes)
 
     def run(self, config):
-        return hpo.search.loop.run_study(config, self.recorder, self.parts)
+        return hpo.search.loop.run_search(config, self.recorder, self.parts)
 
     def search(self, config, workers):
         facts = self.prepare(config)
@@ -186,16 +190,15 @@ def evaluated(tmp_path_factory):
 
     Only to be read: it is there once for all tests. The baseline is trial 0.
     """
-    from hpo.evaluate import evaluate
-    from studies.storage import load_study
+    from hpo.study import load_study
 
     folder = tmp_path_factory.mktemp("evaluated")
     places = {"storage": f"sqlite:///{folder}/studies.db", "out": folder / "runs", "cache_dir": folder / "cache"}
     sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 0}
     config = make_config({**places, **sizes, "stopping": "none"})
-    hpo.search.loop.run_study(config, Recorder())
+    hpo.search.loop.run_search(config, Recorder())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
-        models, failures = evaluate(config, load_study(config.storage, config.study_name), "front", "0,2", 2)
-    assert (len(models), failures) == (3, 0)
+        models = load_study(config.study_name, storage=config.storage).evaluate(trials=[0, 2], seeds=2)
+    assert (len(models), models.failures) == (3, ())
     return config

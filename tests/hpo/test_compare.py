@@ -65,7 +65,7 @@ def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys, 
     options |= {"trials": 1, "train_size": 200, "val_size": 100, "epochs": 2, "dataset": "digits"}
     configs = each_backbone({**options, "backbone": "custom_cnn, mobilenet_0.25,custom_cnn"}, "standard")
     assert [config.study_name for config in configs] == ["custom_cnn-digits", "mobilenet_0.25-digits"]
-    assert run_each(configs, fakes.parts) == 0
+    assert run_each(configs, parts=fakes.parts) == 0
     said = capsys.readouterr().out
     assert said.index("[1/2] custom_cnn") < said.index("[2/2] mobilenet_0.25") < said.index("Comparison")
     assert (base.out / "comparison-digits" / "joint_latency.png").is_file()
@@ -82,7 +82,7 @@ def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsy
     options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
     options |= {"trials": 1, "epochs": 2, "dataset": "digits"}
     configs = each_backbone({**options, "backbone": "resnet50,custom_cnn"}, "standard")
-    assert run_each(configs, fakes.parts) == 2
+    assert run_each(configs, parts=fakes.parts) == 2
     said = capsys.readouterr()
     assert said.err == "error: resnet50: ImageNet weights of resnet50 cannot be fetched\n"
     assert "Comparison" in said.out

@@ -1,6 +1,5 @@
 """The final evaluation as a command: what it leaves, what it refuses, and what befalls it."""
 
-import concurrent.futures
 import csv
 import dataclasses
 import json
@@ -18,13 +17,13 @@ import pytest
 from click.testing import CliRunner
 from sklearn import metrics
 
-import hpo.evaluate
-import hpo.search.loop
 from hpo.config import make_config
-from hpo.evaluate import NOTE, NoAnswer, check_same, finished, main, wait
+from hpo.errors import BadInput
+from hpo.evaluate import main
+from hpo.final.evaluation import NOTE, check_same, finished
 from hpo.final.selection import choose, jobs_for
-from hpo.search.loop import run_study
-from hpo.worker.facts import prepare
+from hpo.search.loop import run_search
+from hpo.worker.session import prepare
 from studies.artifacts import attached
 from studies.finals import FinalRun
 from studies.records import read_study
@@ -210,7 +209,7 @@ def test_a_study_of_an_older_version(copied):
 def test_other_data_or_weights_than_the_search_had(evaluated, changes, said):
     study = load_study(evaluated.storage, evaluated.study_name)
     check_same(study, prepare(evaluated))
-    with pytest.raises(hpo.errors.BadInput, match=f"was made with other {said} than are here"):
+    with pytest.raises(BadInput, match=f"was made with other {said} than are here"):
         check_same(study, dataclasses.replace(prepare(evaluated), **changes))
 
 
@@ -225,26 +224,11 @@ def test_nothing_to_evaluate(configure, fakes):
 
 def test_from_scratch_says_that_there_is_no_baseline(tmp_path, configure, recorder):
     config = configure(train_size=60, val_size=20, epochs=1, resolutions=(16,), trials=1, weights="none")
-    run_study(config, recorder)
+    run_search(config, recorder)
     done = call(config, "--seeds", "1")
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0] == "no pretrained baseline: this study trains from scratch"
     assert [row["model"] for row in json.loads((config.study_dir / "final" / "final.json").read_text())] == ["trial 0"]
-
-
-def test_a_worker_that_says_nothing_is_ended(tmp_path):
-    alive = tmp_path / "x.progress"
-    alive.write_text("{}")
-    os.utime(alive, (0, 0))
-    with pytest.raises(NoAnswer, match="no sign of life for 5 s"):
-        wait(concurrent.futures.Future(), alive, 5)
-
-
-def test_a_worker_that_died_is_explained():
-    future = concurrent.futures.Future()
-    future.set_exception(concurrent.futures.process.BrokenProcessPool())
-    with pytest.raises(NoAnswer, match="the worker process died; out of memory is a common cause, see worker.log"):
-        wait(future)
 
 
 def start(config):
@@ -266,7 +250,7 @@ def test_killed_and_interrupted_it_goes_on(tmp_path):
     places = {"storage": f"sqlite:///{tmp_path}/s.db", "out": tmp_path / "runs", "cache_dir": tmp_path / "cache"}
     sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 1}
     config = make_config({**places, **sizes, "stopping": "none"})
-    run_study(config, Recorder())
+    run_search(config, Recorder())
     done: dict[str, FinalRun] = {}
     for pause, number in ((0.5, signal.SIGKILL), (0.1, signal.SIGKILL), (1.0, signal.SIGINT)):
         process = start(config)

@@ -7,21 +7,22 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from hpo.export import export_study, main
+from hpo.export import main
+from hpo.reporting.tables_and_plots import write_study
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
 STEMS = ("accuracy_latency", "accuracy_flops", "accuracy_latency_flops")
 
 
 def test_all_files(records, tmp_path):  # noqa: F811
-    written = export_study("s", records, tmp_path / "s")
+    written = write_study("s", records, tmp_path / "s")
     expected = {f"{stem}.{suffix}" for stem in STEMS for suffix in ("html", "png", "svg", "pdf")}
     expected |= {"trials.csv", "trials.json", "front.csv", "front.json"}
     assert {path.name for path in written} == {path.name for path in (tmp_path / "s").iterdir()} == expected
 
 
 def test_tables_hold_the_records(records, tmp_path):  # noqa: F811
-    export_study("s", records, tmp_path)
+    write_study("s", records, tmp_path)
     trials = json.loads((tmp_path / "trials.json").read_text())
     assert [row["trial"] for row in trials] == [0, 1, 2, 3, 4, 5, 6]
     assert [row["on_front"] for row in trials] == [True, True, True, False, False, False, False]
@@ -53,7 +54,7 @@ def test_command_without_a_study(configure, tmp_path):
 @pytest.fixture
 def copied(evaluated, tmp_path, monkeypatch):
     """A small evaluated study, to be added to."""
-    monkeypatch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
     return evaluated.model_copy(update={"out": tmp_path / "runs"})
 
@@ -107,7 +108,7 @@ def test_a_missing_package_is_said_before_anything_is_done(copied, monkeypatch):
 
 
 def test_a_converter_that_fails(copied, monkeypatch):
-    monkeypatch.setattr("hpo.final.exporting._convert", lambda job: [][0])
+    monkeypatch.setattr("hpo.final.exporting._convert", lambda job, beat: [][0])
     done = call(copied, "--trial", "trial-2", "--format", "litert")
     assert done.exit_code == 1
     assert done.output.endswith("error: keras: IndexError: list index out of range\n")

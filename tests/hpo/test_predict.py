@@ -9,26 +9,24 @@ from click.testing import CliRunner
 from PIL import Image
 
 from datasets.registry import open_test
-from hpo.errors import BadInput
-from hpo.final.prediction import models_of, path_of, pick, probabilities
-from hpo.predict import main, read_pictures, to_csv
+from hpo.final.prediction import models_of, pick, probabilities, to_pictures
+from hpo.predict import main
+from hpo.worker.pool import Workers
+from studies.paths import StudyFiles
 from studies.storage import load_study
 
 
 @pytest.fixture
 def call(evaluated, monkeypatch):
     """The command, in this process."""
-    monkeypatch.setattr("hpo.worker.pool.Workers.__init__", _in_this_process)
+    begin = Workers.__init__
+    monkeypatch.setattr(Workers, "__init__", lambda self, _processes, *others: begin(self, 0, *others))
 
     def call(*words, out=None):
         places = ["--storage", evaluated.storage] + (["--out", str(out)] if out else [])
         return CliRunner().invoke(main, [evaluated.study_name, *map(str, words), *places])
 
     return call
-
-
-def _in_this_process(self, processes, device, log):
-    self._processes, self._pool = 0, None
 
 
 @pytest.fixture
@@ -38,9 +36,9 @@ def pictures(evaluated, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(10)]
     for path, image in zip(paths, images, strict=False):
         Image.fromarray(image[..., 0]).save(path)
-    models = models_of(load_study(evaluated.storage, evaluated.study_name), evaluated.study_dir)
-    kept = evaluated.study_dir / "final" / models[0].label / "seed-0" / "predictions.npz"
-    with np.load(kept, allow_pickle=False) as found:
+    files = StudyFiles(evaluated.study_dir)
+    models = models_of(load_study(evaluated.storage, evaluated.study_name), files)
+    with np.load(files.run(models[0].label, 0).predictions, allow_pickle=False) as found:
         return paths, found["probabilities"][:10], models
 
 
@@ -68,14 +66,14 @@ def test_another_model_and_a_large_coloured_picture(call, evaluated, pictures, t
     wide = Image.new("RGB", (900, 640), "red")
     wide.paste(square, (130, 0))
     wide.save(tmp_path / "wide.png")
-    scaled = read_pictures([tmp_path / "wide.png"], (8, 8, 1))
+    scaled = to_pictures([tmp_path / "wide.png"], (8, 8, 1))
     small = np.asarray(square.resize((8, 8), Image.Resampling.BILINEAR).convert("L"))
     assert np.array_equal(scaled[0, :, 1:-1, 0], small[:, 1:-1])  # at the edge some red comes in, as in a data set
     done = call(tmp_path / "wide.png", "--model", "trial-2")
     assert done.exit_code == 0, done.output
     assert done.output.startswith("custom_cnn-digits, trial 2: ")
-    run = pick(models, "trial-2")
-    (expected,) = probabilities(run, path_of(evaluated.study_dir, run), scaled)
+    path = StudyFiles(evaluated.study_dir).run("2", 0).model
+    (expected,) = probabilities(pick(models, "trial-2").runs[0], path, scaled)
     _, said, share = done.output.splitlines()[1].split()
     assert (said, share) == (str(expected.argmax()), f"{expected.max():.4f}")
 
@@ -132,22 +130,12 @@ def test_a_damaged_model(call, evaluated, pictures, tmp_path):
 
 
 def test_a_worker_that_fails(call, pictures, monkeypatch):
-    monkeypatch.setattr("hpo.final.prediction.probabilities", lambda run, path, pictures: "out of memory: 3 GiB")
+    def fail(run, path, pictures):
+        raise MemoryError("3 GiB")
+
+    monkeypatch.setattr("hpo.final.models.probabilities", fail)
     done = call(pictures[0][0])
     assert (done.exit_code, done.output) == (1, "error: out of memory: 3 GiB\n")
-
-
-def test_names_that_would_spoil_a_table():
-    rows = list(csv.reader(to_csv(["a,b.png"], ["x\ny", "z"], np.array([[0.25, 0.75]])).splitlines(keepends=True)))
-    assert rows == [
-        ["picture", "class", "probability", "p(x\ny)", "p(z)"],
-        ["a,b.png", "z", "0.750000", "0.250000", "0.750000"],
-    ]
-
-
-def test_reading_stops_at_the_first(tmp_path):
-    with pytest.raises(BadInput, match="a b.png cannot be read"):
-        read_pictures([tmp_path / "a b.png", tmp_path / "c.png"], (8, 8, 3))
 
 
 @pytest.mark.slow

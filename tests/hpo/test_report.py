@@ -6,7 +6,8 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from hpo.report import main, run_command
+from hpo.report import main
+from hpo.reporting.assemble import run_command
 from studies.storage import load_study
 from tests.hpo.conftest import fake_facts
 

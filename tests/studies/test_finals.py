@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from models.candidate import Candidate
-from studies.finals import BASELINE, FinalRun, name_of, read_runs, summarise
+from studies.finals import FinalRun, read_runs, summarise
+from studies.paths import BASELINE, StudyFiles
 from studies.scores import accuracy_interval, score
 
 
@@ -36,10 +37,6 @@ def make_run():
         return FinalRun(**values | changes)
 
     return make
-
-
-def test_names():
-    assert (name_of("7"), name_of(BASELINE)) == ("trial 7", "baseline")
 
 
 def test_a_run_survives_its_file(make_run):
@@ -74,15 +71,15 @@ def test_a_model_without_its_first_run_is_left_out(make_run):
 
 def test_runs_of_this_study_are_found_again(make_run, tmp_path):
     def put(run, place):
-        (tmp_path / place).mkdir(parents=True)
-        (tmp_path / place / "result.json").write_text(run.to_json())
+        (tmp_path / "final" / place).mkdir(parents=True)
+        (tmp_path / "final" / place / "result.json").write_text(run.to_json())
 
     kept = [make_run("3", 0, 90), make_run("3", 1, 80), make_run(BASELINE, 0, 50)]
     for run in kept:
         put(run, f"{run.label}/seed-{run.seed}")
     put(dataclasses.replace(kept[0], study_id="another", label="4"), "4/seed-0")
     put(kept[0], "5/seed-0")  # copied to where it does not belong
-    (tmp_path / "6/seed-0").mkdir(parents=True)
-    (tmp_path / "6/seed-0/result.json").write_text('{"label": "6"')
-    assert read_runs(tmp_path, "s") == kept
-    assert read_runs(tmp_path / "nowhere", "s") == []
+    (tmp_path / "final/6/seed-0").mkdir(parents=True)
+    (tmp_path / "final/6/seed-0/result.json").write_text('{"label": "6"')
+    assert read_runs(StudyFiles(tmp_path), "s") == kept
+    assert read_runs(StudyFiles(tmp_path / "nowhere"), "s") == []

@@ -7,19 +7,18 @@ import shutil
 import numpy as np
 import pytest
 
-from hpo.errors import BadInput
-from hpo.evaluate import NoAnswer
+from hpo.errors import BadInput, TaskFailed
 from hpo.final.exporting import CALIBRATION, HEADS, ORIGINAL, Conversion, Converted, cells, convert, convert_all
-from hpo.final.prediction import path_of
-from hpo.worker.facts import opened, split_of
+from hpo.worker.session import current
 from models import ModelError
 from studies.finals import read_runs
+from studies.paths import StudyFiles
 from studies.storage import load_study
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -36,11 +35,12 @@ def study(evaluated):
 @pytest.fixture
 def make_job(copied, study, tmp_path):
     def make(name, digest=None, label="2"):
-        runs = read_runs(copied.study_dir / "final", study.user_attrs["study_id"])
-        run = next(run for run in runs if (run.label, run.seed) == (label, 0))
-        path = path_of(copied.study_dir, run)
-        kept = digest or study.user_attrs["fingerprint"]["dataset_digest"]
-        return Conversion(copied, kept, run, path, name, path if name == ORIGINAL else tmp_path / "exported")
+        files = StudyFiles(copied.study_dir)
+        run = next(one for one in read_runs(files, study.user_attrs["study_id"]) if (one.label, one.seed) == (label, 0))
+        original = files.run(label, 0)
+        same = digest or study.user_attrs["fingerprint"]["dataset_digest"]
+        path = original.model if name == ORIGINAL else tmp_path / "exported"
+        return Conversion(copied, same, run, original, name, path, tmp_path / "x.progress")
 
     return make
 
@@ -68,7 +68,7 @@ def test_ranges_of_int8_come_from_training_pictures(make_job, copied, monkeypatc
     monkeypatch.setattr("models.export.runtimes.load", lambda *given: (lambda x: np.full((len(x), 10), 0.1), "none"))
     monkeypatch.setattr("models.export.runtimes.size", lambda path: 1)
     assert convert(make_job("litert-int8")).same_class < 1
-    train = opened(copied, 8).images[split_of(copied, 8).train]
+    train = current().data(copied, 8).images[current().split(copied, 8).train]
     assert len(train) == CALIBRATION == 200
     assert np.array_equal(seen[0], train)
 
@@ -77,7 +77,7 @@ def test_other_pictures_than_the_study_had(make_job, copied):
     with pytest.raises(BadInput, match="digits is not what study custom_cnn-digits was made with"):
         convert(make_job(ORIGINAL, digest="d" * 64))
     job = make_job(ORIGINAL)
-    np.savez(job.model_path.with_name("predictions.npz"), probabilities=np.ones((1, 10)), labels=np.zeros(1, int))
+    np.savez(job.original.predictions, probabilities=np.ones((1, 10)), labels=np.zeros(1, int))
     with pytest.raises(BadInput, match="digits is not what study"):
         convert(job)
 
@@ -85,8 +85,10 @@ def test_other_pictures_than_the_study_had(make_job, copied):
 def test_what_goes_wrong_in_a_worker(make_job, monkeypatch):
     job = make_job("litert")
     monkeypatch.setattr("models.export.runtimes.export", _fail)
-    assert convert(job) == "RuntimeError: no such operator"
-    job.model_path.write_bytes(b"no")
+    with pytest.raises(RuntimeError, match="no such operator"):
+        convert(job)
+    assert not job.progress.exists()
+    job.original.model.write_bytes(b"no")
     with pytest.raises(ModelError, match="not the model that it should be"):
         convert(job)
 
@@ -95,7 +97,7 @@ def _fail(*_):
     raise RuntimeError("no such operator")
 
 
-def test_all_formats_with_files_and_table(copied, study, monkeypatch):
+def test_all_formats_with_files_and_table(copied, study, recorder, monkeypatch):
     made = []
 
     def fake(job):
@@ -103,7 +105,7 @@ def test_all_formats_with_files_and_table(copied, study, monkeypatch):
         return Converted(job.name, 0.5, 1.0, 0.0, float(len(made)), 2.0, 2**20, "a runtime")
 
     monkeypatch.setattr("hpo.final.exporting.convert", fake)
-    found, folder = convert_all(study, copied, "2", ["litert", "savedmodel"])
+    found, folder = convert_all(study, copied, "2", ["litert", "savedmodel"], recorder)
     assert made == [
         ("keras", "final/2/seed-0/model.keras"),
         ("litert", "exports/trial-2/model.tflite"),
@@ -111,7 +113,7 @@ def test_all_formats_with_files_and_table(copied, study, monkeypatch):
     ]
     assert [one.format for one in found] == ["keras", "litert", "savedmodel"]
     assert folder == copied.study_dir / "exports" / "trial-2"
-    convert_all(study, copied, "2", ["litert-int8"])  # what was exported before stays in the table
+    convert_all(study, copied, "2", ["litert-int8"], recorder)  # what was exported before stays in the table
     with (folder / "exports.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["format"], row["latency_ms"]) for row in rows] == [
@@ -124,24 +126,26 @@ def test_all_formats_with_files_and_table(copied, study, monkeypatch):
         row["format"] for row in rows
     ]
     assert json.loads((folder / "class_names.json").read_text()) == [str(digit) for digit in range(10)]
-    assert convert_all(study, copied, "baseline", ["litert"])[1].name == "baseline"
+    assert convert_all(study, copied, "baseline", ["litert"], recorder)[1].name == "baseline"
 
 
-def test_one_that_fails_leaves_those_before_it(copied, study, monkeypatch):
-    monkeypatch.setattr(
-        "hpo.final.exporting.convert",
-        lambda job: "out of memory: x" if job.name == "litert" else Converted(job.name, 0.5, 1, 0, 1, 2, 1, "r"),
-    )
-    with pytest.raises(NoAnswer, match="litert: out of memory: x"):
-        convert_all(study, copied, "2", ["savedmodel", "litert"])
+def test_one_that_fails_leaves_those_before_it(copied, study, recorder, monkeypatch):
+    def fake(job):
+        if job.name == "litert":
+            raise MemoryError("x")
+        return Converted(job.name, 0.5, 1, 0, 1, 2, 1, "r")
+
+    monkeypatch.setattr("hpo.final.exporting.convert", fake)
+    with pytest.raises(TaskFailed, match="^litert: out of memory: x$"):
+        convert_all(study, copied, "2", ["savedmodel", "litert"], recorder)
     rows = json.loads((copied.study_dir / "exports" / "trial-2" / "exports.json").read_text())
     assert [row["format"] for row in rows] == ["keras", "savedmodel"]
 
 
 @pytest.mark.parametrize(("label", "words"), [("1", "--trials 1"), ("baselin", ""), ("x/../2", "")])
-def test_not_evaluated(copied, study, label, words):
+def test_not_evaluated(copied, study, recorder, label, words):
     with pytest.raises(BadInput) as told:
-        convert_all(study, copied, label, ["litert"])
+        convert_all(study, copied, label, ["litert"], recorder)
     assert str(told.value).endswith(
         f"was not evaluated; first: python -m hpo.evaluate custom_cnn-digits {words}".rstrip()
     )

@@ -1,12 +1,16 @@
 """Final models as an evaluation left them."""
 
+import csv
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets.registry import open_test
 from hpo.errors import BadInput
-from hpo.final.prediction import folder_of, models_of, path_of, pick, probabilities
+from hpo.final.prediction import models_of, pick, probabilities, results_folder, to_csv, to_pictures, to_predictions
 from models import ModelError
+from studies.paths import StudyFiles
 from studies.storage import load_study
 
 
@@ -17,12 +21,11 @@ def study(evaluated):
 
 @pytest.fixture
 def models(evaluated, study):
-    return models_of(study, evaluated.study_dir)
+    return models_of(study, StudyFiles(evaluated.study_dir))
 
 
-def test_folder_is_where_the_study_put_it(evaluated, study, tmp_path):
-    assert folder_of(study, None) == evaluated.study_dir
-    assert folder_of(study, tmp_path) == tmp_path / "custom_cnn-digits"
+def test_folder_is_where_the_study_put_it(evaluated, study):
+    assert results_folder(study) == evaluated.out
 
 
 def test_models_best_first(models, study):
@@ -33,10 +36,9 @@ def test_models_best_first(models, study):
 
 
 def test_choice_by_name(models):
-    assert pick(models, None) == models[0].runs[0]
+    assert pick(models, None) is models[0]
     for name, label in (("2", "2"), ("trial-2", "2"), ("baseline", "baseline")):
-        run = pick(models, name)
-        assert (run.label, run.seed) == (label, 0)
+        assert pick(models, name).label == label
 
 
 @pytest.mark.parametrize("name", ["1", "trial-9", "trial-baseline", "trial 2", "", "../2"])
@@ -47,24 +49,59 @@ def test_choice_that_is_not_there(models, name):
 
 def test_nothing_evaluated(study, tmp_path):
     with pytest.raises(BadInput, match="has no final models in .*; first: python -m hpo.evaluate custom_cnn-digits"):
-        models_of(study, tmp_path)
+        models_of(study, StudyFiles(tmp_path))
 
 
 def test_they_say_what_they_said_of_the_test_pictures(evaluated, models):
-    run = pick(models, "2")
-    path = path_of(evaluated.study_dir, run)
+    files = StudyFiles(evaluated.study_dir).run("2", 0)
     images, _ = open_test("digits", None, evaluated.cache_dir, None)
-    with np.load(path.with_name("predictions.npz"), allow_pickle=False) as kept:
-        assert np.abs(probabilities(run, path, images) - kept["probabilities"]).max() < 1e-6
+    with np.load(files.predictions, allow_pickle=False) as stored:
+        shares = probabilities(pick(models, "2").runs[0], files.model, images)
+        assert np.abs(shares - stored["probabilities"]).max() < 1e-6
 
 
-def test_a_damaged_file(evaluated, models, tmp_path):
+def test_a_damaged_file(models, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"no")
     with pytest.raises(ModelError, match="is not the model that it should be"):
-        probabilities(pick(models, "2"), tmp_path / "model.keras", np.zeros((1, 8, 8, 1), np.uint8))
+        probabilities(pick(models, "2").runs[0], tmp_path / "model.keras", np.zeros((1, 8, 8, 1), np.uint8))
 
 
-def test_what_the_backend_says_is_a_text(evaluated, models):
-    run = pick(models, "2")
-    found = probabilities(run, path_of(evaluated.study_dir, run), np.zeros((1, 9, 9, 3), np.uint8))
-    assert isinstance(found, str)
+def test_predictions_name_their_classes():
+    first, second = to_predictions(np.array([[0.25, 0.75], [0.5, 0.5]]), ["cat", "dog"])
+    assert (first.label, first.probability, first.probabilities) == ("dog", 0.75, {"cat": 0.25, "dog": 0.75})
+    assert second.label == "cat"  # the first of equals
+
+
+def test_files_images_and_arrays_are_one_picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    given = [tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels), pixels]
+    assert (to_pictures(given, (8, 8, 3)) == pixels).all()
+    grey = pixels[..., :1]
+    assert (to_pictures([grey, grey[..., 0]], (8, 8, 1)) == grey).all()
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.zeros((8, 8, 3)), r"picture 0 must be a file, a PIL image or an array .* Received: float64 \(8, 8, 3\)"),
+        (np.zeros((2, 8, 8, 3), np.uint8), r"Received: uint8 \(2, 8, 8, 3\)"),
+        ("nothing.png", "nothing.png cannot be read: no such file"),
+    ],
+)
+def test_what_is_no_picture(picture, said):
+    with pytest.raises(BadInput, match=said):
+        to_pictures([picture], (8, 8, 3))
+
+
+def test_reading_stops_at_the_first(tmp_path):
+    with pytest.raises(BadInput, match="a b.png cannot be read"):
+        to_pictures([tmp_path / "a b.png", tmp_path / "c.png"], (8, 8, 3))
+
+
+def test_names_that_would_spoil_a_table():
+    rows = list(csv.reader(to_csv(["a,b.png"], ["x\ny", "z"], np.array([[0.25, 0.75]])).splitlines(keepends=True)))
+    assert rows == [
+        ["picture", "class", "probability", "p(x\ny)", "p(z)"],
+        ["a,b.png", "z", "0.750000", "0.250000", "0.750000"],
+    ]

@@ -82,5 +82,5 @@ def test_runs(configure, records):  # noqa: F811
         ("1", 0, True, 2),
         ("1", 1, False, 2),
     ]
-    assert found[1].model_path == config.study_dir / "final" / "3" / "seed-1" / "model.keras"
+    assert found[1].files.model == config.study_dir / "final" / "3" / "seed-1" / "model.keras"
     assert (found[2].job.number, found[2].job.candidate) == (1, records[1].candidate)

@@ -17,8 +17,9 @@ from datasets import DataError
 from datasets.registry import open_dataset, open_test
 from datasets.splits import split
 from hpo.final.training import FinalJob, both_classes, classify, look, throughput, train_final
-from hpo.worker.facts import prepare
 from hpo.worker.job import Job
+from hpo.worker.session import prepare
+from models import ModelError
 from models.build import Task, build_network
 from models.candidate import Candidate
 from models.training.batches import Examples
@@ -37,8 +38,8 @@ def finish(tmp_path, monkeypatch):
     def finish(config, candidate, seed=0, epochs=2, plateaus=(), measure=False):
         job = Job(config, "id", 3, candidate, prepare(config), tmp_path / "final")
         final = FinalJob(job, "3", seed, epochs, plateaus, measure)
-        assert train_final(final) == ""
-        return FinalRun.from_json(final.result_path.read_text()), final.folder
+        train_final(final)
+        return FinalRun.from_json(final.files.result.read_text()), final.files.folder
 
     return finish
 
@@ -130,14 +131,13 @@ def test_two_classes_have_two_probabilities(configure, finish):
     assert run.class_names == ["3", "8"]
 
 
-def test_what_goes_wrong_is_a_reason(small, tmp_path):
+def test_what_goes_wrong_leaves_no_result(small, tmp_path):
     job = Job(small, "id", 3, dataclasses.replace(TAIL, unfreeze_depth=9), prepare(small), tmp_path)
     final = FinalJob(job, "3", 0, 2, (), True)
-    why = train_final(final)
-    assert why.startswith("ModelError: ")
-    assert "Traceback" in (final.folder / "error.txt").read_text()
-    assert not final.result_path.exists()
-    assert not job.progress_path.exists()
+    with pytest.raises(ModelError, match="unfreeze depth must be 0 to 4"):
+        train_final(final)
+    assert not final.files.result.exists()
+    assert not job.files.progress.exists()
 
 
 def test_left_overs_of_a_kill_go(small, finish, tmp_path):

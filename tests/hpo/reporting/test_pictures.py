@@ -15,6 +15,7 @@ from hpo.reporting.pictures import PANEL, gallery, png
 from models.build import Task, build_network
 from models.candidate import Candidate
 from studies.finals import FinalRun, summarise
+from studies.paths import StudyFiles
 from studies.records import Measurement, TrialRecord
 from studies.report.material import Material, Predictions
 from studies.scores import score
@@ -51,7 +52,7 @@ def evaluated(material, config, tmp_path):
     return dataclasses.replace(
         material,
         finals=summarise([run], {"0": 0.9}),
-        folder=tmp_path / "final",
+        files=StudyFiles(tmp_path),
         class_names=tuple(str(n) for n in range(10)),
         predictions=Predictions(shares, labels),
     )

@@ -6,7 +6,6 @@ import pytest
 from hpo.config import make_config
 from hpo.search.space import (
     Space,
-    default_resolutions,
     first_candidates,
     make_space,
     parameters,
@@ -98,21 +97,6 @@ def test_first_candidates_can_be_drawn_from_the_space(space):
 def test_the_first_five_mark_the_ends_and_the_usual_ways():
     firsts = first_candidates(SPACE)
     assert [(c.unfreeze_depth, c.resolution) for c in firsts] == [(0, 128), (0, 32), (1, 128), (0, 64), (2, 64)]
-
-
-@pytest.mark.parametrize(
-    ("least", "native", "own", "expected"),
-    [
-        (8, 32, 8, (8, 16, 24, 32)),
-        (32, 224, 32, (32, 48, 64, 96, 128)),
-        (32, 224, 28, (32, 48, 64, 96)),
-        (75, 299, 160, (96, 128, 160, 192, 224, 240, 260, 299)),
-        (71, 299, 8, (71,)),
-        (32, 224, 160, (32, 48, 64, 96, 128, 160, 192, 224)),
-    ],
-)
-def test_default_resolutions(least, native, own, expected):
-    assert default_resolutions(least, native, own) == expected
 
 
 def test_parameters_are_what_suggest_draws():

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from hpo.search.stopping import Reached, decide, moasha_order, reached_at, rungs
+from hpo.search.stopping import Reached, decide, moasha_order, reached_at
 from studies.records import Measurement, TrialRecord
 
 # Few different values, so that ties and equal trials are common.
@@ -37,23 +37,8 @@ def ladder(accuracies, latency_ms=1.0, flops=1e6):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "factor", "expected"),
-    [(8, 2, (2, 4)), (9, 2, (2, 4, 8)), (30, 3, (2, 6, 18)), (1, 3, ()), (2, 2, ()), (3, 5, (2,))],
-)
-def test_rungs(epochs, factor, expected):
-    assert rungs(epochs, factor) == expected
-
-
-def test_rungs_from_the_first_epoch():
-    assert rungs(10, 3, first=1) == (1, 3, 9)
-    assert rungs(9, 3, first=1) == (1, 3)
-
-
-@pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda own: rungs(0, 3), "epochs must be at least 1. Received: 0"),
-        (lambda own: rungs(8, 1), "factor must be at least 2. Received: 1"),
         (lambda own: decide("dominance", own, [], 1), "factor must be at least 2. Received: 1"),
         (lambda own: decide("asha", own, [], 3), "stopping must be one of dominance, moasha, none. Received: 'asha'"),
     ],

@@ -8,11 +8,13 @@ import pebble
 import pytest
 from optuna.trial import TrialState
 
+from hpo.errors import StudyStopped
 from hpo.search.space import first_candidates, parameters
-from hpo.search.telling import Streak, StudyStopped, explain_death
-from hpo.worker.costs import write_atomically
+from hpo.search.telling import Streak
 from hpo.worker.job import Job
+from hpo.worker.pool import explain_death
 from models.candidate import Candidate
+from studies.paths import write_text
 from studies.records import Failure
 from studies.storage import load_study
 from tests.hpo.conftest import fake_evaluate, fake_facts
@@ -114,7 +116,7 @@ def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(config
         fake_evaluate(job, 2)
     fake_evaluate(finished, 4)
     stop = dataclasses.replace(fake_evaluate(stopped, 2), stopped="at epoch 2")
-    write_atomically(stopped.outcome_path, stop.to_json())
+    write_text(stopped.files.outcome, stop.to_json())
     (finished.checkpoint_path.parent / ".x.npz.99").touch()  # of a worker that was killed while it wrote
     search.recover()
     assert [record.state for record in search.records[:3]] == ["complete", "stopped", "interrupted"]

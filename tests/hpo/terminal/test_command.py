@@ -99,6 +99,6 @@ def test_help_imports_nothing_heavy():
 def test_the_parent_of_a_study_never_imports_keras():
     loaded = modules_after(
         "import hpo.run, hpo.search.loop, hpo.terminal.display, hpo.export, hpo.worker.trial, hpo.worker.pool, "
-        "studies.plots.page, studies.plots.paper, hpo.terminal.listings"
+        "hpo.study, studies.plots.page, studies.plots.paper, hpo.terminal.listings"
     )
     assert not {"keras", "tensorflow"} & loaded

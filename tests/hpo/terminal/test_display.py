@@ -1,14 +1,14 @@
 """Plain lines for a pipe, and the live view's parts."""
 
 import io
-import json
 import os
 import time
 
 import pytest
 from rich.console import Console
 
-from hpo.terminal.display import LiveDisplay, PlainDisplay, doing, numbers, show_front, time_left
+from hpo.terminal.display import LiveDisplay, PlainDisplay, doing, numbers, time_left
+from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
 from studies.records import TrialRecord
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
@@ -44,22 +44,12 @@ def test_time_left_from_the_mean_of_what_was_done(records, wanted, workers, text
     assert time_left(records, wanted, workers) == text
 
 
-@pytest.mark.parametrize(
-    ("said", "text"),
-    [
-        ({}, "starting"),
-        ({"phase": "build", "where": []}, "building the model"),
-        ({"phase": "measure", "where": []}, "measuring latency and FLOPs"),
-        ({"phase": "extract", "where": [0.25]}, "running the frozen layers once (25%)"),
-        ({"phase": "train", "where": [3, 0.5]}, "training, epoch 3 (50%)"),
-    ],
-)
-def test_what_is_done_now(tmp_path, said, text):
+def test_what_is_done_now(tmp_path):
     path = tmp_path / "00000.progress"
-    path.write_text(json.dumps(said))
-    assert doing(path) == text
+    Heartbeat(path)(SignOfLife(Phase.TRAIN, 3, 0.5))
+    assert doing(path) == "training, epoch 3 (50%)"
     os.utime(path, (time.time() - 100,) * 2)
-    assert doing(path) == f"{text}, silent for 100 s"
+    assert doing(path) == "training, epoch 3 (50%), silent for 100 s"
 
 
 def test_a_trial_that_has_just_ended(tmp_path):
@@ -76,11 +66,11 @@ def test_plain_lines(records, capsys):  # noqa: F811
 
 
 def test_live_view_shows_everything_at_once(records, tmp_path):  # noqa: F811
-    (tmp_path / "p").write_text('{"phase": "train", "where": [2, 0.5]}')
+    Heartbeat(tmp_path / "p")(SignOfLife(Phase.TRAIN, 2, 0.5))
     display = LiveDisplay()
     display.wanted = 9
     display.told(records[1], records)
-    display.tick({7: tmp_path / "p"})
+    display.tick({"trial 7": tmp_path / "p"})
     console = Console(file=io.StringIO(), width=120)
     console.print(display._view())
     text = console.file.getvalue()
@@ -95,10 +85,22 @@ def test_live_view_shows_everything_at_once(records, tmp_path):  # noqa: F811
         assert part in text
 
 
-def test_front_as_a_table(records):  # noqa: F811
-    console = Console(file=io.StringIO(), width=160)
-    show_front(console, records)
+def test_steps_of_known_number(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("hpo.terminal.display.time.monotonic", lambda: clock[0])
+    Heartbeat(tmp_path / "p")(SignOfLife(Phase.TEST, share=0.25))
+    display = LiveDisplay()
+    try:
+        display.steps(1, 6)
+        display.tick({"[2/6] trial 7, seed 1": tmp_path / "p"})
+        clock[0] += 20
+        display.steps(3, 6)  # one of six was done before; the next two took 20 s
+        console = Console(file=io.StringIO(), width=120)
+        console.print(display._view())
+    finally:
+        display.close()
     text = console.file.getvalue()
-    assert [line.split()[0] for line in text.splitlines() if line.strip()[:1].isdigit()] == ["0", "2", "1"]
-    for head in ("trial", "parameters", "val_accuracy", "latency ms (p10-p90)", "MFLOPs", "epochs", "seconds"):
-        assert head in text
+    assert "[2/6] trial 7, seed 1: classifying the test pictures (25%)" in text
+    assert "3 of 6 done" in text
+    assert "about 30 s left" in text
+    assert "val_accuracy" not in text  # nothing of trials

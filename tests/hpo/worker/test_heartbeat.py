@@ -1,49 +1,53 @@
-"""Signs of life, seconds by phase, peak memory."""
+"""Signs of life: written rarely and whole, read without a hitch."""
 
-import json
+import os
 import time
 
-import numpy as np
 import pytest
 
-from hpo.worker.heartbeat import Progress, peak_memory_mib, reset_peak_memory, timed
+from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife, begin, last_sign, silent_for
 
 
 def test_signs_of_life_are_rare_and_whole(tmp_path):
-    progress = Progress(tmp_path / "00000.progress")
-    progress("build")
+    path = tmp_path / "00000.progress"
+    beat = Heartbeat(path)
+    beat(SignOfLife(Phase.MEASURE))
     for i in range(1000):
-        progress("train", 1, i / 1000)
-    said = json.loads((tmp_path / "00000.progress").read_text())
-    assert said["phase"] == "train"
-    assert said["where"][1] < 0.5  # only the first of a quick thousand was written
-    progress.end()
+        beat(SignOfLife(Phase.TRAIN, 1, i / 1000))
+    sign = last_sign(path)
+    assert (sign.phase, sign.epoch) == (Phase.TRAIN, 1)
+    assert sign.share < 0.5  # only the first of a quick thousand was written
+    beat.end()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_seconds_add_up_under_their_phase():
-    seconds = {"build": 5.0}
-    with timed("build", seconds):
-        time.sleep(0.02)
-    with pytest.raises(KeyError), timed("train", seconds):
-        raise KeyError
-    assert 5.02 <= seconds["build"] < 5.5
-    assert set(seconds) == {"build", "train"}
+@pytest.mark.parametrize(
+    ("sign", "words"),
+    [
+        (SignOfLife(), "starting"),
+        (SignOfLife(Phase.MEASURE), "measuring latency and FLOPs"),
+        (SignOfLife(Phase.EXTRACT, share=0.25), "running the frozen layers once (25%)"),
+        (SignOfLife(Phase.TRAIN, 3, 0.5), "training, epoch 3 (50%)"),
+    ],
+)
+def test_as_people_read_it_and_as_it_comes_back(tmp_path, sign, words):
+    assert str(sign) == words
+    Heartbeat(tmp_path / "x.progress")(sign)
+    assert last_sign(tmp_path / "x.progress") == sign
 
 
-def test_what_is_done_together_is_shared_evenly():
-    one, other = {"train": 1.0}, {}
-    with timed("train", one, other):
-        time.sleep(0.04)
-    assert one["train"] == pytest.approx(1 + other["train"])
-    assert 0.02 <= other["train"] < 0.04
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"phase": "dancing", "epoch": null, "share": null}'])
+def test_what_is_no_sign_of_life(tmp_path, content):
+    (tmp_path / "x.progress").write_text(content)
+    assert last_sign(tmp_path / "x.progress") is None
+    assert last_sign(tmp_path / "gone.progress") is None
 
 
-def test_the_peak_is_that_of_this_trial():
-    reset_peak_memory()
-    before = peak_memory_mib()
-    block = np.ones(100 * 2**20, dtype="uint8")
-    assert peak_memory_mib() > before + 90
-    del block
-    reset_peak_memory()
-    assert peak_memory_mib() < before + 50
+def test_silence_counts_from_the_last_sign(tmp_path):
+    path = tmp_path / "new" / "x.progress"
+    assert silent_for(path) == 0
+    begin(path)
+    assert last_sign(path) == SignOfLife()
+    assert silent_for(path) < 5
+    os.utime(path, (time.time() - 100,) * 2)
+    assert silent_for(path) == pytest.approx(100, abs=5)

@@ -1,5 +1,6 @@
 """Worker processes: environment, isolation, replacement, and death with the parent."""
 
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ import pebble
 import psutil
 import pytest
 
-from hpo.worker.pool import Workers, environment
+from hpo.errors import TaskFailed, WorkerLost
+from hpo.worker import heartbeat
+from hpo.worker.pool import Workers, answer, environment, wait
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -43,7 +46,7 @@ def test_a_task_runs_elsewhere_with_its_environment(workers):
 
 
 def test_errors_come_back(workers):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(TaskFailed, match="^ZeroDivisionError: integer division or modulo by zero$"):
         workers.submit(divmod, 1, 0).result(30)
 
 
@@ -72,7 +75,7 @@ def test_a_worker_that_dies_between_two_tasks_does_not_end_the_pool(workers):
         pid = workers.submit(os.getpid).result(30)
         os.kill(pid, signal.SIGKILL)
         time.sleep(1)  # pebble notices
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(TaskFailed, match="^ZeroDivisionError: integer division or modulo by zero$"):
         workers.submit(divmod, 1, 0).result(30)
 
 
@@ -84,8 +87,39 @@ def test_what_libraries_print_goes_to_the_log(workers, tmp_path):
 def test_without_processes_a_task_runs_here(tmp_path):
     with Workers(0, "auto", tmp_path / "worker.log") as pool:
         assert pool.submit(os.getpid).result() == os.getpid()
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(TaskFailed, match="ZeroDivisionError"):
             pool.submit(divmod, 1, 0).result()
+
+
+def test_variables_of_this_process_are_as_they_were(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_DETERMINISTIC_OPS", "0")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    before = dict(os.environ)
+    with Workers(0, "cpu", tmp_path / "worker.log") as pool:
+        assert pool.submit(os.getenv, "JAX_PLATFORMS").result() == "cpu"
+    assert dict(os.environ) == before
+
+
+def test_a_worker_that_says_nothing_is_ended(workers, tmp_path):
+    progress, waited = tmp_path / "x.progress", []
+    heartbeat.begin(progress)
+    with pytest.raises(WorkerLost, match="^no sign of life for 0.5 s$") as lost:
+        wait(workers.submit(time.sleep, 60), lambda: waited.append(1), progress, 0.5)
+    assert lost.value.stalled
+    assert waited
+    assert wait(workers.submit(divmod, 7, 2)) == (3, 1)
+
+
+def test_a_worker_that_died_is_explained(workers):
+    with pytest.raises(
+        WorkerLost, match=r"^the worker process died \(signal 9\); out of memory is a common cause"
+    ) as lost:
+        wait(workers.submit(os.kill, wait(workers.submit(os.getpid)), signal.SIGKILL))
+    assert not lost.value.stalled
+    future = concurrent.futures.Future()
+    future.set_exception(concurrent.futures.process.BrokenProcessPool())
+    with pytest.raises(WorkerLost, match="the worker process died; out of memory is a common cause, see worker.log"):
+        answer(future)
 
 
 PARENT = """

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import hpo.worker.inputs
-import hpo.worker.networks
 import hpo.worker.training
 import models.build
 import models.training.trainer
 from hpo.config import make_config
 from hpo.worker import checkpoints
 from hpo.worker.checkpoints import Checkpoint
-from hpo.worker.facts import prepare
+from hpo.worker.heartbeat import Phase, SignOfLife
 from hpo.worker.job import Job
 from hpo.worker.reuse_plan import Plan
+from hpo.worker.session import Session, current, prepare
 from hpo.worker.training import learn
 from models.candidate import Candidate
 from models.prefix_cache import PrefixCache, TooLarge
@@ -42,7 +42,7 @@ def teach(tmp_path):
 
     def teach(config, *candidates, until=None, begun=None):
         jobs = [Job(config, "id", number, one, prepare(config), tmp_path) for number, one in enumerate(candidates)]
-        results = learn(jobs, begun or [None] * len(jobs), until or config.epochs, lambda phase: lambda *where: None)
+        results = learn(jobs, begun or [None] * len(jobs), until or config.epochs, lambda sign: None, current())
         for result in results:
             if isinstance(result, NonFiniteLoss):
                 raise result
@@ -107,7 +107,7 @@ def test_stored_features_are_found_by_the_next_trial_and_by_another_study(four, 
     assert teach(four, HEAD).plan == "pooled features stored"
     made = entries(four)
     assert [(entry.key.cut, entry.key.split) for entry in made] == [("pooled", "train"), ("pooled", "val")]
-    monkeypatch.setattr(hpo.worker.inputs, "network_of", None)  # and no network is needed for it
+    monkeypatch.setattr(Session, "network", None)  # and no network is needed for it
     assert teach(four, dataclasses.replace(HEAD, head_width=0)).plan == "pooled features read from the store"
     other = four.model_copy(update={"study": "other", "epochs": 2})
     assert teach(other, HEAD).plan == "pooled features read from the store"
@@ -142,20 +142,17 @@ def test_who_waits_for_features_gives_way_and_signs_of_life(four, teach, tmp_pat
             held.set()
             assert enough.wait(30)
 
-    def on_step(phase):
-        def step(*where):
-            signs.append((phase, *where))
-            if len(signs) == 3:
-                enough.set()
-
-        return step
+    def beat(sign):
+        signs.append(sign)
+        if len(signs) == 3:
+            enough.set()
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         future = pool.submit(other_process)
         assert held.wait(30)
-        (result,) = learn([Job(four, "id", 0, HEAD, prepare(four), tmp_path)], [None], 1, on_step)
+        (result,) = learn([Job(four, "id", 0, HEAD, prepare(four), tmp_path)], [None], 1, beat, current())
         future.result()
-    assert signs[:3] == [("extract", 0.0)] * 3
+    assert signs[:3] == [SignOfLife(Phase.EXTRACT, share=0.0)] * 3
     assert result.plan == "pooled features stored"
 
 
@@ -284,7 +281,7 @@ def test_a_head_that_diverges_leaves_the_others_alone(four, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hpo.worker.training, "train_heads", diverge)
-        first, second, third = learn(jobs, [None] * 3, 4, lambda phase: lambda *where: None)
+        first, second, third = learn(jobs, [None] * 3, 4, lambda sign: None, current())
     assert second is error
     assert first.curve == third.curve
     assert len(first.curve) == 4
@@ -305,8 +302,7 @@ def test_a_second_trial_of_an_architecture_is_neither_built_nor_traced(four, tea
 
     monkeypatch.setattr(models.build, "attach_head", build)
     monkeypatch.setattr(models.training.trainer.Trainer, "_loss", trace)
-    for cached in (hpo.worker.networks._network, hpo.worker.networks._trainer):
-        cached.cache_clear()
+    current().forget()
     teach(four, candidate)
     traced = 1 if candidate is TAIL else 0  # heads are trained without a graph
     assert counts == {"built": 1, "traced": traced}
@@ -314,7 +310,7 @@ def test_a_second_trial_of_an_architecture_is_neither_built_nor_traced(four, tea
     assert counts == {"built": 1, "traced": traced}
     teach(four, dataclasses.replace(candidate, head_width=256))
     assert counts == {"built": 1 + traced, "traced": 2 * traced}  # a head on stored features needs no network
-    hpo.worker.networks._trainer.cache_clear()  # it would count on
+    current().forget()  # it would count on
 
 
 # ---- Broken off and continued
@@ -412,12 +408,12 @@ def test_ten_candidates_of_five_backbones_learn_the_same_from_the_store(tmp_path
             stored = teach(config, candidate)
             assert not stored.plan.startswith("pictures")
             job = Job(config, "id", 0, candidate, prepare(config), tmp_path)
-            sources = hpo.worker.inputs.Sources(job)
+            sources = hpo.worker.inputs.Sources(job, current())
             sets = [
                 Examples(sources.data.images, sources.data.labels, rows)
                 for rows in (sources.parts.train, sources.parts.val)
             ]
-            network = build_network(candidate, hpo.worker.networks.task(job), job.seed)
+            network = build_network(candidate, current().task(job), job.seed)
             whole = train(network, *sets, hpo.worker.training.recipe_of(job))
             gaps.append(stored.curve[-1].val_accuracy - whole[-1].val_accuracy)
     assert abs(np.mean(gaps)) <= 0.005

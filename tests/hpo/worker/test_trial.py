@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 import hpo.worker.trial
-from hpo.worker.facts import prepare
 from hpo.worker.job import Job
-from hpo.worker.trial import attempt, explain, over_budget
+from hpo.worker.session import prepare
+from hpo.worker.trial import attempt, over_budget
 from models.candidate import Candidate
 from models.training.recipe import Epoch, NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome
@@ -31,8 +31,8 @@ def evaluate(task):
 def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
     task = job(small, tmp_path)
     outcome = evaluate(task)
-    assert Outcome.from_json(task.outcome_path.read_text()) == outcome
-    assert not task.progress_path.exists()
+    assert Outcome.from_json(task.files.outcome.read_text()) == outcome
+    assert not task.files.progress.exists()
     assert [point["epoch"] for point in outcome.curve] == [1, 2]
     assert outcome.val_accuracy == max(point["val_accuracy"] for point in outcome.curve)
     assert outcome.curve[outcome.best_epoch - 1]["val_accuracy"] == outcome.val_accuracy
@@ -91,20 +91,6 @@ def test_a_folder_of_two_classes(configure, tmp_path):
     assert outcome.val_accuracy == 1.0
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "reason"),
-    [
-        (MemoryError(), "out of memory", "MemoryError"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "out of memory", "RESOURCE_EXHAUSTED"),
-        (KeyError("x"), "KeyError", "KeyError: 'x'"),
-    ],
-)
-def test_reasons(error, kind, reason):
-    found = explain(error)
-    assert found[0] == kind
-    assert reason in found[1]
-
-
 def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):
     reason = "the loss is not finite in epoch 2: loss nan, val_loss nan"
 
@@ -137,14 +123,14 @@ def test_rung_by_rung_is_the_same_trial(small, tmp_path, depth):
     (first,) = attempt([task], 1)
     assert first.curve == whole.curve[:1]
     assert (first.best_epoch, first.feasible) == (1, True)
-    assert not task.outcome_path.exists()  # it is not final
+    assert not task.files.outcome.exists()  # it is not final
     assert task.checkpoint_path.exists()
     last = evaluate(dataclasses.replace(task, spent=first.seconds | {"train": 100.0}))
     assert last.curve == whole.curve
     assert last.val_accuracy == whole.val_accuracy
     assert 100 < last.seconds["train"] < 110
     assert last.seconds["measure"] > first.seconds["measure"]
-    assert Outcome.from_json(task.outcome_path.read_text()) == last
+    assert Outcome.from_json(task.files.outcome.read_text()) == last
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None])
@@ -170,18 +156,18 @@ def test_a_group_has_its_own_numbers_each(small, tmp_path):
     assert results[0].seconds["train"] == pytest.approx(results[2].seconds["train"], abs=1e-3)
     assert set(results[1].seconds) == {"measure"}
     for task, result in zip(jobs, results, strict=True):
-        assert Outcome.from_json(task.outcome_path.read_text()) == result
+        assert Outcome.from_json(task.files.outcome.read_text()) == result
 
 
 def test_a_group_in_which_something_fails_is_tried_one_by_one(small, tmp_path, monkeypatch):
     learn, seen = hpo.worker.trial.learn, []
 
-    def fail(jobs, begun, until, on_step):
+    def fail(jobs, begun, until, beat, session):
         signs = [path.name for path in tmp_path.glob("*.progress")]
         seen.append(([one.number for one in jobs], signs))
         if 4 in [one.number for one in jobs]:
             raise MemoryError("3 GiB")
-        return learn(jobs, begun, until, on_step)
+        return learn(jobs, begun, until, beat, session)
 
     monkeypatch.setattr(hpo.worker.trial, "learn", fail)
     jobs = [job(small, tmp_path, dataclasses.replace(PROBE, dropout=n / 10), n) for n in (3, 4, 5)]

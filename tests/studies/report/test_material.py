@@ -4,6 +4,7 @@ import optuna
 import pytest
 
 from models.candidate import Candidate
+from studies.paths import StudyFiles
 from studies.records import DIRECTIONS, linear_probe
 from studies.report.material import (
     read_class_names,
@@ -57,12 +58,12 @@ def test_the_recommended_model_is_chosen_if_it_was_evaluated(evaluated, make_mat
 
 def test_finals_are_read_back(tmp_path, curved, write_final):
     write_final(tmp_path, curved[:2], (20, 26))
-    found = read_finals(tmp_path / "final", "id", curved)
+    found = read_finals(StudyFiles(tmp_path), "id", curved)
     assert [(model.label, len(model.runs), model.search_accuracy) for model in found] == [
         ("1", 2, 0.85),
         ("baseline", 2, 0.6),
     ]
-    assert read_finals(tmp_path / "final", "another", curved) == []
+    assert read_finals(StudyFiles(tmp_path), "another", curved) == []
     place = tmp_path / "final" / "1" / "seed-0"
     assert read_class_names(place / "model.keras") == ("a", "b", "c")
     assert read_input_shape(place / "model.keras") == (8, 8, 1)
@@ -75,7 +76,7 @@ def test_damaged_files_are_passed_over(tmp_path, content):
     place.mkdir(parents=True)
     for name in ("result.json", "model.keras", "predictions.npz"):
         (place / name).write_bytes(content)
-    assert read_finals(tmp_path / "final", "id", []) == []
+    assert read_finals(StudyFiles(tmp_path), "id", []) == []
     assert read_class_names(place / "model.keras") == ()
     assert read_input_shape(place / "model.keras") == ()
     assert read_predictions(place / "predictions.npz") is None

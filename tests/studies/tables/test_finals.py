@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from studies.finals import BASELINE, summarise
+from studies.finals import summarise
+from studies.paths import BASELINE
 from studies.tables.finals import (
     METHOD,
     TERMINAL,

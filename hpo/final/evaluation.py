@@ -1,0 +1,194 @@
+"""The final evaluation, as the parent sees it: what is to be run, what is there already, and what is written of it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import optuna
+
+from hpo.config import StudyConfig
+from hpo.errors import BadInput, TaskFailed, WorkerLost
+from hpo.final.selection import baseline, choose, jobs_for
+from hpo.final.training import FinalJob, look, train_final
+from hpo.worker import heartbeat
+from hpo.worker.facts import Facts
+from hpo.worker.pool import Watcher, Workers, wait
+from studies import artifacts
+from studies.finals import FinalModel, FinalRun, summarise
+from studies.paths import StudyFiles, name_of, write_text
+from studies.plots import finals as plots
+from studies.records import read_study
+from studies.storage import database_lock, writer_lock
+from studies.tables import finals as tables
+
+SAME = {"dataset_digest": "data", "split_digest": "split", "weights_digest": "weights"}  # by the names of `Facts`
+NOTE = "## Final evaluation"  # the heading of what is ours in the study's note
+
+
+class StepWatcher(Watcher, Protocol):
+    """Whoever is told of a job of known length."""
+
+    def steps(self, done: int, total: int) -> None:
+        """So many steps are done of those that there are."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of it: models from the most to the least accurate, and in one line each the runs that failed."""
+
+    models: Sequence[FinalModel]
+    failures: Sequence[str]
+
+
+def evaluate(
+    config: StudyConfig, study: optuna.Study, pick: str, trials: str | None, seeds: int, watcher: StepWatcher
+) -> Evaluation:
+    """Train the chosen models for good, test them, and write what came of it beside the study and into it.
+
+    Args:
+        pick: "front", or "few" for its two ends and the knee.
+        trials: numbers of trials instead, separated by commas.
+        seeds: training runs of each model.
+
+    Raises:
+        BadInput: there is nothing to evaluate, or data, split or weights are not those of the search.
+        WorkerLost, TaskFailed: before the first run.
+        DataError: there are no test pictures.
+    """
+    files = StudyFiles(config.study_dir)
+    with (
+        database_lock(config.storage, config.study_name),
+        writer_lock(files.lock, config.study_name),
+        Workers(min(1, config.workers), config.device, files.worker_log) as workers,
+    ):
+        records = read_study(study)
+        finalists = choose(records, pick, trials)
+        facts = wait(workers.submit(look, config), lambda: watcher.waiting("looking at data, weights and machine"))
+        check_same(study, facts)
+        beside = baseline(records, config, facts.resolutions[-1])
+        if beside is None:
+            watcher.note("no pretrained baseline: this study trains from scratch")
+        else:
+            finalists.append(beside)
+        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs["study_id"])
+        runs, failures = run_all(finals, workers, watcher)
+        models = summarise(runs, {one.label: one.search_accuracy for one in finalists})
+        if models:
+            write_results(models, facts, config)
+            keep(study, models, facts.class_names, config)
+    return Evaluation(models, failures)
+
+
+def check_same(study: optuna.Study, facts: Facts) -> None:
+    """Errors: BadInput if data, split or weights are not what the search chose with."""
+    kept = study.user_attrs["fingerprint"]
+    now = {name: getattr(facts, name) for name in SAME}
+    then = {"dataset_digest": kept["dataset_digest"], "split_digest": kept["split"], "weights_digest": kept["weights"]}
+    if odd := [said for name, said in SAME.items() if now[name] != then[name]]:
+        raise BadInput(
+            f"study {study.study_name} was made with other {' and '.join(odd)} than are here: "
+            "what it chose cannot be evaluated"
+        )
+
+
+def finished(final: FinalJob) -> FinalRun | None:
+    """The result that an earlier call left, if it is of the same run."""
+    try:
+        run = FinalRun.from_json(final.files.result.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    job = final.job
+    same = (run.study_id, run.candidate, run.epochs) == (job.study_id, job.candidate, final.epochs)
+    whole = (run.costs or not final.measure) and run.shape and final.files.model.is_file()
+    return run if same and whole and run.machine == job.facts.machine else None
+
+
+def run_all(finals: Sequence[FinalJob], workers: Workers, watcher: StepWatcher) -> tuple[list[FinalRun], list[str]]:
+    """Results of all runs and why some failed, one after the other: latencies are measured between them."""
+    runs: list[FinalRun] = []
+    failures: list[str] = []
+    for number, final in enumerate(finals, start=1):
+        watcher.steps(number - 1, len(finals))
+        where = f"[{number}/{len(finals)}] {name_of(final.label)}, seed {final.seed}"
+        run = finished(final)
+        if run is not None:
+            watcher.note(f"{where}: test accuracy {run.scores.accuracy:.4f}, done before")
+            runs.append(run)
+            continue
+        why = _attempt(workers, final, where, watcher)
+        run = None if why else finished(final)
+        if run is None:
+            failures.append(f"{where}: {why or 'left no result'}")
+            watcher.note(failures[-1])
+            continue
+        seconds = sum(run.seconds.values())
+        watcher.note(f"{where}: test accuracy {run.scores.accuracy:.4f}, trained in {seconds:.1f} s")
+        runs.append(run)
+    watcher.steps(len(finals), len(finals))
+    return runs, failures
+
+
+def _attempt(workers: Workers, final: FinalJob, where: str, watcher: StepWatcher) -> str:
+    """Why a run failed, or nothing."""
+    progress = final.job.files.progress
+    heartbeat.begin(progress)  # the clock of the stall timeout starts here
+    try:
+        future = workers.submit(train_final, final)
+        wait(future, lambda: watcher.tick({where: progress}), progress, final.job.config.stall_timeout)
+        return ""
+    except WorkerLost as lost:
+        return str(lost)
+    except TaskFailed as failed:
+        write_text(final.files.error, failed.details)
+        return str(failed)
+    finally:
+        progress.unlink(missing_ok=True)
+
+
+def write_results(models: Sequence[FinalModel], facts: Facts, config: StudyConfig) -> list[Path]:
+    """Tables of all models, and card, numbers by class and confusion matrix of each; returns the paths."""
+    files = StudyFiles(config.study_dir)
+    height, width, channels = facts.shape
+    about = {
+        "study": config.study_name,
+        "dataset": facts.dataset,
+        "digest": facts.dataset_digest,
+        "test_split": facts.test_split,
+        "size": f"{height}x{width}x{channels}",
+        "device": facts.machine["device"],
+    }
+    texts = {
+        files.final / "final.csv": tables.to_csv(models),
+        files.final / "final.json": json.dumps([tables.values(model) for model in models], indent=1),
+        files.final / "final.md": tables.to_markdown(models),
+        files.final / "final.tex": tables.to_latex(models, f"{facts.dataset}, {facts.machine['device']}"),
+    }
+    for model in models:
+        own = files.model(model.label)
+        texts[own / "card.md"] = tables.card(model, facts.class_names, about)
+        texts[own / "per_class.csv"] = tables.per_class_csv(model, facts.class_names)
+        texts[own / "confusion.csv"] = tables.confusion_csv(model, facts.class_names)
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def keep(study: optuna.Study, models: Sequence[FinalModel], class_names: Sequence[str], config: StudyConfig) -> None:
+    """Write the results into the study, where the dashboard shows them.
+
+    The table as the attribute `final`, and into its note behind what else is there; pictures and card of each model as
+    files of its trial.
+    """
+    import optuna_dashboard
+
+    study.set_user_attr("final", [tables.values(model) for model in models])
+    others = optuna_dashboard.get_note(study).partition(NOTE)[0]
+    artifacts.annotate(study, f"{others}{NOTE}\n\n{tables.to_markdown(models)}")
+    for model in models:
+        folder = StudyFiles(config.study_dir).model(model.label)
+        written = plots.write(model, class_names, folder)
+        if model.label.isdecimal():  # the baseline is no trial of its own
+            for path in [*written, folder / "card.md"]:
+                artifacts.attach(study, config.out, path, int(model.label))

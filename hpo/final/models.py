@@ -1,0 +1,211 @@
+"""Final models to be used: what they are worth, what they say of pictures, and exported for other runtimes."""
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+
+from hpo.config import StudyConfig
+from hpo.errors import BadInput
+from hpo.final import exporting
+from hpo.final.exporting import Converted
+from hpo.final.prediction import Picture, Prediction, pick, probabilities, to_pictures, to_predictions
+from hpo.terminal.watching import Progress, watching
+from hpo.worker.pool import Workers, wait
+from models.candidate import Candidate
+from models.export.formats import FORMATS
+from studies.finals import FinalModel
+from studies.paths import StudyFiles, name_of
+from studies.tables import finals as tables
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A final model in another format.
+
+    Attributes:
+        path: the file, or the folder of a SavedModel.
+        numbers: what it is worth when its own runtime runs it.
+        original: the same of the model as it was.
+    """
+
+    path: Path
+    numbers: Converted
+    original: Converted
+
+
+class FinalModels(Sequence["Model"]):
+    """The evaluated models of a study, from the most to the least accurate on the test pictures.
+
+    A worker process predicts; it stays until `close`, or until nothing refers to these models any more.
+
+    Attributes:
+        failures: in one line each, runs that failed in this evaluation.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        files: StudyFiles,
+        config: Callable[[], StudyConfig],
+        models: Sequence[FinalModel],
+        failures: Sequence[str] = (),
+        device: str = "auto",
+    ):
+        self._study, self._files, self._config, self._device = study, files, config, device
+        self.failures = tuple(failures)
+        self._models = [Model(self, model) for model in models]
+        self._workers: Workers | None = None
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __getitem__(self, which: Any) -> Any:
+        """By place, or by name: `trial-7`, `7` or `baseline`."""
+        return self.named(which) if isinstance(which, str) else self._models[which]
+
+    def __iter__(self) -> Iterator["Model"]:
+        return iter(self._models)
+
+    def __repr__(self) -> str:
+        return f"FinalModels({', '.join(f'{model.name}: {model.accuracy:.4f}' for model in self)})"
+
+    @property
+    def best(self) -> "Model":
+        """The one most accurate on the test pictures. Errors: BadInput if there is none."""
+        if not self._models:
+            raise BadInput(f"no model of study {self._study.study_name} was evaluated")
+        return self._models[0]
+
+    def named(self, name: str | None) -> "Model":
+        """`trial-7`, `7` or `baseline`; the best one for None. Errors: BadInput naming those that there are."""
+        chosen = pick([model.final for model in self], name)
+        return next(model for model in self if model.final is chosen)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each model. Errors: BadInput if pandas is not installed."""
+        from hpo.reporting.notebook import import_pandas
+
+        return import_pandas().DataFrame([tables.values(model.final) for model in self])
+
+    def _repr_html_(self) -> str:
+        from hpo.reporting.notebook import table_html
+
+        return table_html(tables.TERMINAL, [tables.cells(model.final, tables.TERMINAL) for model in self])
+
+    def close(self) -> None:
+        """End the worker that predicts; the next prediction starts another."""
+        if self._workers is not None:
+            self._workers.stop()
+            self._workers = None
+
+    def __enter__(self) -> "FinalModels":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _worker(self) -> Workers:
+        if self._workers is None:
+            self._workers = Workers(1, self._device, self._files.worker_log)
+            weakref.finalize(self, self._workers.stop)
+        return self._workers
+
+
+class Model:
+    """One final model: what it is worth, and what can be done with it.
+
+    Attributes:
+        final: all of its numbers.
+        path: its file, of the first training run; `keras.saving.load_model` reads it without this project.
+    """
+
+    def __init__(self, models: FinalModels, final: FinalModel):
+        self._models, self.final = models, final
+        self.path = models._files.run(final.label, final.runs[0].seed).model
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, test accuracy {self.accuracy:.4f})"
+
+    @property
+    def name(self) -> str:
+        """`trial 7` or `baseline`."""
+        return name_of(self.final.label)
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.final.candidate
+
+    @property
+    def accuracy(self) -> float:
+        """On the test pictures, 0 to 1, mean over the training runs."""
+        return self.final.accuracy
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % for the accuracy, see `studies.scores.accuracy_interval`."""
+        return self.final.interval
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.final.runs[0].class_names)
+
+    def predict(self, pictures: "Picture | Sequence[Picture]") -> list[Prediction]:
+        """What the model says of pictures, which are prepared as the data set's own were.
+
+        Args:
+            pictures: files, PIL images or uint8 arrays (h, w), (h, w, 1) or (h, w, 3); one, or several, or an array
+                (n, h, w, c).
+
+        Returns:
+            One prediction for each picture.
+
+        Raises:
+            BadInput: a picture cannot be read.
+            ModelError: the model's file is damaged.
+            WorkerLost, TaskFailed: the worker fails.
+        """
+        return to_predictions(self.probabilities(pictures), self.class_names)
+
+    def probabilities(self, pictures: "Picture | Sequence[Picture]") -> np.ndarray:
+        """(n, classes) float32, as `predict`."""
+        run = self.final.runs[0]
+        height, width, channels = run.shape
+        prepared = to_pictures(_several(pictures), (height, width, channels))
+        return wait(self._models._worker().submit(probabilities, run, self.path, prepared))
+
+    def export(self, name: str, progress: Progress = False) -> Exported:
+        """Write the model for another runtime, load it again with that, and measure it on the same test pictures.
+
+        Args:
+            name: savedmodel, onnx, litert or litert-int8.
+            progress: show what is being done.
+
+        Raises:
+            BadInput: there is no such format, or the pictures are not those of the study.
+            ModelError: what the format needs is not installed.
+            WorkerLost, TaskFailed: the worker fails.
+        """
+        original, numbers = self.export_all([name], progress)
+        return Exported(self._models._files.exports(self.final.label) / FORMATS[name].file, numbers, original)
+
+    def export_all(self, names: Sequence[str], progress: Progress = False) -> list[Converted]:
+        """Several formats, one after the other; the numbers of the original come first. Errors: as `export`."""
+        if unknown := [name for name in names if name not in FORMATS]:
+            raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {unknown[0]}")
+        models = self._models
+        with watching(progress) as watcher:
+            return exporting.convert_all(models._study, models._config(), self.final.label, names, watcher)[0]
+
+
+def _several(pictures: Any) -> Sequence[Any]:
+    if isinstance(pictures, np.ndarray):
+        return list(pictures) if pictures.ndim == 4 else [pictures]
+    return pictures if isinstance(pictures, Sequence) and not isinstance(pictures, str) else [pictures]

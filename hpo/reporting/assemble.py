@@ -1,0 +1,119 @@
+"""From studies to a report: what it says, which pictures it shows, and the line that runs a study again."""
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from hpo.config import StudyConfig, make_config, restore_config
+from hpo.errors import MISTAKES, TaskFailed, WorkerLost
+from hpo.reporting.pictures import gallery
+from hpo.worker.pool import Workers, wait
+from studies.paths import StudyFiles
+from studies.report.blocks import Report
+from studies.report.chapters import NOTHING, chapter
+from studies.report.comparing import comparison_chapter
+from studies.report.gallery import Gallery
+from studies.report.material import Material, read_material
+
+PLACES = ("storage", "out", "cache_dir", "data_dir", "device", "workers", "study", "stall_timeout", "timeout")
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A report that is not written yet.
+
+    Attributes:
+        shown: for each study the label of the final model that its chapter shows in detail; None without one.
+        missing: in one line each, what could not be made and why.
+    """
+
+    report: Report
+    shown: Sequence[str | None]
+    missing: Sequence[str]
+
+
+def make_report(
+    loaded: Sequence[optuna.Study],
+    out: Path,
+    places: Mapping[str, Any],
+    pictures: bool = True,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Assembled:
+    """The report of one study, or of several: then their comparison first.
+
+    Args:
+        out: the folder of results.
+        places: options that stand in for those of the studies, such as where the data lies.
+        pictures: of the data, Grad-CAM and saliency too.
+        on_wait: called every now and then while a worker draws them.
+
+    Raises:
+        NotComparable: the studies are on other pictures, or were measured on another device.
+    """
+    materials = [read_material(study, out / study.study_name, _command_of(study)) for study in loaded]
+    several = len(materials) > 1
+    chapters = [comparison_chapter(materials)] if several else []
+    missing: list[str] = []
+    for study, material in zip(loaded, materials, strict=True):
+        shown, lacking = _gallery(material, study, places, on_wait) if pictures else (NOTHING, [])
+        missing += lacking
+        chapters.append(chapter(material, shown, material.name if several else ""))
+    backbones = list(dict.fromkeys(material.fingerprint["backbone"] for material in materials))
+    title = f"{' and '.join(backbones) if len(backbones) < 3 else f'{len(backbones)} networks'} on "
+    title += materials[0].fingerprint["dataset"]
+    names = ", ".join(material.name for material in materials)
+    about = f"{'Studies' if several else 'Study'} {names}; report made by keras-hpo on {_today()}"
+    models = [material.chosen.label if material.chosen else None for material in materials]
+    return Assembled(Report(title, about, tuple(chapters)), models, missing)
+
+
+def run_command(options: Mapping[str, Any], study: str) -> str:
+    """The line that runs a study again: what is not a default, without the places of this machine."""
+    usual = make_config({}).model_dump(mode="json")
+    words = ["python", "-m", "hpo.run"]
+    for name in StudyConfig.model_fields:
+        value = options.get(name)
+        if name in PLACES or value is None or (value == usual[name] and name not in ("backbone", "dataset", "trials")):
+            continue
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [flag] if value else []
+        else:
+            words += [flag, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
+    if not options:
+        return f"python -m hpo.run --study {study}   # its options were not kept"
+    unnamed = make_config({name: options[name] for name in ("backbone", "dataset", "weights") if name in options})
+    return shlex.join(words if unnamed.study_name == study else [*words, "--study", study])
+
+
+def _command_of(study: optuna.Study) -> str:
+    try:
+        return run_command(study.user_attrs.get("options") or {}, study.study_name)
+    except MISTAKES:  # the folder of pictures is not here any more
+        return f"python -m hpo.run --study {shlex.quote(study.study_name)}"
+
+
+def _today() -> str:
+    now = time.localtime()
+    return f"{now.tm_mday} {time.strftime('%B %Y', now)}"
+
+
+def _gallery(
+    material: Material, study: optuna.Study, places: Mapping[str, Any], on_wait: Callable[[], None]
+) -> tuple[Gallery, list[str]]:
+    why: Exception
+    try:
+        config = restore_config(study.user_attrs.get("options"), study.study_name, places)
+        files = StudyFiles(config.study_dir)
+        with Workers(min(1, config.workers), config.device, files.worker_log) as workers:
+            return wait(workers.submit(gallery, material, config), on_wait)
+    except MISTAKES as error:
+        why = error
+    except (TaskFailed, WorkerLost) as error:
+        why = error
+    return NOTHING, [f"pictures of {study.study_name}: {why}"]

@@ -1,0 +1,48 @@
+"""Studies of several backbones on the same pictures, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import BadInput
+from hpo.reporting.notebook import import_pandas, table_html
+from hpo.reporting.tables_and_plots import write_comparison
+from studies import comparison, paths
+from studies.comparison import Row, Studied
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Three rows for each backbone, and the files that they and the joint front were written to."""
+
+    studies: Sequence[Studied]
+    rows: Sequence[Row]
+    folder: Path
+    files: Sequence[Path]
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each backbone and kind. Errors: BadInput if pandas is not installed."""
+        return import_pandas().DataFrame([comparison.values(row) for row in self.rows])
+
+    def _repr_html_(self) -> str:
+        return table_html(comparison.HEADS, [comparison.cells(row) for row in self.rows])
+
+
+def compare(studies: Sequence[Studied], out: Path) -> Comparison:
+    """Put studies side by side and write table and pictures below `out`.
+
+    Raises:
+        NotComparable: they are on other pictures, or were measured on another device.
+        BadInput: nothing is complete.
+    """
+    comparison.check_comparable(studies)
+    if not comparison.joint_front(studies):
+        names = ", ".join(study.name for study in studies)
+        raise BadInput(f"no trial of {names} is complete: there is nothing to compare")
+    rows = comparison.rows(studies)
+    folder = paths.comparison(out, studies[0].fingerprint["dataset"])
+    return Comparison(studies, rows, folder, write_comparison(studies, rows, folder))

@@ -1,0 +1,65 @@
+"""A study in a notebook: as a data frame, as a figure, and as what a cell shows."""
+
+import base64
+import importlib.util
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import BadInput
+from studies.pareto import front
+from studies.plots import page, paper
+from studies.records import TrialRecord
+from studies.tables import trials as tables
+
+if TYPE_CHECKING:
+    import pandas
+    import plotly.graph_objects as go
+
+AXES = {"latency": "latency", "flops": "mflops"}  # name of a cost -> field of a plot's points
+DPI = 100
+
+
+def import_pandas() -> Any:
+    """The package pandas. Errors: BadInput if it is not installed."""
+    if importlib.util.find_spec("pandas") is None:
+        raise BadInput("a data frame needs the package pandas, which is not installed: pip install pandas")
+    import pandas
+
+    return pandas
+
+
+def to_frame(records: Sequence[TrialRecord]) -> "pandas.DataFrame":
+    """A row for each trial, with the columns of trials.csv; the trial's number is the index."""
+    pandas = import_pandas()
+    members = {record.number for record in front(records)}
+    rows = [tables.row(record, record.number in members) for record in records]
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS)).set_index("trial")
+
+
+def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure":
+    """Accuracy against a cost, "latency" or "flops". Errors: BadInput if it is another."""
+    if against not in AXES:
+        raise BadInput(f"against must be one of {', '.join(AXES)}. Received: {against}")
+    return page.draw_pareto(page.pareto_data(name, records, AXES[against]))
+
+
+def to_html(name: str, records: Sequence[TrialRecord]) -> str:
+    """The front as a table and as a picture; it needs neither a network nor scripts."""
+    members = front(records)
+    title = f"<p><b>{escape(name)}</b>: {len(records)} trials, {len(members)} on the Pareto front</p>"
+    if not members:
+        return title
+    stream = io.BytesIO()
+    paper.draw_pareto(page.pareto_data(name, records, "latency")).savefig(stream, format="png", dpi=DPI)
+    source = base64.b64encode(stream.getvalue()).decode("ascii")
+    picture = f'<img alt="Pareto front of {escape(name)}" src="data:image/png;base64,{source}">'
+    return title + table_html(*tables.front_rows(members)) + picture
+
+
+def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table; all texts are escaped."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,333 @@
+"""What can be done with a study, from Python as from the command line. Nothing here prints.
+
+All is silent but for the logger "hpo", unless `progress=True` is given, which shows what the commands show.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from hpo.config import StudyConfig, check_field, restore_config
+from hpo.errors import BadInput
+from hpo.final import evaluation, exporting, prediction
+from hpo.final.exporting import Converted
+from hpo.final.models import FinalModels
+from hpo.reporting import comparing, dashboard, notebook, tables_and_plots
+from hpo.reporting.assemble import make_report
+from hpo.reporting.files import ReportFiles, write_report
+from hpo.reporting.publish import keep
+from hpo.search.loop import REAL, Parts, run_search
+from hpo.terminal.watching import Progress, watching
+from studies import paths
+from studies import storage as database
+from studies.comparison import Studied
+from studies.pareto import front
+from studies.paths import StudyFiles, check_writable
+from studies.records import TrialRecord, read_study
+
+if TYPE_CHECKING:
+    import pandas
+    import plotly.graph_objects as go
+
+
+class Study:
+    """A study: its trials, its Pareto front, and what can be made of them.
+
+    Made by `run_study` and `load_study`.
+
+    Attributes:
+        name: of the study.
+        optuna: the plain `optuna.Study`, for Optuna's own plots and analyses.
+        out: the folder of results.
+        files: the study's own files in it.
+    """
+
+    def __init__(self, study: optuna.Study, storage: str, out: Path, places: Mapping[str, Any]):
+        self.name, self.optuna, self.out = study.study_name, study, out
+        self.files = StudyFiles(out / study.study_name)
+        self._storage, self._places = storage, {**places, "storage": storage, "out": out}
+
+    def __repr__(self) -> str:
+        records = self.records
+        return f"Study({self.name!r}, {len(records)} trials, {len(front(records))} on the front)"
+
+    @functools.cached_property
+    def config(self) -> StudyConfig:
+        """What the study was run with, and where its data lies now.
+
+        Raises:
+            BadInput: it was made by a version that did not keep it, or its data is not here.
+        """
+        return restore_config(self.optuna.user_attrs.get("options"), self.name, self._places)
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """Every trial as it stands in the database, in the order of their numbers."""
+        with database.storage_trouble(self._storage):
+            return read_study(self.optuna)
+
+    @property
+    def front(self) -> list[TrialRecord]:
+        """The completed trials that no other one dominates, the most accurate first."""
+        return sorted(front(self.records), key=lambda record: -(record.val_accuracy or 0))
+
+    @property
+    def best(self) -> TrialRecord:
+        """The most accurate completed trial; of equally accurate ones the faster.
+
+        Raises:
+            BadInput: no trial is complete.
+        """
+        members = self.front
+        if not members:
+            raise BadInput(f"study {self.name} has no complete trial")
+        return members[0]
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Every trial as a row: what was decided, what came out, and why there is no result.
+
+        Raises:
+            BadInput: pandas is not installed.
+        """
+        return notebook.to_frame(self.records)
+
+    def plot(self, against: str = "latency") -> "go.Figure":
+        """The Pareto front as a Plotly figure: validation accuracy against a cost.
+
+        Args:
+            against: "latency" or "flops".
+
+        Raises:
+            BadInput: another cost is named.
+        """
+        return notebook.draw(self.name, self.records, against)
+
+    def _repr_html_(self) -> str:
+        """In a notebook a study shows its front, as a table and as a figure."""
+        return notebook.to_html(self.name, self.records)
+
+    def evaluate(
+        self,
+        pick: str = "front",
+        trials: Sequence[int] | str | None = None,
+        seeds: int = 3,
+        progress: Progress = False,
+    ) -> FinalModels:
+        """Train the chosen models for good, on training and validation pictures together, and test each once.
+
+        The frozen pretrained baseline is among them. The same call again continues; finished runs are not repeated.
+
+        Args:
+            pick: "front", or "few" for its two ends and the knee.
+            trials: numbers of trials to take instead.
+            seeds: training runs of each model.
+            progress: show what is being done.
+
+        Returns:
+            The models, from the most to the least accurate on the test pictures.
+
+        Raises:
+            BadInput: there is nothing to evaluate, or the data or weights are not those of the search.
+            WorkerLost, TaskFailed: before the first run; runs that fail later are in `FinalModels.failures`.
+        """
+        if pick not in ("front", "few"):
+            raise BadInput(f"pick must be front or few. Received: {pick}")
+        if seeds < 1:
+            raise BadInput(f"seeds must be at least 1. Received: {seeds}")
+        named = trials if trials is None or isinstance(trials, str) else ",".join(map(str, trials))
+        with self._working(), watching(progress) as watcher:
+            check_writable(self.config.out, self.config.cache_dir)
+            result = evaluation.evaluate(self.config, self.optuna, pick, named, seeds, watcher)
+        return FinalModels(self.optuna, self.files, lambda: self.config, result.models, result.failures)
+
+    def models(self, device: str = "auto") -> FinalModels:
+        """The models that `evaluate` left, from the most to the least accurate on the test pictures.
+
+        Args:
+            device: that predicts: auto, cpu, gpu or gpu:N.
+
+        Raises:
+            BadInput: there are none.
+        """
+        with database.storage_trouble(self._storage):
+            found = prediction.models_of(self.optuna, self.files)
+        return FinalModels(self.optuna, self.files, lambda: self.config, found, device=device)
+
+    def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Converted], Path]:
+        """A final model for other runtimes, see `Model.export`: the original's numbers first, and the folder.
+
+        Args:
+            label: a trial's number, or baseline.
+            names: of the formats.
+        """
+        with self._working(), watching(progress) as watcher:
+            check_writable(self.config.out, self.config.cache_dir)
+            return exporting.convert_all(self.optuna, self.config, label, names, watcher)
+
+    def export(self) -> list[Path]:
+        """Write trials and front as CSV and JSON, and the Pareto plots as pages and pictures; returns the paths."""
+        check_writable(self.out)
+        return tables_and_plots.write_study(self.name, self.records, self.files.folder)
+
+    def report(
+        self, pdf: bool = False, figures: bool = True, pictures: bool = True, progress: Progress = False
+    ) -> Path:
+        """Write the report: a page that needs no network, with its tables and figures as files.
+
+        Args:
+            pdf: also the page as report.pdf; needs Chromium or Chrome.
+            figures: each figure as a file; needs Chromium or Chrome, and kaleido.
+            pictures: of the data, Grad-CAM and saliency.
+            progress: show what is being done.
+
+        Returns:
+            The path of the page.
+        """
+        return report_studies([self], pdf, figures, pictures, progress).page
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        with quiet_optuna(), database.storage_trouble(self._storage):
+            yield
+
+
+def run_study(config: StudyConfig, progress: Progress = False, parts: Parts = REAL) -> Study:
+    """Search until the study has `config.trials` trials; the same call again continues.
+
+    Args:
+        config: what is searched, and how long.
+        progress: show what is being done.
+        parts: of the search, for tests.
+
+    Returns:
+        The study.
+
+    Raises:
+        BadInput, DataError, ModelError, StudyRefused: the user's to mend, before the first trial.
+        StorageError: the database cannot be opened or written to.
+        StudyStopped: three failures alike in a row.
+    """
+    check_writable(config.out, config.cache_dir)
+    with quiet_optuna(), watching(progress) as display:
+        run_search(config, display, parts)
+    places = {name: getattr(config, name) for name in ("cache_dir", "data_dir", "device")}
+    return load_study(config.study_name, storage=config.storage, out=config.out, **places)
+
+
+def load_study(
+    name: str,
+    *,
+    storage: str | None = None,
+    out: Path | str | None = None,
+    cache_dir: Path | str | None = None,
+    data_dir: Path | str | None = None,
+    device: str | None = None,
+) -> Study:
+    """A study that was run before.
+
+    Args:
+        name: of the study, such as "custom_cnn-digits".
+        storage: database of all studies, `sqlite:///FILE`; default sqlite:///studies.db.
+        out: folder of results; default where the study was run to put them. So are the next three.
+        cache_dir: folder for stored features, decoded pictures and measured latencies.
+        data_dir: folder with <name>.npz files.
+        device: auto, cpu, gpu or gpu:N.
+
+    Raises:
+        BadInput: an argument is wrong.
+        StudyRefused: there is no such study; the message names those that there are.
+        StorageError: the database cannot be read.
+    """
+    url = check_field("storage", storage)
+    places = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device}
+    with quiet_optuna(), database.storage_trouble(url):
+        study = database.load_study(url, name)
+    folder = prediction.results_folder(study) if out is None else check_field("out", out)
+    return Study(study, url, folder, {key: value for key, value in places.items() if value is not None})
+
+
+def compare_studies(
+    studies: Sequence[Study | str], *, storage: str | None = None, out: Path | str | None = None
+) -> comparing.Comparison:
+    """Studies on the same pictures side by side: baselines, best customised and best from scratch, and a joint front.
+
+    Args:
+        studies: studies, or names of studies in `storage`.
+        storage: database of all studies.
+        out: folder of results, where table and pictures are written; default runs.
+
+    Raises:
+        BadInput: nothing is complete.
+        NotComparable: the studies are on other pictures, or were measured on another device.
+    """
+    loaded = [study if isinstance(study, Study) else load_study(study, storage=storage) for study in studies]
+    unique = list({study.name: study for study in loaded}.values())
+    folder = check_field("out", out)
+    check_writable(folder)
+    return comparing.compare(
+        [Studied(study.name, study.optuna.user_attrs["fingerprint"], study.records) for study in unique], folder
+    )
+
+
+def report_studies(
+    studies: Sequence[Study],
+    pdf: bool = False,
+    figures: bool = True,
+    pictures: bool = True,
+    progress: Progress = False,
+) -> ReportFiles:
+    """The report of one study, or of several on the same pictures: then their comparison first.
+
+    Arguments are those of `Study.report`. Figures and Grad-CAM are put into the studies too, for the dashboard.
+
+    Returns:
+        What was written, and what could not be and why.
+    """
+    first = studies[0]
+    check_writable(first.out)
+    loaded = [study.optuna for study in studies]
+    with first._working(), watching(progress) as watcher:
+        assembled = make_report(
+            loaded, first.out, first._places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
+        )
+    dataset = first.optuna.user_attrs["fingerprint"]["dataset"]
+    folder = paths.joint_report(first.out, dataset) if len(studies) > 1 else first.files.report
+    written = write_report(assembled.report, folder, figures=figures, pdf=pdf)
+    chapters = assembled.report.chapters[-len(studies) :]
+    with quiet_optuna():
+        kept = [
+            keep(study, chapter, label, first._storage, first.out)
+            for study, chapter, label in zip(loaded, chapters, assembled.shown, strict=True)
+        ]
+    missing = [line for line in (*assembled.missing, *written.missing, *kept) if line]
+    return ReportFiles(folder, written.written, missing)
+
+
+def serve_dashboard(
+    storage: str | None = None,
+    out: Path | str | None = None,
+    port: int = 8080,
+    live: bool = False,
+    on_ready: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Open optuna-dashboard on the database at http://127.0.0.1:PORT, until the process is interrupted.
+
+    See `hpo.reporting.dashboard.serve`.
+    """
+    with quiet_optuna():
+        dashboard.serve(check_field("storage", storage), check_field("out", out), port, live, on_ready)
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna's lines repeat what our display shows; the caller's verbosity is as it was afterwards."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

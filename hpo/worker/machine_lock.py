@@ -1,0 +1,52 @@
+"""A quiet machine to measure on: while one process measures, those that train on it wait."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class MachineLock:
+    """Lets one process measure while all others that train on this machine wait, at most one step long.
+
+    Use it as a context manager. There are two lock files: whoever measures takes both alone; whoever trains holds the
+    second one shared and between two steps passes through the first, so that a waiting measurement is never starved.
+    """
+
+    def __init__(self, cache_dir: Path):
+        folder = cache_dir / "gate"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._entry = (folder / "entry.lock").open("a")
+        self._room = (folder / "room.lock").open("a")
+
+    def __enter__(self) -> "MachineLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.close()
+        self._entry.close()
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        fcntl.flock(self._entry, fcntl.LOCK_EX)
+        fcntl.flock(self._room, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._room, fcntl.LOCK_UN)
+            fcntl.flock(self._entry, fcntl.LOCK_UN)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        self.give_way()
+        try:
+            yield
+        finally:
+            fcntl.flock(self._room, fcntl.LOCK_UN)
+
+    def give_way(self) -> None:
+        """Call between two training steps."""
+        fcntl.flock(self._room, fcntl.LOCK_UN)
+        fcntl.flock(self._entry, fcntl.LOCK_SH)
+        fcntl.flock(self._room, fcntl.LOCK_SH)
+        fcntl.flock(self._entry, fcntl.LOCK_UN)

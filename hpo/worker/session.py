@@ -1,0 +1,168 @@
+"""All that a worker keeps open from task to task: data, split, networks, traced training steps, features in memory.
+
+A process has one session, `current()`. `Session.forget` lets go of everything.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from datasets.registry import Dataset, open_dataset, open_test
+from datasets.splits import Split, split
+from hpo.config import StudyConfig
+from hpo.worker.facts import Facts, find_out, machine_of, searched_resolutions, task_of
+from hpo.worker.job import Job
+from models.candidate import Candidate
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from models.build import Network, Task
+    from models.training.trainer import Trainer
+
+R = TypeVar("R")
+NETWORKS = 4  # built and traced networks that a worker keeps
+FLOPS = 1024  # counts between two cuts
+
+
+class Pictures(NamedTuple):
+    """Which pictures, at which side in pixels: what does not change them, such as a seed, does not open them anew."""
+
+    dataset: str
+    data_dir: Path | None
+    cache_dir: Path
+    side: int
+    skip_unreadable: bool
+
+
+class Session:
+    """What a worker has opened, built and traced; each thing once, the least recently used goes first."""
+
+    def __init__(self) -> None:
+        self._forgetful: list[Callable[[], None]] = []
+        self._facts = self._keep(self._find_out, 1)
+        self._data = self._keep(lambda pictures: open_dataset(*pictures), 1)
+        self._split = self._keep(self._cut, 1)
+        self._base = self._keep(_build_frozen, NETWORKS)
+        self._network = self._keep(self._attach, NETWORKS)
+        self._trainer = self._keep(self._trace, NETWORKS)
+        self._flops = self._keep(self._count, FLOPS)
+        self._classifier = self._keep(_restored, NETWORKS)
+        self.in_memory: dict[Any, Any] = {}  # pooled features that found no room on disk; the last ones
+
+    def _keep(self, function: Callable[..., R], size: int) -> Callable[..., R]:
+        kept = functools.lru_cache(maxsize=size)(function)
+        self._forgetful.append(kept.cache_clear)
+        return kept
+
+    def forget(self) -> None:
+        """Let go of everything: the next task opens, builds and traces anew."""
+        for clear in self._forgetful:
+            clear()
+        self.in_memory.clear()
+
+    def facts(self, config: StudyConfig) -> Facts:
+        """Data, weights and machine, looked at once. Errors: DataError, ModelError, BadInput."""
+        return self._facts(config)
+
+    def data(self, config: StudyConfig, side: int) -> Dataset:
+        """The development part; a folder's pictures at `side` pixels. Errors: DataError."""
+        return self._data(_pictures(config, side))
+
+    def split(self, config: StudyConfig, side: int) -> Split:
+        """The study's training and validation pictures. Errors: DataError."""
+        return self._split(_pictures(config, side), config.train_size, config.val_size, config.seed)
+
+    def test_data(self, config: StudyConfig, side: int) -> "tuple[np.ndarray, np.ndarray]":
+        """The test pictures (n, h, w, c) uint8 and their labels (n,) int64; not kept. Errors: DataError."""
+        return open_test(*_pictures(config, side))
+
+    def task(self, job: Job) -> "Task":
+        return task_of(job.config, self.data(job.config, job.facts.resolutions[-1]))
+
+    def network(self, job: Job) -> "Network":
+        """The job's network as it was first built; shared by all jobs of one architecture, so never changed."""
+        return self._network(job.candidate.architecture(), self.task(job), job.seed, False)
+
+    def trainer(self, job: Job, start: str) -> "Trainer":
+        """The traced training step of the job's network from the cut `start`; shared like the network."""
+        candidate = job.candidate
+        return self._trainer(candidate.architecture(), self.task(job), job.seed, start, candidate.optimizer)
+
+    def flops(self, job: Job, start: str, end: str | None = None) -> int:
+        """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits."""
+        return self._flops(job.candidate.architecture(), self.task(job), job.seed, start, end)
+
+    def classifier(
+        self, candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path
+    ) -> "Callable[[np.ndarray], np.ndarray]":
+        """A final model's file as a function from pictures (n, h, w, c) uint8 to probabilities.
+
+        Raises:
+            ModelError: the file is not there, damaged, or of another network.
+        """
+        changed = path.stat().st_mtime_ns if path.is_file() else 0
+        return self._classifier(path, changed, candidate, tuple(shape), n_classes)
+
+    def _find_out(self, config: StudyConfig) -> Facts:
+        machine, resolutions = machine_of(config), searched_resolutions(config)
+        side = resolutions[-1]
+        return find_out(config, machine, resolutions, self.data(config, side), self.split(config, side))
+
+    def _cut(self, pictures: Pictures, train_size: int | None, val_size: int | None, seed: int) -> Split:
+        data = self._data(pictures)
+        return split(data.labels, train_size=train_size, val_size=val_size, seed=seed, fixed_val=data.fixed_val)
+
+    def _attach(self, candidate: Candidate, task: "Task", seed: int, frozen: bool) -> "Network":
+        """`frozen`: all below the cut frozen, to train from above it; else one base for all depths, to start at it."""
+        from models.backbones import get_backbone
+        from models.build import attach_head
+
+        depth = candidate.unfreeze_depth if frozen else get_backbone(candidate.backbone).blocks
+        plain = Candidate(candidate.backbone, depth, 0, 0.0, 1e-3, "constant", candidate.resolution)
+        return attach_head(self._base(plain, task, seed), candidate, task, seed)
+
+    def _trace(self, candidate: Candidate, task: "Task", seed: int, start: str, optimizer: str) -> "Trainer":
+        from models.reuse.features import PICTURES, RESIZED, cut_tensors
+        from models.training.trainer import Trainer
+
+        network = self._network(candidate, task, seed, start in (PICTURES, RESIZED))
+        return Trainer(network, cut_tensors(network)[start], optimizer)
+
+    def _count(self, candidate: Candidate, task: "Task", seed: int, start: str, end: str | None) -> int:
+        from models.reuse.features import flops_between
+
+        return flops_between(self._network(candidate, task, seed, False), start, end)
+
+
+def _pictures(config: StudyConfig, side: int) -> Pictures:
+    return Pictures(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+
+
+def _build_frozen(candidate: Candidate, task: "Task", seed: int) -> Any:
+    from models.build import build_frozen
+
+    return build_frozen(candidate, task, seed)
+
+
+def _restored(
+    path: Path, _changed: int, candidate: Candidate, shape: tuple[int, ...], n_classes: int
+) -> "Callable[[np.ndarray], np.ndarray]":
+    from models.export.keras_file import restore
+    from models.training.backend import forward
+
+    return forward(restore(candidate, shape, n_classes, path))
+
+
+_session = Session()
+
+
+def current() -> Session:
+    """The session of this process."""
+    return _session
+
+
+def prepare(config: StudyConfig) -> Facts:
+    """A worker's first task: what data, weights and machine are. Errors: DataError, ModelError, BadInput."""
+    return current().facts(config)

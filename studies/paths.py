@@ -1,0 +1,186 @@
+"""Every name below the folder of results, once, and writing a file in one step.
+
+runs/<study>/          StudyFiles
+    trials/            TrialFiles: what each trial leaves; checkpoints/ of those under way
+    final/<model>/     tables and card of a final model; seed-<n>/ is one training run of it, RunFiles
+    exports/<model>/   final models for other runtimes
+    report/
+runs/artifacts/        files that the dashboard shows
+runs/comparison-<data set>/, runs/report-<data set>/    of several studies
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from studies.errors import NotWritable
+
+BASELINE = "baseline"  # label of the pretrained network with all of it frozen and a linear head
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """What a trial leaves in `folder`: its result, why it failed, and signs of life while it runs."""
+
+    folder: Path
+    number: int
+
+    @property
+    def outcome(self) -> Path:
+        return self.folder / f"{self.number:05d}.json"
+
+    @property
+    def error(self) -> Path:
+        return self.folder / f"{self.number:05d}.error.txt"
+
+    @property
+    def progress(self) -> Path:
+        return self.folder / f"{self.number:05d}.progress"
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What one training run of a final model leaves in `folder`; the result is written last."""
+
+    folder: Path
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.keras"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.npz"
+
+    @property
+    def error(self) -> Path:
+        return self.folder / "error.txt"
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """The files of one study, below its own `folder`."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    @property
+    def worker_log(self) -> Path:
+        return self.folder / "worker.log"
+
+    @property
+    def trials(self) -> Path:
+        return self.folder / "trials"
+
+    def trial(self, number: int) -> TrialFiles:
+        return TrialFiles(self.trials, number)
+
+    @property
+    def final(self) -> Path:
+        return self.folder / "final"
+
+    def model(self, label: str) -> Path:
+        """The folder of a final model; `label` is a trial's number as a text, or BASELINE."""
+        return self.final / label
+
+    def run(self, label: str, seed: int) -> RunFiles:
+        return RunFiles(self.model(label) / f"seed-{seed}")
+
+    def runs(self) -> list[RunFiles]:
+        """The training runs that left a result, by label and seed as their folders are named."""
+        return [RunFiles(path.parent) for path in sorted(self.final.glob("*/seed-*/result.json"))]
+
+    def exports(self, label: str) -> Path:
+        return self.folder / "exports" / name_of(label).replace(" ", "-")
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report"
+
+
+def name_of(label: str) -> str:
+    """A final model as people call it: `trial 7` or `baseline`."""
+    return label if label == BASELINE else f"trial {label}"
+
+
+def checkpoints(trials: Path) -> Path:
+    """Where trials stand that are under way; `trials` is a study's folder of them."""
+    return trials / "checkpoints"
+
+
+def artifacts(out: Path) -> Path:
+    """Files that the dashboard shows: one folder for all studies of a database, as it wants them."""
+    return out / "artifacts"
+
+
+def comparison(out: Path, dataset: str) -> Path:
+    return out / f"comparison-{dataset}"
+
+
+def joint_report(out: Path, dataset: str) -> Path:
+    return out / f"report-{dataset}"
+
+
+def check_writable(*folders: Path) -> None:
+    """Make the folders, before anything is computed.
+
+    Raises:
+        NotWritable: one cannot be written to.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise NotWritable(
+                f"cannot write to the folder {folder}: {error.strerror}. "
+                "Allowed: a folder that can be written to for --out and --cache-dir"
+            ) from error
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, with its ending: a reader sees all of what is written, or what was there.
+
+    What was written is on the disk before it takes the place of `path`; after an error it is gone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """In one step, as UTF-8."""
+    with in_one_step(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """In one step."""
+    with in_one_step(path) as part:
+        part.write_bytes(content)
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Arrays by name as a compressed `.npz`, in one step."""
+    with in_one_step(path) as part:
+        np.savez_compressed(part, **arrays)  # type: ignore[arg-type]

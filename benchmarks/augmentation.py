@@ -20,6 +20,7 @@ from datasets.registry import open_dataset
 from datasets.splits import split
 from models.candidate import Candidate
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 from models.training.batches import Examples
 from models.training.recipe import Recipe
 
@@ -72,7 +73,7 @@ def accuracies(data, parts, candidate: Candidate, seed: int) -> dict[str, float]
 @click.command()
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 def main(data_dir: Path) -> None:
-    data = open_dataset("cifar10", data_dir, data_dir, None)
+    data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=4000, val_size=1000, seed=0)
     rows = []
     for candidate in CANDIDATES:

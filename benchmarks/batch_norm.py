@@ -16,6 +16,7 @@ import numpy as np
 from datasets.registry import open_dataset
 from datasets.splits import split
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 
 BACKBONE, RESOLUTION, EPOCHS, SEEDS = "mobilenet_v2_0.35", 64, 8, (0, 1)
 
@@ -49,7 +50,7 @@ def main(data_dir: Path) -> None:
     with quiet_import():
         from models.latency import device_facts
 
-    data = open_dataset("cifar10", data_dir, data_dir, None)
+    data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=4000, val_size=1000, seed=0)
     rows = []
     print("blocks free  rate    inference mode  trained   (best val_accuracy, mean of two seeds)")

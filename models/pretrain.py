@@ -24,6 +24,7 @@ from models import ModelError
 from models.backbones import get_backbone
 from models.command import OneLineCommand
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def pretrain(
     facts = inspect(dataset_name, data_dir)
     flip = keeps_meaning_mirrored(dataset_name, facts.class_names)
     side = recipe.resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
-    data = open_dataset(dataset_name, data_dir, cache_dir, side)
+    store = picture_store(cache_dir)
+    data = open_dataset(dataset_name, data_dir, store, side)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
     candidate = Candidate(backbone_name, backbone.blocks, 0, 0.2, recipe.learning_rate, "one_cycle", side)
     height, width, channels = data.images.shape[1:]
@@ -66,7 +68,7 @@ def pretrain(
     steps = Steps(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed, candidate.dropout)
     transform = light(dataset_name, facts.class_names)
     curve = trainer.train(network, train_set, val_set, steps, _report(recipe.epochs), transform)
-    images, labels = open_test(dataset_name, data_dir, cache_dir, side)
+    images, labels = open_test(dataset_name, data_dir, store, side)
     _, accuracy = trainer.evaluate(network, Examples(images, labels, np.arange(len(labels))))
     card = {
         **asdict(recipe),

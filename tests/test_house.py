@@ -14,7 +14,10 @@ FLOORS = {
 }
 # A command stands above the house, and nothing in it uses a command: one trains a network on a data set, one speaks to
 # the user as all commands do.
-COMMANDS = {"models/pretrain.py": {"datasets"}, "datasets/preview/__main__.py": {"models.command", "models.quiet"}}
+COMMANDS = {
+    "models/pretrain.py": {"datasets"},
+    "datasets/preview/__main__.py": {"models.command", "models.quiet", "models.reuse.store"},
+}
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),

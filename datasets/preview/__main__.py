@@ -21,6 +21,7 @@ from datasets.preview.samples import to_preview
 from datasets.registry import check_name, inspect, open_dataset
 from models.command import OneLineCommand
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 
 MAX_SIDE = 96  # pixels that a folder's pictures are decoded to, at most
 
@@ -30,7 +31,7 @@ def write_preview(
 ) -> list[Path]:
     """Write both files and return their paths. Raises DataError."""
     facts = inspect(dataset, data_dir, skip)
-    data = open_dataset(dataset, data_dir, cache_dir, min(MAX_SIDE, facts.height), skip)
+    data = open_dataset(dataset, data_dir, picture_store(cache_dir), min(MAX_SIDE, facts.height), skip)
     preview = to_preview(data, facts.height, per_class, augment, dataset)
     paths = [out / f"{preview.facts.name}.{suffix}" for suffix in ("png", "html")]
     try:

@@ -86,11 +86,14 @@ def _convert(job: Conversion) -> Converted:
     from models.export import runtimes
     from models.export.keras_file import restore
     from models.latency import measure_call
+    from models.reuse.store import picture_store
 
     config, run = job.config, job.run
     side = run.shape[0]
     data = opened(config, side)
-    images, labels = open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+    images, labels = open_test(
+        config.dataset, config.data_dir, picture_store(config.cache_dir), side, config.skip_unreadable
+    )
     with np.load(job.model_path.with_name("predictions.npz"), allow_pickle=False) as kept:
         expected = kept["probabilities"]
         if data.digest != job.digest or not np.array_equal(labels, kept["labels"]):

@@ -20,6 +20,7 @@ from hpo.worker.job import Job
 from hpo.worker.networks import task
 from hpo.worker.training import recipe_of
 from hpo.worker.trial import explain
+from models.reuse.store import picture_store
 from studies.finals import FinalRun
 from studies.scores import score
 
@@ -163,7 +164,7 @@ def _trained(
 def _test_part(config: StudyConfig, facts: Facts) -> tuple[np.ndarray, np.ndarray]:
     """(n, h, w, c) uint8 and (n,) int64."""
     side = facts.resolutions[-1]
-    return open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+    return open_test(config.dataset, config.data_dir, picture_store(config.cache_dir), side, config.skip_unreadable)
 
 
 def _predict(config: StudyConfig, network: "Network", facts: Facts, alive: Progress) -> tuple[np.ndarray, np.ndarray]:

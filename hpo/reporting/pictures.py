@@ -16,6 +16,7 @@ from datasets.wording import counted, printable
 from hpo.config import StudyConfig
 from models import ModelError
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 from studies.report.blocks import Picture
 from studies.report.chapters import MOST_MISTAKES, class_names
 from studies.report.gallery import Gallery, Judged, judged, right_ones, worst_mistakes
@@ -33,7 +34,9 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
     """The pictures, and in one line each what could not be made. Reads test pictures only after `hpo.evaluate`."""
     side = material.fingerprint["space"]["resolution"][-1]
     try:
-        data = open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+        data = open_dataset(
+            config.dataset, config.data_dir, picture_store(config.cache_dir), side, config.skip_unreadable
+        )
         if data.digest != material.fingerprint["dataset_digest"]:
             raise DataError(f"the data here is not what study {material.name} was made with")
     except DataError as error:
@@ -42,7 +45,9 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
     if material.predictions is None or material.chosen is None:
         return found, []
     try:
-        images, labels = open_test(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+        images, labels = open_test(
+            config.dataset, config.data_dir, picture_store(config.cache_dir), side, config.skip_unreadable
+        )
     except DataError as error:
         return found, [f"test pictures: {error}"]
     if not np.array_equal(labels, material.predictions.labels):

@@ -11,6 +11,7 @@ from hpo.config import StudyConfig
 from hpo.errors import BadInput
 from hpo.search.space import Space, default_resolutions
 from models.backbones import get_backbone
+from models.reuse.store import picture_store
 
 
 class Changed(RuntimeError):
@@ -122,7 +123,7 @@ def task_of(config: StudyConfig, data: Dataset):
 
 @functools.lru_cache(maxsize=1)
 def opened(config: StudyConfig, side: int) -> Dataset:
-    return open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+    return open_dataset(config.dataset, config.data_dir, picture_store(config.cache_dir), side, config.skip_unreadable)
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,8 +14,7 @@ from hpo.worker.facts import opened, split_of
 from hpo.worker.job import Job
 from hpo.worker.networks import flops_of, network_of, task
 from hpo.worker.reuse_plan import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_epochs, expected_uses, plan
-from models.prefix_cache import PrefixCache
-from models.reuse.entry import Key
+from models.reuse.activations import ActivationStore, Key
 from models.training.batches import Examples, Transform
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Sources:
         self.job, self.config = job, job.config
         side = job.facts.resolutions[-1]
         self.data, self.parts = opened(self.config, side), parts or split_of(self.config, side)
-        self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
+        self.cache = ActivationStore(self.config.cache_dir, int(self.config.cache_gib * 2**30))
         facts = job.facts
         self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
 

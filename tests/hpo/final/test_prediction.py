@@ -7,6 +7,7 @@ from datasets.registry import open_test
 from hpo.errors import BadInput
 from hpo.final.prediction import folder_of, models_of, path_of, pick, probabilities
 from models import ModelError
+from models.reuse.store import picture_store
 from studies.storage import load_study
 
 
@@ -53,7 +54,7 @@ def test_nothing_evaluated(study, tmp_path):
 def test_they_say_what_they_said_of_the_test_pictures(evaluated, models):
     run = pick(models, "2")
     path = path_of(evaluated.study_dir, run)
-    images, _ = open_test("digits", None, evaluated.cache_dir, None)
+    images, _ = open_test("digits", None, picture_store(evaluated.cache_dir), None)
     with np.load(path.with_name("predictions.npz"), allow_pickle=False) as kept:
         assert np.abs(probabilities(run, path, images) - kept["probabilities"]).max() < 1e-6
 

@@ -28,7 +28,7 @@ with quiet_import():
     import keras
 
     from models.build import Task, build_network
-    from models.latency import device_facts
+    from models.latency import machine_facts
     from models.training.backend import forward
     from models.training.trainer import Trainer
 
@@ -82,7 +82,7 @@ def main(data_dir: Path) -> None:
         means = {way: statistics.fmean(one[way] for one in found) for way in found[0]}
         what = f"top {candidate.unfreeze_depth} blocks free, head {candidate.head_width}"
         print(what, "  ".join(f"{way} {mean:.4f}" for way, mean in means.items()), flush=True)
-    result = {"rows": rows, "machine": device_facts()}
+    result = {"rows": rows, "machine": machine_facts()}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from models.latency import cpu_name
+from models.device import cpu_name
 from models.reuse.store import Store
 
 ROW = (8, 8, 256)  # float16: 32 KiB

@@ -45,7 +45,7 @@ def pretrain(
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
         from models import build
-        from models.latency import device_facts
+        from models.latency import machine_facts
         from models.training import trainer
         from models.training.batches import Examples
         from models.training.recipe import Recipe as Steps
@@ -82,7 +82,7 @@ def pretrain(
         "augmentation": "shifted by up to an eighth of the side" + (", half of them mirrored" if flip else ""),
         "val_accuracy": round(curve[-1].val_accuracy or 0.0, 4),
         "test_accuracy": round(accuracy, 4),
-        "machine": device_facts(),
+        "machine": machine_facts(),
     }
     save_backbone_weights(network.base(), backbone, output, card)
     return accuracy

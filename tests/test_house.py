@@ -21,9 +21,9 @@ COMMANDS = {
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),
-    "tensorflow": ("models/latency.py", "models/training/backend.py", "models/export/runtimes.py"),
-    "jax": ("models/latency.py", "models/training/backend.py"),
-    "torch": ("models/latency.py", "models/training/backend.py", "models/weights/torchvision.py"),
+    "tensorflow": ("models/device.py", "models/training/backend.py", "models/export/runtimes.py"),
+    "jax": ("models/device.py", "models/training/backend.py"),
+    "torch": ("models/device.py", "models/training/backend.py", "models/weights/torchvision.py"),
 }
 # What is private in a library is used in one module, and first missed by its test.
 PRIVATE = {

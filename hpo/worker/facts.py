@@ -41,10 +41,11 @@ class Facts:
 def prepare(config: StudyConfig) -> Facts:
     """Look at data, weights and machine once; only caches are written. Errors: DataError, ModelError, BadInput."""
     from models.build import build_base
-    from models.latency import device_facts, sees_gpu
+    from models.device import sees_gpu
+    from models.latency import machine_facts
     from models.weights.loading import weights_digest
 
-    machine = device_facts()
+    machine = machine_facts()
     if config.device.startswith("gpu") and not sees_gpu():
         raise BadInput(
             f"--device must be auto or cpu: the {machine['backend']} backend sees no such GPU here. "

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,12 +12,14 @@ from hpo.errors import BadInput
 from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.worker.costs import write_atomically
 from models.export.formats import FORMATS
-from studies.records import TrialRecord
+
+if TYPE_CHECKING:
+    from studies.records import TrialRecord
 
 PLOTS = (("accuracy_latency", "latency"), ("accuracy_flops", "mflops"))
 
 
-def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list[Path]:
+def export_study(name: str, records: Sequence["TrialRecord"], folder: Path) -> list[Path]:
     """Write trials and front as CSV and JSON, and three Pareto plots as HTML, PNG, SVG and PDF; returns the paths.
 
     Only reads the records; what stood in `folder` under the same names is replaced.

@@ -4,8 +4,7 @@
 
 Prints a line for each epoch; the card (JSON beside the weights) holds data set, split, accuracy on the test split,
 seed, versions and the SHA-256 of the file. Training pictures are shifted by up to an eighth of their side and, where
-a mirror image keeps its meaning, flipped. As a command this module stands above the house: it alone in `models` uses
-`datasets`.
+a mirror image keeps its meaning, flipped. As a command this module stands above the house: it uses `datasets`.
 """
 
 from collections.abc import Callable

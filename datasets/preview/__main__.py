@@ -5,7 +5,7 @@
 
 Writes NAME.png, for a report, and NAME.html, which needs no network, into the folder `--out`. The test split is not
 read. A folder's pictures are all decoded, so what cannot be read is found here. As a command this module stands above
-the house: it alone in `datasets` uses what `models` has for commands.
+the house: it uses what `models` has for commands, and its store.
 """
 
 import warnings
@@ -15,8 +15,6 @@ import click
 
 from datasets import DataError
 from datasets.augmentation import AUGMENTATIONS
-from datasets.preview.figure import draw
-from datasets.preview.page import page
 from datasets.preview.samples import to_preview
 from datasets.registry import check_name, inspect, open_dataset
 from models.command import OneLineCommand
@@ -30,6 +28,9 @@ def write_preview(
     dataset: str, data_dir: Path | None, cache_dir: Path, out: Path, per_class: int, augment: str, skip: bool
 ) -> list[Path]:
     """Write both files and return their paths. Raises DataError."""
+    from datasets.preview.figure import draw  # Matplotlib, which --help need not wait for
+    from datasets.preview.page import page
+
     facts = inspect(dataset, data_dir, skip)
     data = open_dataset(dataset, data_dir, picture_store(cache_dir), min(MAX_SIDE, facts.height), skip)
     preview = to_preview(data, facts.height, per_class, augment, dataset)

@@ -20,6 +20,7 @@ from datasets.registry import open_dataset
 from datasets.splits import split
 from models.candidate import Candidate
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 from models.training.batches import Examples
 from models.training.recipe import Recipe
 
@@ -27,7 +28,7 @@ with quiet_import():
     import keras
 
     from models.build import Task, build_network
-    from models.latency import device_facts
+    from models.latency import machine_facts
     from models.training.backend import forward
     from models.training.trainer import Trainer
 
@@ -72,7 +73,7 @@ def accuracies(data, parts, candidate: Candidate, seed: int) -> dict[str, float]
 @click.command()
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 def main(data_dir: Path) -> None:
-    data = open_dataset("cifar10", data_dir, data_dir, None)
+    data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=4000, val_size=1000, seed=0)
     rows = []
     for candidate in CANDIDATES:
@@ -81,7 +82,7 @@ def main(data_dir: Path) -> None:
         means = {way: statistics.fmean(one[way] for one in found) for way in found[0]}
         what = f"top {candidate.unfreeze_depth} blocks free, head {candidate.head_width}"
         print(what, "  ".join(f"{way} {mean:.4f}" for way, mean in means.items()), flush=True)
-    result = {"rows": rows, "machine": device_facts()}
+    result = {"rows": rows, "machine": machine_facts()}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from datasets.registry import open_dataset
 from datasets.splits import split
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 
 BACKBONE, RESOLUTION, EPOCHS, SEEDS = "mobilenet_v2_0.35", 64, 8, (0, 1)
 
@@ -47,9 +48,9 @@ def accuracy(data, parts, depth: int, rate: float, train_batch_norm: bool, seed:
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 def main(data_dir: Path) -> None:
     with quiet_import():
-        from models.latency import device_facts
+        from models.latency import machine_facts
 
-    data = open_dataset("cifar10", data_dir, data_dir, None)
+    data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=4000, val_size=1000, seed=0)
     rows = []
     print("blocks free  rate    inference mode  trained   (best val_accuracy, mean of two seeds)")
@@ -59,7 +60,7 @@ def main(data_dir: Path) -> None:
             rows.append({"depth": depth, "rate": rate, "inference": found[False], "trained": found[True]})
             means = [statistics.fmean(found[mode]) for mode in (False, True)]
             print(f"{depth:<12} {rate:<7g} {means[0]:<15.4f} {means[1]:.4f}", flush=True)
-    result = {"rows": rows, "machine": device_facts()}
+    result = {"rows": rows, "machine": machine_facts()}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -28,7 +28,7 @@ with quiet_import():
 
     from models import flops
     from models.build import Task, build_network
-    from models.latency import device_facts
+    from models.latency import machine_facts
     from models.training.backend import compiled, forward, fused
     from models.training.batches import DropoutNoise, Examples, keep_mask, training_batches
     from models.training.optimizers import adam as adam_step
@@ -142,7 +142,7 @@ def main() -> None:
             flush=True,
         )
     output = Path(__file__).with_suffix(".json")
-    result = {"product_gflops": limit / 1e9, "rows": rows, "machine": device_facts()}
+    result = {"product_gflops": limit / 1e9, "rows": rows, "machine": machine_facts()}
     output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draw(rows, output.with_suffix(".png"))
 

@@ -173,7 +173,7 @@ def draw(rows: list[dict], path: Path) -> None:
 @click.command()
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 def main(data_dir: Path) -> None:
-    from models.latency import cpu_name
+    from models.device import cpu_name
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows = []

@@ -40,7 +40,7 @@ with quiet_import():
     import rivals_plain as plain
 
     from models.build import Task, build_network
-    from models.latency import device_facts
+    from models.latency import machine_facts
 
 BATCH, TRAIN, VAL = 32, 4000, 1000
 EPOCHS = {"mobilenet_v2_0.35": 8, "vgg19": 2}
@@ -257,7 +257,7 @@ def main(data_dir: Path, seeds: int, backbones: str, go_on: bool) -> None:
                 weights = random if backbone == "vgg19" else "pretrained"
                 done = {(row["backbone"], row["list"], row["seed"]) for row in rows}
                 rows += compare(backbone, weights, data_dir, seed, Path(folder) / backbone, done)
-                result = {"summary": summary(rows), "machine": device_facts(), "rows": rows}
+                result = {"summary": summary(rows), "machine": machine_facts(), "rows": rows}
                 output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
                 draw(result["summary"], output.with_suffix(".png"))
     for row in summary(rows):

@@ -42,7 +42,7 @@ with quiet_import():
     import keras_tuner
     import rivals_plain as plain
 
-    from models.latency import device_facts
+    from models.latency import machine_facts
 
 Run = Callable[[plain.Setup, plain.Pictures, plain.Journal], None]
 LIBRARIES = ("optuna", "keras-tuner", "syne-tune", "keras", "tensorflow", "numpy")
@@ -202,7 +202,7 @@ def main(
         "seed": seed,
         "setup": {**asdict(setup), "train_size": train_size, "val_size": val_size},
         "versions": versions(),
-        "machine": {**device_facts(), "load_at_start": os.getloadavg()},
+        "machine": {**machine_facts(), "load_at_start": os.getloadavg()},
     }
     journal = plain.Journal(output, seconds, facts)
     with contextlib.suppress(plain.TimeIsUp):

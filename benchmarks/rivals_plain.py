@@ -27,6 +27,7 @@ from models import flops
 from models.backbones import get_backbone
 from models.build import Task, build_network
 from models.candidate import Candidate
+from models.reuse.store import picture_store
 from models.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, step_scales
 
 SIDE, CLASSES, SPLIT_SEED = 32, 10, 0  # CIFAR-10; the split is the same for all methods and seeds
@@ -72,7 +73,7 @@ class Pictures:
 
 
 def open_pictures(data_dir: Path, train_size: int, val_size: int) -> Pictures:
-    data = open_dataset("cifar10", data_dir, data_dir, None)
+    data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=train_size, val_size=val_size, seed=SPLIT_SEED)
     return Pictures(data.images[parts.train], data.labels[parts.train], data.images[parts.val], data.labels[parts.val])
 

@@ -286,7 +286,7 @@ def main(
             f"{row['theirs_after_s']:>6.0f} s   "
             + (f"{mine:.0f} s ({row['share_of_the_time_given']:.0%} of the time given)" if mine is not None else "-")
         )
-    from models.latency import device_facts
+    from models.latency import machine_facts
 
     output = Path(__file__).with_suffix(".json")
     versions = next((run["versions"] for run in everything if "versions" in run), {})
@@ -295,7 +295,7 @@ def main(
         "seconds": seconds,
         "rows": rows,
         "curves": curves,
-        "machine": device_facts(),
+        "machine": machine_facts(),
         "versions": versions,
     }
     output.write_text(json.dumps(result) + "\n", encoding="utf-8")

@@ -25,8 +25,8 @@ import torch
 
 from models import zoo
 from models.backbones import BACKBONES, features, with_top
+from models.device import cpu_name
 from models.flops import count
-from models.latency import cpu_name
 from models.weights.torchvision import PUBLISHED, convert
 
 SIDES = (63, 64, 97, 128, 224)  # 63 is the smallest that torchvision's AlexNet takes

@@ -17,6 +17,7 @@ from datasets import DataError, arrays, image_folder
 from datasets.catalogue import DATASETS, DatasetInfo
 from datasets.digest import digest
 from datasets.folder_layout import Folder, list_folder
+from datasets.store import ArrayStore
 from datasets.subset import choose, cut_name, subset_name
 from datasets.synthetic import fake_info, fake_name
 from datasets.wording import printable
@@ -105,7 +106,7 @@ def inspect(name_or_folder: str, data_dir: Path | None, skip_unreadable: bool = 
 
 
 def open_dataset(
-    name_or_folder: str, data_dir: Path | None, cache_dir: Path, side: int | None, skip_unreadable: bool = False
+    name_or_folder: str, data_dir: Path | None, store: ArrayStore, side: int | None, skip_unreadable: bool = False
 ) -> Dataset:
     """Read the development part.
 
@@ -113,13 +114,13 @@ def open_dataset(
         name_or_folder: a name of the catalogue, or a folder of pictures; with `:class,class,...` only these classes
             of it (see `datasets.subset`), with `fake:` the options of `datasets.synthetic`.
         data_dir: folder that may hold `<name>.npz`; without such a file Keras' loaders are asked.
-        cache_dir: where decoded pictures are kept.
+        store: where a folder's decoded pictures are kept, such as `models.reuse.store.picture_store(cache_dir)`.
         side: height and width that a folder's pictures are decoded to; None for their typical size. Data sets
             of the catalogue keep their own size.
         skip_unreadable: leave out, and count, what cannot be read in a folder.
 
     Raises:
-        DataError: whatever is wrong with the data, the options or the cache folder, in one line.
+        DataError: whatever is wrong with the data, the options or the store, in one line.
     """
     check_name(name_or_folder)
     base, rest = cut_name(name_or_folder)
@@ -130,13 +131,13 @@ def open_dataset(
         return Dataset(facts, images, labels, None, digest(images, labels, facts.class_names))
     folder = list_folder(Path(base), skip_unreadable, rest)
     side = _checked_side(folder, side)
-    decoded, fixed_val = image_folder.decode_development(folder, side, cache_dir, skip_unreadable)
+    decoded, fixed_val = image_folder.decode_development(folder, side, store, skip_unreadable)
     facts = _folder_facts(folder, side, decoded.kept, len(decoded.left_out))
     return Dataset(facts, decoded.images, decoded.labels, fixed_val, decoded.digest)
 
 
 def open_test(
-    name_or_folder: str, data_dir: Path | None, cache_dir: Path, side: int | None, skip_unreadable: bool = False
+    name_or_folder: str, data_dir: Path | None, store: ArrayStore, side: int | None, skip_unreadable: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """The test split: (n, h, w, c) uint8 and (n,) int64. Arguments and errors are those of `open_dataset`.
 
@@ -148,7 +149,7 @@ def open_test(
         info, kept = _array(base, rest)
         return arrays.read_test(info, data_dir, kept)
     folder = list_folder(Path(base), skip_unreadable, rest)
-    decoded = image_folder.decode_test(folder, _checked_side(folder, side), cache_dir, skip_unreadable)
+    decoded = image_folder.decode_test(folder, _checked_side(folder, side), store, skip_unreadable)
     return decoded.images, decoded.labels
 
 

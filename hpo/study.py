@@ -42,14 +42,16 @@ class Study:
     Attributes:
         name: of the study.
         optuna: the plain `optuna.Study`, for Optuna's own plots and analyses.
+        storage: the database that it is in.
         out: the folder of results.
         files: the study's own files in it.
+        places: options that stand in for those that it was run with.
     """
 
     def __init__(self, study: optuna.Study, storage: str, out: Path, places: Mapping[str, Any]):
         self.name, self.optuna, self.out = study.study_name, study, out
         self.files = StudyFiles(out / study.study_name)
-        self._storage, self._places = storage, {**places, "storage": storage, "out": out}
+        self.storage, self.places = storage, {**places, "storage": storage, "out": out}
 
     def __repr__(self) -> str:
         records = self.records
@@ -62,12 +64,12 @@ class Study:
         Raises:
             BadInput: it was made by a version that did not keep it, or its data is not here.
         """
-        return restore_config(self.optuna.user_attrs.get("options"), self.name, self._places)
+        return restore_config(self.optuna.user_attrs.get("options"), self.name, self.places)
 
     @property
     def records(self) -> list[TrialRecord]:
         """Every trial as it stands in the database, in the order of their numbers."""
-        with database.storage_trouble(self._storage):
+        with database.storage_trouble(self.storage):
             return read_study(self.optuna)
 
     @property
@@ -139,7 +141,7 @@ class Study:
         if seeds < 1:
             raise BadInput(f"seeds must be at least 1. Received: {seeds}")
         named = trials if trials is None or isinstance(trials, str) else ",".join(map(str, trials))
-        with self._working(), watching(progress) as watcher:
+        with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             result = evaluation.evaluate(self.config, self.optuna, pick, named, seeds, watcher)
         return FinalModels(self.optuna, self.files, lambda: self.config, result.models, result.failures)
@@ -153,7 +155,7 @@ class Study:
         Raises:
             BadInput: there are none.
         """
-        with database.storage_trouble(self._storage):
+        with database.storage_trouble(self.storage):
             found = prediction.models_of(self.optuna, self.files)
         return FinalModels(self.optuna, self.files, lambda: self.config, found, device=device)
 
@@ -164,7 +166,7 @@ class Study:
             label: a trial's number, or baseline.
             names: of the formats.
         """
-        with self._working(), watching(progress) as watcher:
+        with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             return exporting.convert_all(self.optuna, self.config, label, names, watcher)
 
@@ -188,11 +190,6 @@ class Study:
             The path of the page.
         """
         return report_studies([self], pdf, figures, pictures, progress).page
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        with quiet_optuna(), database.storage_trouble(self._storage):
-            yield
 
 
 def run_study(config: StudyConfig, progress: Progress = False, parts: Parts = REAL) -> Study:
@@ -290,9 +287,9 @@ def report_studies(
     first = studies[0]
     check_writable(first.out)
     loaded = [study.optuna for study in studies]
-    with first._working(), watching(progress) as watcher:
+    with working(first.storage), watching(progress) as watcher:
         assembled = make_report(
-            loaded, first.out, first._places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
+            loaded, first.out, first.places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
         )
     dataset = first.optuna.user_attrs["fingerprint"]["dataset"]
     folder = paths.joint_report(first.out, dataset) if len(studies) > 1 else first.files.report
@@ -300,7 +297,7 @@ def report_studies(
     chapters = assembled.report.chapters[-len(studies) :]
     with quiet_optuna():
         kept = [
-            keep(study, chapter, label, first._storage, first.out)
+            keep(study, chapter, label, first.storage, first.out)
             for study, chapter, label in zip(loaded, chapters, assembled.shown, strict=True)
         ]
     missing = [line for line in (*assembled.missing, *written.missing, *kept) if line]
@@ -320,6 +317,13 @@ def serve_dashboard(
     """
     with quiet_optuna():
         dashboard.serve(check_field("storage", storage), check_field("out", out), port, live, on_ready)
+
+
+@contextmanager
+def working(storage: str) -> Iterator[None]:
+    """Without Optuna's lines; trouble with the database is one StorageError."""
+    with quiet_optuna(), database.storage_trouble(storage):
+        yield
 
 
 @contextmanager

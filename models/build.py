@@ -40,10 +40,11 @@ class Task:
         """What is done to a picture before the backbone sees it, as a text: part of the identity of stored features."""
         if (self.height, self.width) == (resolution, resolution):
             return f"{self.height}x{self.width}x{self.channels}"
-        how = "antialiased" if self._shrinks(resolution) else "plain"
+        how = "antialiased" if self.shrinks(resolution) else "plain"
         return f"{self.height}x{self.width}x{self.channels} bilinear {how}"
 
-    def _shrinks(self, resolution: int) -> bool:
+    def shrinks(self, resolution: int) -> bool:
+        """Whether resizing to `resolution` drops pixels, and is therefore antialiased."""
         return min(self.height, self.width) > resolution
 
 
@@ -93,7 +94,7 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
     if (task.height, task.width) != (resolution, resolution):
         # Keras 3.15's Resizing is called with training=True unless told otherwise, and hands that on to every layer
         # behind it: in a plain `model(x)` BatchNormalization would then use, and change, the statistics of x.
-        resize = keras.layers.Resizing(resolution, resolution, antialias=task._shrinks(resolution), name="resize")
+        resize = keras.layers.Resizing(resolution, resolution, antialias=task.shrinks(resolution), name="resize")
         x = resize(x, training=False)
     if task.channels == 1:
         x = keras.layers.Concatenate(name="grey_to_rgb")([x, x, x])

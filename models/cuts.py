@@ -27,6 +27,7 @@ from math import prod
 from typing import Any
 
 from models import ModelError
+from models.keras_graph import calls
 
 STAGE_RATIO = 2 / 3  # a stage ends where the spatial size falls to this share of its first size
 RATE_ATTRIBUTES = ("rate", "drop_path_rate", "stddev")  # what a layer that is random in training is ruled by
@@ -64,14 +65,6 @@ class Block:
     layers: tuple[str, ...]  # in the order of the graph
     size: int  # spatial size of what enters the block
     tensor: Any  # Keras tensor that enters the block
-
-
-def graph_nodes(model: Any) -> list[Any]:
-    """All calls in the graph of a functional model, each after those it depends on."""
-    if not hasattr(model, "_nodes_by_depth"):
-        raise ModelError(f"only functional Keras models can be cut. Received: {type(model).__name__} {model.name!r}")
-    depths = model._nodes_by_depth
-    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
 
 
 def cut_points(model: Any) -> tuple[CutPoint, ...]:
@@ -153,24 +146,24 @@ def has_weights(operation: Any) -> bool:
 
 def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
     """Each cut with the operations since the one before it."""
-    nodes = graph_nodes(model)
-    inputs = [node for node in nodes if node.is_input]
+    graph = calls(model)
+    inputs = [call for call in graph if call.is_input]
     if len(inputs) != 1 or len(model.outputs) != 1:
         raise ModelError(f"only a model with one input and one output can be cut. Received: {model.name!r}")
-    last_use: dict[int, int] = {id(model.outputs[0]): len(nodes)}
-    for position, node in enumerate(nodes):
-        for tensor in node.input_tensors:
+    last_use: dict[int, int] = {id(model.outputs[0]): len(graph)}
+    for position, call in enumerate(graph):
+        for tensor in call.inputs:
             last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
     alive: set[int] = set()
     found: list[tuple[CutPoint, list[Any]]] = []
     segment: list[Any] = []
-    for position, node in enumerate(nodes):
-        if not node.is_input:
-            segment.append(node.operation)
-        alive |= {id(tensor) for tensor in node.output_tensors if last_use.get(id(tensor), -1) > position}
+    for position, call in enumerate(graph):
+        if not call.is_input:
+            segment.append(call.operation)
+        alive |= {id(tensor) for tensor in call.outputs if last_use.get(id(tensor), -1) > position}
         alive = {key for key in alive if last_use[key] > position}
-        if len(alive) == 1 and alive == {id(node.output_tensors[0])}:
-            found.append((CutPoint(len(found), node.operation.name, node.output_tensors[0]), segment))
+        if len(alive) == 1 and alive == {id(call.outputs[0])}:
+            found.append((CutPoint(len(found), call.operation.name, call.outputs[0]), segment))
             segment = []
     return found
 

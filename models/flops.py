@@ -17,7 +17,7 @@ from math import prod
 from typing import Any
 
 from models import ModelError
-from models.cuts import graph_nodes
+from models.keras_graph import calls, functional
 
 FLOPS_PER_MAC = 2
 
@@ -74,18 +74,18 @@ def count(model: Any) -> Flops:
 
 def _calls(model: Any, entered: tuple[Shape, ...] | None = None) -> Iterator[Call]:
     """All calls of layers; `entered` are the shapes with which a nested model is called."""
-    graph = getattr(model, "_functional", None) or model  # a built Sequential keeps its graph there
+    graph = functional(model)
     built = tuple(_shape(tensor, model) for tensor in graph.inputs)
     if entered not in (None, built):
         raise ModelError(f"nested model {model.name!r} was built for {built} but is called with {entered}")
-    for node in graph_nodes(graph):
-        if node.is_input:
+    for call in calls(graph):
+        if call.is_input:
             continue
-        inputs = tuple(_shape(tensor, node.operation) for tensor in node.input_tensors)
-        if getattr(node.operation, "layers", None):
-            yield from _calls(node.operation, inputs)
+        inputs = tuple(_shape(tensor, call.operation) for tensor in call.inputs)
+        if getattr(call.operation, "layers", None):
+            yield from _calls(call.operation, inputs)
         else:
-            yield Call(node.operation, inputs, _shape(node.output_tensors[0], node.operation))
+            yield Call(call.operation, inputs, _shape(call.outputs[0], call.operation))
 
 
 def _shape(tensor: Any, layer: Any) -> Shape:
@@ -151,7 +151,7 @@ def _attention(call: Call) -> int:
 def _multi_head_attention(call: Call) -> int:
     layer, query, value = call.layer, call.inputs[0], call.inputs[1]
     key = call.inputs[2] if len(call.inputs) > 2 else value
-    heads, key_dim, value_dim = layer._num_heads, layer._key_dim, layer._value_dim or layer._key_dim
+    heads, key_dim, value_dim = layer.num_heads, layer.key_dim, layer.value_dim
     (n_query, n_key), width = (prod(query[:-1]), prod(key[:-1])), call.output[-1]
     projections = n_query * query[-1] * key_dim + n_key * (key[-1] * key_dim + value[-1] * value_dim)
     scores = n_query * n_key * (key_dim + value_dim)

@@ -21,17 +21,15 @@ Batch 1 is the latency of one picture; a large batch gives throughput.
 from __future__ import annotations
 
 import gc
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models import ModelError
+from models.device import compiled_call, device_facts
 
 PROTOCOL = 2  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
@@ -69,7 +67,7 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
     if len(model.inputs) != 1 or None in shape:
         raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
     pictures = np.random.default_rng(seed).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
-    milliseconds = measure_call(_compiled(model, pictures), run_seconds)
+    milliseconds = measure_call(compiled_call(model, pictures), run_seconds)
     median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
     facts = device_facts()
     where = {key: str(facts[key]) for key in ("device", "backend", "dtype")}
@@ -89,40 +87,9 @@ def measure_call(call: Callable[[], object], run_seconds: float = RUN_SECONDS) -
             gc.enable()
 
 
-def device_facts() -> dict[str, Any]:
-    """What a latency depends on beside the model: backend, device, dtype policy, versions."""
-    import keras
-
-    backend = keras.backend.backend()
-    versions = {"keras": keras.version(), "numpy": np.__version__, "python": platform.python_version()}
-    device, version = {"tensorflow": _tensorflow_device, "jax": _jax_device, "torch": _torch_device}[backend]()
-    return {
-        "backend": backend,
-        "device": device,
-        "dtype": keras.config.dtype_policy().name,
-        "versions": versions | {backend: version},
-        "latency_protocol": PROTOCOL,
-    }
-
-
-def sees_gpu() -> bool:
-    """Whether the backend of this process has a GPU to compute on."""
-    import keras
-
-    return bool(keras.distribution.list_devices("gpu"))
-
-
-def cpu_name() -> str:
-    """The model of the CPU and the number of cores that this process may use."""
-    name = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
+def machine_facts() -> dict[str, Any]:
+    """What a latency depends on beside the model: the device, see `device_facts`, and the protocol."""
+    return {**device_facts(), "latency_protocol": PROTOCOL}
 
 
 def _warm_up(call: Callable[[], object]) -> None:
@@ -158,75 +125,3 @@ def _timed(call: Callable[[], object]) -> float:
     start = time.perf_counter_ns()
     call()
     return (time.perf_counter_ns() - start) / 1e6
-
-
-# The backend adapter: the only place in `models` that names TensorFlow, JAX or PyTorch.
-
-
-def _compiled(model: Any, pictures: np.ndarray) -> Callable[[], None]:
-    """A function that runs the model once on these pictures and returns when the device has finished."""
-    import keras
-
-    adapters = {"tensorflow": _tensorflow_call, "jax": _jax_call, "torch": _torch_call}
-    backend = keras.backend.backend()
-    if backend not in adapters:
-        raise ModelError(f"latency is measured with {', '.join(adapters)}. Received: {backend}")
-    return adapters[backend](model, pictures, model.inputs[0].dtype)
-
-
-def _tensorflow_call(model: Any, pictures: np.ndarray, dtype: str) -> Callable[[], None]:
-    import tensorflow as tf
-
-    forward = tf.function(lambda x: model(tf.cast(x, dtype), training=False), jit_compile=False)
-    batch = tf.constant(pictures)  # uint8, on the device
-    concrete = forward.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
-    return lambda: concrete(batch).numpy()  # fetching the (small) answer waits for the device
-
-
-def _jax_call(model: Any, pictures: np.ndarray, dtype: str) -> Callable[[], None]:
-    import jax
-
-    trainable = [variable.value for variable in model.trainable_variables]
-    others = [variable.value for variable in model.non_trainable_variables]
-    forward = jax.jit(lambda t, n, x: model.stateless_call(t, n, x.astype(dtype), training=False)[0])
-    batch = jax.device_put(pictures)
-    jax.block_until_ready(forward(trainable, others, batch))
-    return lambda: jax.block_until_ready(forward(trainable, others, batch))
-
-
-def _torch_call(model: Any, pictures: np.ndarray, dtype: str) -> Callable[[], None]:
-    import torch
-
-    model.eval()
-    device = model.weights[0].value.device
-    batch = torch.as_tensor(pictures).to(device)
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-
-    def call() -> None:
-        with torch.no_grad():
-            model(batch.to(getattr(torch, dtype)), training=False)
-        wait()
-
-    return call
-
-
-def _tensorflow_device() -> tuple[str, str]:
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else cpu_name()
-    return str(name), tf.__version__
-
-
-def _jax_device() -> tuple[str, str]:
-    import jax
-
-    device = jax.devices()[0]
-    return (cpu_name() if device.platform == "cpu" else device.device_kind), jax.__version__
-
-
-def _torch_device() -> tuple[str, str]:
-    import torch
-
-    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu_name()
-    return name, str(torch.__version__)

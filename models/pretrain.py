@@ -4,8 +4,7 @@
 
 Prints a line for each epoch; the card (JSON beside the weights) holds data set, split, accuracy on the test split,
 seed, versions and the SHA-256 of the file. Training pictures are shifted by up to an eighth of their side and, where
-a mirror image keeps its meaning, flipped. As a command this module stands above the house: it alone in `models` uses
-`datasets`.
+a mirror image keeps its meaning, flipped. As a command this module stands above the house: it uses `datasets`.
 """
 
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from models import ModelError
 from models.backbones import get_backbone
 from models.command import OneLineCommand
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def pretrain(
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
         from models import build
-        from models.latency import device_facts
+        from models.latency import machine_facts
         from models.training import trainer
         from models.training.batches import Examples
         from models.training.recipe import Recipe as Steps
@@ -55,7 +55,8 @@ def pretrain(
     facts = inspect(dataset_name, data_dir)
     flip = keeps_meaning_mirrored(dataset_name, facts.class_names)
     side = recipe.resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
-    data = open_dataset(dataset_name, data_dir, cache_dir, side)
+    store = picture_store(cache_dir)
+    data = open_dataset(dataset_name, data_dir, store, side)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
     candidate = Candidate(backbone_name, backbone.blocks, 0, 0.2, recipe.learning_rate, "one_cycle", side)
     height, width, channels = data.images.shape[1:]
@@ -66,7 +67,7 @@ def pretrain(
     steps = Steps(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed, candidate.dropout)
     transform = light(dataset_name, facts.class_names)
     curve = trainer.train(network, train_set, val_set, steps, _report(recipe.epochs), transform)
-    images, labels = open_test(dataset_name, data_dir, cache_dir, side)
+    images, labels = open_test(dataset_name, data_dir, store, side)
     _, accuracy = trainer.evaluate(network, Examples(images, labels, np.arange(len(labels))))
     card = {
         **asdict(recipe),
@@ -80,7 +81,7 @@ def pretrain(
         "augmentation": "shifted by up to an eighth of the side" + (", half of them mirrored" if flip else ""),
         "val_accuracy": round(curve[-1].val_accuracy or 0.0, 4),
         "test_accuracy": round(accuracy, 4),
-        "machine": device_facts(),
+        "machine": machine_facts(),
     }
     save_backbone_weights(network.base(), backbone, output, card)
     return accuracy

@@ -48,7 +48,7 @@ def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: i
         import keras
 
     from models.flops import count
-    from models.latency import device_facts, measure
+    from models.latency import machine_facts, measure
 
     if top:
         model = with_top(backbone, resolution)
@@ -75,7 +75,7 @@ def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: i
             "p99": latency.p99_ms,
             "runs": latency.runs,
         },
-        **device_facts(),
+        **machine_facts(),
     }
 
 

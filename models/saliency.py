@@ -13,6 +13,7 @@ import numpy as np
 from models import ModelError
 from models.build import Network
 from models.cuts import cut_points
+from models.keras_graph import made_by
 
 LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an earlier layer is taken
 SMOOTH_SAMPLES = 16
@@ -75,11 +76,11 @@ def map_layer(network: Network) -> keras.Layer:
     last = network.logits.get_layer("pool").input
     if min(last.shape[1:3]) < LEAST_CELLS:
         for cut in reversed(cut_points(keras.Model(_as_floats(network), last))[1:]):
-            layer = cut.tensor._keras_history.operation
+            layer = made_by(cut.tensor)
             padded = isinstance(layer, keras.layers.ZeroPadding2D)  # its border shows nothing
             if cut.size is not None and min(cut.tensor.shape[1:3]) >= LEAST_CELLS and not padded:
                 return layer
-    return last._keras_history.operation
+    return made_by(last)
 
 
 def _as_floats(network: Network) -> keras.KerasTensor:

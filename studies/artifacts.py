@@ -15,9 +15,9 @@ from typing import Any
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna_dashboard import save_note, save_plotly_graph_object
-from optuna_dashboard._note import note_ver_key, save_note_with_version
 
 from studies import paths
+from studies.optuna_private import save_trial_note, set_system_attr, system_attrs, trial_id
 
 
 def open_store(out: Path) -> FileSystemArtifactStore:
@@ -32,12 +32,11 @@ def attach(study: optuna.Study, out: Path, file: Path, number: int | None = None
 
     The caller holds the lock of the database.
     """
-    store, storage = open_store(out), study._storage
-    prefix = "artifacts:" if number is None else f"dashboard:artifacts:{_trial_id(study, number)}:"
-    for key, kept in _attached(study, prefix).items():
-        if kept["filename"] == file.name:
-            store.remove(kept["artifact_id"])
-            storage.set_study_system_attr(study._study_id, key, json.dumps(None))
+    store, prefix = open_store(out), _prefix(study, number)
+    for key, meta in _attached(study, prefix).items():
+        if meta["filename"] == file.name:
+            store.remove(meta["artifact_id"])
+            set_system_attr(study, key, json.dumps(None))
     mimetype, encoding = mimetypes.guess_type(file.name)
     meta = {
         "artifact_id": str(uuid.uuid4()),
@@ -46,24 +45,21 @@ def attach(study: optuna.Study, out: Path, file: Path, number: int | None = None
         "encoding": encoding,
     }
     with file.open("rb") as stream:
-        store.write(meta["artifact_id"], stream)  # type: ignore[arg-type]
-    storage.set_study_system_attr(study._study_id, f"{prefix}{meta['artifact_id']}", json.dumps(meta))
+        store.write(meta["artifact_id"], stream)
+    set_system_attr(study, f"{prefix}{meta['artifact_id']}", json.dumps(meta))
 
 
 def attached(study: optuna.Study, number: int | None = None) -> list[str]:
     """Names of the files kept with the study, or with one of its trials."""
-    prefix = "artifacts:" if number is None else f"dashboard:artifacts:{_trial_id(study, number)}:"
-    return sorted(kept["filename"] for kept in _attached(study, prefix).values())
+    return sorted(meta["filename"] for meta in _attached(study, _prefix(study, number)).values())
 
 
 def annotate(study: optuna.Study, text: str, number: int | None = None) -> None:
     """Give the study, or its trial `number`, a note in Markdown, in place of the one it has."""
     if number is None:
         save_note(study, text)
-        return
-    trial_id, storage = _trial_id(study, number), study._storage
-    version = storage.get_study_system_attrs(study._study_id).get(note_ver_key(trial_id), 0) + 1
-    save_note_with_version(storage, study._study_id, trial_id, version, text)
+    else:
+        save_trial_note(study, number, text)
 
 
 def show(study: optuna.Study, figures: Mapping[str, Any]) -> None:
@@ -72,14 +68,12 @@ def show(study: optuna.Study, figures: Mapping[str, Any]) -> None:
         save_plotly_graph_object(study, figure, graph_object_id=name)
 
 
+def _prefix(study: optuna.Study, number: int | None) -> str:
+    """What the keys of the artifacts of a study, or of one of its trials, begin with."""
+    return "artifacts:" if number is None else f"dashboard:artifacts:{trial_id(study, number)}:"
+
+
 def _attached(study: optuna.Study, prefix: str) -> dict[str, dict[str, Any]]:
-    found = {
-        key: json.loads(value)
-        for key, value in study._storage.get_study_system_attrs(study._study_id).items()
-        if key.startswith(prefix)
-    }
-    return {key: kept for key, kept in found.items() if kept is not None}
-
-
-def _trial_id(study: optuna.Study, number: int) -> int:
-    return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    """What is known of each artifact, by key; None stands for one that was removed."""
+    metas = {key: json.loads(value) for key, value in system_attrs(study).items() if key.startswith(prefix)}
+    return {key: meta for key, meta in metas.items() if meta is not None}

@@ -5,7 +5,7 @@
 
 Writes NAME.png, for a report, and NAME.html, which needs no network, into the folder `--out`. The test split is not
 read. A folder's pictures are all decoded, so what cannot be read is found here. As a command this module stands above
-the house: it alone in `datasets` uses what `models` has for commands.
+the house: it uses what `models` has for commands, and its store.
 """
 
 import warnings
@@ -15,12 +15,11 @@ import click
 
 from datasets import DataError
 from datasets.augmentation import AUGMENTATIONS
-from datasets.preview.figure import draw
-from datasets.preview.page import page
 from datasets.preview.samples import to_preview
 from datasets.registry import check_name, inspect, open_dataset
 from models.command import OneLineCommand
 from models.quiet import quiet_import
+from models.reuse.store import picture_store
 
 MAX_SIDE = 96  # pixels that a folder's pictures are decoded to, at most
 
@@ -29,8 +28,11 @@ def write_preview(
     dataset: str, data_dir: Path | None, cache_dir: Path, out: Path, per_class: int, augment: str, skip: bool
 ) -> list[Path]:
     """Write both files and return their paths. Raises DataError."""
+    from datasets.preview.figure import draw  # Matplotlib, which --help need not wait for
+    from datasets.preview.page import page
+
     facts = inspect(dataset, data_dir, skip)
-    data = open_dataset(dataset, data_dir, cache_dir, min(MAX_SIDE, facts.height), skip)
+    data = open_dataset(dataset, data_dir, picture_store(cache_dir), min(MAX_SIDE, facts.height), skip)
     preview = to_preview(data, facts.height, per_class, augment, dataset)
     paths = [out / f"{preview.facts.name}.{suffix}" for suffix in ("png", "html")]
     try:

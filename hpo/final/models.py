@@ -47,6 +47,9 @@ class FinalModels(Sequence["Model"]):
     A worker process predicts; it stays until `close`, or until nothing refers to these models any more.
 
     Attributes:
+        study: the study that they are of.
+        files: its files.
+        config: gives what it was run with.
         failures: in one line each, runs that failed in this evaluation.
     """
 
@@ -59,7 +62,7 @@ class FinalModels(Sequence["Model"]):
         failures: Sequence[str] = (),
         device: str = "auto",
     ):
-        self._study, self._files, self._config, self._device = study, files, config, device
+        self.study, self.files, self.config, self._device = study, files, config, device
         self.failures = tuple(failures)
         self._models = [Model(self, model) for model in models]
         self._workers: Workers | None = None
@@ -81,7 +84,7 @@ class FinalModels(Sequence["Model"]):
     def best(self) -> "Model":
         """The one most accurate on the test pictures. Errors: BadInput if there is none."""
         if not self._models:
-            raise BadInput(f"no model of study {self._study.study_name} was evaluated")
+            raise BadInput(f"no model of study {self.study.study_name} was evaluated")
         return self._models[0]
 
     def named(self, name: str | None) -> "Model":
@@ -112,9 +115,10 @@ class FinalModels(Sequence["Model"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _worker(self) -> Workers:
+    def worker(self) -> Workers:
+        """The worker that predicts, started when it is first needed."""
         if self._workers is None:
-            self._workers = Workers(1, self._device, self._files.worker_log)
+            self._workers = Workers(1, self._device, self.files.worker_log)
             weakref.finalize(self, self._workers.stop)
         return self._workers
 
@@ -129,7 +133,7 @@ class Model:
 
     def __init__(self, models: FinalModels, final: FinalModel):
         self._models, self.final = models, final
-        self.path = models._files.run(final.label, final.runs[0].seed).model
+        self.path = models.files.run(final.label, final.runs[0].seed).model
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, test accuracy {self.accuracy:.4f})"
@@ -179,7 +183,7 @@ class Model:
         run = self.final.runs[0]
         height, width, channels = run.shape
         prepared = to_pictures(_several(pictures), (height, width, channels))
-        return wait(self._models._worker().submit(probabilities, run, self.path, prepared))
+        return wait(self._models.worker().submit(probabilities, run, self.path, prepared))
 
     def export(self, name: str, progress: Progress = False) -> Exported:
         """Write the model for another runtime, load it again with that, and measure it on the same test pictures.
@@ -194,7 +198,7 @@ class Model:
             WorkerLost, TaskFailed: the worker fails.
         """
         original, numbers = self.export_all([name], progress)
-        return Exported(self._models._files.exports(self.final.label) / FORMATS[name].file, numbers, original)
+        return Exported(self._models.files.exports(self.final.label) / FORMATS[name].file, numbers, original)
 
     def export_all(self, names: Sequence[str], progress: Progress = False) -> list[Converted]:
         """Several formats, one after the other; the numbers of the original come first. Errors: as `export`."""
@@ -202,7 +206,7 @@ class Model:
             raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {unknown[0]}")
         models = self._models
         with watching(progress) as watcher:
-            return exporting.convert_all(models._study, models._config(), self.final.label, names, watcher)[0]
+            return exporting.convert_all(models.study, models.config(), self.final.label, names, watcher)[0]
 
 
 def _several(pictures: Any) -> Sequence[Any]:

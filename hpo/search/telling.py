@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from hpo.errors import StudyStopped
 from hpo.worker import checkpoints
+from studies.optuna_private import queued_parameters, resumed, show_constraints
 from studies.paths import TrialFiles
 from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_trial
 
@@ -42,8 +43,7 @@ def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
         if key not in known:
             trial.set_constraint(key, value)
     if outcome.constraints:
-        # optuna-dashboard 0.21 reads this older attribute, not what set_constraint writes
-        trial.storage.set_trial_system_attr(trial._trial_id, "constraints", list(outcome.constraints.values()))
+        show_constraints(trial, list(outcome.constraints.values()))
     if outcome.feasible and not outcome.stopped:
         trial.study.tell(trial, values=outcome.values())
     else:
@@ -56,7 +56,7 @@ def tell_failure(trial: optuna.Trial, failure: Failure) -> None:
     frozen = trials[trial.number]
     if failure.kind in (INTERRUPTED, WORKER_DIED) and RETRY_OF not in frozen.user_attrs:
         queued = {other.user_attrs.get(RETRY_OF) for other in trials}
-        fixed = {**frozen.system_attrs.get("fixed_params", {}), **frozen.params}
+        fixed = {**queued_parameters(frozen), **frozen.params}
         if fixed and frozen.number not in queued:
             trial.study.enqueue_trial(fixed, user_attrs={RETRY_OF: frozen.number})
     for key, value in failure.user_attrs().items():
@@ -71,7 +71,7 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
     those stay whose candidates are tried again.
     """
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        trial = optuna.Trial(study, frozen._trial_id)
+        trial = resumed(study, frozen)
         outcome = left_outcome(study, frozen, folder, note)
         if outcome is not None:
             tell_outcome(trial, outcome)

@@ -43,9 +43,10 @@ class Facts:
 
 def machine_of(config: StudyConfig) -> dict[str, Any]:
     """What a latency depends on here beside the model. Errors: BadInput if the GPU that is asked for is not there."""
-    from models.latency import device_facts, sees_gpu
+    from models.device import sees_gpu
+    from models.latency import machine_facts
 
-    machine = device_facts()
+    machine = machine_facts()
     if config.device.startswith("gpu") and not sees_gpu():
         raise BadInput(
             f"--device must be auto or cpu: the {machine['backend']} backend sees no such GPU here. "

@@ -14,8 +14,7 @@ from hpo.worker.job import Job
 from hpo.worker.reuse_plan import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_epochs, expected_uses, plan
 from hpo.worker.rungs import rungs_of
 from hpo.worker.session import Session
-from models.prefix_cache import PrefixCache
-from models.reuse.entry import Key
+from models.reuse.activations import ActivationStore, Key
 from models.training.batches import Examples, Transform
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Sources:
         self.job, self.config, self.session = job, job.config, session
         side = job.facts.resolutions[-1]
         self.data, self.parts = session.data(self.config, side), parts or session.split(self.config, side)
-        self.cache = PrefixCache(self.config.cache_dir, int(self.config.cache_gib * 2**30))
+        self.cache = ActivationStore(self.config.cache_dir, int(self.config.cache_gib * 2**30))
         facts = job.facts
         self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
 

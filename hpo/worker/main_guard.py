@@ -5,7 +5,7 @@ guard would be made again there, by a worker that is still starting; it would di
 """
 
 import ast
-import sys
+import inspect
 from pathlib import Path
 from types import FrameType
 
@@ -20,7 +20,7 @@ def check_main_guard() -> None:
     Raises:
         BadInput: it does; one line that names the file and the line.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") in ("__main__", "__mp_main__"):
             path = Path(frame.f_code.co_filename)

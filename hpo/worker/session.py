@@ -14,6 +14,7 @@ from hpo.config import StudyConfig
 from hpo.worker.facts import Facts, find_out, machine_of, searched_resolutions, task_of
 from hpo.worker.job import Job
 from models.candidate import Candidate
+from models.reuse.store import Store, picture_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,10 @@ class Pictures(NamedTuple):
     side: int
     skip_unreadable: bool
 
+    def arguments(self) -> tuple[str, Path | None, Store, int, bool]:
+        """For `datasets.registry.open_dataset` and `open_test`."""
+        return self.dataset, self.data_dir, picture_store(self.cache_dir), self.side, self.skip_unreadable
+
 
 class Session:
     """What a worker has opened, built and traced; each thing once, the least recently used goes first."""
@@ -42,7 +47,7 @@ class Session:
     def __init__(self) -> None:
         self._forgetful: list[Callable[[], None]] = []
         self._facts = self._keep(self._find_out, 1)
-        self._data = self._keep(lambda pictures: open_dataset(*pictures), 1)
+        self._data = self._keep(_opened, 1)
         self._split = self._keep(self._cut, 1)
         self._base = self._keep(_build_frozen, NETWORKS)
         self._network = self._keep(self._attach, NETWORKS)
@@ -76,7 +81,7 @@ class Session:
 
     def test_data(self, config: StudyConfig, side: int) -> "tuple[np.ndarray, np.ndarray]":
         """The test pictures (n, h, w, c) uint8 and their labels (n,) int64; not kept. Errors: DataError."""
-        return open_test(*_pictures(config, side))
+        return open_test(*_pictures(config, side).arguments())
 
     def task(self, job: Job) -> "Task":
         return task_of(job.config, self.data(job.config, job.facts.resolutions[-1]))
@@ -138,6 +143,10 @@ class Session:
 
 def _pictures(config: StudyConfig, side: int) -> Pictures:
     return Pictures(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+
+
+def _opened(pictures: Pictures) -> Dataset:
+    return open_dataset(*pictures.arguments())
 
 
 def _build_frozen(candidate: Candidate, task: "Task", seed: int) -> Any:

@@ -1,6 +1,7 @@
-"""One entry of the store of activations: what identifies it, and how its two files are written and read.
+"""One entry of a store: what its two files say, and how they are written and read.
 
-`<digest>.npy` is a plain array file to be memory-mapped; `<digest>.json` is its record: key, shape and SHA-256.
+`<name>.npy` is a plain array file to be memory-mapped; `<name>.json` is its record. The name is the SHA-256 of the key,
+which says all that the array depends on.
 """
 
 import hashlib
@@ -8,52 +9,28 @@ import io
 import json
 import math
 import os
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 FORMAT_VERSION = 2  # to be raised when what is stored under a key changes: old entries are then the first to go
-DTYPES = ("float16", "float32")
+DTYPES = ("float16", "float32", "uint8")
+
+Key = Mapping[str, Any]  # plain JSON: texts, numbers and lists of them
 
 
-# Most that rounding to float16 may take from the sum of all absolute values: its unit roundoff. Values within its range
-# (6.1e-5 to 65504) never lose more; those of a deep network with random weights may all lie below and lose everything.
-MOST_LOST = 2.0**-11
+def name_of(key: Key) -> str:
+    """Name of an entry's files, 64 hexadecimal characters."""
+    return sha256_of_json([FORMAT_VERSION, dict(key)])
 
 
-class FeatureOverflow(ValueError):
-    """Activations are beyond float16, too large (65504) or too small for it. Keep them as float32."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """All that the activations depend on; two keys that differ in any field have entries of their own."""
-
-    backbone: str
-    weights: str
-    cut: str
-    resolution: int  # pixels
-    preprocessing: str
-    dataset: str
-    split: str
-    subset: str
-    view: str
-    dtype: str  # one of DTYPES
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}. Received: {self.dtype}")
-        for name, value in asdict(self).items():
-            if not isinstance(value, int if name == "resolution" else str):
-                raise ValueError(f"{name} is of the wrong type. Received: {value!r}")
-
-    def digest(self) -> str:
-        """Hexadecimal name of the entry, 64 characters."""
-        return hashlib.sha256(json.dumps([FORMAT_VERSION, asdict(self)], sort_keys=True).encode()).hexdigest()
+def sha256_of_json(value: Any) -> str:
+    """SHA-256 in hex of a plain JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -62,67 +39,98 @@ class Record:
 
     key: Key
     shape: tuple[int, ...]
-    sha256: str
+    dtype: str  # one of DTYPES
+    sha256: str  # of the whole array file
+    details: Mapping[str, Any] | None = None  # plain JSON that belongs to the array, such as labels
+
+    def to_json(self) -> str:
+        """What `read_record` reads. The details carry a checksum of their own."""
+        record = {"format": FORMAT_VERSION, "key": dict(self.key), "shape": self.shape, "dtype": self.dtype}
+        record["sha256"] = self.sha256
+        if self.details is not None:
+            record |= {"details": dict(self.details), "details_sha256": sha256_of_json(dict(self.details))}
+        return json.dumps(record, indent=1)
 
 
-def entry_bytes(shape: Sequence[int], dtype: str) -> int:
-    """Size of the file that holds activations of this shape: the array and a header of usually 128 bytes."""
-    return len(header(shape, dtype)) + math.prod(shape) * np.dtype(dtype).itemsize
-
-
-def fill(stream: IO[bytes], key: Key, shape: tuple[int, ...], batches: Iterator[np.ndarray]) -> str:
-    """Writes header and batches; returns the SHA-256 of both."""
-    head, n_rows = header(shape, key.dtype), 0
-    hasher = hashlib.sha256(head)
-    stream.write(head)
+def read_record(path: Path) -> Record | None:
+    """None if there is none, none of this version, or none that can be trusted."""
     try:
-        for batch in batches:
-            with np.errstate(over="ignore"):  # found and said below
-                rows = np.ascontiguousarray(batch, dtype=key.dtype)
-            n_rows += len(rows)
-            if rows.shape[1:] != shape[1:] or n_rows > shape[0]:
-                raise ValueError(f"a batch of shape {rows.shape} ends at row {n_rows}. Expected: part of {shape}")
-            if key.dtype == "float16":
-                _check_range(rows, batch, key)
-            stream.write(rows.data)
-            hasher.update(rows.data)
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()  # now, and not when the traceback is forgotten: it may hold locks or memory of a device
-    if n_rows != shape[0]:
-        raise ValueError(f"the batches end after {n_rows} rows. Expected: {shape[0]}")
-    return hasher.hexdigest()
-
-
-def _check_range(rows: np.ndarray, batch: np.ndarray, key: Key) -> None:
-    """Errors: FeatureOverflow if float16 cannot hold a value, or if the values are too small for it as a whole."""
-    if not np.isfinite(rows).all():
-        raise FeatureOverflow(f"activations at {key.cut} reach {np.abs(batch).max():.6g}: float16 ends at 65504")
-    sizes = np.abs(batch)
-    if np.abs(rows - batch).sum() > MOST_LOST * sizes.sum():
-        raise FeatureOverflow(f"activations at {key.cut} end at {sizes.max():.6g}: float16 would spoil values so small")
-
-
-def to_disk(stream: IO[bytes]) -> None:
-    """Flush and sync."""
-    stream.flush()
-    os.fsync(stream.fileno())
+        data = json.loads(path.read_text(encoding="utf-8"))
+        record = Record(dict(data["key"]), tuple(data["shape"]), data["dtype"], data["sha256"], data.get("details"))
+        whole = bool(record.shape) and all(type(size) is int and size > 0 for size in record.shape)
+        if not whole or data["format"] != FORMAT_VERSION or record.dtype not in DTYPES:
+            return None
+        if "details" in data or "details_sha256" in data:
+            return record if data["details_sha256"] == sha256_of_json(data["details"]) else None
+        return record
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def header(shape: Sequence[int], dtype: str) -> bytes:
-    """Of a plain C-ordered array file."""
+    """Of a plain C-ordered array file; of one length for any number of rows, which NumPy leaves room for."""
     stream = io.BytesIO()
     about = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
     npy_format.write_array_header_1_0(stream, about)
     return stream.getvalue()
 
 
-def read_record(path: Path) -> Record | None:
-    """None if there is none, or none of this version."""
+def entry_bytes(shape: Sequence[int], dtype: str) -> int:
+    """Size of the file that holds an array of this shape: the array and a header of usually 128 bytes."""
+    return len(header(shape, dtype)) + math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def fill(
+    stream: IO[bytes], shape: tuple[int, ...], dtype: str, batches: Iterator[np.ndarray], fewer: bool = False
+) -> tuple[tuple[int, ...], str]:
+    """Write header and batches.
+
+    Args:
+        stream: a file open for reading and writing.
+        shape: of the whole array.
+        dtype: of the array and of every batch.
+        batches: along the first axis; closed at the end.
+        fewer: whether they may end before `shape[0]` rows; the file is then cut to what there is.
+
+    Returns:
+        The shape of what was written, and the SHA-256 of the whole file.
+
+    Raises:
+        ValueError: the batches do not add up to `shape`, or are of another dtype.
+    """
+    head, n_rows = header(shape, dtype), 0
+    hasher = hashlib.sha256(head)
+    stream.write(head)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(Key(**data["key"]), tuple(data["shape"]), data["sha256"])
-        whole = bool(record.shape) and all(type(size) is int and size > 0 for size in record.shape)
-        return record if whole and (data["format"], data["dtype"]) == (FORMAT_VERSION, record.key.dtype) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        for batch in batches:
+            n_rows += len(batch)
+            if batch.shape[1:] != shape[1:] or n_rows > shape[0]:
+                raise ValueError(f"a batch of shape {batch.shape} ends at row {n_rows}. Expected: part of {shape}")
+            if batch.dtype != np.dtype(dtype):
+                raise ValueError(f"a batch is of dtype {batch.dtype}. Expected: {dtype}")
+            rows = np.ascontiguousarray(batch).data
+            stream.write(rows)
+            hasher.update(rows)
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()  # now, and not when the traceback is forgotten: it may hold locks or memory of a device
+    if n_rows == shape[0]:
+        return shape, hasher.hexdigest()
+    if n_rows == 0 or not fewer:
+        raise ValueError(f"the batches end after {n_rows} rows. Expected: {shape[0]}")
+    return (n_rows, *shape[1:]), _shorten(stream, (n_rows, *shape[1:]), dtype)
+
+
+def _shorten(stream: IO[bytes], shape: tuple[int, ...], dtype: str) -> str:
+    """Rewrites the header, which comes before all that was hashed: the file is read back once."""
+    stream.truncate(entry_bytes(shape, dtype))
+    stream.seek(0)
+    stream.write(header(shape, dtype))
+    stream.seek(0)
+    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def to_disk(stream: IO[bytes]) -> None:
+    """Flush and sync."""
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -15,8 +15,7 @@ import numpy as np
 
 from models import cuts, flops
 from models.build import Network
-from models.prefix_cache import PrefixCache
-from models.reuse.entry import FeatureOverflow, Key
+from models.reuse.activations import ActivationStore, FeatureOverflow, Key
 from models.training.backend import forward
 
 BATCH = 128
@@ -79,7 +78,7 @@ class Features:
 
     def __init__(
         self,
-        cache: PrefixCache,
+        cache: ActivationStore,
         key: Key,
         n: int,
         network: Callable[[], Network],
@@ -108,7 +107,7 @@ class Features:
         """(n, ...) float16 or float32, in the order of the rows; read-only and memory-mapped if stored.
 
         float32 where float16 cannot hold them, or where the key asks for it. Without `store`, and if not found, they
-        are computed into memory. Errors: what `PrefixCache.get` raises when there is no room.
+        are computed into memory. Errors: what `ActivationStore.get` raises when there is no room.
         """
         for key in self._keys(self.key):
             found = self.cache.find(key)

@@ -1,7 +1,7 @@
 """The training adapter of each backend: how it compiles a function and how it takes a gradient.
 
-Beside `models.latency` this is the only module that names TensorFlow, JAX or PyTorch; what is compiled here is written
-in `keras.ops`, so that `models.training.trainer` is the same for all of them.
+With `models.device` it is what stands between this project and TensorFlow, JAX or PyTorch. What is compiled here is
+written in `keras.ops`, so that `models.training.trainer` is the same for all of them.
 """
 
 from collections.abc import Callable

@@ -13,6 +13,7 @@ import pytest
 
 from datasets import DataError
 from datasets.registry import DATASETS, inspect, open_dataset, open_test
+from models.reuse.store import picture_store
 from tests.datasets.cifar100_archive import FINE_NAMES, write_archive
 
 REAL = os.environ.get("HPO_DATA_DIR")
@@ -41,7 +42,7 @@ def write_raw(path: Path, content: dict, **raw: bytes) -> None:
 def test_grey_file(tmp_path):
     content = members()
     np.savez_compressed(tmp_path / "mnist.npz", **content)
-    data = open_dataset("mnist", tmp_path, tmp_path / "cache", side=None)
+    data = open_dataset("mnist", tmp_path, picture_store(tmp_path / "cache"), side=None)
     assert np.array_equal(data.images, content["x_train"][..., None]) and data.images.dtype == np.uint8
     assert np.array_equal(data.labels, content["y_train"]) and data.labels.dtype == np.int64
     assert data.fixed_val is None
@@ -49,7 +50,7 @@ def test_grey_file(tmp_path):
     assert (data.facts.n_train, data.facts.n_val, data.facts.n_test, data.facts.skipped) == (30, None, 10, 0)
     assert (data.facts.height, data.facts.width, data.facts.channels) == (28, 28, 1)
     assert data.facts.source == str(tmp_path / "mnist.npz")
-    images, labels = open_test("mnist", tmp_path, tmp_path / "cache", side=None)
+    images, labels = open_test("mnist", tmp_path, picture_store(tmp_path / "cache"), side=None)
     assert np.array_equal(images, content["x_test"][..., None])
     assert np.array_equal(labels, content["y_test"]) and labels.dtype == np.int64
     assert not (tmp_path / "cache").exists()
@@ -59,14 +60,14 @@ def test_colour_file_with_labels_as_a_column(tmp_path):
     content = members(picture=(32, 32, 3), n_classes=100, n_train=200)
     content["y_train"] = content["y_train"][:, None]
     np.savez(tmp_path / "cifar100.npz", **content)
-    data = open_dataset("cifar100", tmp_path, tmp_path, side=None)
+    data = open_dataset("cifar100", tmp_path, picture_store(tmp_path), side=None)
     assert data.images.shape == (200, 32, 32, 3) and data.labels.shape == (200,)
 
 
 def test_digest_covers_pictures_and_labels(tmp_path):
     def digest_of(content: dict) -> str:
         np.savez(tmp_path / "mnist.npz", **content)
-        return open_dataset("mnist", tmp_path, tmp_path, side=None).digest
+        return open_dataset("mnist", tmp_path, picture_store(tmp_path), side=None).digest
 
     content = members()
     first = digest_of(content)
@@ -84,11 +85,11 @@ def test_digest_covers_pictures_and_labels(tmp_path):
 def test_the_test_part_is_not_read_by_the_search(tmp_path, member):
     content = members()
     write_raw(tmp_path / "mnist.npz", content, **{member: b"no array at all"})
-    data = open_dataset("mnist", tmp_path, tmp_path, side=None)
+    data = open_dataset("mnist", tmp_path, picture_store(tmp_path), side=None)
     assert np.array_equal(data.labels, content["y_train"])
     assert data.facts.n_test == (None if member == "y_test" else 10)
     with pytest.raises(DataError, match=r"mnist\.npz cannot be read"):
-        open_test("mnist", tmp_path, tmp_path, side=None)
+        open_test("mnist", tmp_path, picture_store(tmp_path), side=None)
 
 
 def test_a_damaged_test_part_leaves_the_search_alone(tmp_path):
@@ -99,9 +100,9 @@ def test_a_damaged_test_part_leaves_the_search_alone(tmp_path):
     content = bytearray(path.read_bytes())
     content[info.header_offset + 1000] ^= 0xFF  # its checksum no longer fits
     path.write_bytes(content)
-    assert len(open_dataset("mnist", tmp_path, tmp_path, side=None).labels) == 30
+    assert len(open_dataset("mnist", tmp_path, picture_store(tmp_path), side=None).labels) == 30
     with pytest.raises(DataError, match="CRC"):
-        open_test("mnist", tmp_path, tmp_path, side=None)
+        open_test("mnist", tmp_path, picture_store(tmp_path), side=None)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_a_damaged_test_part_leaves_the_search_alone(tmp_path):
 def test_foreign_content_is_refused(tmp_path, change, words):
     np.savez(tmp_path / "mnist.npz", **{**members(), **change})
     with pytest.raises(DataError, match=words) as caught:
-        open_dataset("mnist", tmp_path, tmp_path, side=None)
+        open_dataset("mnist", tmp_path, picture_store(tmp_path), side=None)
     assert "mnist.npz" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -143,7 +144,7 @@ def test_truncated_archive(tmp_path):
     content = (tmp_path / "whole.npz").read_bytes()
     (tmp_path / "mnist.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"mnist\.npz"):
-        open_dataset("mnist", tmp_path, tmp_path, side=None)
+        open_dataset("mnist", tmp_path, picture_store(tmp_path), side=None)
 
 
 def test_data_dir_must_be_a_folder(tmp_path):
@@ -165,9 +166,9 @@ def test_without_a_file_keras_is_asked(tmp_path, monkeypatch, capsys):
         return (content["x_train"], content["y_train"][:, None]), (content["x_test"], content["y_test"][:, None])
 
     fake_keras(monkeypatch, "cifar10", load_data)
-    data = open_dataset("cifar10", tmp_path, tmp_path, side=None)
+    data = open_dataset("cifar10", tmp_path, picture_store(tmp_path), side=None)
     assert np.array_equal(data.images, content["x_train"]) and np.array_equal(data.labels, content["y_train"])
-    assert np.array_equal(open_test("cifar10", None, tmp_path, side=None)[1], content["y_test"])
+    assert np.array_equal(open_test("cifar10", None, picture_store(tmp_path), side=None)[1], content["y_test"])
     assert data.facts.n_train == 50_000  # the official number: a look does not ask Keras
     assert capsys.readouterr().out == ""
 
@@ -179,7 +180,7 @@ def test_a_failed_download_names_url_reason_file_and_ways_out(tmp_path, monkeypa
     fake_keras(monkeypatch, "cifar100", load_data)
     monkeypatch.setenv("KERAS_HOME", "/kept/here")
     with pytest.raises(DataError) as caught:
-        open_dataset("cifar100", None, tmp_path, side=None)
+        open_dataset("cifar100", None, picture_store(tmp_path), side=None)
     message = str(caught.value)
     assert "\n" not in message
     for words in (
@@ -211,13 +212,13 @@ def test_cifar100_from_the_official_archive(tmp_path, monkeypatch):
         return get_file(fname, "file:///nowhere", extract=extract, file_hash=own_hash, cache_dir=str(home))
 
     monkeypatch.setattr(cifar100, "get_file", small)
-    data = open_dataset("cifar100", None, tmp_path, side=None)
+    data = open_dataset("cifar100", None, picture_store(tmp_path), side=None)
     assert np.array_equal(data.images, train[0]) and np.array_equal(data.labels, labels)
     assert list(data.facts.class_names) == FINE_NAMES and len(FINE_NAMES) == 100
-    images, fine = open_test("cifar100", None, tmp_path, side=None)
+    images, fine = open_test("cifar100", None, picture_store(tmp_path), side=None)
     assert np.array_equal(images, test[0]) and np.array_equal(fine, test[1])
     assert set(asked) == {("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", 64)}
-    trees = open_dataset("cifar100:oak_tree,maple_tree", None, tmp_path, side=None)
+    trees = open_dataset("cifar100:oak_tree,maple_tree", None, picture_store(tmp_path), side=None)
     assert trees.facts.class_names == ("maple_tree", "oak_tree")
     assert np.array_equal(trees.images, train[0][np.isin(labels, [47, 52])])
     assert np.array_equal(trees.labels, (labels[np.isin(labels, [47, 52])] == 52).astype(int))
@@ -230,14 +231,14 @@ def test_an_archive_that_would_run_code_is_refused(tmp_path, monkeypatch):
     (folder / "train").write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
     monkeypatch.setattr(cifar100, "get_file", lambda *_, **__: str(tmp_path))
     with pytest.raises(DataError, match=r"Refusing to deserialize `os.system`"):
-        open_dataset("cifar100", None, tmp_path, side=None)
+        open_dataset("cifar100", None, picture_store(tmp_path), side=None)
     assert not (tmp_path / "ran").exists()
 
 
 def test_digits_need_no_file(tmp_path):
     pytest.importorskip("sklearn")
-    data = open_dataset("digits", None, tmp_path, side=None)
-    images, labels = open_test("digits", None, tmp_path, side=None)
+    data = open_dataset("digits", None, picture_store(tmp_path), side=None)
+    images, labels = open_test("digits", None, picture_store(tmp_path), side=None)
     assert data.images.shape == (1438, 8, 8, 1) and images.shape == (359, 8, 8, 1)
     assert (data.facts.n_train, data.facts.n_test) == (len(data.labels), len(labels))
     assert data.images.min() == 0 and data.images.max() == 255
@@ -254,7 +255,7 @@ def test_real_data(name, tmp_path):
     info = DATASETS[name]
     facts = inspect(name, Path(REAL))
     assert (facts.n_train, facts.n_test) == (info.n_train, info.n_test)
-    images, labels = open_test(name, Path(REAL), tmp_path, side=None)
+    images, labels = open_test(name, Path(REAL), picture_store(tmp_path), side=None)
     assert images.shape == (10_000, info.height, info.width, info.channels)
     assert np.bincount(labels, minlength=10).min() > 800
 
@@ -262,6 +263,6 @@ def test_real_data(name, tmp_path):
 @needs_data
 def test_real_development_part(tmp_path):
     assert REAL is not None
-    data = open_dataset("mnist", Path(REAL), tmp_path, side=None)
+    data = open_dataset("mnist", Path(REAL), picture_store(tmp_path), side=None)
     assert data.images.shape == (60_000, 28, 28, 1)
     assert data.labels[:5].tolist() == [5, 0, 4, 1, 9]

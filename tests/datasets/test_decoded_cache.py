@@ -1,8 +1,9 @@
-"""datasets/decoded_cache.py through datasets/registry.py: decoded once, never half, by any number at once."""
+"""datasets/decoded_cache.py through datasets/registry.py: decoded once, never half, never what was changed since."""
 
 import json
 import multiprocessing
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from datasets import DataError, decoded_cache
 from datasets.digest import digest
 from datasets.registry import open_dataset
+from models.reuse.store import picture_store
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def entries(cache: Path) -> list[str]:
 
 
 def opened(folder: Path, cache: Path, side: int = 9):
-    return open_dataset(str(folder), None, cache, side)
+    return open_dataset(str(folder), None, picture_store(cache), side)
 
 
 def test_rows_are_in_order_across_chunks(folder, tmp_path):
@@ -67,28 +69,58 @@ def test_what_a_killed_process_left_is_neither_used_nor_kept(folder, tmp_path):
     record = next((cache / "pictures").glob("*.json"))
     record.unlink()  # killed after the array was renamed, before the record was
     next((cache / "pictures").glob("*.npy")).write_bytes(b"\x93NUMPY half")
-    (cache / "pictures" / "tmpabc.tmp").write_bytes(b"half")
+    (cache / "pictures" / f"{record.stem}.abc.tmp").write_bytes(b"half")
     again = opened(folder, cache)
     assert again.digest == whole.digest and len(again.images) == 160
     assert entries(cache) == [".json", ".npy"]
 
 
-@pytest.mark.parametrize("damage", ["short array", "no json", "other json", "fewer labels"])
+def changed(record: Path, **changes) -> None:
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({**content, "details": {**content["details"], **changes}}))
+
+
+def zeroed(array: Path) -> None:
+    content = array.read_bytes()
+    array.write_bytes(content[:128] + bytes(len(content) - 128))
+    os.utime(array, ns=(1, 1))  # at least a tick of the file system's clock lies between two writes
+
+
+DAMAGES = {
+    "zeros": lambda array, record: zeroed(array),
+    "short array": lambda array, record: array.write_bytes(array.read_bytes()[:-100]),
+    "flipped labels": lambda array, record: changed(record, labels=[1] * 80 + [0] * 80),
+    "fewer labels": lambda array, record: changed(record, labels=[0]),
+    "another digest": lambda array, record: changed(record, digest="0" * 64),
+    "others left out": lambda array, record: changed(record, left_out=[[0, "no pixels"]]),
+    "no json": lambda array, record: record.write_text("{"),
+    "other json": lambda array, record: record.write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_entry_is_made_again(folder, tmp_path, damage):
     cache = tmp_path / "cache"
     whole = opened(folder, cache).digest
-    array = next((cache / "pictures").glob("*.npy"))
-    record = next((cache / "pictures").glob("*.json"))
-    if damage == "short array":
-        array.write_bytes(array.read_bytes()[:-100])
-    elif damage == "no json":
-        record.write_text("{")
-    elif damage == "other json":
-        record.write_text("[]")
-    else:
-        record.write_text(json.dumps({**json.loads(record.read_text()), "labels": [0]}))
+    (array,), (record,) = ((cache / "pictures").glob(f"*.{kind}") for kind in ("npy", "json"))
+    before = record.read_text()
+    DAMAGES[damage](array, record)
     data = opened(folder, cache)
-    assert data.digest == whole and data.images[:, 0, 0, 0].tolist() == list(range(80)) * 2
+    assert data.digest == whole == digest(data.images, data.labels, ("a", "b"))
+    assert data.images[:, 0, 0, 0].tolist() == list(range(80)) * 2 and data.labels.tolist() == [0] * 80 + [1] * 80
+    assert record.read_text() == before and entries(cache) == [".json", ".npy"]
+
+
+def test_unreadable_pictures_are_left_out_again_from_the_store(folder, tmp_path, monkeypatch):
+    (folder / "train/a/003.png").write_bytes(b"none")
+    store = picture_store(tmp_path / "cache")
+    first = open_dataset(str(folder), None, store, 9, skip_unreadable=True)
+    monkeypatch.setattr(decoded_cache, "decode", lambda path, side: pytest.fail("decoded again"))
+    again = open_dataset(str(folder), None, store, 9, skip_unreadable=True)
+    assert first.images[:, 0, 0, 0].tolist() == [0, 1, 2, *range(4, 80), *range(80)]
+    assert np.array_equal(first.images, again.images) and np.array_equal(first.labels, again.labels)
+    assert (first.facts, first.digest) == (again.facts, again.digest) and first.facts.skipped == 1
+    assert first.digest == digest(again.images, again.labels, ("a", "b"))
 
 
 def test_an_interrupted_decoding_leaves_nothing(folder, tmp_path, monkeypatch):
@@ -99,15 +131,6 @@ def test_an_interrupted_decoding_leaves_nothing(folder, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         opened(folder, tmp_path / "cache")
     assert entries(tmp_path / "cache") == []
-
-
-def test_a_file_that_is_being_written_is_left_alone(folder, tmp_path):
-    place = tmp_path / "cache" / "pictures"
-    place.mkdir(parents=True)
-    with decoded_cache._temporary(place) as (_, name):
-        opened(folder, tmp_path / "cache")
-        assert os.path.exists(name)
-    assert not os.path.exists(name)
 
 
 def _in_a_process(folder: Path, cache: Path, results) -> None:
@@ -135,16 +158,18 @@ def test_a_cache_folder_that_cannot_be_written_is_named(folder, tmp_path):
 
 
 def test_a_full_disk_is_said_before_and_during_decoding(folder, tmp_path, monkeypatch):
-    usage = decoded_cache.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda place: usage._replace(free=100))
-    with pytest.raises(DataError, match=r"pictures has 0\.00 GB free"):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=100))
+    with pytest.raises(
+        DataError, match=r"pictures cannot be used: decoded pictures take 0\.0 MiB; there is room for 0"
+    ):
         opened(folder, tmp_path / "cache")
     monkeypatch.undo()
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(decoded_cache.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="cannot be used: No space left on device"):
         opened(folder, tmp_path / "cache")
     assert entries(tmp_path / "cache") == []

@@ -12,6 +12,7 @@ from PIL import Image
 from datasets import DataError
 from datasets.registry import inspect, open_dataset, open_test
 from datasets.splits import split
+from models.reuse.store import picture_store
 
 REAL = os.environ.get("HPO_DATA_DIR")
 
@@ -39,7 +40,7 @@ def refused(folder: Path, call=None, **options) -> str:
         if call is None:
             inspect(str(folder), None, **options)
         else:
-            call(str(folder), None, folder.parent / "cache", 8, **options)
+            call(str(folder), None, picture_store(folder.parent / "cache"), 8, **options)
     message = str(caught.value)
     assert "\n" not in message and message.isprintable()
     return message
@@ -53,8 +54,8 @@ def test_flat_folder(tmp_path):
     assert (facts.n_train, facts.n_val, facts.n_test, facts.skipped) == (16, None, 4, 0)
     assert (facts.height, facts.width, facts.channels) == (10, 10, 3)
     assert "stratified fifth" in facts.test_split
-    data = open_dataset(folder, None, tmp_path / "cache", side=8)
-    images, labels = open_test(folder, None, tmp_path / "cache", side=8)
+    data = open_dataset(folder, None, picture_store(tmp_path / "cache"), side=8)
+    images, labels = open_test(folder, None, picture_store(tmp_path / "cache"), side=8)
     assert data.images.shape == (16, 8, 8, 3) and data.images.dtype == np.uint8
     assert not data.images.flags.writeable
     assert data.labels.tolist() == [0] * 8 + [1] * 8 and data.labels.dtype == np.int64
@@ -69,14 +70,14 @@ def test_split_folder_keeps_its_parts(tmp_path):
     facts = inspect(folder, None)
     assert (facts.n_train, facts.n_val, facts.n_test) == (8, 8, 8)
     assert facts.test_split == "the folder's own test split"
-    data = open_dataset(folder, None, tmp_path / "cache", side=8)
+    data = open_dataset(folder, None, picture_store(tmp_path / "cache"), side=8)
     assert data.fixed_val is not None
     assert data.fixed_val.tolist() == list(range(8, 16)) and data.fixed_val.dtype == np.int64
     assert levels(data.images) == [0, 1, 2, 3, 20, 21, 22, 23, 40, 41, 42, 43, 60, 61, 62, 63]
     assert data.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 2
     cut = split(data.labels, train_size=None, val_size=None, seed=0, fixed_val=data.fixed_val)
     assert np.array_equal(cut.val, data.fixed_val) and cut.train.tolist() == list(range(8))
-    images, labels = open_test(folder, None, tmp_path / "cache", side=8)
+    images, labels = open_test(folder, None, picture_store(tmp_path / "cache"), side=8)
     assert levels(images) == [80, 81, 82, 83, 100, 101, 102, 103] and labels.tolist() == [0] * 4 + [1] * 4
 
 
@@ -97,7 +98,7 @@ def test_the_search_decodes_no_test_picture(tmp_path):
     folder = pets(tmp_path / "pets", ("train", "test"), n=3)
     for path in (folder / "test").rglob("*.png"):
         path.write_bytes(b"damaged")
-    assert len(open_dataset(str(folder), None, tmp_path / "cache", side=8).labels) == 6
+    assert len(open_dataset(str(folder), None, picture_store(tmp_path / "cache"), side=8).labels) == 6
     assert "none of the 6 pictures" in refused(folder, open_test)
 
 
@@ -134,7 +135,7 @@ def test_unreadable_pictures_are_all_found_and_three_are_named(tmp_path):
     assert "4 pictures of 40" in message and "and 1 more" in message and "--skip-unreadable" in message
     for name in ("train/cat/001.png", "train/cat/002.png", "train/dog/000.png"):
         assert f"{name}: not a JPEG" in message
-    data = open_dataset(str(folder), None, tmp_path / "cache", 8, skip_unreadable=True)
+    data = open_dataset(str(folder), None, picture_store(tmp_path / "cache"), 8, skip_unreadable=True)
     assert (data.facts.n_train, data.facts.n_val, data.facts.skipped) == (17, 19, 4)
     assert data.images.shape == (36, 8, 8, 3)
     assert data.fixed_val is not None and data.fixed_val.tolist() == list(range(17, 36))
@@ -224,7 +225,7 @@ def test_any_folder_name_is_a_class_name(tmp_path):
     names = ["<script>", "Käfer", "new\nline", "鳥"]
     for name in names:
         pictures(tmp_path / "鳥 <b>" / name, 3)
-    data = open_dataset(str(tmp_path / "鳥 <b>"), None, tmp_path / "cache", side=8)
+    data = open_dataset(str(tmp_path / "鳥 <b>"), None, picture_store(tmp_path / "cache"), side=8)
     assert data.facts.class_names == tuple(names) and data.facts.name == "b"
     (tmp_path / "鳥 <b>" / "new\nline" / "000.png").unlink()
     assert "'new?line'" in refused(tmp_path / "鳥 <b>")
@@ -240,14 +241,14 @@ def test_circles_of_symbolic_links_do_not_crash(tmp_path):
     (folder / "dog" / "parent").symlink_to(folder)
     assert "1 file" in refused(folder) and "dog/parent" in refused(folder)
     (folder / "dog" / "parent").unlink()
-    open_dataset(str(folder), None, tmp_path / "cache", 8, skip_unreadable=True)
+    open_dataset(str(folder), None, picture_store(tmp_path / "cache"), 8, skip_unreadable=True)
 
 
 def test_side_defaults_to_the_typical_one_and_must_be_positive(tmp_path):
     folder = pets(tmp_path / "pets")
-    assert open_dataset(str(folder), None, tmp_path / "cache", side=None).images.shape[1:] == (10, 10, 3)
+    assert open_dataset(str(folder), None, picture_store(tmp_path / "cache"), side=None).images.shape[1:] == (10, 10, 3)
     with pytest.raises(DataError, match=r"at least 1\. Received: 0"):
-        open_dataset(str(folder), None, tmp_path / "cache", side=0)
+        open_dataset(str(folder), None, picture_store(tmp_path / "cache"), side=0)
 
 
 @pytest.mark.skipif(REAL is None, reason="HPO_DATA_DIR is not set: no folder with the real data")
@@ -256,6 +257,6 @@ def test_real_photographs(tmp_path):
     facts = inspect(folder, None)
     assert (facts.class_names, facts.n_train, facts.n_val, facts.n_test) == (("cat", "dog"), 2000, None, 2000)
     assert 100 <= facts.height <= 160
-    data = open_dataset(folder, None, tmp_path, side=32)
+    data = open_dataset(folder, None, picture_store(tmp_path), side=32)
     assert data.images.shape == (2000, 32, 32, 3) and np.bincount(data.labels).tolist() == [1000, 1000]
     assert 60 < data.images[::50].mean() < 180

@@ -7,6 +7,7 @@ import pytest
 
 from datasets import DataError
 from datasets.registry import DATASETS, check_name, inspect, open_dataset
+from models.reuse.store import picture_store
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist", "digits", "fake"])
@@ -53,7 +54,11 @@ def test_unknown_names(given, words):
 def test_an_existing_folder_passes_and_a_file_does_not(tmp_path):
     check_name(str(tmp_path))
     (tmp_path / "file.npz").touch()
-    for call in (check_name, lambda name: open_dataset(name, None, tmp_path, None), lambda name: inspect(name, None)):
+    for call in (
+        check_name,
+        lambda name: open_dataset(name, None, picture_store(tmp_path), None),
+        lambda name: inspect(name, None),
+    ):
         with pytest.raises(DataError, match="is a file, not a folder"):
             call(str(tmp_path / "file.npz"))
 

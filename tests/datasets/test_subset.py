@@ -9,6 +9,7 @@ from PIL import Image
 from datasets import DataError
 from datasets.registry import DATASETS, check_name, inspect, open_dataset, open_test, safe_name
 from datasets.subset import base_name, cut_name
+from models.reuse.store import picture_store
 
 
 def mnist(folder: Path) -> dict[str, np.ndarray]:
@@ -48,28 +49,28 @@ def refused(name: str, call=check_name) -> str:
 @pytest.mark.parametrize("name", ["mnist:3,5", "mnist:5,3", "mnist: 3 , 5"])
 def test_two_classes_of_a_file(tmp_path, name):
     content = mnist(tmp_path)
-    data = open_dataset(name, tmp_path, tmp_path, None)
+    data = open_dataset(name, tmp_path, picture_store(tmp_path), None)
     rows = np.flatnonzero(np.isin(content["y_train"][:, 0], [3, 5]))
     assert np.array_equal(data.images[..., 0], content["x_train"][rows])
     assert data.labels.tolist() == [0, 1] * 6 and data.labels.dtype == np.int64
     assert data.facts == inspect(name, tmp_path)
     assert (data.facts.name, data.facts.class_names) == ("mnist_3_5", ("3", "5"))
     assert (data.facts.n_train, data.facts.n_test, data.fixed_val) == (12, 4, None)
-    images, labels = open_test(name, tmp_path, tmp_path, None)
+    images, labels = open_test(name, tmp_path, picture_store(tmp_path), None)
     assert np.array_equal(images[..., 0], content["x_test"][[3, 5, 13, 15]]) and labels.tolist() == [0, 1, 0, 1]
 
 
 def test_each_subset_has_its_own_digest_and_name(tmp_path):
     mnist(tmp_path)
     names = ["mnist", "mnist:3,5", "mnist:3,4,5", "mnist:4,5"]
-    assert len({open_dataset(name, tmp_path, tmp_path, None).digest for name in names}) == 4
+    assert len({open_dataset(name, tmp_path, picture_store(tmp_path), None).digest for name in names}) == 4
     assert [safe_name(name) for name in names] == ["mnist", "mnist_3_5", "mnist_3_4_5", "mnist_4_5"]
 
 
 def test_all_classes_are_the_whole(tmp_path):
     mnist(tmp_path)
     every = "mnist:" + ",".join("9876543210")
-    whole, data = (open_dataset(name, tmp_path, tmp_path, None) for name in ("mnist", every))
+    whole, data = (open_dataset(name, tmp_path, picture_store(tmp_path), None) for name in ("mnist", every))
     assert (data.facts, data.digest) == (whole.facts, whole.digest)
 
 
@@ -83,20 +84,20 @@ def test_without_a_file_the_official_numbers_are_known(name, n_train, n_test):
 
 def test_digits_keep_their_test_pictures(tmp_path):
     pytest.importorskip("sklearn")
-    images, labels = open_test("digits", None, tmp_path, None)
-    some, renumbered = open_test("digits:8,1", None, tmp_path, None)
+    images, labels = open_test("digits", None, picture_store(tmp_path), None)
+    some, renumbered = open_test("digits:8,1", None, picture_store(tmp_path), None)
     assert np.array_equal(some, images[np.isin(labels, [1, 8])])
     assert np.array_equal(renumbered, (labels[np.isin(labels, [1, 8])] == 8).astype(int))
     facts = inspect("digits:8,1", None)
     assert facts.n_test == len(some)
-    assert facts.n_train == len(open_dataset("digits:8,1", None, tmp_path, None).labels)
+    assert facts.n_train == len(open_dataset("digits:8,1", None, picture_store(tmp_path), None).labels)
 
 
 def test_a_class_without_pictures_is_named(tmp_path):
     content = mnist(tmp_path)
     np.savez(tmp_path / "mnist.npz", **{**content, "y_train": np.zeros(60, np.uint8)})
     assert "no picture of the class '5'" in refused(
-        "mnist:0,5", lambda name: open_dataset(name, tmp_path, tmp_path, None)
+        "mnist:0,5", lambda name: open_dataset(name, tmp_path, picture_store(tmp_path), None)
     )
 
 
@@ -104,7 +105,7 @@ def test_labels_that_cannot_be_counted_do_not_stop_the_search(tmp_path):
     content = mnist(tmp_path)
     np.savez(tmp_path / "mnist.npz", **{**content, "y_test": np.array([object()] * 20)})
     assert inspect("mnist:0,5", tmp_path).n_test is None
-    assert len(open_dataset("mnist:0,5", tmp_path, tmp_path, None).labels) == 12
+    assert len(open_dataset("mnist:0,5", tmp_path, picture_store(tmp_path), None).labels) == 12
 
 
 def test_names_are_matched_without_case_if_not_exactly():
@@ -138,24 +139,27 @@ def test_some_classes_of_a_flat_folder(tmp_path):
     facts = inspect(name, None)
     assert (facts.name, facts.class_names) == ("my-pets_cat_dog", ("cat", "dog")) and safe_name(name) == facts.name
     assert (facts.n_train, facts.n_val, facts.n_test) == (16, None, 4)
-    data = open_dataset(name, None, tmp_path / "cache", 8)
-    everything = open_dataset(whole, None, tmp_path / "cache", 8)
+    data = open_dataset(name, None, picture_store(tmp_path / "cache"), 8)
+    everything = open_dataset(whole, None, picture_store(tmp_path / "cache"), 8)
     assert levels(data.images) == [level for level in levels(everything.images) if not 20 <= level < 40]
     assert data.labels.tolist() == [0] * 8 + [1] * 8 and data.digest != everything.digest
-    images, labels = open_test(name, None, tmp_path / "cache", 8)  # a test picture of the whole stays one
+    # a test picture of the whole stays one
+    images, labels = open_test(name, None, picture_store(tmp_path / "cache"), 8)
     assert levels(images) == [
-        level for level in levels(open_test(whole, None, tmp_path / "cache", 8)[0]) if not 20 <= level < 40
+        level
+        for level in levels(open_test(whole, None, picture_store(tmp_path / "cache"), 8)[0])
+        if not 20 <= level < 40
     ]
     assert labels.tolist() == [0, 0, 1, 1]
 
 
 def test_some_classes_of_a_folder_with_splits(tmp_path):
     name = f"{pets(tmp_path / 'pets', ('train', 'val', 'test'))}:cow,dog"
-    data = open_dataset(name, None, tmp_path / "cache", 8)
+    data = open_dataset(name, None, picture_store(tmp_path / "cache"), 8)
     assert (data.facts.n_train, data.facts.n_val, data.facts.n_test) == (20, 20, 20)
     assert data.fixed_val is not None and data.fixed_val.tolist() == list(range(20, 40))
     assert data.labels.tolist() == ([0] * 10 + [1] * 10) * 2
-    assert levels(open_test(name, None, tmp_path / "cache", 8)[0]) == [*range(20, 30), *range(40, 50)]
+    assert levels(open_test(name, None, picture_store(tmp_path / "cache"), 8)[0]) == [*range(20, 30), *range(40, 50)]
 
 
 def test_what_is_wrong_with_other_classes_does_not_matter(tmp_path):
@@ -164,13 +168,13 @@ def test_what_is_wrong_with_other_classes_does_not_matter(tmp_path):
     (root / "cow" / "0.png").write_bytes(b"damaged")
     (root / "empty").mkdir()
     assert "1 file" in refused(str(root), lambda name: inspect(name, None))
-    assert len(open_dataset(f"{root}:cat,dog", None, tmp_path / "cache", 8).labels) == 16
+    assert len(open_dataset(f"{root}:cat,dog", None, picture_store(tmp_path / "cache"), 8).labels) == 16
     assert "class 'empty'" in refused(f"{root}:cat,empty", lambda name: inspect(name, None))
 
 
 def test_only_the_chosen_classes_are_decoded(tmp_path):
     root = pets(tmp_path / "pets")
-    open_dataset(f"{root}:cat,dog", None, tmp_path / "cache", 8)
+    open_dataset(f"{root}:cat,dog", None, picture_store(tmp_path / "cache"), 8)
     (decoded,) = (tmp_path / "cache" / "pictures").glob("*.npy")
     assert len(np.load(decoded, mmap_mode="r")) == 16
 

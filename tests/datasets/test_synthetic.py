@@ -5,11 +5,12 @@ import pytest
 
 from datasets import DataError
 from datasets.registry import check_name, inspect, open_dataset, open_test, safe_name
+from models.reuse.store import picture_store
 
 
 def test_alone_it_has_sensible_defaults(tmp_path):
-    data = open_dataset("fake", None, tmp_path, None)
-    images, labels = open_test("fake", None, tmp_path, None)
+    data = open_dataset("fake", None, picture_store(tmp_path), None)
+    images, labels = open_test("fake", None, picture_store(tmp_path), None)
     assert data.images.shape == (400, 32, 32, 3) and images.shape == (100, 32, 32, 3)
     assert data.images.dtype == np.uint8 and data.labels.dtype == np.int64
     assert np.bincount(data.labels).tolist() == [40] * 10 and np.bincount(labels).tolist() == [10] * 10
@@ -20,8 +21,8 @@ def test_alone_it_has_sensible_defaults(tmp_path):
 
 @pytest.mark.parametrize("name", ["fake:shape=8x6x1,classes=3,size=20", "fake: size=20, shape=8x6x1, classes=3"])
 def test_options_in_any_order(name, tmp_path):
-    data = open_dataset(name, None, tmp_path, None)
-    images, labels = open_test(name, None, tmp_path, None)
+    data = open_dataset(name, None, picture_store(tmp_path), None)
+    images, labels = open_test(name, None, picture_store(tmp_path), None)
     assert data.images.shape == (16, 8, 6, 1) and images.shape == (4, 8, 6, 1)
     assert data.facts.class_names == ("class_0", "class_1", "class_2")
     assert (data.facts.height, data.facts.width, data.facts.channels) == (8, 6, 1)
@@ -38,20 +39,26 @@ def test_any_of_the_options_alone():
 
 def test_the_same_name_is_the_same_data(tmp_path):
     names = ("fake", "fake", "fake:size=501", "fake:classes=9", "fake:shape=31x32x3")
-    digests = [open_dataset(name, None, tmp_path, None).digest for name in names]
+    digests = [open_dataset(name, None, picture_store(tmp_path), None).digest for name in names]
     assert digests[0] == digests[1] and len(set(digests)) == 4
     assert digests[0] == "3456c6b77f347cb420db9493042dd9908bd9241f8c4fd201eeb8f6bbc87a155c"
 
 
 def test_test_pictures_are_others(tmp_path):
-    train, test = open_dataset("fake", None, tmp_path, None).images, open_test("fake", None, tmp_path, None)[0]
+    train, test = (
+        open_dataset("fake", None, picture_store(tmp_path), None).images,
+        open_test("fake", None, picture_store(tmp_path), None)[0],
+    )
     assert not {picture.tobytes() for picture in train} & {picture.tobytes() for picture in test}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_tint_tells_the_class(channels, tmp_path):
     name = f"fake:shape=16x16x{channels},classes=4,size=200"
-    data, (images, labels) = open_dataset(name, None, tmp_path, None), open_test(name, None, tmp_path, None)
+    data, (images, labels) = (
+        open_dataset(name, None, picture_store(tmp_path), None),
+        open_test(name, None, picture_store(tmp_path), None),
+    )
     means = np.stack([data.images[data.labels == number].mean((0, 1, 2)) for number in range(4)])
     nearest = np.abs(images.mean((1, 2))[:, None] - means).sum(-1).argmin(1)
     assert (nearest == labels).mean() > 0.9

@@ -12,6 +12,7 @@ from datasets.registry import open_test
 from hpo.final.prediction import models_of, pick, probabilities, to_pictures
 from hpo.predict import main
 from hpo.worker.pool import Workers
+from models.reuse.store import picture_store
 from studies.paths import StudyFiles
 from studies.storage import load_study
 
@@ -32,7 +33,7 @@ def call(evaluated, monkeypatch):
 @pytest.fixture
 def pictures(evaluated, tmp_path):
     """Ten test pictures as files, and what the most accurate model said of them."""
-    images, _ = open_test("digits", None, evaluated.cache_dir, None)
+    images, _ = open_test("digits", None, picture_store(evaluated.cache_dir), None)
     paths = [tmp_path / f"{number}.png" for number in range(10)]
     for path, image in zip(paths, images, strict=False):
         Image.fromarray(image[..., 0]).save(path)

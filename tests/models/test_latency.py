@@ -10,7 +10,8 @@ import pytest
 
 from models import ModelError, latency
 from models.backbones import BACKBONES, with_top
-from models.latency import Latency, device_facts, measure
+from models.device import device_facts
+from models.latency import Latency, machine_facts, measure
 
 
 def _model(width: int = 8) -> Any:
@@ -40,7 +41,7 @@ def test_compilation_and_warm_up_are_outside(monkeypatch: pytest.MonkeyPatch) ->
     """A call that is slow at first: no measured run may see it."""
     times = iter([50.0] * 4 + [1.0] * 10_000)
     monkeypatch.setattr(latency, "_timed", lambda call: next(times))
-    monkeypatch.setattr(latency, "_compiled", lambda model, pictures: lambda: None)
+    monkeypatch.setattr(latency, "compiled_call", lambda model, pictures: lambda: None)
     result = measure(_model(), run_seconds=0.05)
     assert (result.median_ms, result.p99_ms) == (1.0, 1.0)
 
@@ -68,12 +69,8 @@ def test_wrong_arguments_are_refused() -> None:
         measure(keras.Model(inputs, keras.layers.ReLU()(inputs)))
 
 
-def test_device_facts() -> None:
-    facts = device_facts()
-    assert set(facts) == {"backend", "device", "dtype", "versions", "latency_protocol"}
-    assert {"keras", "numpy", "python", facts["backend"]} == set(facts["versions"])
-    assert facts["device"]
-    assert "cores" in latency.cpu_name()
+def test_machine_facts_name_the_protocol() -> None:
+    assert machine_facts() == {**device_facts(), "latency_protocol": latency.PROTOCOL}
 
 
 @pytest.mark.slow

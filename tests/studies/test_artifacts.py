@@ -2,12 +2,11 @@
 
 import json
 
-import optuna_dashboard.artifact._backend as dashboard
 import pytest
-from optuna_dashboard._note import get_note_from_system_attrs
 
 from studies.artifacts import annotate, attach, attached, open_store, show
 from studies.storage import open_storage, open_study
+from tests.studies import dashboard
 
 
 @pytest.fixture
@@ -18,13 +17,6 @@ def study(tmp_path):
     return study
 
 
-def seen(study, number):
-    """What the dashboard lists for a trial: (file name, content)."""
-    storage, frozen = study._storage, study.get_trials()[number]
-    attrs = storage.get_study_system_attrs(study._study_id)
-    return dashboard.list_trial_artifacts(attrs, storage.get_trial_system_attrs(frozen._trial_id), frozen)
-
-
 def test_files_of_a_finished_trial_and_of_the_study(study, tmp_path):
     picture, page = tmp_path / "confusion.png", tmp_path / "report.html"
     picture.write_bytes(b"one")
@@ -32,13 +24,13 @@ def test_files_of_a_finished_trial_and_of_the_study(study, tmp_path):
     attach(study, tmp_path, picture, number=1)
     attach(study, tmp_path, page)
     assert (attached(study, 0), attached(study, 1), attached(study)) == ([], ["confusion.png"], ["report.html"])
-    (found,) = seen(study, 1)
+    (found,) = dashboard.artifacts(study, 1)
     assert (found["filename"], found["mimetype"]) == ("confusion.png", "image/png")
     with open_store(tmp_path).open_reader(found["artifact_id"]) as stream:
         assert stream.read() == b"one"
-    (found,) = dashboard.list_study_artifacts(study._storage.get_study_system_attrs(study._study_id))
+    (found,) = dashboard.artifacts(study)
     assert (found["filename"], found["mimetype"]) == ("report.html", "text/html")
-    assert seen(study, 0) == []
+    assert dashboard.artifacts(study, 0) == []
 
 
 def test_a_file_of_the_same_name_is_replaced(study, tmp_path):
@@ -46,7 +38,7 @@ def test_a_file_of_the_same_name_is_replaced(study, tmp_path):
     for content in (b"old", b"new"):
         picture.write_bytes(content)
         attach(study, tmp_path, picture, number=0)
-    (found,) = seen(study, 0)
+    (found,) = dashboard.artifacts(study, 0)
     with open_store(tmp_path).open_reader(found["artifact_id"]) as stream:
         assert stream.read() == b"new"
     assert len(list((tmp_path / "artifacts").iterdir())) == 1
@@ -56,17 +48,15 @@ def test_notes_are_replaced(study):
     for text in ("x" * 5000, "short"):
         annotate(study, text)
         annotate(study, text, number=1)
-    attrs = study._storage.get_study_system_attrs(study._study_id)
-    assert get_note_from_system_attrs(attrs, None)["body"] == "short"
-    assert get_note_from_system_attrs(attrs, study.get_trials()[1]._trial_id)["body"] == "short"
+    assert dashboard.note(study) == dashboard.note(study, 1) == "short"
+    assert dashboard.note(study, 0) == ""
 
 
 def test_figures_are_put_on_the_page(study):
-    from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
     from plotly import graph_objects
 
     for title in ("old", "new"):
         show(study, {"hypervolume": graph_objects.Figure(layout_title_text=title)})
-    found = get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id))
+    found = dashboard.figures(study)
     assert list(found) == ["hypervolume"]
     assert json.loads(found["hypervolume"])["layout"]["title"]["text"] == "new"

@@ -5,6 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from models.candidate import Candidate
+from studies.optuna_private import show_constraints
 from studies.records import Failure, Measurement, Outcome, read_study
 
 CANDIDATE = Candidate("custom_cnn", 1, 128, 0.25, 1e-3, "cosine", 32)
@@ -91,7 +92,7 @@ def test_records_of_trials_in_every_state(study):
 def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):
     trial = study.ask()
     trial.set_constraint("max_gflops", 0.5)
-    trial.storage.set_trial_system_attr(trial._trial_id, "constraints", [0.5])
+    show_constraints(trial, [0.5])
     assert read_study(study)[0].constraints == {"max_gflops": 0.5}
 
 

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from studies import storage
+from studies.optuna_private import close_connections
 from studies.storage import StorageError, StudyRefused
 
 FINGERPRINT = {"backbone": "vgg19", "seed": 0, "space": {"resolution": [32, 64]}}
@@ -107,7 +108,7 @@ def test_a_damaged_database_is_found_before_anything_is_added(url, tmp_path):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    study._storage.remove_session()
+    close_connections(study)
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 8192] = b"\7" * 8192
     path.write_bytes(data)
@@ -118,6 +119,7 @@ def test_a_damaged_database_is_found_before_anything_is_added(url, tmp_path):
 HOLDER = """
 import sys
 from studies import storage
+from studies.optuna_private import close_connections
 with storage.database_lock(sys.argv[1], "first"):
     print("held", flush=True)
     sys.stdin.read()
@@ -156,6 +158,7 @@ def test_a_file_where_the_folder_should_be(tmp_path):
 WRITER = """
 import sys
 from studies import storage
+from studies.optuna_private import close_connections
 study = storage.open_study(storage.open_storage(sys.argv[1], write=True), "s", {})
 for i in range(10_000):
     trial = study.ask()

@@ -4,10 +4,11 @@ import numpy as np
 
 from datasets.preview.samples import CHANGED, MAX_CLASSES, MAX_SLICES, balance, heading, to_preview, to_slices
 from datasets.registry import open_dataset
+from models.reuse.store import picture_store
 
 
 def preview(tmp_path, name="fake:shape=8x6x1,classes=3,size=30", per_class=4, augment="none"):
-    data = open_dataset(name, None, tmp_path, None)
+    data = open_dataset(name, None, picture_store(tmp_path), None)
     return data, to_preview(data, 8, per_class, augment, name)
 
 

@@ -10,6 +10,7 @@ from datasets.registry import open_test
 from hpo.errors import BadInput
 from hpo.final.prediction import models_of, pick, probabilities, results_folder, to_csv, to_pictures, to_predictions
 from models import ModelError
+from models.reuse.store import picture_store
 from studies.paths import StudyFiles
 from studies.storage import load_study
 
@@ -54,7 +55,7 @@ def test_nothing_evaluated(study, tmp_path):
 
 def test_they_say_what_they_said_of_the_test_pictures(evaluated, models):
     files = StudyFiles(evaluated.study_dir).run("2", 0)
-    images, _ = open_test("digits", None, evaluated.cache_dir, None)
+    images, _ = open_test("digits", None, picture_store(evaluated.cache_dir), None)
     with np.load(files.predictions, allow_pickle=False) as stored:
         shares = probabilities(pick(models, "2").runs[0], files.model, images)
         assert np.abs(shares - stored["probabilities"]).max() < 1e-6

@@ -22,6 +22,7 @@ from hpo.worker.session import prepare
 from models import ModelError
 from models.build import Task, build_network
 from models.candidate import Candidate
+from models.reuse.store import picture_store
 from models.training.batches import Examples
 from models.training.recipe import Recipe
 from models.training.trainer import train
@@ -48,7 +49,7 @@ def test_scores_are_those_of_the_predictions_kept(small, finish):
     run, folder = finish(small, TAIL, measure=True)
     with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
         probabilities, labels = kept["probabilities"], kept["labels"]
-    images, expected = open_test("digits", None, small.cache_dir, None)
+    images, expected = open_test("digits", None, picture_store(small.cache_dir), None)
     assert labels.tolist() == expected.tolist()
     assert probabilities.shape == (len(images), 10)
     predicted = probabilities.argmax(1)
@@ -69,13 +70,13 @@ def test_scores_are_those_of_the_predictions_kept(small, finish):
 def test_it_is_training_the_whole_network_on_all_development_pictures(small, finish):
     """Stored features are float16, so a few pictures may fall on the other side."""
     run, folder = finish(small, TAIL, seed=5)
-    data = open_dataset("digits", None, small.cache_dir, None)
+    data = open_dataset("digits", None, picture_store(small.cache_dir), None)
     parts = split(data.labels, train_size=200, val_size=100, seed=0)
     rows = np.sort(np.concatenate([parts.train, parts.val]))
     network = build_network(TAIL, Task(8, 8, 1, 10, "pretrained"), 5)
     recipe = Recipe(3e-3, "cosine", 2, 32, 5, 0.3)
     train(network, Examples(data.images, data.labels, rows), Examples(data.images, data.labels, rows[:0]), recipe)
-    images, labels = open_test("digits", None, small.cache_dir, None)
+    images, labels = open_test("digits", None, picture_store(small.cache_dir), None)
     expected = network.model.predict(images, verbose=0)
     with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
         assert np.abs(kept["probabilities"] - expected).max() < 0.02
@@ -84,7 +85,7 @@ def test_it_is_training_the_whole_network_on_all_development_pictures(small, fin
 
 def test_the_file_needs_nothing_of_this_project(small, finish, tmp_path):
     _, folder = finish(small, TAIL)
-    np.savez(tmp_path / "pictures.npz", pictures=open_test("digits", None, small.cache_dir, None)[0])
+    np.savez(tmp_path / "pictures.npz", pictures=open_test("digits", None, picture_store(small.cache_dir), None)[0])
     script = textwrap.dedent(f"""
         import sys, keras, numpy as np
         model = keras.saving.load_model({str(folder / "model.keras")!r})

@@ -14,6 +14,7 @@ from datasets.registry import open_dataset, open_test
 from hpo.reporting.pictures import PANEL, gallery, png
 from models.build import Task, build_network
 from models.candidate import Candidate
+from models.reuse.store import picture_store
 from studies.finals import FinalRun, summarise
 from studies.paths import StudyFiles
 from studies.records import Measurement, TrialRecord
@@ -30,7 +31,7 @@ def config(configure):
 
 @pytest.fixture
 def material(config):
-    data = open_dataset("digits", None, config.cache_dir, 16)
+    data = open_dataset("digits", None, picture_store(config.cache_dir), 16)
     latency = {"p10_ms": 1.0, "p90_ms": 1.0}
     record = TrialRecord(0, "complete", CANDIDATE, 0.9, 1, 1, 1.0, 10, Measurement(1.0, latency, 1, 2, 0, 3))
     fingerprint = {"space": {"resolution": [16]}, "dataset_digest": data.digest}
@@ -40,7 +41,7 @@ def material(config):
 @pytest.fixture
 def evaluated(material, config, tmp_path):
     """A network with random weights, saved and tested as `hpo.evaluate` does it."""
-    images, labels = open_test("digits", None, config.cache_dir, 16)
+    images, labels = open_test("digits", None, picture_store(config.cache_dir), 16)
     network = build_network(CANDIDATE, Task(8, 8, 1, 10, "none"), 0)
     shares = keras.ops.convert_to_numpy(network.model(images, training=False))
     place = tmp_path / "final" / "0" / "seed-0"
@@ -77,7 +78,7 @@ def test_samples_and_classes(material, config):
 def test_mistakes_and_where_the_model_looks(evaluated, config):
     found, missing = gallery(evaluated, config)
     assert missing == []
-    images, _ = open_test("digits", None, config.cache_dir, 16)
+    images, _ = open_test("digits", None, picture_store(config.cache_dir), 16)
     place = int(found.mistakes[0].alt.split()[2].rstrip(":"))
     np.testing.assert_array_equal(opened(found.mistakes[0]), images[place, ..., 0])
     assert "taken for" in found.mistakes[0].caption

@@ -1,13 +1,13 @@
 """A report's figures and pictures in the study, as optuna-dashboard finds them."""
 
 import pytest
-from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from plotly import graph_objects
 
 from hpo.reporting.publish import keep
 from studies.artifacts import attached
 from studies.report.blocks import Chapter, Chart, Charts, Picture, Pictures, Section
 from studies.storage import database_lock, load_study
+from tests.studies import dashboard
 
 
 def chart(name):
@@ -33,8 +33,7 @@ def test_figures_and_looks_are_kept_once(configure, chosen, of_trial, of_study, 
     study = load_study(config.storage, config.study_name)
     for _ in range(2):
         assert keep(study, CHAPTER, chosen, config.storage, config.out) == ""
-    figures = get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id))
-    assert set(figures) == {"front", "a", "b"}
+    assert set(dashboard.figures(study)) == {"front", "a", "b"}
     names = ["grad-cam-1.png", "grad-cam-2.png"]
     assert (attached(study, 1), attached(study)) == (names[:of_trial], names[:of_study])
 

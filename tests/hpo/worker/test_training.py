@@ -21,8 +21,9 @@ from hpo.worker.reuse_plan import Plan
 from hpo.worker.session import Session, current, prepare
 from hpo.worker.training import learn
 from models.candidate import Candidate
-from models.prefix_cache import PrefixCache, TooLarge
+from models.reuse.activations import ActivationStore, Key
 from models.reuse.locks import locked
+from models.reuse.store import TooLarge
 from models.training.recipe import Epoch, NonFiniteLoss
 
 HEAD = Candidate("custom_cnn", 0, 128, 0.3, 3e-3, "cosine", 16)
@@ -53,7 +54,7 @@ def teach(tmp_path):
 
 
 def entries(config):
-    return PrefixCache(config.cache_dir, 0).entries()
+    return ActivationStore(config.cache_dir, 0).files.entries()
 
 
 def without_room(config):
@@ -80,7 +81,7 @@ def test_a_tail_learns_the_same_from_the_store_as_from_the_pictures(four, teach,
     config = four.model_copy(update={"cache_dtype": dtype})
     stored = teach(config, candidate)
     assert stored.plan.startswith(f"top{depth}: store; ")
-    assert {entry.key.cut for entry in entries(config)} == {f"top{depth}"}
+    assert {entry.key["cut"] for entry in entries(config)} == {f"top{depth}"}
     whole = teach(without_room(config), candidate)
     assert whole.plan.startswith("pictures: no store, there is room for 0 MiB; ")
     assert stored.trainable_parameters == whole.trainable_parameters
@@ -106,7 +107,7 @@ def test_a_head_learns_the_same_from_the_store_from_memory_and_in_the_whole_netw
 def test_stored_features_are_found_by_the_next_trial_and_by_another_study(four, teach, monkeypatch):
     assert teach(four, HEAD).plan == "pooled features stored"
     made = entries(four)
-    assert [(entry.key.cut, entry.key.split) for entry in made] == [("pooled", "train"), ("pooled", "val")]
+    assert [(entry.key["cut"], entry.key["split"]) for entry in made] == [("pooled", "train"), ("pooled", "val")]
     monkeypatch.setattr(Session, "network", None)  # and no network is needed for it
     assert teach(four, dataclasses.replace(HEAD, head_width=0)).plan == "pooled features read from the store"
     other = four.model_copy(update={"study": "other", "epochs": 2})
@@ -134,7 +135,7 @@ def test_who_waits_for_features_gives_way_and_signs_of_life(four, teach, tmp_pat
     """Else it is taken for stalled, and the three of one who measures, one who computes and this one wait in a ring."""
     teach(four, HEAD)
     lock = entries(four)[0].path.with_suffix(".lock")
-    PrefixCache(four.cache_dir, 0).clear()
+    ActivationStore(four.cache_dir, 0).files.clear()
     signs, held, enough = [], threading.Event(), threading.Event()
 
     def other_process():
@@ -162,8 +163,8 @@ def no_room(*arguments, **options):
 
 def test_room_that_another_process_takes_costs_no_trial(four, teach, monkeypatch):
     expected = [teach(four, one) for one in (HEAD, TAIL)]
-    PrefixCache(four.cache_dir, 0).clear()
-    monkeypatch.setattr(PrefixCache, "get", no_room)
+    ActivationStore(four.cache_dir, 0).files.clear()
+    monkeypatch.setattr(ActivationStore, "get", no_room)
     found = [teach(four, one) for one in (HEAD, TAIL)]
     assert found[0].plan == "pooled features in memory, activations take 3 MiB; there is room for 2 MiB"
     assert found[1].plan.startswith("pictures: no store, activations take 3 MiB; there is room for 2 MiB; store; ")
@@ -179,9 +180,9 @@ def test_views_are_stored_each_and_trained_on(four, teach, candidate, cut):
     config = four.model_copy(update={"views": 2})
     result = teach(config, dataclasses.replace(candidate, augmentation="light"))
     assert len(result.curve) == 4
-    made = {(entry.key.cut, entry.key.split, entry.key.view): entry.key for entry in entries(config)}
+    made = {(entry.key["cut"], entry.key["split"], entry.key["view"]): Key(**entry.key) for entry in entries(config)}
     assert set(made) == {(cut, "train", "light 0 seed 0"), (cut, "train", "light 1 seed 0"), (cut, "val", "")}
-    cache = PrefixCache(config.cache_dir, 0)
+    cache = ActivationStore(config.cache_dir, 0)
     one, other = (cache.find(made[cut, "train", f"light {n} seed 0"]) for n in range(2))
     assert one.shape == other.shape
     assert np.mean(one != other) > 0.1

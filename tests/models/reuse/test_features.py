@@ -8,8 +8,7 @@ import pytest
 
 from models.build import Task, build_network
 from models.candidate import Candidate
-from models.prefix_cache import PrefixCache
-from models.reuse.entry import Key
+from models.reuse.activations import ActivationStore, Key
 from models.reuse.features import PICTURES, POOLED, RESIZED, Features, cut_name, cut_tensors
 from tests.models.families import FAMILIES
 
@@ -54,7 +53,7 @@ def test_equal_logits_within_float16_for_a_cut_in_every_family(family, tmp_path)
     whole = keras.ops.convert_to_numpy(model.logits(PIXELS, training=False))
     for cut in (cut_name(1), POOLED):
         wanted = key(cut, backbone=family, resolution=side)
-        found = Features(PrefixCache(tmp_path, 1 << 30), wanted, 5, lambda: model, pictures()).load()
+        found = Features(ActivationStore(tmp_path, 1 << 30), wanted, 5, lambda: model, pictures()).load()
         assert found.dtype == np.float16 or np.abs(found).max() < 1e-3  # random weights may leave too little for it
         ours = logits_behind(model, cut, cut, found)
         # a float16 has eleven bits; a few layers behind the cut may add their roundings up
@@ -63,7 +62,7 @@ def test_equal_logits_within_float16_for_a_cut_in_every_family(family, tmp_path)
 
 def test_float32_on_request_is_exact(tmp_path):
     model = network()
-    found = Features(PrefixCache(tmp_path, 1 << 30), key("top1", "float32"), 5, lambda: model, pictures()).load()
+    found = Features(ActivationStore(tmp_path, 1 << 30), key("top1", "float32"), 5, lambda: model, pictures()).load()
     expected = keras.ops.convert_to_numpy(model.prefix()(PIXELS, training=False))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -75,7 +74,7 @@ def test_what_float16_cannot_hold_is_stored_as_float32(tmp_path, monkeypatch):
     monkeypatch.setattr(
         models.reuse.features, "forward", lambda _: lambda x: np.full((len(x), 8, 8, 32), 1e6, "float32")
     )
-    cache = PrefixCache(tmp_path, 1 << 30)
+    cache = ActivationStore(tmp_path, 1 << 30)
     shape = cut_tensors(model)["top1"].shape[1:]
     monkeypatch.setattr(models.reuse.features, "forward", lambda _: lambda x: np.full((len(x), *shape), 1e6, "float32"))
     wanted = Features(cache, key("top1"), 5, lambda: model, pictures())
@@ -85,12 +84,12 @@ def test_what_float16_cannot_hold_is_stored_as_float32(tmp_path, monkeypatch):
 
 
 def test_computed_once_then_neither_network_nor_pictures_are_asked_for(tmp_path):
-    cache = PrefixCache(tmp_path, 1 << 30)
+    cache = ActivationStore(tmp_path, 1 << 30)
     first = Features(cache, key(POOLED), 5, lambda: network(), pictures())
     assert not first.present()
     stored = first.load()
     models, again = Once(None), pictures()
-    later = Features(PrefixCache(tmp_path, 1 << 30), key(POOLED), 5, models, again)
+    later = Features(ActivationStore(tmp_path, 1 << 30), key(POOLED), 5, models, again)
     assert later.present()
     assert (later.load() == stored).all()
     assert (models.calls, again.calls) == (0, 0)
@@ -98,7 +97,7 @@ def test_computed_once_then_neither_network_nor_pictures_are_asked_for(tmp_path)
 
 
 def test_deeper_cuts_build_on_shallower_ones(tmp_path):
-    model, cache = network(depth=3), PrefixCache(tmp_path, 1 << 30)
+    model, cache = network(depth=3), ActivationStore(tmp_path, 1 << 30)
     deep = Features(cache, key("top1"), 5, lambda: model, (never := pictures()))
     from_pictures = deep.origin()
     assert from_pictures.cut == PICTURES
@@ -114,7 +113,7 @@ def test_deeper_cuts_build_on_shallower_ones(tmp_path):
 
 
 def test_resized_pictures_serve_every_backbone(tmp_path):
-    cache = PrefixCache(tmp_path, 1 << 30)
+    cache = ActivationStore(tmp_path, 1 << 30)
     resized = key(RESIZED, backbone="", weights="")
     Features(cache, resized, 5, lambda: network(), pictures()).load()
     other = key("top1", backbone="resnet50", weights="r" * 64)
@@ -125,7 +124,7 @@ def test_resized_pictures_serve_every_backbone(tmp_path):
 
 
 def test_a_damaged_beginning_is_not_built_on(tmp_path):
-    model, cache = network(depth=3), PrefixCache(tmp_path, 1 << 30)
+    model, cache = network(depth=3), ActivationStore(tmp_path, 1 << 30)
     Features(cache, key("top3"), 5, lambda: model, pictures()).load()
     (path,) = (tmp_path / "prefix").glob("*.npy")
     content = bytearray(path.read_bytes())
@@ -140,7 +139,7 @@ def test_a_damaged_beginning_is_not_built_on(tmp_path):
 
 def test_without_a_store_they_are_computed_into_memory(tmp_path):
     model = network()
-    wanted = Features(PrefixCache(tmp_path, 0), key(POOLED), 5, lambda: model, pictures())
+    wanted = Features(ActivationStore(tmp_path, 0), key(POOLED), 5, lambda: model, pictures())
     shares = []
     found = wanted.load(shares.append, store=False)
     assert (found.dtype, found.shape) == (np.float16, (5, 192))

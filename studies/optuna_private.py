@@ -1,0 +1,53 @@
+"""What Optuna and its dashboard keep private: touched here alone.
+
+Optuna has no public way to the attributes that its dashboard reads, nor to a trial that another process left behind.
+`tests/studies/test_optuna_private.py` fails first, and says so, when another version has it otherwise.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna_dashboard._note import note_ver_key, save_note_with_version
+
+
+def resumed(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> optuna.Trial:
+    """A running trial that was asked for by a process that is no more, to be told in its place."""
+    return optuna.Trial(study, frozen._trial_id)
+
+
+def queued_parameters(frozen: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """What `Study.enqueue_trial` fixed for a trial; empty if the sampler drew it."""
+    return dict(frozen.system_attrs.get("fixed_params", {}))
+
+
+def show_constraints(trial: optuna.Trial, values: Sequence[float]) -> None:
+    """Let optuna-dashboard 0.21 see constraints: it reads this older attribute, not what `set_constraint` writes."""
+    trial.storage.set_trial_system_attr(trial._trial_id, "constraints", list(values))
+
+
+def trial_id(study: optuna.Study, number: int) -> int:
+    """A trial's number in the database."""
+    return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+
+
+def system_attrs(study: optuna.Study) -> dict[str, Any]:
+    """The attributes of a study that are not the user's."""
+    return study._storage.get_study_system_attrs(study._study_id)
+
+
+def set_system_attr(study: optuna.Study, key: str, value: Any) -> None:
+    """Set one of `system_attrs`."""
+    study._storage.set_study_system_attr(study._study_id, key, value)
+
+
+def save_trial_note(study: optuna.Study, number: int, text: str) -> None:
+    """Give a trial, finished or not, a note in Markdown in place of the one it has."""
+    of_trial = trial_id(study, number)
+    version = system_attrs(study).get(note_ver_key(of_trial), 0) + 1
+    save_note_with_version(study._storage, study._study_id, of_trial, version, text)
+
+
+def close_connections(study: optuna.Study) -> None:
+    """Let go of the database, so that its file may be copied or changed."""
+    study._storage.remove_session()

@@ -8,11 +8,12 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from models.candidate import DIMENSIONS
 from studies.records import DIRECTIONS, OBJECTIVES
 
 LEAST_TRIALS = 10  # complete ones; from fewer it would be guessing
 # All that latency and FLOPs depend on; of other parameters they would only seem to, by chance.
-ARCHITECTURE = ("resolution", "head_width", "pooling", "batch_norm_head")
+ARCHITECTURE = frozenset(name for name, dimension in DIMENSIONS.items() if dimension.changes_inference)
 GOOD_TRIALS = 5  # Optuna's advice: at least so many in the better part
 
 

@@ -35,7 +35,7 @@ from hpo.search.space import first_candidates, parameters, suggest
 from models.candidate import Candidate
 from models.quiet import quiet_import
 from models.training.schedules import LR_SCHEDULES
-from studies.records import DIRECTIONS
+from studies.objectives import DIRECTIONS
 
 with quiet_import():
     import keras

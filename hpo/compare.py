@@ -40,6 +40,7 @@ def compare(storage: str, names: Sequence[str], out: Path) -> None:
 
 def _write(studies, table, folder: Path) -> list[Path]:
     from studies import comparison
+    from studies.objectives import COSTS
     from studies.plots import joint, page, paper
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +53,8 @@ def _write(studies, table, folder: Path) -> list[Path]:
     for suffix, text in texts.items():
         written.append(folder / f"comparison.{suffix}")
         write_atomically(written[-1], text)
-    for stem, x in (("joint_latency", "latency"), ("joint_flops", "mflops")):
-        data = joint.joint_data(studies, x)
+    for cost in COSTS:
+        stem, data = f"joint_{cost.stem}", joint.joint_data(studies, cost)
         page.write_html(joint.draw_page(data), folder / f"{stem}.html")
         written += [folder / f"{stem}.html", *paper.write(joint.draw_paper(data), folder / stem)]
     return written

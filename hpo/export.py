@@ -14,14 +14,13 @@ from hpo.worker.costs import write_atomically
 from models.export.formats import FORMATS
 from studies.records import TrialRecord
 
-PLOTS = (("accuracy_latency", "latency"), ("accuracy_flops", "mflops"))
-
 
 def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list[Path]:
     """Write trials and front as CSV and JSON, and three Pareto plots as HTML, PNG, SVG and PDF; returns the paths.
 
     Only reads the records; what stood in `folder` under the same names is replaced.
     """
+    from studies.objectives import COSTS
     from studies.pareto import front
     from studies.plots import page, paper
     from studies.tables.trials import row, to_csv
@@ -36,9 +35,9 @@ def export_study(name: str, records: Sequence[TrialRecord], folder: Path) -> lis
             written.append(folder / f"{stem}.{suffix}")
             write_atomically(written[-1], text)
     drawings = [
-        (stem, page.draw_pareto(data), paper.draw_pareto(data))
-        for stem, x in PLOTS
-        for data in (page.pareto_data(name, records, x),)
+        (f"accuracy_{cost.stem}", page.draw_pareto(data), paper.draw_pareto(data))
+        for cost in COSTS
+        for data in (page.pareto_data(name, records, cost),)
     ]
     drawings.append(("accuracy_latency_flops", page.draw_three(name, records), paper.draw_three(name, records)))
     for stem, drawn, figure in drawings:

@@ -20,7 +20,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from studies.records import DIRECTIONS, METRIC_NAMES
+from studies.objectives import DIRECTIONS, METRIC_NAMES
 from studies.url import database_path
 
 BUSY_SECONDS = 60

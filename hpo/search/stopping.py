@@ -22,13 +22,13 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
+from studies.objectives import MAXIMISE, OBJECTIVES
 from studies.records import TrialRecord
 
 STOPPING = ("dominance", "moasha", "none")
 # After one epoch a schedule that warms up has hardly begun: on 24 random candidates of mobilenet_v2_0.35 on CIFAR-10
 # (8 epochs) rungs at 1, 2 and 4 lost 0.9 % of the hypervolume, rungs at 2 and 4 lost 0.2 % for 0.64 of the time.
 FIRST_RUNG = 2
-MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ def moasha_order(trials: Sequence[Reached]) -> list[int]:
     the trial with the lower number.
     """
     by_number = sorted(range(len(trials)), key=lambda position: trials[position].number)
-    values = np.array(
-        [(trials[i].val_accuracy, trials[i].latency_ms, trials[i].flops) for i in by_number], float
-    )  # (n, 3)
+    values = np.array(  # (n, objectives)
+        [[getattr(trials[i], objective.name) for objective in OBJECTIVES] for i in by_number], float
+    )
     ranks = moocore.pareto_rank(values, maximise=MAXIMISE)
     spread = np.ptp(values, axis=0)
     scaled = (values - values.min(axis=0)) / np.where(spread > 0, spread, 1.0)

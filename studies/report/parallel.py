@@ -12,18 +12,17 @@ from typing import Any
 import plotly.graph_objects as go
 
 from models.candidate import DIMENSIONS, FIELDS
+from studies.objectives import OBJECTIVES
 from studies.pareto import front
 from studies.plots import page
 from studies.records import TrialRecord
 from studies.report.charts import RECOMMENDED, bare
 from studies.tables.trials import row
 
-CAME_OUT = ("latency_ms", "flops", "val_accuracy")
-LOGARITHMIC = (*(name for name in FIELDS if DIMENSIONS[name].log), "latency_ms", "flops")
-TITLES = {name: DIMENSIONS[name].title for name in FIELDS if DIMENSIONS[name].title} | {
-    "latency_ms": "latency (ms)",
-    "flops": "FLOPs",
-}
+RESULTS = sorted(OBJECTIVES, key=lambda objective: not objective.known_before_training)
+CAME_OUT = tuple(objective.name for objective in RESULTS)
+LOGARITHMIC = {name for name in FIELDS if DIMENSIONS[name].log} | {one.name for one in OBJECTIVES if one.log}
+TITLES = {name: DIMENSIONS[name].title or name for name in FIELDS} | {one.name: one.head for one in OBJECTIVES}
 ROW = 62  # pixels
 CATEGORIES_UP_TO = 8
 
@@ -38,7 +37,7 @@ class Axis:
 
     @property
     def title(self) -> str:
-        return TITLES.get(self.name, self.name)
+        return TITLES[self.name]
 
 
 def axes(records: Sequence[TrialRecord]) -> list[Axis]:
@@ -77,8 +76,7 @@ def _said(value: Any) -> str:
 
 def _brief(record: TrialRecord) -> str:
     """One line: it is kept for every point of a trial's line."""
-    accuracy, flops = record.val_accuracy or 0, record.flops or 0
-    return f"trial {record.number}: {accuracy:.4f}, {record.latency_ms:.3g} ms, {flops / 1e6:.4g} MFLOPs"
+    return f"trial {record.number}: {', '.join(one.say(getattr(record, one.name)) for one in OBJECTIVES)}"
 
 
 def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:

@@ -4,7 +4,8 @@ import optuna
 import pytest
 
 from models.candidate import Candidate
-from studies.records import DIRECTIONS, linear_probe
+from studies.objectives import DIRECTIONS
+from studies.records import linear_probe
 from studies.report.material import (
     read_class_names,
     read_finals,

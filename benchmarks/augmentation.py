@@ -34,9 +34,33 @@ with quiet_import():
 
 BACKBONE, SIDE, EPOCHS, SEEDS, VIEWS = "mobilenet_v2_0.35", 64, 8, (0, 1, 2), (2, 4, 8)
 CANDIDATES = (
-    Candidate(BACKBONE, 0, 256, 0.3, 1e-3, "cosine", SIDE),
-    Candidate(BACKBONE, 1, 0, 0.2, 3e-4, "cosine", SIDE),
-    Candidate(BACKBONE, 2, 0, 0.2, 3e-4, "cosine", SIDE),
+    Candidate(
+        backbone=BACKBONE,
+        unfreeze_depth=0,
+        head_width=256,
+        dropout=0.3,
+        learning_rate=1e-3,
+        lr_schedule="cosine",
+        resolution=SIDE,
+    ),
+    Candidate(
+        backbone=BACKBONE,
+        unfreeze_depth=1,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=3e-4,
+        lr_schedule="cosine",
+        resolution=SIDE,
+    ),
+    Candidate(
+        backbone=BACKBONE,
+        unfreeze_depth=2,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=3e-4,
+        lr_schedule="cosine",
+        resolution=SIDE,
+    ),
 )
 
 

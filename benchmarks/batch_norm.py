@@ -30,7 +30,15 @@ def accuracy(data, parts, depth: int, rate: float, train_batch_norm: bool, seed:
     from models.training.recipe import Recipe
     from models.training.trainer import Trainer
 
-    candidate = Candidate(BACKBONE, depth, 0, 0.2, rate, "warmup_cosine", RESOLUTION)
+    candidate = Candidate(
+        backbone=BACKBONE,
+        unfreeze_depth=depth,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=rate,
+        lr_schedule="warmup_cosine",
+        resolution=RESOLUTION,
+    )
     network = build_network(candidate, Task(32, 32, 3, 10, "pretrained"), seed)
     cuts.freeze(network.base(), depth, train_batch_norm=train_batch_norm)
     prefix = forward(network.prefix()) if network.cut is not None else lambda x: x

@@ -64,7 +64,19 @@ def measure(name: str, side: int) -> dict[str, float | str]:
     keras.backend.clear_session()
     task = Task(32, 32, 3, 10, "none")
     depth = {"vgg19": 5, "resnet50": 5, "mobilenet_v2_0.35": 5}[name]
-    network = build_network(Candidate(name, depth, 0, 0.2, 1e-3, "constant", side), task, seed=0)
+    network = build_network(
+        Candidate(
+            backbone=name,
+            unfreeze_depth=depth,
+            head_width=0,
+            dropout=0.2,
+            learning_rate=1e-3,
+            lr_schedule="constant",
+            resolution=side,
+        ),
+        task,
+        seed=0,
+    )
     trainer = Trainer(network)
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (2000, 32, 32, 3), dtype="uint8")

@@ -92,7 +92,7 @@ def fill(config: StudyConfig, size: int) -> None:
             "dropout": float(rng.uniform(0, 0.6)),
             "learning_rate": float(np.exp(rng.uniform(np.log(1e-5), np.log(1e-2)))),
         }
-        candidate = Candidate("custom_cnn", **params)
+        candidate = Candidate(backbone="custom_cnn", **params)
         accuracy, latency, flops = trial.values
         copies.append(
             optuna.trial.create_trial(
@@ -143,7 +143,15 @@ def same_architecture(data_dir: Path, trials: int = 200) -> dict[str, float]:
         facts, memory, beside = prepare(config), [], []
         for number in range(trials):
             rate, dropout = 1e-4 * (1 + number / 50), 0.002 * number
-            candidate = Candidate("mobilenet_v2_0.35", 1, 128, dropout, rate, "cosine", 64)
+            candidate = Candidate(
+                backbone="mobilenet_v2_0.35",
+                unfreeze_depth=1,
+                head_width=128,
+                dropout=dropout,
+                learning_rate=rate,
+                lr_schedule="cosine",
+                resolution=64,
+            )
             start = time.perf_counter()
             (outcome,) = attempt([Job(config, "id", number, candidate, facts, folder / "trials")], 1)
             beside.append(time.perf_counter() - start - outcome.seconds["train"])

@@ -52,7 +52,15 @@ def lists(backbone: str, blocks: int, resolutions: tuple[int, ...]) -> dict[str,
     """The candidates; rates are ordinary ones, so that accuracies can be compared."""
 
     def make(depth: int, width: int, dropout: float, rate: float, schedule: str, side: int) -> Candidate:
-        return Candidate(backbone, depth, width, dropout, rate, schedule, side)
+        return Candidate(
+            backbone=backbone,
+            unfreeze_depth=depth,
+            head_width=width,
+            dropout=dropout,
+            learning_rate=rate,
+            lr_schedule=schedule,
+            resolution=side,
+        )
 
     side = 64 if len(resolutions) > 1 else 32
     heads = [make(0, 0, 0.2, 3e-3, "cosine", side), make(0, 256, 0.3, 1e-3, "constant", side)]

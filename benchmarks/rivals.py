@@ -31,11 +31,11 @@ from typing import Any
 import click
 import optuna
 
-from hpo.search.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT, first_candidates, parameters, suggest
-from models.candidate import MAX_HEAD_WIDTH, Candidate
+from hpo.search.space import first_candidates, parameters, suggest
+from models.candidate import Candidate
 from models.quiet import quiet_import
 from models.training.schedules import LR_SCHEDULES
-from studies.records import DIRECTIONS
+from studies.objectives import DIRECTIONS
 
 with quiet_import():
     import keras
@@ -79,10 +79,11 @@ class _Networks(keras_tuner.HyperModel):
         self.space = setup.space()
 
     def candidate(self, hp: keras_tuner.HyperParameters) -> Candidate:
-        hp.Int("unfreeze_depth", self.space.depths[0], self.space.depths[-1])
-        hp.Int("head_width", 0, MAX_HEAD_WIDTH, step=HEAD_STEP)
-        hp.Float("dropout", 0.0, MAX_DROPOUT)
-        hp.Float("learning_rate", *LEARNING_RATES, sampling="log")
+        widths, dropouts, rates = (self.space.searched[name] for name in ("head_width", "dropout", "learning_rate"))
+        hp.Int("unfreeze_depth", self.space.depths.low, self.space.depths.high)
+        hp.Int("head_width", widths.low, widths.high, step=widths.step)
+        hp.Float("dropout", dropouts.low, dropouts.high)
+        hp.Float("learning_rate", rates.low, rates.high, sampling="log")
         hp.Choice("lr_schedule", list(LR_SCHEDULES))
         hp.Choice("resolution", list(self.space.resolutions))
         return self.setup.candidate(hp.values)

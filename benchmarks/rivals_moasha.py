@@ -35,9 +35,7 @@ from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 from syne_tune.optimizer.schedulers.multiobjective.multiobjective_priority import MOPriority, NonDominatedPriority
 from syne_tune.tuner_callback import TunerCallback
 
-from hpo.search.space import HEAD_STEP, LEARNING_RATES, MAX_DROPOUT
 from hpo.search.stopping import Reached, moasha_order
-from models.candidate import MAX_HEAD_WIDTH
 from models.training.schedules import LR_SCHEDULES
 
 METRICS = ["error", "latency_ms", "flops"]  # all down
@@ -74,11 +72,12 @@ class Notes(TunerCallback):
 def space(setup: plain.Setup, pictures_path: Path) -> dict[str, Any]:
     """The space in Syne Tune's words, and the constants that a trial is told."""
     searched = setup.space()
+    widths, dropouts, rates = (searched.searched[name] for name in ("head_width", "dropout", "learning_rate"))
     return {
-        "unfreeze_depth": randint(searched.depths[0], searched.depths[-1]),  # both ends are drawn
-        "head_width": choice(list(range(0, MAX_HEAD_WIDTH + 1, HEAD_STEP))),
-        "dropout": uniform(0.0, MAX_DROPOUT),
-        "learning_rate": loguniform(*LEARNING_RATES),
+        "unfreeze_depth": randint(searched.depths.low, searched.depths.high),  # both ends are drawn
+        "head_width": choice(list(range(widths.low, widths.high + 1, widths.step))),
+        "dropout": uniform(dropouts.low, dropouts.high),
+        "learning_rate": loguniform(rates.low, rates.high),
         "lr_schedule": choice(list(LR_SCHEDULES)),
         "resolution": choice(list(searched.resolutions)),
         "backbone": setup.backbone,

@@ -51,7 +51,7 @@ class Setup:
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
         """From a tuner's values, which may hold more."""
-        return Candidate(self.backbone, **{name: values[name] for name in SEARCHED})
+        return Candidate(backbone=self.backbone, **{name: values[name] for name in SEARCHED})
 
 
 @dataclass(frozen=True)

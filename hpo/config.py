@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -16,13 +16,28 @@ import studies.presets
 from datasets.registry import check_name, safe_name
 from hpo.errors import BadInput
 from models.backbones import get_backbone
+from models.candidate import DIMENSIONS
+from models.dimension import Searched
 from studies.url import database_path
 
 PRESETS_DIR = Path(studies.presets.__file__).parent
 PRESETS = ("quick", "standard", "thorough")
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
-# Dimensions that are searched on request, see hpo.search.space for their ranges.
-OPTIONAL = ("optimizer", "weight_decay", "label_smoothing", "pooling", "batch_norm_head", "batch_size")
+OPTIONAL = tuple(name for name, one in DIMENSIONS.items() if one.searched == Searched.ON_REQUEST)
+if TYPE_CHECKING:
+    Requested = str
+    Augmentation = str
+    Strategy = str
+else:
+    Requested = Literal[OPTIONAL]
+    Augmentation, Strategy = (Literal[DIMENSIONS[name].values] for name in ("augmentation", "strategy"))
+
+
+def _explained(name: str) -> list[str]:
+    """The choices of a dimension, each with what it means."""
+    one = DIMENSIONS[name]
+    assert isinstance(one.values, tuple)
+    return [f"{choice} ({one.meanings[choice]})" if choice in one.meanings else choice for choice in one.values]
 
 
 def _side_list(value: object) -> object:
@@ -78,7 +93,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         None, gt=0, allow_inf_nan=False, description="seconds after which no new trial starts; default no limit"
     )
     epochs: int = Field(8, ge=1, le=10_000, description="passes over the training pictures in each trial")
-    batch_size: int = Field(32, ge=1, le=65_536, description="pictures in a training step")
+    batch_size: int = Field(
+        DIMENSIONS["batch_size"].default, ge=1, le=65_536, description="pictures in a training step"
+    )
     train_size: int | None = Field(
         None, ge=1, description="pictures to train on, a stratified subset; default all but the validation split"
     )
@@ -123,11 +140,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         le=64,
         description="candidates asked for at once when one trains only its head; they are trained together",
     )
-    augment: Annotated[tuple[Literal["none", "light", "strong"], ...], BeforeValidator(_name_list)] = Field(
-        ("none",),
+    augment: Annotated[tuple[Augmentation, ...], BeforeValidator(_name_list)] = Field(
+        (DIMENSIONS["augmentation"].default,),
         min_length=1,
-        description="how training pictures are changed: none, light (small shifts, mirrored where that makes sense), "
-        "strong (also turned, zoomed, sheared, coloured); several separated by commas are searched; default `none`",
+        description=f"how training pictures are changed: {', '.join(_explained('augmentation'))}; several separated "
+        f"by commas are searched; default `{DIMENSIONS['augmentation'].default}`",
     )
     views: int = Field(
         4,
@@ -135,17 +152,15 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         le=64,
         description="with augmentation: changed views of each picture that are stored where features are stored",
     )
-    strategy: Annotated[tuple[Literal["plain", "progressive"], ...], BeforeValidator(_name_list)] = Field(
-        ("plain",),
+    strategy: Annotated[tuple[Strategy, ...], BeforeValidator(_name_list)] = Field(
+        (DIMENSIONS["strategy"].default,),
         min_length=1,
-        description="plain (all free blocks from the first epoch) or progressive (the head first, then block after "
-        "block from the top, each with its share of the epochs); both separated by a comma are searched; "
-        "default `plain`",
+        description=f"{' or '.join(_explained('strategy'))}; both separated by a comma are searched; "
+        f"default `{DIMENSIONS['strategy'].default}`",
     )
-    search: Annotated[
-        tuple[Literal["optimizer", "weight_decay", "label_smoothing", "pooling", "batch_norm_head", "batch_size"], ...],
-        BeforeValidator(_name_list),
-    ] = Field((), description=f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
+    search: Annotated[tuple[Requested, ...], BeforeValidator(_name_list)] = Field(
+        (), description=f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none"
+    )
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = Field(
         "tpe", description="how candidates are proposed; gp needs torch"
     )

@@ -1,87 +1,170 @@
-"""The candidate: everything that one trial decides, and nothing else."""
+"""The candidate: everything that one trial decides, and nothing else; and, in one table, what of it is searched.
+
+A new dimension is a row of `DIMENSIONS` and a field of `Architecture` or `Training`. Space, command line, fingerprint,
+tables and figures read the table; what is left to write is what the dimension does to a network or to its training.
+"""
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 
+from models.dimension import PARTS, Check, Dimension, Range, Searched
 from models.training.schedules import LR_SCHEDULES
 
-MAX_HEAD_WIDTH = 1024
-OPTIMIZERS = ("adam", "sgd")
-POOLINGS = ("average", "max")
-AUGMENTATIONS = ("none", "light", "strong")  # what each does to pictures is in datasets.augmentation
-STRATEGIES = ("plain", "progressive")
-CHOICES = {
-    "lr_schedule": LR_SCHEDULES,
-    "optimizer": OPTIMIZERS,
-    "pooling": POOLINGS,
-    "augmentation": AUGMENTATIONS,
-    "strategy": STRATEGIES,
-}
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One way to turn a backbone into a classifier. Same candidate and seed: same model.
+def _is_real(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+HEAD_WIDTHS = Range(0, 1024, step=128)
+NAME = Check(lambda value: isinstance(value, str) and value != "", "a name")
+DEPTH = Check(lambda value: _is_int(value) and value >= 0, "an integer of at least 0")
+WIDTH = Check(
+    lambda value: _is_int(value) and HEAD_WIDTHS.low <= value <= HEAD_WIDTHS.high,
+    f"an integer from {HEAD_WIDTHS.low} to {HEAD_WIDTHS.high}",
+)
+COUNT = Check(lambda value: _is_int(value) and value >= 1, "an integer of at least 1")
+SHARE = Check(lambda value: _is_real(value) and 0 <= value < 1, "at least 0 and below 1")
+RATE = Check(lambda value: _is_real(value) and 0 < value <= 10, "above 0 and at most 10")
+SWITCH = Check(lambda value: isinstance(value, bool), "true or false")
+
+
+def _say_depth(candidate: "Candidate") -> str:
+    depth = candidate.unfreeze_depth
+    return "frozen" if depth == 0 else f"top {depth} block{'s' * (depth > 1)} free"
+
+
+def _say_head(candidate: "Candidate") -> str:
+    return f"head {candidate.head_width}" if candidate.head_width else "no hidden layer"
+
+
+ALWAYS, ON_REQUEST, LISTED = Searched
+# In the order of the columns of tables.
+ROWS = (
+    Dimension(name="unfreeze_depth", values=Range(0, math.inf, step=1), of_study=True, check=DEPTH, part="backbone",
+              words=_say_depth, unit=" blocks from the top", zero="head only"),
+    Dimension(name="head_width", values=HEAD_WIDTHS, check=WIDTH, part="head", key="/h{}", each_head=True,
+              title="head (units)", words=_say_head, unit=" units", zero="no hidden layer"),
+    Dimension(name="dropout", values=Range(0.0, 0.6), check=SHARE, part="training", each_head=True,
+              words="dropout {0.dropout:.2f}"),
+    Dimension(name="learning_rate", values=Range(1e-5, 1e-2, log=True), check=RATE, under=("optimizer", "adam"),
+              part="training", each_head=True, words="{0.learning_rate:.1e} {0.lr_schedule}"),
+    # a parameter of its own: rates of Adam would be far too small
+    Dimension(name="sgd_learning_rate", values=Range(1e-3, 0.3, log=True), check=RATE, sets="learning_rate",
+              under=("optimizer", "sgd"), part="training", each_head=True),
+    Dimension(name="lr_schedule", values=LR_SCHEDULES, part="training", each_head=True),
+    Dimension(name="resolution", values=(), of_study=True, check=COUNT, part="input", key="/r{}",
+              title="resolution (px)", words="{0.resolution} px", unit=" px"),
+    Dimension(name="optimizer", values=("adam", "sgd"), searched=ON_REQUEST, default="adam", part="training",
+              words="{0.optimizer}"),
+    Dimension(name="weight_decay", values=Range(1e-5, 1e-1, log=True), check=SHARE, searched=ON_REQUEST, default=0.0,
+              first=1e-4, part="training", each_head=True, words="decay {0.weight_decay:.1e}"),
+    Dimension(name="label_smoothing", values=Range(0.0, 0.2), check=SHARE, searched=ON_REQUEST, default=0.0,
+              part="training", each_head=True, words="smoothing {0.label_smoothing:.2f}"),
+    Dimension(name="pooling", values=("average", "max"), searched=ON_REQUEST, default="average", part="head", key="/{}",
+              words="{0.pooling} pooling"),
+    Dimension(name="batch_norm_head", values=(False, True), check=SWITCH, searched=ON_REQUEST, default=False,
+              part="head", key="/bn", words="batch norm"),
+    Dimension(name="batch_size", values=(16, 32, 64, 128), check=COUNT, searched=ON_REQUEST, option="batch_size",
+              default=32, part="training", words="batch {0.batch_size}"),
+    # what each does to pictures is in datasets.augmentation
+    Dimension(name="augmentation", values=("none", "light", "strong"), searched=LISTED, option="augment",
+              default="none", part="training", words="{0.augmentation} augmentation",
+              meanings={"light": "small shifts, mirrored where that makes sense",
+                        "strong": "also turned, zoomed, sheared, coloured"}),
+    Dimension(name="strategy", values=("plain", "progressive"), searched=LISTED, option="strategy", default="plain",
+              part="training", each_head=True, words="{0.strategy}",
+              meanings={"plain": "all free blocks from the first epoch",
+                        "progressive": "the head first, then block after block from the top, each with its share of "
+                                       "the epochs"}),
+)  # fmt: skip
+DIMENSIONS: Mapping[str, Dimension] = {row.name: row for row in ROWS}
+FIELDS = tuple(row.name for row in ROWS if not row.sets)
+# The same as people read them: what is always searched first, each from the picture on.
+READING = tuple(
+    sorted((DIMENSIONS[name] for name in FIELDS), key=lambda one: (one.searched != ALWAYS, PARTS.index(one.part)))
+)
+
+
+class _Checked:
+    def __post_init__(self) -> None:
+        checks = {"backbone": NAME} | {name: DIMENSIONS[name].valid for name in FIELDS}
+        for one in fields(self):  # type: ignore[arg-type]
+            value, check = getattr(self, one.name), checks[one.name]
+            if not check.passes(value):
+                raise ValueError(f"{one.name} must be {check.allowed}. Received: {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(_Checked):
+    """What changes inference: latency and FLOPs depend on nothing else.
 
     Attributes:
         backbone: name in `models.backbones.BACKBONES`.
-        unfreeze_depth: blocks trained from the top, 0 (head only) to all.
+        resolution: side of the square picture that the backbone sees, in pixels.
         head_width: units of the hidden layer of the head, 0 for none.
+        pooling: of the feature map before the head, average or max.
+        batch_norm_head: BatchNormalization before the head's activation, or before its last layer without a hidden one.
+    """
+
+    backbone: str
+    resolution: int
+    head_width: int
+    pooling: str = DIMENSIONS["pooling"].default
+    batch_norm_head: bool = DIMENSIONS["batch_norm_head"].default
+
+    def architecture_key(self) -> str:
+        """The fields that change inference, as one string: latency and FLOPs are remembered under it."""
+        pieces = [one for one in READING if one.changes_inference and getattr(self, one.field) != one.default]
+        return self.backbone + "".join(one.key.format(getattr(self, one.field)) for one in pieces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the network is trained; nothing of it is left in the trained one.
+
+    Attributes:
+        unfreeze_depth: blocks trained from the top, 0 (head only) to all.
         dropout: rate before the last layer, in [0, 1).
         learning_rate: peak rate of the optimizer.
         lr_schedule: one of `models.training.schedules.LR_SCHEDULES`.
-        resolution: side of the square picture that the backbone sees, in pixels.
-        optimizer: one of `OPTIMIZERS`; sgd has a momentum of 0.9.
+        optimizer: adam, or sgd with a momentum of 0.9.
         weight_decay: decoupled (Loshchilov and Hutter 2019): each step shrinks weights by this share of the rate.
         label_smoothing: share of each target that is spread over all classes, in [0, 1).
-        pooling: of the feature map before the head, one of `POOLINGS`.
-        batch_norm_head: BatchNormalization before the head's activation, or before its last layer without a hidden one.
         batch_size: pictures in a training step.
-        augmentation: of training pictures, one of `AUGMENTATIONS`.
+        augmentation: of training pictures: none, light or strong.
         strategy: "plain" trains everything from the first epoch; "progressive" the head first, then block after block
             from the top, each with its share of the epochs.
     """
 
-    backbone: str
     unfreeze_depth: int
-    head_width: int
     dropout: float
     learning_rate: float
     lr_schedule: str
-    resolution: int
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    pooling: str = "average"
-    batch_norm_head: bool = False
-    batch_size: int = 32
-    augmentation: str = "none"
-    strategy: str = "plain"
+    optimizer: str = DIMENSIONS["optimizer"].default
+    weight_decay: float = DIMENSIONS["weight_decay"].default
+    label_smoothing: float = DIMENSIONS["label_smoothing"].default
+    batch_size: int = DIMENSIONS["batch_size"].default
+    augmentation: str = DIMENSIONS["augmentation"].default
+    strategy: str = DIMENSIONS["strategy"].default
 
-    def __post_init__(self) -> None:
-        def check(field: str, good: bool, allowed: str) -> None:
-            if not good:
-                raise ValueError(f"{field} must be {allowed}. Received: {getattr(self, field)!r}")
 
-        check("backbone", isinstance(self.backbone, str) and self.backbone != "", "a name")
-        check("unfreeze_depth", _is_int(self.unfreeze_depth) and self.unfreeze_depth >= 0, "an integer of at least 0")
-        check(
-            "head_width",
-            _is_int(self.head_width) and 0 <= self.head_width <= MAX_HEAD_WIDTH,
-            f"an integer from 0 to {MAX_HEAD_WIDTH}",
-        )
-        check("dropout", _is_real(self.dropout) and 0 <= self.dropout < 1, "at least 0 and below 1")
-        check("learning_rate", _is_real(self.learning_rate) and 0 < self.learning_rate <= 10, "above 0 and at most 10")
-        for field in ("resolution", "batch_size"):
-            value = getattr(self, field)
-            check(field, _is_int(value) and value >= 1, "an integer of at least 1")
-        for field in ("weight_decay", "label_smoothing"):
-            value = getattr(self, field)
-            check(field, _is_real(value) and 0 <= value < 1, "at least 0 and below 1")
-        for field, choices in CHOICES.items():
-            check(field, getattr(self, field) in choices, f"one of {', '.join(choices)}")
-        check("batch_norm_head", isinstance(self.batch_norm_head, bool), "true or false")
+@dataclass(frozen=True, kw_only=True)
+class Candidate(Training, Architecture):
+    """One way to turn a backbone into a classifier. Same candidate and seed: same model.
+
+    Raises:
+        ValueError: a field is out of range; the message names it, what is allowed and what was received.
+    """
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(**{one.name: getattr(self, one.name) for one in fields(Architecture)})
 
     @property
     def joins_heads(self) -> bool:
@@ -95,48 +178,23 @@ class Candidate:
 
     def shared_by_heads(self) -> dict[str, str | int | bool]:
         """The fields in which heads that are trained together agree: what they see, in which steps, and how."""
-        names = (
-            "unfreeze_depth",
-            "resolution",
-            "optimizer",
-            "pooling",
-            "batch_norm_head",
-            "batch_size",
-            "augmentation",
-        )
-        return {name: getattr(self, name) for name in names}
-
-    def architecture_key(self) -> str:
-        """The fields that change inference, as one string: latency and FLOPs are remembered under it."""
-        pooling = "" if self.pooling == "average" else f"/{self.pooling}"
-        norm = "/bn" if self.batch_norm_head else ""
-        return f"{self.backbone}/r{self.resolution}/h{self.head_width}{pooling}{norm}"
-
-    def architecture(self) -> "Candidate":
-        """The candidate without what only training depends on: the network that it trains, and how deep."""
-        return Candidate(
-            self.backbone,
-            self.unfreeze_depth,
-            self.head_width,
-            0.0,
-            1e-3,
-            "constant",
-            self.resolution,
-            pooling=self.pooling,
-            batch_norm_head=self.batch_norm_head,
-        )
+        return {name: getattr(self, name) for name in FIELDS if not DIMENSIONS[name].each_head}
 
     def to_dict(self) -> dict[str, str | int | float]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in ("backbone", *FIELDS)}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_dict(cls, values: dict) -> "Candidate":
-        """Fields with a default may be missing. Errors: ValueError naming what is missing, unknown or out of range."""
-        names = {field.name for field in fields(cls)}
-        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        """Fields with a default may be missing.
+
+        Raises:
+            ValueError: naming what is missing, unknown or out of range.
+        """
+        names = {one.name for one in fields(cls)}
+        needed = {one.name for one in fields(cls) if one.default is MISSING}
         if odd := sorted(set(values) - names | needed - set(values)):
             raise ValueError(
                 f"a candidate has the fields {', '.join(sorted(names))}. Missing or unknown: {', '.join(odd)}"
@@ -146,11 +204,3 @@ class Candidate:
     @classmethod
     def from_json(cls, text: str) -> "Candidate":
         return cls.from_dict(json.loads(text))
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -58,7 +58,15 @@ def pretrain(
     store = picture_store(cache_dir)
     data = open_dataset(dataset_name, data_dir, store, side)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
-    candidate = Candidate(backbone_name, backbone.blocks, 0, 0.2, recipe.learning_rate, "one_cycle", side)
+    candidate = Candidate(
+        backbone=backbone_name,
+        unfreeze_depth=backbone.blocks,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=recipe.learning_rate,
+        lr_schedule="one_cycle",
+        resolution=side,
+    )
     height, width, channels = data.images.shape[1:]
     network = build.build_network(
         candidate, build.Task(height, width, channels, len(facts.class_names), "none"), recipe.seed

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import moocore
 import numpy as np
 
+from studies.objectives import MAXIMISE, OBJECTIVES, Objective
 from studies.records import TrialRecord
 
-MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
+LOG = np.array([objective.log for objective in OBJECTIVES])
 
 
-def objectives(records: Sequence[TrialRecord]) -> np.ndarray:
-    """(n, 3) float64: val_accuracy (0 to 1), latency (ms), FLOPs of completed trials."""
-    rows = [(record.val_accuracy, record.latency_ms, record.flops) for record in records]
-    return np.asarray(rows, dtype=float).reshape(-1, 3)
+def objectives(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> np.ndarray:
+    """(n, objectives) float64: the values of completed trials in full."""
+    rows = [[getattr(record, objective.name) for objective in among] for record in records]
+    return np.asarray(rows, dtype=float).reshape(-1, len(among))
 
 
 def ends_and_knee(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -32,22 +33,22 @@ def knee(members: Sequence[TrialRecord]) -> TrialRecord:
     since a factor matters there and not a difference. Of equally near ones the faster.
     """
     points = objectives(members)
-    points = np.column_stack([-points[:, 0], np.log(points[:, 1:])])
+    points[:, LOG] = np.log(points[:, LOG])
+    points = np.where(MAXIMISE, -points, points)
     spans = np.ptp(points, axis=0)
     scaled = (points - points.min(0)) / np.where(spans > 0, spans, 1.0)
     return members[int(np.argmin(np.round(np.linalg.norm(scaled, axis=1), 12)))]
 
 
-def front(records: Sequence[TrialRecord], columns: Sequence[int] = (0, 1, 2)) -> list[TrialRecord]:
+def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> list[TrialRecord]:
     """The completed trials that no other one dominates, from the fastest to the slowest.
 
-    `columns` picks the objectives that count, e.g. (0, 1) for accuracy against latency. Of trials with exactly equal
-    objectives all stay: neither dominates the other.
+    `among` are the objectives that count. Of trials with exactly equal ones all stay: neither dominates the other.
     """
     complete = [record for record in records if record.state == "complete"]
     if not complete:
         return []
-    points = objectives(complete)[:, list(columns)]
-    keep = moocore.is_nondominated(points, maximise=[MAXIMISE[column] for column in columns], keep_weakly=True)
+    directions = [objective.maximise for objective in among]
+    keep = moocore.is_nondominated(objectives(complete, among), maximise=directions, keep_weakly=True)
     chosen = [record for record, kept in zip(complete, keep, strict=True) if kept]
     return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -(record.val_accuracy or 0)))

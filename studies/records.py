@@ -3,16 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from models.candidate import Candidate
-
-OBJECTIVES = ("val_accuracy", "latency_ms", "flops")
-METRIC_NAMES = ("val_accuracy (share right)", "latency (ms)", "FLOPs")  # as the dashboard shows them, with units
-DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize", "minimize")
 
 # Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with
 # the attribute RETRY_OF. A worker that dies twice on the same candidate is the candidate's failure.
@@ -90,7 +86,7 @@ class Outcome:
         return all(value <= 0 for value in self.constraints.values())
 
     def values(self) -> tuple[float, float, float]:
-        """The three objectives, in the order of `OBJECTIVES`; only for a candidate that was trained."""
+        """In the order of `studies.objectives.OBJECTIVES`; only for a candidate that was trained."""
         assert self.val_accuracy is not None
         return self.val_accuracy, self.measurement.latency_ms, float(self.measurement.flops)
 

@@ -21,7 +21,7 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 
 from studies.errors import StorageError, StudyRefused
-from studies.records import DIRECTIONS, METRIC_NAMES
+from studies.objectives import DIRECTIONS, METRIC_NAMES
 from studies.url import database_path
 
 BUSY_SECONDS = 60

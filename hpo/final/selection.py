@@ -63,7 +63,16 @@ def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: in
     tried = linear_probe(records)
     if tried is not None:
         return _of(tried, BASELINE)
-    usual = Candidate(config.backbone, 0, 0, 0.2, 3e-3, "cosine", resolution, batch_size=config.batch_size)
+    usual = Candidate(
+        backbone=config.backbone,
+        unfreeze_depth=0,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=3e-3,
+        lr_schedule="cosine",
+        resolution=resolution,
+        batch_size=config.batch_size,
+    )
     return Finalist(BASELINE, len(records), usual, config.epochs, (), None)
 
 

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import BadInput
+from studies.objectives import COSTS, LATENCY
 from studies.pareto import front
 from studies.plots import page, paper
 from studies.records import TrialRecord
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects as go
 
-AXES = {"latency": "latency", "flops": "mflops"}  # name of a cost -> field of a plot's points
+AXES = {cost.stem: cost for cost in COSTS}
 DPI = 100
 
 
@@ -52,7 +53,7 @@ def to_html(name: str, records: Sequence[TrialRecord]) -> str:
     if not members:
         return title
     stream = io.BytesIO()
-    paper.draw_pareto(page.pareto_data(name, records, "latency")).savefig(stream, format="png", dpi=DPI)
+    paper.draw_pareto(page.pareto_data(name, records, LATENCY)).savefig(stream, format="png", dpi=DPI)
     source = base64.b64encode(stream.getvalue()).decode("ascii")
     picture = f'<img alt="Pareto front of {escape(name)}" src="data:image/png;base64,{source}">'
     return title + table_html(*tables.front_rows(members)) + picture

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from studies import comparison
 from studies.comparison import Row, Studied
+from studies.objectives import COSTS
 from studies.pareto import front
 from studies.paths import write_text
 from studies.plots import joint, page, paper
 from studies.records import TrialRecord
 from studies.tables.trials import row, to_csv
-
-PLOTS = (("accuracy_latency", "latency"), ("accuracy_flops", "mflops"))
 
 
 def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list[Path]:
@@ -30,9 +29,9 @@ def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list
             written.append(folder / f"{stem}.{suffix}")
             write_text(written[-1], text)
     drawings = [
-        (stem, page.draw_pareto(data), paper.draw_pareto(data))
-        for stem, x in PLOTS
-        for data in (page.pareto_data(name, records, x),)
+        (f"accuracy_{cost.stem}", page.draw_pareto(data), paper.draw_pareto(data))
+        for cost in COSTS
+        for data in (page.pareto_data(name, records, cost),)
     ]
     drawings.append(("accuracy_latency_flops", page.draw_three(name, records), paper.draw_three(name, records)))
     for stem, drawn, figure in drawings:
@@ -53,8 +52,8 @@ def write_comparison(studies: Sequence[Studied], table: Sequence[Row], folder: P
     for suffix, text in texts.items():
         written.append(folder / f"comparison.{suffix}")
         write_text(written[-1], text)
-    for stem, x in (("joint_latency", "latency"), ("joint_flops", "mflops")):
-        data = joint.joint_data(studies, x)
+    for cost in COSTS:
+        stem, data = f"joint_{cost.stem}", joint.joint_data(studies, cost)
         page.write_html(joint.draw_page(data), folder / f"{stem}.html")
         written += [folder / f"{stem}.html", *paper.write(joint.draw_paper(data), folder / stem)]
     return written

@@ -1,111 +1,136 @@
 """The search space: the only place that suggests. What Optuna decides, and the known good candidates to begin with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 
-from hpo.config import OPTIONAL, StudyConfig
-from models.candidate import MAX_HEAD_WIDTH, OPTIMIZERS, POOLINGS, Candidate
-from models.training.schedules import LR_SCHEDULES
-
-HEAD_STEP = 128
-LEARNING_RATES = (1e-5, 1e-2)
-SGD_LEARNING_RATES = (1e-3, 0.3)  # drawn as a parameter of its own: rates of Adam would be far too small
-MAX_DROPOUT = 0.6
-WEIGHT_DECAYS = (1e-5, 1e-1)
-MAX_LABEL_SMOOTHING = 0.2
-BATCH_SIZES = (16, 32, 64, 128)
+from hpo.config import StudyConfig
+from models.candidate import DIMENSIONS, Candidate
+from models.dimension import Dimension, Range, Searched, Values
 
 
 @dataclass(frozen=True)
 class Space:
-    """What a study searches. `depths` are the allowed unfreeze depths, one only when training from scratch.
+    """What a study searches.
 
-    `choices` has the values of each further field of a candidate that are searched, `fixed` those that are not.
+    Attributes:
+        searched: the values of each dimension that is searched, by its name.
+        fixed: fields of a candidate that the configuration decides.
     """
 
     backbone: str
-    depths: tuple[int, ...]
-    resolutions: tuple[int, ...]
-    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    floats: tuple[str, ...] = ()
+    searched: Mapping[str, Values]
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def depths(self) -> Range:
+        """The allowed unfreeze depths, one only when training from scratch."""
+        depths = self.searched["unfreeze_depth"]
+        assert isinstance(depths, Range)
+        return depths
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Sides in pixels, ascending."""
+        sides = self.searched["resolution"]
+        assert isinstance(sides, tuple)
+        return sides
+
     def describe(self) -> dict[str, object]:
-        """For the fingerprint: trials of a study with another description cannot be compared."""
-        described: dict[str, object] = {
-            "unfreeze_depth": [self.depths[0], self.depths[-1]],
-            "resolution": list(self.resolutions),
-            "head_width": [0, MAX_HEAD_WIDTH, HEAD_STEP],
-            "dropout": [0.0, MAX_DROPOUT],
-            "learning_rate": list(LEARNING_RATES),
-            "lr_schedule": list(LR_SCHEDULES),
-        }
-        described |= {name: list(values) for name, values in self.choices.items()}
-        if "sgd" in self.choices.get("optimizer", ()):
-            described["sgd_learning_rate"] = list(SGD_LEARNING_RATES)
-        if "weight_decay" in self.floats:
-            described["weight_decay"] = list(WEIGHT_DECAYS)
-        if "label_smoothing" in self.floats:
-            described["label_smoothing"] = [0.0, MAX_LABEL_SMOOTHING]
-        return described | dict(self.fixed)
+        """For the fingerprint: trials of a study with another description cannot be compared.
+
+        What the study decides comes first, then what is always searched, choices, ranges, and what is fixed.
+        """
+
+        def rank(name: str) -> int:
+            one = DIMENSIONS[name]
+            if one.of_study:
+                return 0
+            if one.searched == Searched.ALWAYS and not one.sets:
+                return 1
+            return 3 if isinstance(one.values, Range) else 2
+
+        return {name: _described(self.searched[name]) for name in sorted(self.searched, key=rank)} | dict(self.fixed)
+
+
+def _described(values: Values) -> list[Any]:
+    if isinstance(values, tuple):
+        return list(values)
+    # that integers are one apart goes without saying
+    return [values.low, values.high, *([values.step] if values.step not in (None, 1) else [])]
 
 
 def make_space(config: StudyConfig, blocks: int, resolutions: tuple[int, ...]) -> Space:
     """From scratch every block is trained, and the optimizer is searched; else any number of blocks from the top."""
     from_scratch = config.weights == "none"
-    searched = {*config.search} | ({"optimizer"} if from_scratch else set())
-    all_choices: dict[str, tuple[Any, ...]] = {
-        "optimizer": OPTIMIZERS,
-        "pooling": POOLINGS,
-        "batch_norm_head": (False, True),
-        "batch_size": BATCH_SIZES,
-        "augmentation": config.augment,
-        "strategy": config.strategy,
+    requested = {*config.search} | ({"optimizer"} if from_scratch else set())
+    of_study: dict[str, Values] = {
+        "unfreeze_depth": Range(blocks if from_scratch else 0, blocks, step=1),
+        "resolution": resolutions,
     }
-    searched |= {name for name in ("augmentation", "strategy") if len(all_choices[name]) > 1}
-    fixed = {"batch_size": config.batch_size, "augmentation": config.augment[0], "strategy": config.strategy[0]}
-    return Space(
-        config.backbone,
-        (blocks,) if from_scratch else tuple(range(blocks + 1)),
-        resolutions,
-        {name: values for name, values in all_choices.items() if name in searched},
-        tuple(name for name in OPTIONAL if name in searched and name not in all_choices),
-        {name: value for name, value in fixed.items() if name not in searched},
-    )
+    searched: dict[str, Values] = {}
+    fixed: dict[str, Any] = {}
+    for name, one in DIMENSIONS.items():
+        given: Any = getattr(config, one.option) if one.option else ()
+        if one.searched == Searched.LISTED and len(given) > 1:
+            searched[name] = given
+        elif one.searched == Searched.LISTED:
+            fixed[name] = given[0]
+        elif one.searched == Searched.ALWAYS or name in requested:
+            searched[name] = of_study[name] if one.of_study else one.values
+        elif one.option:
+            fixed[name] = given
+    possible = {name: values for name, values in searched.items() if _can_apply(DIMENSIONS[name], searched, fixed)}
+    return Space(config.backbone, possible, fixed)
+
+
+def _can_apply(one: Dimension, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
+    if one.under is None:
+        return True
+    other, value = one.under
+    return value in searched.get(other, (fixed.get(other, DIMENSIONS[other].default),))
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Candidate:
     """What the study's sampler proposes; for several heads at once some parameters are given."""
-    values: dict[str, Any] = {
-        "unfreeze_depth": trial.suggest_int("unfreeze_depth", space.depths[0], space.depths[-1]),
-        "head_width": trial.suggest_int("head_width", 0, MAX_HEAD_WIDTH, step=HEAD_STEP),
-        "dropout": trial.suggest_float("dropout", 0.0, MAX_DROPOUT),
-        "lr_schedule": trial.suggest_categorical("lr_schedule", LR_SCHEDULES),
-        "resolution": trial.suggest_categorical("resolution", space.resolutions),
-    }
-    values |= {name: trial.suggest_categorical(name, choices) for name, choices in space.choices.items()}
-    if "weight_decay" in space.floats:
-        values["weight_decay"] = trial.suggest_float("weight_decay", *WEIGHT_DECAYS, log=True)
-    if "label_smoothing" in space.floats:
-        values["label_smoothing"] = trial.suggest_float("label_smoothing", 0.0, MAX_LABEL_SMOOTHING)
-    if values.get("optimizer") == "sgd":
-        values["learning_rate"] = trial.suggest_float("sgd_learning_rate", *SGD_LEARNING_RATES, log=True)
-    else:
-        values["learning_rate"] = trial.suggest_float("learning_rate", *LEARNING_RATES, log=True)
+    values = {name: one.default for name, one in DIMENSIONS.items() if one.default is not None} | dict(space.fixed)
+    for name in _drawing_order(space):
+        if DIMENSIONS[name].applies(values):
+            values[DIMENSIONS[name].field] = _draw(trial, name, space.searched[name])
     if values["unfreeze_depth"] == 0:
         values["strategy"] = "plain"  # of a head alone there is nothing to unfreeze
-    return Candidate(space.backbone, **{**space.fixed, **values})
+    return Candidate(backbone=space.backbone, **values)
+
+
+def _drawing_order(space: Space) -> Iterator[str]:
+    """What is always drawn, choices, ranges, and last what depends on another: seeded samplers depend on the order."""
+
+    def rank(name: str) -> int:
+        one = DIMENSIONS[name]
+        if one.under is not None:
+            return 3
+        if one.searched == Searched.ALWAYS:
+            return 0
+        return 2 if isinstance(one.values, Range) else 1
+
+    return iter(sorted(space.searched, key=rank))
+
+
+def _draw(trial: optuna.Trial, name: str, values: Values) -> Any:
+    if isinstance(values, tuple):
+        return trial.suggest_categorical(name, values)
+    if values.step is None:
+        return trial.suggest_float(name, values.low, values.high, log=values.log)
+    return trial.suggest_int(name, int(values.low), int(values.high), step=values.step, log=values.log)
 
 
 def parameters(candidate: Candidate, space: Space) -> dict[str, Any]:
     """What `suggest` would have to draw to get this candidate: for Optuna's queue."""
     values = candidate.to_dict()
-    names = ["unfreeze_depth", "head_width", "dropout", "lr_schedule", "resolution", *space.choices, *space.floats]
-    rate = "sgd_learning_rate" if candidate.optimizer == "sgd" else "learning_rate"
-    return {name: values[name] for name in names} | {rate: candidate.learning_rate}
+    drawn = [name for name in _drawing_order(space) if DIMENSIONS[name].applies(values)]
+    return {name: values[DIMENSIONS[name].field] for name in drawn}
 
 
 def sibling_heads(candidate: Candidate, space: Space) -> dict[str, Any]:
@@ -123,12 +148,20 @@ def first_candidates(space: Space) -> Sequence[Candidate]:
     """
     small, large = space.resolutions[0], space.resolutions[-1]
     middle = space.resolutions[len(space.resolutions) // 2]
-    if len(space.depths) == 1:
+    if space.depths.low == space.depths.high:
         return _first_from_scratch(space, small, middle, large)
 
     def make(depth: int, width: int, dropout: float, rate: float, schedule: str, side: int) -> Candidate:
-        depth = min(max(depth, space.depths[0]), space.depths[-1])
-        return Candidate(space.backbone, depth, width, dropout, rate, schedule, side, **_others(space))
+        return Candidate(
+            backbone=space.backbone,
+            unfreeze_depth=min(depth, int(space.depths.high)),
+            head_width=width,
+            dropout=dropout,
+            learning_rate=rate,
+            lr_schedule=schedule,
+            resolution=side,
+            **_others(space),
+        )
 
     wanted = [
         make(0, 0, 0.2, 3e-3, "cosine", large),
@@ -145,8 +178,16 @@ def _first_from_scratch(space: Space, small: int, middle: int, large: int) -> Se
 
     def make(width: int, optimizer: str, side: int) -> Candidate:
         rate, schedule = (0.05, "one_cycle") if optimizer == "sgd" else (1e-3, "cosine")
-        others = _others(space) | {"optimizer": optimizer}
-        return Candidate(space.backbone, space.depths[0], width, 0.2, rate, schedule, side, **others)
+        return Candidate(
+            backbone=space.backbone,
+            unfreeze_depth=int(space.depths.low),
+            head_width=width,
+            dropout=0.2,
+            learning_rate=rate,
+            lr_schedule=schedule,
+            resolution=side,
+            **_others(space) | {"optimizer": optimizer},
+        )
 
     wanted = [
         make(0, "adam", large),
@@ -159,8 +200,12 @@ def _first_from_scratch(space: Space, small: int, middle: int, large: int) -> Se
 
 
 def _others(space: Space) -> dict[str, Any]:
-    """Usual values of the fields that are searched on request."""
-    usual: dict[str, Any] = {"batch_size": 32, "weight_decay": 1e-4, "label_smoothing": 0.0, **space.fixed}
-    first = {name: space.choices[name][0] for name in ("augmentation", "strategy") if name in space.choices}
-    searched = {*space.choices, *space.floats, *space.fixed}
-    return {name: value for name, value in (usual | first).items() if name in searched}
+    """Usual values of the fields that have a default."""
+    values = dict(space.fixed)
+    for name, searched in space.searched.items():
+        one = DIMENSIONS[name]
+        if one.searched == Searched.LISTED and isinstance(searched, tuple):
+            values[name] = searched[0]
+        elif one.default is not None:
+            values[name] = one.default if one.first is None else one.first
+    return values

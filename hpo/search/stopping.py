@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
+from studies.objectives import MAXIMISE, OBJECTIVES
 from studies.records import TrialRecord
 
 STOPPING = ("dominance", "moasha", "none")
-MAXIMISE = (True, False, False)  # val_accuracy, latency_ms, flops
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ def moasha_order(trials: Sequence[Reached]) -> list[int]:
     the trial with the lower number.
     """
     by_number = sorted(range(len(trials)), key=lambda position: trials[position].number)
-    values = np.array(
-        [(trials[i].val_accuracy, trials[i].latency_ms, trials[i].flops) for i in by_number], float
-    )  # (n, 3)
+    values = np.array(  # (n, objectives)
+        [[getattr(trials[i], objective.name) for objective in OBJECTIVES] for i in by_number], float
+    )
     ranks = moocore.pareto_rank(values, maximise=MAXIMISE)
     spread = np.ptp(values, axis=0)
     scaled = (values - values.min(axis=0)) / np.where(spread > 0, spread, 1.0)

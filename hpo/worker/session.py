@@ -5,6 +5,7 @@ A process has one session, `current()`. `Session.forget` lets go of everything.
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -13,7 +14,7 @@ from datasets.splits import Split, split
 from hpo.config import StudyConfig
 from hpo.worker.facts import Facts, find_out, machine_of, searched_resolutions, task_of
 from hpo.worker.job import Job
-from models.candidate import Candidate
+from models.candidate import Architecture, Candidate
 from models.reuse.store import Store, picture_store
 
 if TYPE_CHECKING:
@@ -88,16 +89,15 @@ class Session:
 
     def network(self, job: Job) -> "Network":
         """The job's network as it was first built; shared by all jobs of one architecture, so never changed."""
-        return self._network(job.candidate.architecture(), self.task(job), job.seed, False)
+        return self._network(*_network_key(job), self.task(job), job.seed, False)
 
     def trainer(self, job: Job, start: str) -> "Trainer":
         """The traced training step of the job's network from the cut `start`; shared like the network."""
-        candidate = job.candidate
-        return self._trainer(candidate.architecture(), self.task(job), job.seed, start, candidate.optimizer)
+        return self._trainer(*_network_key(job), self.task(job), job.seed, start, job.candidate.optimizer)
 
     def flops(self, job: Job, start: str, end: str | None = None) -> int:
         """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits."""
-        return self._flops(job.candidate.architecture(), self.task(job), job.seed, start, end)
+        return self._flops(*_network_key(job), self.task(job), job.seed, start, end)
 
     def classifier(
         self, candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path
@@ -119,26 +119,41 @@ class Session:
         data = self._data(pictures)
         return split(data.labels, train_size=train_size, val_size=val_size, seed=seed, fixed_val=data.fixed_val)
 
-    def _attach(self, candidate: Candidate, task: "Task", seed: int, frozen: bool) -> "Network":
+    def _attach(self, architecture: Architecture, depth: int, task: "Task", seed: int, frozen: bool) -> "Network":
         """`frozen`: all below the cut frozen, to train from above it; else one base for all depths, to start at it."""
         from models.backbones import get_backbone
         from models.build import attach_head
 
-        depth = candidate.unfreeze_depth if frozen else get_backbone(candidate.backbone).blocks
-        plain = Candidate(candidate.backbone, depth, 0, 0.0, 1e-3, "constant", candidate.resolution)
-        return attach_head(self._base(plain, task, seed), candidate, task, seed)
+        free = depth if frozen else get_backbone(architecture.backbone).blocks
+        base = self._base(architecture.backbone, architecture.resolution, free, task, seed)
+        return attach_head(base, _plain(architecture, depth), task, seed)
 
-    def _trace(self, candidate: Candidate, task: "Task", seed: int, start: str, optimizer: str) -> "Trainer":
+    def _trace(
+        self, architecture: Architecture, depth: int, task: "Task", seed: int, start: str, optimizer: str
+    ) -> "Trainer":
         from models.reuse.features import PICTURES, RESIZED, cut_tensors
         from models.training.trainer import Trainer
 
-        network = self._network(candidate, task, seed, start in (PICTURES, RESIZED))
+        network = self._network(architecture, depth, task, seed, start in (PICTURES, RESIZED))
         return Trainer(network, cut_tensors(network)[start], optimizer)
 
-    def _count(self, candidate: Candidate, task: "Task", seed: int, start: str, end: str | None) -> int:
+    def _count(
+        self, architecture: Architecture, depth: int, task: "Task", seed: int, start: str, end: str | None
+    ) -> int:
         from models.reuse.features import flops_between
 
-        return flops_between(self._network(candidate, task, seed, False), start, end)
+        return flops_between(self._network(architecture, depth, task, seed, False), start, end)
+
+
+def _network_key(job: Job) -> tuple[Architecture, int]:
+    """What makes a network: candidates that differ otherwise share it."""
+    return job.candidate.architecture, job.candidate.unfreeze_depth
+
+
+def _plain(architecture: Architecture, depth: int) -> Candidate:
+    """A candidate of an architecture, trained from this depth on: all that decides a network."""
+    values = {field.name: getattr(architecture, field.name) for field in fields(Architecture)}
+    return Candidate(**values, unfreeze_depth=depth, dropout=0.0, learning_rate=1e-3, lr_schedule="constant")
 
 
 def _pictures(config: StudyConfig, side: int) -> Pictures:
@@ -149,10 +164,11 @@ def _opened(pictures: Pictures) -> Dataset:
     return open_dataset(*pictures.arguments())
 
 
-def _build_frozen(candidate: Candidate, task: "Task", seed: int) -> Any:
+def _build_frozen(backbone: str, resolution: int, depth: int, task: "Task", seed: int) -> Any:
     from models.build import build_frozen
 
-    return build_frozen(candidate, task, seed)
+    headless = Architecture(backbone=backbone, resolution=resolution, head_width=0)
+    return build_frozen(_plain(headless, depth), task, seed)
 
 
 def _restored(

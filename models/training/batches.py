@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.candidate import MAX_HEAD_WIDTH
+from models.candidate import HEAD_WIDTHS
 
 # Streams drawn from one seed, kept apart so that the draw of one never shifts another's.
 ORDER_STREAM, INPUT_DROPOUT_STREAM, HIDDEN_DROPOUT_STREAM, VIEW_STREAM = 1, 2, 3, 4
@@ -73,7 +73,7 @@ class DropoutNoise:
 
     def draw(self, examples: int, width: int) -> np.ndarray:
         """(examples, width) float32 in [0, 1) for the next step."""
-        drawn = MAX_HEAD_WIDTH if self._hidden else width
+        drawn = int(HEAD_WIDTHS.high) if self._hidden else width
         return self._rng.random((examples, drawn), dtype=np.float32)[:, :width]
 
 

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
 from studies.comparison import SCRATCH, Studied
+from studies.objectives import VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.plots import page, paper
 from studies.plots.page import Point
@@ -29,19 +30,18 @@ class Group(NamedTuple):
 class JointData(NamedTuple):
     title: str
     subtitle: str
-    x_title: str
-    x: str  # field of Point: "latency" or "mflops"
+    x: Objective
     y_range: tuple[float, float]
     groups: tuple[Group, ...]
     front: tuple[Point, ...]  # of all studies for the two objectives shown, by rising x
 
     @property
     def values(self) -> list[float]:
-        return [getattr(point, self.x) for group in self.groups for point in group.points]
+        return [point.at(self.x) for group in self.groups for point in group.points]
 
 
-def joint_data(studies: Sequence[Studied], x: str) -> JointData:
-    """What to draw of comparable studies for accuracy against `x`, "latency" or "mflops"; complete trials only."""
+def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
+    """What to draw of comparable studies for accuracy against the cost `x`; complete trials only."""
     backbones = list(dict.fromkeys(study.backbone for study in studies))
     groups = []
     for study in studies:
@@ -52,18 +52,17 @@ def joint_data(studies: Sequence[Studied], x: str) -> JointData:
         groups.append(Group(label, COLOURS[place % len(COLOURS)], marker, study.from_scratch, points))
     members = []
     records = [record for study in studies for record in study.records]
-    chosen = {id(record) for record in front(records, columns=(0, 1 if x == "latency" else 2))}
+    chosen = {id(record) for record in front(records, among=(VAL_ACCURACY, x))}
     for study in studies:
         members += [_point(study, record) for record in study.records if id(record) in chosen]
-    members.sort(key=lambda point: (getattr(point, x), point.accuracy))
+    members.sort(key=lambda point: (point.at(x), point.accuracy))
     everything = [point.accuracy for group in groups for point in group.points]
     y_range = page.accuracy_range(everything, [point.accuracy for point in members])
     shown = [point for group in groups for point in group.points]
     return JointData(
         title=f"{studies[0].fingerprint['dataset']}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
-        f"accuracy against {'latency' if x == 'latency' else 'FLOPs'}",
+        f"accuracy against {x.noun}",
         subtitle=f"{len(shown)} trials, {len(members)} on the joint front" + page.below_axis(shown, y_range),
-        x_title=page.LATENCY if x == "latency" else page.FLOPS,
         x=x,
         y_range=y_range,
         groups=tuple(groups),
@@ -78,13 +77,13 @@ def _point(study: Studied, record: Any) -> Point:
 
 def draw_page(data: JointData) -> go.Figure:
     figure = go.Figure()
-    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
+    xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     line = {"shape": "hv", "color": "#777777", "width": 1.5}
     figure.add_scatter(x=xs, y=ys, mode="lines", name="joint front", line=line, hoverinfo="skip")
     for group in data.groups:
         symbol = group.marker[0] + ("-open" if group.hollow else "")
         figure.add_scatter(
-            x=[getattr(p, data.x) for p in group.points],
+            x=[p.at(data.x) for p in group.points],
             y=[p.accuracy for p in group.points],
             mode="markers",
             name=group.label,
@@ -92,18 +91,18 @@ def draw_page(data: JointData) -> go.Figure:
             text=[p.text for p in group.points],
             hovertemplate="%{text}<extra></extra>",
         )
-    figure.update_xaxes(title=data.x_title, **page.axis_of(data.values))
-    figure.update_yaxes(title=page.ACCURACY, range=data.y_range)
+    figure.update_xaxes(title=data.x.label, **page.axis_of(data.values))
+    figure.update_yaxes(title=VAL_ACCURACY.label, range=data.y_range)
     return page.framed(figure, data.title, data.subtitle)
 
 
 def draw_paper(data: JointData) -> Figure:
     figure, axes = paper.framed(data.title, data.subtitle)
-    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
+    xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     axes.step(xs, ys, where="post", color="#777777", linewidth=1.2, zorder=1, label="joint front")
     for group in data.groups:
         axes.scatter(
-            [getattr(p, data.x) for p in group.points],
+            [p.at(data.x) for p in group.points],
             [p.accuracy for p in group.points],
             s=36,
             marker=group.marker[1],
@@ -116,6 +115,6 @@ def draw_paper(data: JointData) -> Figure:
         paper.logarithmic(axes)
     axes.set_ylim(data.y_range)
     axes.autoscale_view(scaley=False)
-    axes.set_xlabel(data.x_title)
+    axes.set_xlabel(data.x.label)
     axes.legend(loc="best", frameon=True, fontsize=9)
     return figure

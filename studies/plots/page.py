@@ -1,12 +1,13 @@
 """What a Pareto plot shows, and how Plotly draws it. `studies.plots.paper` draws the same data without a browser."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.paths import write_text
 from studies.records import TrialRecord
@@ -14,19 +15,21 @@ from studies.tables.trials import describe
 
 FRONT, BEYOND, FAINT = "#0072B2", "#D55E00", "#B8B8B8"  # Okabe and Ito: told apart by colour-blind readers
 LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many times is logarithmic
-ACCURACY = "validation accuracy (share right)"
-LATENCY = "latency (ms per picture, batch 1, median)"
-FLOPS = "MFLOPs per picture"
 
 
 class Point(NamedTuple):
     number: int
-    accuracy: float
-    latency: float  # ms, median
-    latency_low: float  # p10
-    latency_high: float  # p90
-    mflops: float
+    values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
+    latency_low: float  # p10, ms
+    latency_high: float  # p90, ms
     text: str  # every parameter, lines separated by <br>
+
+    @property
+    def accuracy(self) -> float:
+        return self.at(VAL_ACCURACY)
+
+    def at(self, objective: Objective) -> float:
+        return self.values[objective.name]
 
 
 class ParetoData(NamedTuple):
@@ -34,8 +37,7 @@ class ParetoData(NamedTuple):
 
     title: str
     subtitle: str
-    x_title: str
-    x: str  # field of Point: "latency" or "mflops"
+    x: Objective
     log_x: bool
     y_range: tuple[float, float]  # of the first view; poor trials far below the front would flatten it
     front: tuple[Point, ...]  # on the front of the two objectives shown, by rising x
@@ -56,35 +58,34 @@ def to_point(record: TrialRecord) -> Point:
             f"<b>trial {record.number}</b>",
             *describe(record.candidate).split(", "),
             f"val_accuracy {record.val_accuracy:.4f} after epoch {record.best_epoch} of {record.epochs}",
-            f"latency {cost.latency_ms:.3g} ms (p10 {low:.3g}, p90 {high:.3g})",
-            f"{cost.flops / 1e6:.4g} MFLOPs, {cost.parameters:,} weights",
+            f"latency {LATENCY.say(cost.latency_ms)} (p10 {low:.3g}, p90 {high:.3g})",
+            f"{FLOPS.say(cost.flops)}, {cost.parameters:,} weights",
             f"{record.seconds:.1f} s",
         ]
     )
-    return Point(record.number, record.val_accuracy, cost.latency_ms, low, high, cost.flops / 1e6, text)
+    values = {one.name: one.shown(getattr(record, one.name)) for one in OBJECTIVES}
+    return Point(record.number, values, low, high, text)
 
 
-def pareto_data(name: str, records: Sequence[TrialRecord], x: str) -> ParetoData:
-    """What to draw of a study for accuracy against `x`, "latency" or "mflops".
+def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> ParetoData:
+    """What to draw of a study for accuracy against the cost `x`.
 
     Only completed trials are drawn; the subtitle says how many others there are and why.
     """
     complete = [record for record in records if record.state == "complete"]
-    two = front(records, columns=(0, 1 if x == "latency" else 2))
+    two = front(records, among=(VAL_ACCURACY, x))
     on_two = {record.number for record in two}
     on_three = {record.number for record in front(records)}
     points = {record.number: to_point(record) for record in complete}
-    values = [getattr(point, x) for point in points.values()]
+    values = [point.at(x) for point in points.values()]
     y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
-    short = "latency" if x == "latency" else "FLOPs"
     return ParetoData(
-        title=f"{name}: accuracy against {short}",
+        title=f"{name}: accuracy against {x.noun}",
         subtitle=tally(records) + below_axis(points.values(), y_range),
-        x_title=LATENCY if x == "latency" else FLOPS,
         x=x,
         log_x=is_wide(values),
         y_range=y_range,
-        front=tuple(sorted((points[n] for n in on_two), key=lambda point: (getattr(point, x), point.number))),
+        front=tuple(sorted((points[n] for n in on_two), key=lambda point: (point.at(x), point.number))),
         beyond=tuple(points[n] for n in sorted(on_three - on_two)),
         dominated=tuple(points[n] for n in sorted(set(points) - on_two - on_three)),
     )
@@ -159,7 +160,7 @@ def draw_pareto(data: ParetoData) -> go.Figure:
     for points, name, marker in groups:
         if points:
             figure.add_scatter(
-                x=[getattr(p, data.x) for p in points],
+                x=[p.at(data.x) for p in points],
                 y=[p.accuracy for p in points],
                 mode="markers",
                 name=name,
@@ -168,18 +169,18 @@ def draw_pareto(data: ParetoData) -> go.Figure:
                 hovertemplate="%{text}<extra></extra>",
             )
     spread = None
-    if data.x == "latency":
+    if data.x is LATENCY:
         spread = {
             "type": "data",
             "symmetric": False,
-            "array": [p.latency_high - p.latency for p in data.front],
-            "arrayminus": [p.latency - p.latency_low for p in data.front],
+            "array": [p.latency_high - p.at(LATENCY) for p in data.front],
+            "arrayminus": [p.at(LATENCY) - p.latency_low for p in data.front],
             "thickness": 1,
             "width": 3,
             "color": "rgba(0, 114, 178, 0.4)",
         }
     figure.add_scatter(
-        x=[getattr(p, data.x) for p in data.front],
+        x=[p.at(data.x) for p in data.front],
         y=[p.accuracy for p in data.front],
         mode="lines+markers",
         name="front",
@@ -189,8 +190,8 @@ def draw_pareto(data: ParetoData) -> go.Figure:
         error_x=spread,
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.update_xaxes(title=data.x_title, **axis_of([getattr(p, data.x) for p in data.everything]))
-    figure.update_yaxes(title=ACCURACY, range=data.y_range)
+    figure.update_xaxes(title=data.x.label, **axis_of([p.at(data.x) for p in data.everything]))
+    figure.update_yaxes(title=VAL_ACCURACY.label, range=data.y_range)
     return framed(figure, data.title, data.subtitle)
 
 
@@ -208,8 +209,8 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
         shown = [point for point in points if (point.number in chosen) == on_front]
         if shown:
             figure.add_scatter3d(
-                x=[p.latency for p in shown],
-                y=[p.mflops for p in shown],
+                x=[p.at(LATENCY) for p in shown],
+                y=[p.at(FLOPS) for p in shown],
                 z=[p.accuracy for p in shown],
                 mode="markers",
                 name=label,
@@ -218,11 +219,11 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
                 hovertemplate="%{text}<extra></extra>",
             )
     figure.update_scenes(
-        xaxis_title="latency (ms)",
-        yaxis_title=FLOPS,
-        zaxis_title="validation accuracy",
-        xaxis=axis_of([p.latency for p in points]),
-        yaxis=axis_of([p.mflops for p in points]),
+        xaxis_title=LATENCY.title,
+        yaxis_title=FLOPS.label,
+        zaxis_title=VAL_ACCURACY.brief,
+        xaxis=axis_of([p.at(LATENCY) for p in points]),
+        yaxis=axis_of([p.at(FLOPS) for p in points]),
         zaxis_range=y_range,
         camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.7}, "center": {"z": -0.15}},
     )

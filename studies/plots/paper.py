@@ -7,15 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
+from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.paths import in_one_step
 from studies.plots.page import (
-    ACCURACY,
     BEYOND,
     FAINT,
-    FLOPS,
     FRONT,
-    LATENCY,
     ParetoData,
     Point,
     accuracy_range,
@@ -35,7 +33,7 @@ def draw_pareto(data: ParetoData) -> Figure:
     """Accuracy against latency or FLOPs: the front joined by steps, dominated trials faint, members numbered."""
     figure, axes = framed(data.title, data.subtitle)
     axes.scatter(
-        [getattr(p, data.x) for p in data.dominated],
+        [p.at(data.x) for p in data.dominated],
         [p.accuracy for p in data.dominated],
         s=28,
         c=FAINT,
@@ -44,7 +42,7 @@ def draw_pareto(data: ParetoData) -> Figure:
     )
     if data.beyond:
         axes.scatter(
-            [getattr(p, data.x) for p in data.beyond],
+            [p.at(data.x) for p in data.beyond],
             [p.accuracy for p in data.beyond],
             s=42,
             marker="D",
@@ -53,11 +51,14 @@ def draw_pareto(data: ParetoData) -> Figure:
             label="on the front of all three",
             zorder=2,
         )
-    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
+    xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     axes.step(xs, ys, where="post", color=FRONT, linewidth=1.2, zorder=2)
     axes.scatter(xs, ys, s=48, c=FRONT, label="front", zorder=3)
-    if data.x == "latency":
-        spread = [[p.latency - p.latency_low for p in data.front], [p.latency_high - p.latency for p in data.front]]
+    if data.x is LATENCY:
+        spread = [
+            [x - p.latency_low for x, p in zip(xs, data.front, strict=True)],
+            [p.latency_high - x for x, p in zip(xs, data.front, strict=True)],
+        ]
         axes.errorbar(
             xs, ys, xerr=spread, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="p10 to p90"
         )
@@ -66,7 +67,7 @@ def draw_pareto(data: ParetoData) -> Figure:
     axes.set_ylim(data.y_range)
     axes.autoscale_view(scaley=False)
     _number(axes, data.front, data.x)
-    axes.set_xlabel(data.x_title)
+    axes.set_xlabel(data.x.label)
     axes.legend(loc="lower right", frameon=True, fontsize=9)
     return figure
 
@@ -76,25 +77,25 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> Figure:
     points = [to_point(record) for record in records if record.state == "complete"]
     chosen = {record.number for record in front(records)}
     points.sort(key=lambda point: point.number in chosen)  # the front on top
-    on_front = sorted((point for point in points if point.number in chosen), key=lambda point: point.latency)
+    on_front = sorted((point for point in points if point.number in chosen), key=lambda point: point.at(LATENCY))
     y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
     figure, axes = framed(f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(points, y_range))
     drawn = axes.scatter(
-        [p.latency for p in points],
+        [p.at(LATENCY) for p in points],
         [p.accuracy for p in points],
-        c=[p.mflops for p in points],
+        c=[p.at(FLOPS) for p in points],
         s=[90 if p.number in chosen else 22 for p in points],
         cmap="viridis",
         edgecolors="black",
         linewidths=[1.0 if p.number in chosen else 0.2 for p in points],
     )
-    if is_wide([point.latency for point in points]):
+    if is_wide([point.at(LATENCY) for point in points]):
         logarithmic(axes)
     axes.set_ylim(y_range)
     axes.autoscale_view(scaley=False)
-    _number(axes, on_front, "latency")
-    axes.set_xlabel(LATENCY)
-    figure.colorbar(drawn, ax=axes, label=f"{FLOPS}; large: on the front")
+    _number(axes, on_front, LATENCY)
+    axes.set_xlabel(LATENCY.label)
+    figure.colorbar(drawn, ax=axes, label=f"{FLOPS.label}; large: on the front")
     return figure
 
 
@@ -112,17 +113,17 @@ def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     figure.suptitle(title, fontsize=13, x=0.02, ha="left")
     axes.set_title(subtitle, fontsize=9, loc="left", color="#555555")
-    axes.set_ylabel(ACCURACY)
+    axes.set_ylabel(VAL_ACCURACY.label)
     axes.grid(color="#E6E6E6", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _number(axes: Axes, points: Sequence[Point], x: str) -> None:
+def _number(axes: Axes, points: Sequence[Point], x: Objective) -> None:
     """The trial's number beside each point of the front; points that almost coincide share a label."""
     to_share = axes.transData + axes.transAxes.inverted()  # from data to shares of the axes
-    placed = [(*to_share.transform((getattr(point, x), point.accuracy)), point.number) for point in points]
+    placed = [(*to_share.transform((point.at(x), point.accuracy)), point.number) for point in points]
     for across, up, text in label_groups(placed, x_reach=0.035, y_reach=0.045):
         axes.annotate(text, (across, up), (6, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from studies.finals import FinalModel
+from studies.objectives import COSTS, LATENCY, OBJECTIVES
 from studies.pareto import knee
 from studies.plots import page
 from studies.report import charts, model_tables, parallel
@@ -112,17 +113,19 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
             f"better in one of them. {KNEE_RULE} Here this is trial {star.number}."
         )
     ]
-    for stem, x, short in (("accuracy_latency", "latency", "latency"), ("accuracy_flops", "mflops", "FLOPs")):
+    for x in COSTS:
         data = page.pareto_data(material.name, material.records, x)
-        drawn = "horizontal lines reach from the 10th to the 90th percentile; " if x == "latency" else ""
+        drawn = "horizontal lines reach from the 10th to the 90th percentile; " if x is LATENCY else ""
         ends = data.front[0], data.front[-1]
         alt = (
-            f"Accuracy against {short} of {counted(len(data.everything), 'trial')}: the front rises from "
-            f"{percent(ends[0].accuracy)} at {getattr(ends[0], x):.3g} to {percent(ends[1].accuracy)} at "
-            f"{getattr(ends[1], x):.3g} {'ms' if x == 'latency' else 'MFLOPs'}; trial {star.number} is recommended."
+            f"Accuracy against {x.noun} of {counted(len(data.everything), 'trial')}: the front rises from "
+            f"{percent(ends[0].accuracy)} at {ends[0].at(x):.3g} to {percent(ends[1].accuracy)} at "
+            f"{ends[1].at(x):.3g}{x.unit}; trial {star.number} is recommended."
         )
-        caption = f"Accuracy against {short}; {drawn}numbers are trials. {data.subtitle[0].upper()}{data.subtitle[1:]}."
-        blocks.append(Chart(stem, caption, alt, charts.pareto(data, star.number)))
+        caption = (
+            f"Accuracy against {x.noun}; {drawn}numbers are trials. {data.subtitle[0].upper()}{data.subtitle[1:]}."
+        )
+        blocks.append(Chart(f"accuracy_{x.stem}", caption, alt, charts.pareto(data, star.number)))
     space = charts.pareto_space(material.name, material.records, star.number)
     alt = f"The same trials in space: accuracy over latency and FLOPs, {len(material.front)} on the front."
     caption = "All three objectives; the view turns under the mouse."
@@ -157,8 +160,8 @@ def _importance(material: Material, _gallery: Gallery) -> Section | None:
         return None
     if not found.shares:
         return Section("importance", title, (Text(f"{found.why[0].upper()}{found.why[1:]}."),))
-    names = {"val_accuracy": "accuracy", "latency_ms": "latency", "flops": "FLOPs"}
-    most = [f"{max(shares, key=shares.__getitem__)} for {names[key]}" for key, shares in found.shares.items()]
+    named = [(one.noun, found.shares[one.name]) for one in OBJECTIVES if one.name in found.shares]
+    most = [f"{max(shares, key=shares.__getitem__)} for {noun}" for noun, shares in named]
     said = (
         f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(found.quantile)} of the "
         f"{counted(len(material.complete), 'complete trial')} by each objective with all of them: a parameter whose "

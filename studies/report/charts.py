@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY
 from studies.pareto import front
 from studies.plots import page
 from studies.plots.page import FRONT, ParetoData
-from studies.records import OBJECTIVES, TrialRecord
+from studies.records import TrialRecord
 from studies.report.importance import Importances
 from studies.report.material import Shown
 from studies.report.search_progress import Step
@@ -26,7 +27,6 @@ PATTERNS = ("", "/", ".")
 RECOMMENDED = "#E69F00"
 FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', 'Noto Sans CJK SC', sans-serif", "size": 13, "color": "#222"}
 GRID = "#E6E6E6"
-SHORT = {"latency": "latency (ms per picture)", "mflops": "MFLOPs per picture"}  # fits a phone
 LEAST_SPAN = 0.05  # of the accuracy axis
 TEXTS_UP_TO = 12  # classes whose shares are written into the confusion matrix
 
@@ -52,8 +52,8 @@ def bare(figure: go.Figure, *, legend: bool = True, left: int = 60) -> go.Figure
 def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     """Accuracy against one cost; members of the front numbered, the recommended one with a star."""
     figure = page.draw_pareto(data)
-    xs, ys = [getattr(p, data.x) for p in data.front], [p.accuracy for p in data.front]
-    every = [getattr(p, data.x) for p in data.everything]
+    xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
+    every = [p.at(data.x) for p in data.everything]
     low, high = (np.log10(min(every)), np.log10(max(every))) if data.log_x else (min(every), max(every))
     at = np.log10(xs) if data.log_x else np.asarray(xs)
     placed = [(float(a), b, p.number) for a, b, p in zip(at, ys, data.front, strict=True)]
@@ -69,7 +69,7 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     star = [point for point in data.everything if point.number == knee]
     if star:
         figure.add_scatter(
-            x=[getattr(p, data.x) for p in star],
+            x=[p.at(data.x) for p in star],
             y=[p.accuracy for p in star],
             mode="markers",
             name=f"recommended: trial {knee}",
@@ -82,7 +82,7 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     bottom, top = data.y_range
     room = max(0.0, (LEAST_SPAN - (top - bottom)) / 2)
     figure.update_yaxes(range=[bottom - room, top + room], ticks="outside", ticklen=4)
-    figure.update_xaxes(title={"text": SHORT[data.x], "standoff": 8}, ticks="outside", ticklen=6)
+    figure.update_xaxes(title={"text": data.x.brief, "standoff": 8}, ticks="outside", ticklen=6)
     return bare(figure)
 
 
@@ -92,8 +92,8 @@ def pareto_space(name: str, records: Sequence[TrialRecord], knee: int | None) ->
     star = [page.to_point(record) for record in front(records) if record.number == knee]
     for point in star:
         figure.add_scatter3d(
-            x=[point.latency],
-            y=[point.mflops],
+            x=[point.at(LATENCY)],
+            y=[point.at(FLOPS)],
             z=[point.accuracy],
             mode="markers",
             name=f"recommended: trial {knee}",
@@ -102,9 +102,9 @@ def pareto_space(name: str, records: Sequence[TrialRecord], knee: int | None) ->
             hovertemplate="%{text}<extra></extra>",
         )
     figure.update_scenes(
-        xaxis={"title": {"text": "latency (ms)"}},
-        yaxis={"title": {"text": "MFLOPs"}},
-        zaxis={"title": {"text": "accuracy"}},
+        xaxis={"title": {"text": LATENCY.title}},
+        yaxis={"title": {"text": FLOPS.title}},
+        zaxis={"title": {"text": VAL_ACCURACY.title}},
         aspectmode="cube",
         camera={"eye": {"x": -1.45, "y": -1.45, "z": 0.65}, "center": {"z": -0.1}},
     )
@@ -173,20 +173,19 @@ def hypervolume(steps: Sequence[Step], over: str) -> go.Figure:
 
 def importance(found: Importances) -> go.Figure:
     """A group of bars for each parameter, one for each objective."""
-    names = {"val_accuracy": "accuracy", "latency_ms": "latency", "flops": "FLOPs"}
     parameters = {name for shares in found.shares.values() for name in shares}
     order = sorted(parameters, key=lambda name: -sum(shares.get(name, 0) for shares in found.shares.values()))
     figure = go.Figure()
     for place, objective in enumerate(OBJECTIVES):
-        if objective in found.shares:
-            shares = found.shares[objective]
+        if objective.name in found.shares:
+            shares = found.shares[objective.name]
             figure.add_bar(
                 x=[shares.get(name, 0.0) for name in order],
                 y=order,
                 orientation="h",
-                name=names[objective],
+                name=objective.noun,
                 marker={"color": COLOURS[place], "pattern": {"shape": PATTERNS[place], "fgcolor": "white"}},
-                hovertemplate=f"%{{y}}: %{{x:.1%}} of what matters for {names[objective]}<extra></extra>",
+                hovertemplate=f"%{{y}}: %{{x:.1%}} of what matters for {objective.noun}<extra></extra>",
             )
     figure.update_xaxes(title="share of importance", tickformat=".0%", gridcolor=GRID)
     figure.update_yaxes(autorange="reversed", automargin=True)

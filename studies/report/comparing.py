@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from studies import comparison
 from studies.comparison import FROZEN, Studied
+from studies.objectives import COSTS
 from studies.plots import joint
 from studies.plots.joint import JointData
 from studies.report import charts
@@ -95,21 +96,21 @@ def _table(studies: Sequence[Studied]) -> Table:
 
 def _drawn(data: JointData) -> go.Figure:
     figure = charts.bare(joint.draw_page(data))
-    return figure.update_xaxes(title={"text": charts.SHORT[data.x], "standoff": 8})
+    return figure.update_xaxes(title={"text": data.x.brief, "standoff": 8})
 
 
 def _charts(studies: Sequence[Studied]) -> list[Chart]:
     found = []
-    for stem, x, short in (("joint_latency", "latency", "latency"), ("joint_flops", "mflops", "FLOPs")):
+    for x in COSTS:
         data = joint.joint_data(studies, x)
         names = listed(list(dict.fromkeys(group.label for group in data.groups)))
         caption = (
-            f"Accuracy against {short} of {names}; hollow markers are trained from scratch. "
+            f"Accuracy against {x.noun} of {names}; hollow markers are trained from scratch. "
             f"{data.subtitle[0].upper()}{data.subtitle[1:]}."
         )
         alt = (
-            f"Accuracy against {short} of the complete trials of {names}; the joint front of "
+            f"Accuracy against {x.noun} of the complete trials of {names}; the joint front of "
             f"{counted(len(data.front), 'trial')} rises to {percent(max(point.accuracy for point in data.front))}."
         )
-        found.append(Chart(stem, caption, alt, _drawn(data)))
+        found.append(Chart(f"joint_{x.stem}", caption, alt, _drawn(data)))
     return found

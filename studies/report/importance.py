@@ -8,11 +8,12 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.records import DIRECTIONS, OBJECTIVES
+from models.candidate import DIMENSIONS
+from studies.objectives import OBJECTIVES, Objective
 
 LEAST_TRIALS = 10  # complete ones; from fewer it would be guessing
-# All that latency and FLOPs depend on; of other parameters they would only seem to, by chance.
-ARCHITECTURE = ("resolution", "head_width", "pooling", "batch_norm_head")
+# All that costs depend on; of other parameters they would only seem to, by chance.
+ARCHITECTURE = frozenset(name for name, dimension in DIMENSIONS.items() if dimension.changes_inference)
 GOOD_TRIALS = 5  # Optuna's advice: at least so many in the better part
 
 
@@ -32,26 +33,26 @@ def importances(study: optuna.Study) -> Importances:
     quantile = max(0.1, GOOD_TRIALS / len(complete))
     evaluator = _quiet_evaluator(quantile)
     shares = {}
-    for place, (objective, direction) in enumerate(zip(OBJECTIVES, DIRECTIONS, strict=True)):
+    for place, objective in enumerate(OBJECTIVES):
         asked = _asked(objective, complete)
         if not asked or len({trial.values[place] for trial in complete}) == 1:
             continue  # nothing tells the trials apart
-        sign = -1 if direction == "maximize" else 1  # it takes lower values for better ones
+        sign = -1 if objective.maximise else 1  # it takes lower values for better ones
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = get_param_importances(study, evaluator=evaluator, params=asked, target=_target(place, sign))
         total = sum(found.values())
         if total > 0:
-            shares[objective] = {name: value / total for name, value in found.items()}
+            shares[objective.name] = {name: value / total for name, value in found.items()}
     why = "" if shares else "all complete trials have the same numbers, so no parameter can be told to matter"
     return Importances(shares, why, quantile)
 
 
-def _asked(objective: str, trials: Sequence[FrozenTrial]) -> list[str]:
+def _asked(objective: Objective, trials: Sequence[FrozenTrial]) -> list[str]:
     """The parameters to compare: those in which trials differ, also if only some trials have them."""
     names = dict.fromkeys(name for trial in trials for name in trial.params)
     differing = [name for name in names if len({trial.params.get(name) for trial in trials} - {None}) > 1]
-    return [name for name in differing if objective == "val_accuracy" or name in ARCHITECTURE]
+    return [name for name in differing if not objective.known_before_training or name in ARCHITECTURE]
 
 
 def _target(place: int, sign: int) -> Callable[[FrozenTrial], float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from models.candidate import DIMENSIONS, Dimension, Range
 from studies.finals import FinalModel
 from studies.records import TrialRecord
 from studies.report.gallery import Judged
@@ -182,26 +183,25 @@ def mistakes_table(found: Sequence[Judged], names: Sequence[str], label: str) ->
 
 def space_table(space: dict[str, Any]) -> Table:
     """The fingerprint's description of the search space."""
-    units = {"resolution": " px", "head_width": " units", "unfreeze_depth": " blocks from the top"}
-    rows = []
-    for name, values in space.items():
-        if not isinstance(values, list):
-            said = f"fixed: {values}"
-        elif name == "head_width":
-            said = f"{values[0]} (no hidden layer) to {values[1]} units in steps of {values[2]}"
-        elif name == "unfreeze_depth" and values[0] != values[1]:
-            said = f"{values[0]} (head only) to {values[1]} blocks from the top"
-        elif name == "unfreeze_depth":
-            said = f"all {values[0]} blocks"
-        elif len(values) == 2 and all(isinstance(value, float) for value in values):
-            log = ", logarithmic" if "rate" in name or "decay" in name else ""
-            said = f"{values[0]:g} to {values[1]:g}{log}"
-        else:
-            said = ", ".join(map(str, values)) + units.get(name, "")
-        rows.append((name, said))
+    rows = tuple((name, _said(DIMENSIONS.get(name), values)) for name, values in space.items())
     return Table(
         "space",
         "What the search decides for each trial.",
         (Column("dimension"), Column("values", wide=True)),
-        tuple(rows),
+        rows,
     )
+
+
+def _said(dimension: Dimension | None, values: Any) -> str:
+    """Values as a fingerprint describes them: a list of choices, (low, high[, step]), or one that is fixed."""
+    if not isinstance(values, list):
+        return f"fixed: {values}"
+    unit = dimension.unit if dimension else ""
+    if dimension is None or not isinstance(dimension.values, Range):
+        return ", ".join(map(str, values)) + unit
+    low, high, *step = values
+    if low == high:
+        return f"all {low} blocks"
+    zero = f" ({dimension.zero})" if low == 0 and dimension.zero else ""
+    steps = f" in steps of {step[0]}" if step else ""
+    return f"{low:g}{zero} to {high:g}{unit}{steps}{', logarithmic' if dimension.log else ''}"

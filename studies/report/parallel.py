@@ -1,6 +1,6 @@
 """Parallel coordinates: every trial a line from what was decided to what came out.
 
-Each dimension is a row, not a column, so that names and values have room. Drawn as ordinary lines: Plotly's own
+Each axis is a row, not a column, so that names and values have room. Drawn as ordinary lines: Plotly's own
 parallel coordinates need WebGL and lose their colours on paper.
 """
 
@@ -11,37 +11,24 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from models.candidate import DIMENSIONS, FIELDS
+from studies.objectives import OBJECTIVES
 from studies.pareto import front
 from studies.plots import page
 from studies.records import TrialRecord
 from studies.report.charts import RECOMMENDED, bare
 from studies.tables.trials import row
 
-DECIDED = (
-    "unfreeze_depth",
-    "head_width",
-    "dropout",
-    "learning_rate",
-    "lr_schedule",
-    "resolution",
-    "optimizer",
-    "weight_decay",
-    "label_smoothing",
-    "pooling",
-    "batch_norm_head",
-    "batch_size",
-    "augmentation",
-    "strategy",
-)
-CAME_OUT = ("latency_ms", "flops", "val_accuracy")
-LOGARITHMIC = ("learning_rate", "weight_decay", "latency_ms", "flops")
-TITLES = {"resolution": "resolution (px)", "latency_ms": "latency (ms)", "flops": "FLOPs", "head_width": "head (units)"}
+RESULTS = sorted(OBJECTIVES, key=lambda objective: not objective.known_before_training)
+CAME_OUT = tuple(objective.name for objective in RESULTS)
+LOGARITHMIC = {name for name in FIELDS if DIMENSIONS[name].log} | {one.name for one in OBJECTIVES if one.log}
+TITLES = {name: DIMENSIONS[name].title or name for name in FIELDS} | {one.name: one.head for one in OBJECTIVES}
 ROW = 62  # pixels
 CATEGORIES_UP_TO = 8
 
 
 @dataclass(frozen=True)
-class Dimension:
+class Axis:
     """A row: where each trial's line crosses it, from 0 to 1, and what is written below which places."""
 
     name: str
@@ -50,33 +37,33 @@ class Dimension:
 
     @property
     def title(self) -> str:
-        return TITLES.get(self.name, self.name)
+        return TITLES[self.name]
 
 
-def dimensions(records: Sequence[TrialRecord]) -> list[Dimension]:
+def axes(records: Sequence[TrialRecord]) -> list[Axis]:
     """Of complete trials: all that differs between them, and the three objectives."""
     rows = [row(record, False) for record in records]
     found = []
-    for name in (*DECIDED, *CAME_OUT):
+    for name in (*FIELDS, *CAME_OUT):
         values = [one[name] for one in rows]
         if name in CAME_OUT or len(set(values)) > 1:
-            found.append(_dimension(name, values))
+            found.append(_axis(name, values))
     return found
 
 
-def _dimension(name: str, values: Sequence[Any]) -> Dimension:
+def _axis(name: str, values: Sequence[Any]) -> Axis:
     kinds = sorted(set(values))
     if isinstance(kinds[0], (str, bool)) or (name not in CAME_OUT and len(kinds) <= CATEGORIES_UP_TO):
         at = {kind: place / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for place, kind in enumerate(kinds)}
-        return Dimension(name, tuple(at[value] for value in values), tuple((at[kind], _said(kind)) for kind in kinds))
+        return Axis(name, tuple(at[value] for value in values), tuple((at[kind], _said(kind)) for kind in kinds))
     log = name in LOGARITHMIC and kinds[0] > 0
     scale = math.log if log else float
     low, high = scale(kinds[0]), scale(kinds[-1])
     if low == high:
-        return Dimension(name, (0.5,) * len(values), ((0.5, _said(kinds[0])),))
+        return Axis(name, (0.5,) * len(values), ((0.5, _said(kinds[0])),))
     middle = math.exp((low + high) / 2) if log else (low + high) / 2
     ticks = ((0.0, _said(kinds[0])), (0.5, _said(middle)), (1.0, _said(kinds[-1])))
-    return Dimension(name, tuple((scale(value) - low) / (high - low) for value in values), ticks)
+    return Axis(name, tuple((scale(value) - low) / (high - low) for value in values), ticks)
 
 
 def _said(value: Any) -> str:
@@ -89,14 +76,13 @@ def _said(value: Any) -> str:
 
 def _brief(record: TrialRecord) -> str:
     """One line: it is kept for every point of a trial's line."""
-    accuracy, flops = record.val_accuracy or 0, record.flops or 0
-    return f"trial {record.number}: {accuracy:.4f}, {record.latency_ms:.3g} ms, {flops / 1e6:.4g} MFLOPs"
+    return f"trial {record.number}: {', '.join(one.say(getattr(record, one.name)) for one in OBJECTIVES)}"
 
 
 def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:
     """The figure and its height in pixels; dominated trials are grey, the front blue, the recommended one thick."""
     complete = [record for record in records if record.state == "complete"]
-    rows = dimensions(complete)
+    rows = axes(complete)
     members = {record.number for record in front(complete)} - {knee}
     groups = (
         ("dominated", [r.number not in members and r.number != knee for r in complete], page.FAINT, 1.0, "dot"),
@@ -110,7 +96,7 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
         texts: list[str] = []
         for place, record in enumerate(complete):
             if belongs[place]:
-                xs += [*(dimension.places[place] for dimension in rows), None]
+                xs += [*(axis.places[place] for axis in rows), None]
                 ys += [*range(len(rows)), None]
                 texts += [_brief(record)] * (len(rows) + 1)
         if xs:
@@ -124,9 +110,9 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
                 text=texts,
                 hovertemplate="%{text}<extra></extra>",
             )
-    for place, dimension in enumerate(rows):
+    for place, axis in enumerate(rows):
         figure.add_shape(type="line", x0=0, x1=1, y0=place, y1=place, line={"color": "#888", "width": 1})
-        for at, text in dimension.ticks:
+        for at, text in axis.ticks:
             figure.add_annotation(
                 x=at, y=place, text=text, showarrow=False, yshift=-11, font={"size": 11},
                 xanchor="left" if at == 0 else "right" if at == 1 else "center", bgcolor="rgba(255, 255, 255, 0.85)",
@@ -134,7 +120,7 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
     figure.update_xaxes(visible=False, range=[-0.02, 1.02])
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[dimension.title for dimension in rows],
+        ticktext=[axis.title for axis in rows],
         range=[len(rows) - 0.5, -0.4],
         showgrid=False,
         zeroline=False,

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import moocore
 import numpy as np
 
-from studies.pareto import objectives
+from studies.objectives import OBJECTIVES
+from studies.pareto import LOG, objectives
 from studies.records import TrialRecord
 
 BEYOND_WORST = 1.1  # the reference point is this factor slower and costlier than the worst complete trial
@@ -31,20 +32,21 @@ def hypervolume_steps(records: Sequence[TrialRecord]) -> list[Step]:
     complete = [record for record in records if record.state == "complete"]
     if not complete:
         return []
-    costs = np.log(objectives(complete)[:, 1:])
+    costs = np.log(objectives(complete)[:, LOG])
     low, high = costs.min(0), costs.max(0) + math.log(BEYOND_WORST)
-    steps, points, seconds = [], np.empty((0, 3)), 0.0
+    steps, points, seconds = [], np.empty((0, len(OBJECTIVES))), 0.0
     volume = 0.0
     for record in sorted(records, key=lambda record: record.number):
         if not record.counts:
             continue
         seconds += record.seconds
         if record.state == "complete":
-            accuracy, *cost = objectives([record])[0]
-            point = [1 - accuracy, *((np.log(cost) - low) / (high - low))]
+            values = objectives([record])[0]
+            point = 1 - values  # of a share
+            point[LOG] = (np.log(values[LOG]) - low) / (high - low)
             points = np.vstack([points, point])
             points = points[moocore.is_nondominated(points)]
-            volume = float(moocore.hypervolume(points, ref=[1.0, 1.0, 1.0]))
+            volume = float(moocore.hypervolume(points, ref=[1.0] * len(OBJECTIVES)))
         steps.append(Step(record.number, seconds, volume))
     return steps
 

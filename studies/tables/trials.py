@@ -3,10 +3,9 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
-from models.candidate import Candidate
+from models.candidate import FIELDS, READING, Candidate, Searched
 from studies.records import Measurement, TrialRecord
 
 COLUMNS = (
@@ -14,20 +13,7 @@ COLUMNS = (
     "state",
     "on_front",
     "backbone",
-    "unfreeze_depth",
-    "head_width",
-    "dropout",
-    "learning_rate",
-    "lr_schedule",
-    "resolution",
-    "optimizer",
-    "weight_decay",
-    "label_smoothing",
-    "pooling",
-    "batch_norm_head",
-    "batch_size",
-    "augmentation",
-    "strategy",
+    *FIELDS,
     "val_accuracy",
     "latency_ms",
     "latency_p10_ms",
@@ -94,25 +80,8 @@ def describe(candidate: Candidate | None) -> str:
     """
     if candidate is None:
         return "?"
-    depth = candidate.unfreeze_depth
-    free = "frozen" if depth == 0 else f"top {depth} block{'s' * (depth > 1)} free"
-    head = f"head {candidate.head_width}" if candidate.head_width else "no hidden layer"
-    texts = {
-        "pooling": f"{candidate.pooling} pooling",
-        "batch_norm_head": "batch norm",
-        "optimizer": candidate.optimizer,
-        "weight_decay": f"decay {candidate.weight_decay:.1e}",
-        "label_smoothing": f"smoothing {candidate.label_smoothing:.2f}",
-        "batch_size": f"batch {candidate.batch_size}",
-        "augmentation": f"{candidate.augmentation} augmentation",
-        "strategy": candidate.strategy,
-    }
-    usual = {field.name: field.default for field in fields(Candidate)}
-    more = "".join(f", {text}" for name, text in texts.items() if getattr(candidate, name) != usual[name])
-    return (
-        f"{candidate.resolution} px, {free}, {head}, dropout {candidate.dropout:.2f}, "
-        f"{candidate.learning_rate:.1e} {candidate.lr_schedule}{more}"
-    )
+    shown = [one for one in READING if one.searched == Searched.ALWAYS or getattr(candidate, one.field) != one.default]
+    return ", ".join(text for one in shown if (text := one.say(candidate)))
 
 
 def latency(measurement: Measurement) -> str:

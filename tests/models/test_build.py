@@ -9,7 +9,15 @@ import pytest
 from models.build import Task, build_base, build_network
 from models.candidate import Candidate
 
-CANDIDATE = Candidate("custom_cnn", 1, 128, 0.3, 1e-3, "cosine", 24)
+CANDIDATE = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=1,
+    head_width=128,
+    dropout=0.3,
+    learning_rate=1e-3,
+    lr_schedule="cosine",
+    resolution=24,
+)
 TASK = Task(8, 8, 1, 10, "none")
 
 

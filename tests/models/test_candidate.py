@@ -7,7 +7,15 @@ import pytest
 
 from models.candidate import Candidate
 
-GOOD = Candidate("vgg19", 2, 256, 0.25, 3e-4, "cosine", 64)
+GOOD = Candidate(
+    backbone="vgg19",
+    unfreeze_depth=2,
+    head_width=256,
+    dropout=0.25,
+    learning_rate=3e-4,
+    lr_schedule="cosine",
+    resolution=64,
+)
 
 
 def test_json_there_and_back():
@@ -103,8 +111,9 @@ def test_architecture_key_covers_just_what_changes_inference():
         {"batch_norm_head": True},
     ):
         assert dataclasses.replace(GOOD, **change).architecture_key() != GOOD.architecture_key()
-        assert dataclasses.replace(GOOD, **change).architecture() != GOOD.architecture()
-    assert dataclasses.replace(same, unfreeze_depth=2).architecture() == GOOD.architecture()
+        assert dataclasses.replace(GOOD, **change).architecture != GOOD.architecture
+    assert same.architecture == GOOD.architecture
+    assert same.architecture.architecture_key() == "vgg19/r64/h256"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from models.candidate import Candidate
 from models.saliency import looks, map_layer
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
-LINEAR = Candidate("custom_cnn", 0, 0, 0.2, 1e-3, "constant", 32)
+LINEAR = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=0,
+    head_width=0,
+    dropout=0.2,
+    learning_rate=1e-3,
+    lr_schedule="constant",
+    resolution=32,
+)
 
 
 def network(n_classes=3, channels=3, side=32, candidate=LINEAR):
@@ -57,7 +65,17 @@ def test_two_classes_are_the_two_signs_of_one_logit():
 
 
 def test_a_tiny_last_map_is_passed_over():
-    net = network(candidate=Candidate("mobilenet_v2_0.35", 0, 0, 0.2, 1e-3, "constant", 32))
+    net = network(
+        candidate=Candidate(
+            backbone="mobilenet_v2_0.35",
+            unfreeze_depth=0,
+            head_width=0,
+            dropout=0.2,
+            learning_rate=1e-3,
+            lr_schedule="constant",
+            resolution=32,
+        )
+    )
     layer = map_layer(net)
     assert net.logits.get_layer("pool").input.shape[1] == 1
     assert layer.output.shape[1] == saliency.LEAST_CELLS

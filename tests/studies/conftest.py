@@ -9,7 +9,15 @@ from studies.records import Measurement, TrialRecord
 @pytest.fixture
 def make_record():
     def make(number, accuracy, latency_ms, mflops, state="complete", **changes):
-        candidate = Candidate("custom_cnn", number % 3, 128, 0.25, 1e-3, "cosine", 32)
+        candidate = Candidate(
+            backbone="custom_cnn",
+            unfreeze_depth=number % 3,
+            head_width=128,
+            dropout=0.25,
+            learning_rate=1e-3,
+            lr_schedule="cosine",
+            resolution=32,
+        )
         cost = Measurement(
             latency_ms,
             {"p10_ms": 0.9 * latency_ms, "p90_ms": 1.2 * latency_ms, "p99_ms": 2 * latency_ms, "runs": 50},

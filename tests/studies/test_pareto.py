@@ -3,13 +3,14 @@
 import hypothesis
 from hypothesis import strategies as st
 
+from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY
 from studies.pareto import ends_and_knee, front, knee
 
 
 def test_front_in_order_of_latency(records):
     assert [record.number for record in front(records)] == [0, 2, 1]
-    assert [record.number for record in front(records, columns=(0, 1))] == [0, 1]
-    assert [record.number for record in front(records, columns=(0, 2))] == [0, 2, 1]
+    assert [record.number for record in front(records, among=(VAL_ACCURACY, LATENCY))] == [0, 1]
+    assert [record.number for record in front(records, among=(VAL_ACCURACY, FLOPS))] == [0, 2, 1]
 
 
 def test_nothing_completed_no_front(records):

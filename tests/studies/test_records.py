@@ -8,7 +8,15 @@ from models.candidate import Candidate
 from studies.optuna_private import show_constraints
 from studies.records import Failure, Measurement, Outcome, read_study
 
-CANDIDATE = Candidate("custom_cnn", 1, 128, 0.25, 1e-3, "cosine", 32)
+CANDIDATE = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=1,
+    head_width=128,
+    dropout=0.25,
+    learning_rate=1e-3,
+    lr_schedule="cosine",
+    resolution=32,
+)
 MEASUREMENT = Measurement(1.5, {"p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}, 500, 1000, 7, 318_000)
 
 

@@ -10,7 +10,15 @@ from models.candidate import Candidate
 from tests.hpo.conftest import fake_facts
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
-HEAD = Candidate("custom_cnn", 0, 0, 0.3, 1e-3, "constant", 24)
+HEAD = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=0,
+    head_width=0,
+    dropout=0.3,
+    learning_rate=1e-3,
+    lr_schedule="constant",
+    resolution=24,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +73,16 @@ def test_baseline_is_the_best_linear_head(configure, make_record):  # noqa: F811
 def test_baseline_that_was_never_tried(configure, make_record):  # noqa: F811
     made = [make_record(0, 0.9, 1.0, 10, candidate=dataclasses.replace(HEAD, unfreeze_depth=1))]
     found = baseline(made, configure(epochs=7, batch_size=64), 32)
-    assert found.candidate == Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 32, batch_size=64)
+    assert found.candidate == Candidate(
+        backbone="custom_cnn",
+        unfreeze_depth=0,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=3e-3,
+        lr_schedule="cosine",
+        resolution=32,
+        batch_size=64,
+    )
     assert (found.label, found.number, found.search_accuracy, found.epochs) == ("baseline", 1, None, 7)
 
 

@@ -28,7 +28,15 @@ from models.training.recipe import Recipe
 from models.training.trainer import train
 from studies.finals import FinalRun
 
-TAIL = Candidate("custom_cnn", 1, 128, 0.3, 3e-3, "cosine", 16)
+TAIL = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=1,
+    head_width=128,
+    dropout=0.3,
+    learning_rate=3e-3,
+    lr_schedule="cosine",
+    resolution=16,
+)
 
 
 @pytest.fixture

@@ -21,7 +21,15 @@ from studies.records import Measurement, TrialRecord
 from studies.report.material import Material, Predictions
 from studies.scores import score
 
-CANDIDATE = Candidate("custom_cnn", 0, 0, 0.2, 1e-3, "constant", 16)
+CANDIDATE = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=0,
+    head_width=0,
+    dropout=0.2,
+    learning_rate=1e-3,
+    lr_schedule="constant",
+    resolution=16,
+)
 
 
 @pytest.fixture

@@ -276,12 +276,35 @@ def test_a_death_before_the_first_trial(configure, fakes):
 def test_the_seed_is_the_studys(configure, tmp_path):
     """So that candidates see one order of pictures and one dropout noise, and differ by what they are."""
     config = configure(seed=7)
-    job = Job(config, "id", 0, Candidate("custom_cnn", 0, 0, 0.1, 1e-3, "cosine", 32), fake_facts(config), tmp_path)
+    job = Job(
+        config,
+        "id",
+        0,
+        Candidate(
+            backbone="custom_cnn",
+            unfreeze_depth=0,
+            head_width=0,
+            dropout=0.1,
+            learning_rate=1e-3,
+            lr_schedule="cosine",
+            resolution=32,
+        ),
+        fake_facts(config),
+        tmp_path,
+    )
     other = dataclasses.replace(job.candidate, dropout=0.2)
     assert job.seed == dataclasses.replace(job, candidate=other, number=3).seed == 7
 
 
-HEAD = Candidate("custom_cnn", 0, 128, 0.2, 1e-3, "cosine", 24)
+HEAD = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=0,
+    head_width=128,
+    dropout=0.2,
+    learning_rate=1e-3,
+    lr_schedule="cosine",
+    resolution=24,
+)
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
 SPACE = make_space(make_config({}), 4, (16, 32))
 BY_NUMBER = (0.5, 0.6, 0.4, 0.7)  # accuracies of trials 0 to 3 after any epoch

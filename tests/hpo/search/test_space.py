@@ -13,6 +13,7 @@ from hpo.search.space import (
     suggest,
 )
 from models.candidate import Candidate
+from models.dimension import Range
 from models.training.schedules import LR_SCHEDULES
 
 
@@ -84,7 +85,15 @@ def test_heads_that_are_trained_together_share_what_they_see_and_their_steps():
     assert sibling_heads(candidate, SEARCHED) == {name: getattr(candidate, name) for name in names}
 
 
-@pytest.mark.parametrize("space", [SPACE, SCRATCH, SEARCHED, Space("x", (0, 1), (16,))])
+@pytest.mark.parametrize(
+    "space",
+    [
+        SPACE,
+        SCRATCH,
+        SEARCHED,
+        Space("x", SPACE.searched | {"unfreeze_depth": Range(0, 1, step=1), "resolution": (16,)}),
+    ],
+)
 def test_first_candidates_can_be_drawn_from_the_space(space):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     firsts = first_candidates(space)
@@ -100,7 +109,15 @@ def test_the_first_five_mark_the_ends_and_the_usual_ways():
 
 
 def test_parameters_are_what_suggest_draws():
-    candidate = Candidate("vgg19", 1, 128, 0.1, 1e-3, "step", 64)
+    candidate = Candidate(
+        backbone="vgg19",
+        unfreeze_depth=1,
+        head_width=128,
+        dropout=0.1,
+        learning_rate=1e-3,
+        lr_schedule="step",
+        resolution=64,
+    )
     assert parameters(candidate, SPACE) == {
         "unfreeze_depth": 1,
         "head_width": 128,

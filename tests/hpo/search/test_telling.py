@@ -131,7 +131,15 @@ def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(config
 
 def outcome(configure, tmp_path):
     config = configure()
-    candidate = Candidate("custom_cnn", 0, 0, 0.1, 1e-3, "cosine", 32)
+    candidate = Candidate(
+        backbone="custom_cnn",
+        unfreeze_depth=0,
+        head_width=0,
+        dropout=0.1,
+        learning_rate=1e-3,
+        lr_schedule="cosine",
+        resolution=32,
+    )
     return fake_evaluate(Job(config, "id", 0, candidate, fake_facts(config), tmp_path), config.epochs)
 
 

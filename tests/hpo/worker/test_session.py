@@ -14,7 +14,15 @@ from hpo.worker.session import Session, prepare
 from models import ModelError
 from models.candidate import Candidate
 
-TAIL = Candidate("custom_cnn", 1, 128, 0.3, 3e-3, "cosine", 16)
+TAIL = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=1,
+    head_width=128,
+    dropout=0.3,
+    learning_rate=3e-3,
+    lr_schedule="cosine",
+    resolution=16,
+)
 
 
 def test_facts_about_data_weights_and_machine(small):

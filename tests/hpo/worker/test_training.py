@@ -26,7 +26,15 @@ from models.reuse.locks import locked
 from models.reuse.store import TooLarge
 from models.training.recipe import Epoch, NonFiniteLoss
 
-HEAD = Candidate("custom_cnn", 0, 128, 0.3, 3e-3, "cosine", 16)
+HEAD = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=0,
+    head_width=128,
+    dropout=0.3,
+    learning_rate=3e-3,
+    lr_schedule="cosine",
+    resolution=16,
+)
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
 LIGHT = dataclasses.replace(TAIL, augmentation="light")
 
@@ -403,8 +411,24 @@ def test_ten_candidates_of_five_backbones_learn_the_same_from_the_store(tmp_path
             }
         )
         for candidate in (
-            Candidate(name, 0, 128, 0.2, 1e-3, "cosine", side),
-            Candidate(name, 1, 0, 0.2, 3e-5, "constant", side),
+            Candidate(
+                backbone=name,
+                unfreeze_depth=0,
+                head_width=128,
+                dropout=0.2,
+                learning_rate=1e-3,
+                lr_schedule="cosine",
+                resolution=side,
+            ),
+            Candidate(
+                backbone=name,
+                unfreeze_depth=1,
+                head_width=0,
+                dropout=0.2,
+                learning_rate=3e-5,
+                lr_schedule="constant",
+                resolution=side,
+            ),
         ):
             stored = teach(config, candidate)
             assert not stored.plan.startswith("pictures")

@@ -14,7 +14,15 @@ from models.candidate import Candidate
 from models.training.recipe import Epoch, NonFiniteLoss
 from studies.records import Failure, Measurement, Outcome
 
-PROBE = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
+PROBE = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=0,
+    head_width=0,
+    dropout=0.2,
+    learning_rate=3e-3,
+    lr_schedule="cosine",
+    resolution=16,
+)
 
 
 def job(config, folder, candidate=PROBE, number=0):

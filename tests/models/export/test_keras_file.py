@@ -12,7 +12,15 @@ from models.build import Task, build_network
 from models.candidate import Candidate
 from models.export.keras_file import restore, save
 
-HEAD = Candidate("custom_cnn", 1, 128, 0.3, 1e-3, "constant", 16)
+HEAD = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=1,
+    head_width=128,
+    dropout=0.3,
+    learning_rate=1e-3,
+    lr_schedule="constant",
+    resolution=16,
+)
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
 
 

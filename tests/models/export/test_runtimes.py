@@ -12,7 +12,15 @@ from models.candidate import Candidate
 from models.export.formats import FORMATS
 from models.export.runtimes import export, load, original, size
 
-CANDIDATE = Candidate("custom_cnn", 1, 128, 0.3, 1e-3, "constant", 16)
+CANDIDATE = Candidate(
+    backbone="custom_cnn",
+    unfreeze_depth=1,
+    head_width=128,
+    dropout=0.3,
+    learning_rate=1e-3,
+    lr_schedule="constant",
+    resolution=16,
+)
 PICTURES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports need the TensorFlow backend")

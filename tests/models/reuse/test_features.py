@@ -18,7 +18,19 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype="uint8"
 
 
 def network(name="custom_cnn", depth=1, side=16, task=TASK):
-    return build_network(Candidate(name, depth, 0, 0.0, 1e-3, "constant", side), task, seed=0)
+    return build_network(
+        Candidate(
+            backbone=name,
+            unfreeze_depth=depth,
+            head_width=0,
+            dropout=0.0,
+            learning_rate=1e-3,
+            lr_schedule="constant",
+            resolution=side,
+        ),
+        task,
+        seed=0,
+    )
 
 
 def key(cut, dtype="float16", **changes):

@@ -142,7 +142,18 @@ def test_from_scratch_it_learns_what_keras_would_learn():
     """All of a network with BatchNormalization, at a rate at which roundings do not yet grow apart."""
     x, y = stripes(16)
     asked = recipe(learning_rate=1e-4)
-    candidate, task = Candidate("custom_cnn", 4, 0, 0.0, 1e-4, "constant", 16), Task(16, 16, 1, 3, "none")
+    candidate, task = (
+        Candidate(
+            backbone="custom_cnn",
+            unfreeze_depth=4,
+            head_width=0,
+            dropout=0.0,
+            learning_rate=1e-4,
+            lr_schedule="constant",
+            resolution=16,
+        ),
+        Task(16, 16, 1, 3, "none"),
+    )
     curve = train(build_network(candidate, task, seed=1), *halves(x, y), asked)
     expected = keras_fit(build_network(candidate, task, seed=1), *halves(x, y), asked)
     assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-3)
@@ -239,7 +250,20 @@ TASK = Task(16, 16, 1, 3, "pretrained")
 
 
 def small(depth, width=0, **options):
-    return build_network(Candidate("custom_cnn", depth, width, 0.0, 1e-3, "cosine", 16, **options), TASK, seed=1)
+    return build_network(
+        Candidate(
+            backbone="custom_cnn",
+            unfreeze_depth=depth,
+            head_width=width,
+            dropout=0.0,
+            learning_rate=1e-3,
+            lr_schedule="cosine",
+            resolution=16,
+            **options,
+        ),
+        TASK,
+        seed=1,
+    )
 
 
 def test_one_trace_serves_every_recipe_and_no_run_leaves_anything_behind(monkeypatch):
@@ -329,7 +353,19 @@ def test_a_run_goes_on_from_another_cut_and_back(depth, norm):
 def test_statistics_are_part_of_a_run():
     """From scratch BatchNormalization is trained; a run begun anew is the same run."""
     x, y = stripes(16)
-    network = build_network(Candidate("custom_cnn", 4, 0, 0.0, 1e-3, "cosine", 16), Task(16, 16, 1, 3, "none"), seed=1)
+    network = build_network(
+        Candidate(
+            backbone="custom_cnn",
+            unfreeze_depth=4,
+            head_width=0,
+            dropout=0.0,
+            learning_rate=1e-3,
+            lr_schedule="cosine",
+            resolution=16,
+        ),
+        Task(16, 16, 1, 3, "none"),
+        seed=1,
+    )
     trainer = Trainer(network)
     curves = []
     for _ in range(2):

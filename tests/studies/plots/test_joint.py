@@ -2,11 +2,12 @@
 
 import pytest
 
+from studies.objectives import FLOPS, LATENCY
 from studies.plots.joint import COLOURS, draw_page, draw_paper, joint_data
 from tests.studies.test_comparison import studied, three  # noqa: F401  (fixtures)
 
 
-@pytest.mark.parametrize(("x", "front"), [("latency", [1.0, 1.2, 1.9, 5.0]), ("mflops", [9, 10, 12, 20, 50])])
+@pytest.mark.parametrize(("x", "front"), [(LATENCY, [1.0, 1.2, 1.9, 5.0]), (FLOPS, [9, 10, 12, 20, 50])])
 def test_every_complete_trial_is_drawn_once(three, x, front):  # noqa: F811
     data = joint_data(three, x)
     assert [(group.label, group.colour, group.hollow, len(group.points)) for group in data.groups] == [
@@ -14,7 +15,7 @@ def test_every_complete_trial_is_drawn_once(three, x, front):  # noqa: F811
         ("b", COLOURS[1], False, 1),
         ("a, from scratch", COLOURS[0], True, 2),
     ]
-    shown = sorted({getattr(point, x) for point in data.front})
+    shown = sorted({point.at(x) for point in data.front})
     assert shown == front
     accuracies = [point.accuracy for point in data.front]
     assert accuracies == sorted(accuracies)
@@ -23,17 +24,17 @@ def test_every_complete_trial_is_drawn_once(three, x, front):  # noqa: F811
 
 
 def test_page_and_paper_show_the_same_points(three):  # noqa: F811
-    data = joint_data(three, "latency")
+    data = joint_data(three, LATENCY)
     page, paper = draw_page(data), draw_paper(data)
     traces = {trace.name: sorted(zip(trace.x, trace.y, strict=True)) for trace in page.data}
     drawn = {one.get_label(): sorted(map(tuple, one.get_offsets().tolist())) for one in paper.axes[0].collections}
     assert drawn == {name: points for name, points in traces.items() if name != "joint front"}
     assert [text.get_text() for text in paper.axes[0].get_legend().get_texts()] == list(traces)
-    assert paper.axes[0].get_xlabel() == data.x_title
+    assert paper.axes[0].get_xlabel() == data.x.label
     assert "study a-w" in page.data[1].text[0]
 
 
 def test_more_backbones_than_colours_are_told_apart_by_their_markers(studied):  # noqa: F811
     many = [studied(f"net{number}", "w", (0.5, 1.0 + number, 10, 1, 0)) for number in range(20)]
-    looks = [(group.colour, group.marker) for group in joint_data(many, "latency").groups]
+    looks = [(group.colour, group.marker) for group in joint_data(many, LATENCY).groups]
     assert len(set(looks)) == 20

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from studies.objectives import FLOPS, LATENCY
 from studies.plots import page
 
 
@@ -13,17 +14,17 @@ def numbers(points):
 
 
 def test_groups_of_accuracy_against_latency(records):
-    data = page.pareto_data("s", records, "latency")
+    data = page.pareto_data("s", records, LATENCY)
     assert (numbers(data.front), numbers(data.beyond), numbers(data.dominated)) == ([0, 1], [2], [3])
-    assert data.x_title == "latency (ms per picture, batch 1, median)"
+    assert data.x.label == "latency (ms per picture, batch 1, median)"
     assert "not drawn: 1 over budget, 1 failed" in data.subtitle
     assert data.subtitle.startswith("4 trials, 3 on the front of all three objectives")
 
 
 def test_groups_of_accuracy_against_flops(records):
-    data = page.pareto_data("s", records, "mflops")
+    data = page.pareto_data("s", records, FLOPS)
     assert (numbers(data.front), numbers(data.beyond), numbers(data.dominated)) == ([2, 0, 1], [], [3])
-    assert data.x_title == "MFLOPs per picture"
+    assert data.x.label == "MFLOPs per picture"
 
 
 def test_hover_names_every_parameter_and_number(records):
@@ -46,8 +47,8 @@ def test_hover_names_every_parameter_and_number(records):
 
 def test_wide_axes_are_logarithmic(make_record):
     narrow = [make_record(0, 0.5, 1.0, 1), make_record(1, 0.6, 7.0, 2)]
-    assert not page.pareto_data("s", narrow, "latency").log_x
-    assert page.pareto_data("s", [*narrow, make_record(2, 0.7, 9.0, 3)], "latency").log_x
+    assert not page.pareto_data("s", narrow, LATENCY).log_x
+    assert page.pareto_data("s", [*narrow, make_record(2, 0.7, 9.0, 3)], LATENCY).log_x
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_points_too_close_share_a_label():
 
 
 def test_figure_joins_the_front_by_steps(records):
-    figure = page.draw_pareto(page.pareto_data("s", records, "latency"))
+    figure = page.draw_pareto(page.pareto_data("s", records, LATENCY))
     front = next(trace for trace in figure.data if trace.name == "front")
     assert front.line.shape == "hv"
     assert list(front.x) == [1.0, 2.0]
@@ -97,7 +98,7 @@ def test_three_objectives_in_space(records):
 
 def test_page_is_self_contained(records, tmp_path):
     path = tmp_path / "a.html"
-    page.write_html(page.draw_pareto(page.pareto_data("study <b>", records, "latency")), path)
+    page.write_html(page.draw_pareto(page.pareto_data("study <b>", records, LATENCY)), path)
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text)
     assert json.dumps("dominated") in text
@@ -105,7 +106,7 @@ def test_page_is_self_contained(records, tmp_path):
 
 
 def test_empty_study_is_drawn_without_points():
-    data = page.pareto_data("s", [], "latency")
+    data = page.pareto_data("s", [], LATENCY)
     assert data.front == data.beyond == data.dominated == ()
     assert page.draw_pareto(data).layout.title.text == "s: accuracy against latency"
     assert page.draw_three("s", []).layout.title.text == "s: accuracy, latency and FLOPs"

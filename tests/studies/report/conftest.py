@@ -54,7 +54,15 @@ def curved(make_record):
             for n, accuracy in enumerate(accuracies, start=1)
         ]
 
-    linear = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
+    linear = Candidate(
+        backbone="custom_cnn",
+        unfreeze_depth=0,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=3e-3,
+        lr_schedule="cosine",
+        resolution=16,
+    )
     return [
         make_record(0, 0.6, 1.0, 10, candidate=linear, epochs=4, learning_curve=curve(0.3, 0.5, 0.6, 0.6)),
         make_record(1, 0.85, 1.5, 12, epochs=4, learning_curve=curve(0.4, 0.6, 0.8, 0.85)),

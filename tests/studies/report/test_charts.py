@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from studies.objectives import LATENCY
 from studies.plots import page
 from studies.report import charts
 from studies.report.importance import Importances
@@ -11,7 +12,7 @@ from studies.report.search_progress import Step
 
 
 def test_the_recommended_trial_has_a_star(records):
-    figure = charts.pareto(page.pareto_data("s", records, "latency"), 1)
+    figure = charts.pareto(page.pareto_data("s", records, LATENCY), 1)
     star = figure.data[-1]
     assert (star.name, star.marker.symbol, tuple(star.x), tuple(star.y)) == (
         "recommended: trial 1",
@@ -25,12 +26,12 @@ def test_the_recommended_trial_has_a_star(records):
 
 def test_crowded_labels_are_joined(make_record):
     records = [make_record(n, 0.5 + n / 1000, 1 + n / 1000, 10) for n in range(6)]
-    figure = charts.pareto(page.pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], "latency"), None)
+    figure = charts.pareto(page.pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], LATENCY), None)
     assert [note.text for note in figure.layout.annotations] == ["0 … 5", "6"]
 
 
 def test_one_point_has_axes_around_it(make_record):
-    figure = charts.pareto(page.pareto_data("s", [make_record(0, 0.8, 2.0, 10)], "latency"), 0)
+    figure = charts.pareto(page.pareto_data("s", [make_record(0, 0.8, 2.0, 10)], LATENCY), 0)
     assert tuple(figure.layout.xaxis.range) == (1.0, 3.0)
     low, high = figure.layout.yaxis.range
     assert low < 0.8 < high and high - low == pytest.approx(charts.LEAST_SPAN)

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from studies.records import DIRECTIONS
+from studies.objectives import DIRECTIONS
 from studies.report.importance import importances
 
 DISTRIBUTIONS = {"dropout": FloatDistribution(0, 0.6), "resolution": IntDistribution(8, 64)}

@@ -4,8 +4,9 @@ import optuna
 import pytest
 
 from models.candidate import Candidate
+from studies.objectives import DIRECTIONS
 from studies.paths import StudyFiles
-from studies.records import DIRECTIONS, linear_probe
+from studies.records import linear_probe
 from studies.report.material import (
     read_class_names,
     read_finals,
@@ -44,7 +45,15 @@ def test_nothing_complete_shows_nothing(make_material):
 
 
 def test_the_baseline_is_the_best_linear_head(make_record):
-    linear = Candidate("custom_cnn", 0, 0, 0.2, 3e-3, "cosine", 16)
+    linear = Candidate(
+        backbone="custom_cnn",
+        unfreeze_depth=0,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=3e-3,
+        lr_schedule="cosine",
+        resolution=16,
+    )
     records = [make_record(0, 0.9, 1, 1), *(make_record(n, 0.7, 1, 1, candidate=linear) for n in (1, 2))]
     assert linear_probe(records) is records[1]
     assert linear_probe(records[:1]) is None

@@ -2,11 +2,11 @@
 
 import pytest
 
-from studies.report.parallel import dimensions, draw
+from studies.report.parallel import axes, draw
 
 
 def test_only_what_differs_and_the_objectives(records):
-    rows = {row.name: row for row in dimensions(records[:4])}
+    rows = {row.name: row for row in axes(records[:4])}
     assert list(rows) == ["unfreeze_depth", "latency_ms", "flops", "val_accuracy"]
     assert rows["unfreeze_depth"].places == (0.0, 0.5, 1.0, 0.0)
     assert rows["unfreeze_depth"].ticks == ((0.0, "0"), (0.5, "1"), (1.0, "2"))
@@ -15,7 +15,7 @@ def test_only_what_differs_and_the_objectives(records):
 
 
 def test_ties_lie_in_the_middle(make_record):
-    rows = dimensions([make_record(number, 0.7, 1.0, 10) for number in (0, 3)])
+    rows = axes([make_record(number, 0.7, 1.0, 10) for number in (0, 3)])
     assert [row.name for row in rows] == ["latency_ms", "flops", "val_accuracy"]
     assert {place for row in rows for place in row.places} == {0.5}
 

@@ -44,15 +44,39 @@ def test_csv_there_and_back(records):
     ("candidate", "text"),
     [
         (
-            Candidate("vgg19", 0, 0, 0.2, 3e-3, "cosine", 32),
+            Candidate(
+                backbone="vgg19",
+                unfreeze_depth=0,
+                head_width=0,
+                dropout=0.2,
+                learning_rate=3e-3,
+                lr_schedule="cosine",
+                resolution=32,
+            ),
             "32 px, frozen, no hidden layer, dropout 0.20, 3.0e-03 cosine",
         ),
         (
-            Candidate("vgg19", 1, 256, 0.0, 1e-5, "step", 64),
+            Candidate(
+                backbone="vgg19",
+                unfreeze_depth=1,
+                head_width=256,
+                dropout=0.0,
+                learning_rate=1e-5,
+                lr_schedule="step",
+                resolution=64,
+            ),
             "64 px, top 1 block free, head 256, dropout 0.00, 1.0e-05 step",
         ),
         (
-            Candidate("vgg19", 2, 256, 0.0, 1e-5, "step", 64),
+            Candidate(
+                backbone="vgg19",
+                unfreeze_depth=2,
+                head_width=256,
+                dropout=0.0,
+                learning_rate=1e-5,
+                lr_schedule="step",
+                resolution=64,
+            ),
             "64 px, top 2 blocks free, head 256, dropout 0.00, 1.0e-05 step",
         ),
         (None, "?"),

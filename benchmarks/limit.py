@@ -30,9 +30,9 @@ with quiet_import():
     from models.build import Task, build_network
     from models.latency import machine_facts
     from models.training.backend import compiled, forward, fused
-    from models.training.batches import DropoutNoise, Examples, keep_mask, training_batches
+    from models.training.batches import DropoutNoise, Examples, keep_mask, padded, training_batches
     from models.training.optimizers import adam as adam_step
-    from models.training.trainer import Trainer, _padded
+    from models.training.trainer import Trainer
 
 BATCH, STEPS = 32, 12
 NETWORKS = (("vgg19", 32), ("resnet50", 64), ("mobilenet_v2_0.35", 96))
@@ -85,7 +85,7 @@ def measure(name: str, side: int) -> dict[str, float | str]:
 
     def host() -> tuple:
         x, y = next(training_batches(examples, BATCH, 0, 1))
-        return _padded(BATCH, x, y, keep_mask(noise.draw(BATCH, trainer.width), 0.2))
+        return padded(BATCH, x, y, keep_mask(noise.draw(BATCH, trainer.width), 0.2))
 
     batch, state = host(), trainer.begin()
     numbers = np.float32(0), np.float32(1e-3), np.float32(1)  # smoothing, rate, what decay leaves

@@ -1,6 +1,6 @@
 """Data sets that are arrays: CIFAR, MNIST and Fashion-MNIST from a file or through Keras, digits from scikit-learn.
 
-Each function takes `kept`, the sorted numbers of the classes that are wanted, or None for all (see `datasets.subset`).
+Each function takes `classes`, the sorted numbers of those that are wanted, or None for all (see `datasets.subset`).
 """
 
 import contextlib
@@ -43,50 +43,50 @@ def npz_path(info: DatasetInfo, data_dir: Path | None) -> Path | None:
     return path if path.is_file() and info.name in _KERAS_FILES else None
 
 
-def count(info: DatasetInfo, data_dir: Path | None, kept: Sequence[int] | None = None) -> tuple[int, int | None]:
+def count(info: DatasetInfo, data_dir: Path | None, classes: Sequence[int] | None = None) -> tuple[int, int | None]:
     """(n_train, n_test) from a file's headers, else the official numbers. n_test is None if its header is damaged.
 
-    Of a file's classes `kept` alone, its labels are counted, those of the test part too; no picture is read.
+    For some classes of a file its labels are counted, those of the test part too; no picture is read.
     """
     path = npz_path(info, data_dir)
     if path is None:
-        if kept is None:
+        if classes is None:
             return info.n_train, info.n_test
         train, test = info.per_class()
-        return sum(train[number] for number in kept), sum(test[number] for number in kept)
+        return sum(train[number] for number in classes), sum(test[number] for number in classes)
     with _opened(path) as archive:
         n_train = _checked_header(info, path, archive, "x_train")[0]
-        if kept is not None:
+        if classes is not None:
             _checked_header(info, path, archive, "y_train")
-            n_train = int(np.isin(archive["y_train"], kept).sum())
+            n_train = int(np.isin(archive["y_train"], classes).sum())
         try:
             n_test: int | None = _header(archive, "y_test")[0][0]
-            if kept is not None:
-                n_test = int(np.isin(archive["y_test"], kept).sum())
+            if classes is not None:
+                n_test = int(np.isin(archive["y_test"], classes).sum())
         except (ValueError, IndexError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError):
             n_test = None  # the search does not need it; open_test says what is wrong with it
     return n_train, n_test
 
 
 def read_train(
-    info: DatasetInfo, data_dir: Path | None, kept: Sequence[int] | None = None
+    info: DatasetInfo, data_dir: Path | None, classes: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The development part: (n, h, w, c) uint8 and (n,) int64. The test members of a file are not read.
 
     Keras' and scikit-learn's loaders can only give both parts; the test part is dropped at once.
     """
-    return _read(info, data_dir, "train", kept)
+    return _read(info, data_dir, "train", classes)
 
 
 def read_test(
-    info: DatasetInfo, data_dir: Path | None, kept: Sequence[int] | None = None
+    info: DatasetInfo, data_dir: Path | None, classes: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The test split, in the same form. To be called by `datasets.registry.open_test` alone."""
-    return _read(info, data_dir, "test", kept)
+    return _read(info, data_dir, "test", classes)
 
 
 def _read(
-    info: DatasetInfo, data_dir: Path | None, part: str, kept: Sequence[int] | None
+    info: DatasetInfo, data_dir: Path | None, part: str, classes: Sequence[int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     path = npz_path(info, data_dir)
     if path is not None:
@@ -110,12 +110,12 @@ def _read(
     if labels.min() < 0 or labels.max() >= len(info.class_names):
         wrong = int(labels.min() if labels.min() < 0 else labels.max())
         raise DataError(f"{where}: labels must lie in 0..{len(info.class_names) - 1}. Received: {wrong}")
-    if kept is None:
+    if classes is None:
         return images, labels
-    missing = [info.class_names[number] for number in kept if number not in labels]
+    missing = [info.class_names[number] for number in classes if number not in labels]
     if missing:
         raise DataError(f"{where}: no picture of the class {missing[0]!r}")
-    return only(images, labels, kept)
+    return only(images, labels, classes)
 
 
 @contextlib.contextmanager
@@ -186,10 +186,10 @@ def _through_keras(info: DatasetInfo, data_dir: Path | None) -> tuple:
     except Exception as error:  # get_file raises a plain Exception when a download fails
         url, file = _KERAS_FILES[info.name]
         home = os.environ.get("KERAS_HOME", "~/.keras")
-        place = data_dir if data_dir is not None else "DIR"
+        folder = data_dir if data_dir is not None else "DIR"
         raise DataError(
             f"{info.name} is not on this machine and Keras could not download it from {url}: {_one_line(error)}. "
-            f"Ways out: a network; {place}/{info.name}.npz with --data-dir {place}; the downloaded file as "
+            f"Ways out: a network; {folder}/{info.name}.npz with --data-dir {folder}; the downloaded file as "
             f"{os.path.join(home, 'datasets', file)}, or KERAS_HOME set to a folder that has it"
         ) from error
 

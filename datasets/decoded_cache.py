@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Decoded:
-    """What decoding gave. `kept` are the indices of the readable files; `images` and `labels` hold these alone."""
+    """What decoding gave. `readable` are the indices of the readable files; `images` and `labels` hold these alone."""
 
     images: np.ndarray  # (n, side, side, 3) uint8, a read-only np.memmap
     labels: np.ndarray  # (n,) int64
-    kept: np.ndarray  # (n,) int64
+    readable: np.ndarray  # (n,) int64
     left_out: tuple[tuple[int, str], ...]  # (index of the file, reason)
     digest: str
 
@@ -61,9 +61,9 @@ def decode_all(
             raise DataError(f"none of the {len(files)} pictures in {printable(folder)} can be read ({first})")
 
     def details() -> dict[str, Any]:
-        kept = _kept(len(files), left_out)
-        labels = np.array([files[index].label for index in kept], dtype=np.int64)
-        digest = finish_digest(hasher, (len(kept), side, side, 3), labels, class_names)
+        readable = _readable(len(files), left_out)
+        labels = np.array([files[index].label for index in readable], dtype=np.int64)
+        digest = finish_digest(hasher, (len(readable), side, side, 3), labels, class_names)
         return {"labels": labels.tolist(), "left_out": [list(pair) for pair in left_out], "digest": digest}
 
     key, shape = _key(folder, files, class_names, side), (len(files), side, side, 3)
@@ -93,10 +93,10 @@ def _key(folder: Path, files: Sequence[PictureFile], class_names: Sequence[str],
 def _from_store(stored: Stored, n_files: int) -> Decoded:
     left_out = tuple((int(index), str(reason)) for index, reason in stored.details["left_out"])
     labels = np.array(stored.details["labels"], dtype=np.int64)
-    return Decoded(stored.array, labels, _kept(n_files, left_out), left_out, str(stored.details["digest"]))
+    return Decoded(stored.array, labels, _readable(n_files, left_out), left_out, str(stored.details["digest"]))
 
 
-def _kept(n_files: int, left_out: Sequence[tuple[int, str]]) -> np.ndarray:
+def _readable(n_files: int, left_out: Sequence[tuple[int, str]]) -> np.ndarray:
     """(n,) int64, sorted."""
     return np.setdiff1d(np.arange(n_files, dtype=np.int64), [index for index, _ in left_out]).astype(np.int64)
 

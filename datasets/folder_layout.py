@@ -83,15 +83,17 @@ def list_folder(path: Path, skip_unreadable: bool = False, classes: str | None =
     _check_counts(path, class_names, files)
     subset = len(class_names) < len(names)
     if "" not in parts:
-        said = "the folder's own test split" if "test" in files else "none: the folder has no test pictures"
+        test_split = "the folder's own test split" if "test" in files else "none: the folder has no test pictures"
         return Folder(
-            path, class_names, files["train"], files.get("val"), files.get("test"), said, len(foreign), subset
+            path, class_names, files["train"], files.get("val"), files.get("test"), test_split, len(foreign), subset
         )
     apart = _apart(listed[""])
     train = tuple(file for file in files[""] if file.relative not in apart)
     test = tuple(file for file in files[""] if file.relative in apart)
-    said = "a stratified fifth of the folder, drawn with the fixed seed 0 and set apart; the folder has no test split"
-    return Folder(path, class_names, train, None, test, said, len(foreign), subset)
+    test_split = (
+        "a stratified fifth of the folder, drawn with the fixed seed 0 and set apart; the folder has no test split"
+    )
+    return Folder(path, class_names, train, None, test, test_split, len(foreign), subset)
 
 
 def _apart(listed: dict[str, list[str]]) -> set[str]:
@@ -161,14 +163,14 @@ def _class_names(path: Path, listed: dict[str, dict[str, list[str]]], main: str)
     if len(names) < 2:
         raise DataError(f"{printable(path)} has one class only, {printable(names[0])!r}; at least 2 are needed")
     for part, classes in listed.items():
-        for one, other, has, lacks in (
+        for left, right, has, lacks in (
             (set(names), set(classes), main, part),
             (set(classes), set(names), part, main),
         ):
-            if one - other:
+            if left - right:
                 raise DataError(
                     f"{printable(path)}: {has}/ and {lacks}/ must have the same classes; "
-                    f"only in {has}/: {first_names(sorted(one - other))}"
+                    f"only in {has}/: {first_names(sorted(left - right))}"
                 )
     return names
 
@@ -199,7 +201,7 @@ def _stat_all(path: Path, by_name: dict[str, list[str]], class_names: tuple[str,
 
 def _stat(path: Path, relative: str, label: int) -> PictureFile:
     try:
-        found = os.stat(path / relative)
+        status = os.stat(path / relative)
     except OSError:  # a link to nowhere or in a circle: named with the unreadable ones
         return PictureFile(relative, label, -1, 0)
-    return PictureFile(relative, label, found.st_size, found.st_mtime_ns)
+    return PictureFile(relative, label, status.st_size, status.st_mtime_ns)

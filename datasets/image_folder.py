@@ -38,7 +38,7 @@ def decode_development(
     decoded = _decode(folder, folder.development, side, store, skip_unreadable, need_two=folder.val is None)
     if folder.val is None:
         return decoded, None
-    in_val = decoded.kept >= len(folder.train)
+    in_val = decoded.readable >= len(folder.train)
     for part, chosen in (("train", ~in_val), ("val", in_val)):
         _check_classes_left(folder, decoded.labels[chosen], part, 1)
     return decoded, np.flatnonzero(in_val).astype(np.int64)

@@ -125,14 +125,14 @@ def open_dataset(
     check_name(name_or_folder)
     base, rest = cut_name(name_or_folder)
     if base in DATASETS:
-        info, kept = _array(base, rest)
-        facts = _array_facts(info, kept, data_dir)
-        images, labels = arrays.read_train(info, data_dir, kept)
+        info, classes = _array(base, rest)
+        facts = _array_facts(info, classes, data_dir)
+        images, labels = arrays.read_train(info, data_dir, classes)
         return Dataset(facts, images, labels, None, digest(images, labels, facts.class_names))
     folder = list_folder(Path(base), skip_unreadable, rest)
     side = _checked_side(folder, side)
     decoded, fixed_val = image_folder.decode_development(folder, side, store, skip_unreadable)
-    facts = _folder_facts(folder, side, decoded.kept, len(decoded.left_out))
+    facts = _folder_facts(folder, side, decoded.readable, len(decoded.left_out))
     return Dataset(facts, decoded.images, decoded.labels, fixed_val, decoded.digest)
 
 
@@ -146,8 +146,8 @@ def open_test(
     check_name(name_or_folder)
     base, rest = cut_name(name_or_folder)
     if base in DATASETS:
-        info, kept = _array(base, rest)
-        return arrays.read_test(info, data_dir, kept)
+        info, classes = _array(base, rest)
+        return arrays.read_test(info, data_dir, classes)
     folder = list_folder(Path(base), skip_unreadable, rest)
     decoded = image_folder.decode_test(folder, _checked_side(folder, side), store, skip_unreadable)
     return decoded.images, decoded.labels
@@ -158,24 +158,26 @@ def _array(base: str, rest: str | None) -> tuple[DatasetInfo, tuple[int, ...] | 
     if base == "fake":
         return fake_info(rest), None
     info = DATASETS[base]
-    kept = None if rest is None else choose(rest, info.class_names, base)
-    return info, None if kept is not None and len(kept) == len(info.class_names) else kept
+    classes = None if rest is None else choose(rest, info.class_names, base)
+    return info, None if classes is not None and len(classes) == len(info.class_names) else classes
 
 
-def _array_facts(info: DatasetInfo, kept: tuple[int, ...] | None, data_dir: Path | None) -> DatasetFacts:
-    n_train, n_test = arrays.count(info, data_dir, kept)
+def _array_facts(info: DatasetInfo, classes: tuple[int, ...] | None, data_dir: Path | None) -> DatasetFacts:
+    n_train, n_test = arrays.count(info, data_dir, classes)
     path = arrays.npz_path(info, data_dir)
     if info.name == "digits":
-        said = "a stratified fifth, drawn with the fixed seed 0 and set apart; the data has no official test split"
+        test_split = (
+            "a stratified fifth, drawn with the fixed seed 0 and set apart; the data has no official test split"
+        )
     elif info.name == "fake":
-        said = "a fifth, drawn from a fixed seed of its own"
+        test_split = "a fifth, drawn from a fixed seed of its own"
     elif n_test is None:
-        said = f"unknown: the test part of {path} cannot be read"
+        test_split = f"unknown: the test part of {path} cannot be read"
     else:
-        said = "the official test split" if path is None else f"the test part of {path.name}"
+        test_split = "the official test split" if path is None else f"the test part of {path.name}"
     return DatasetFacts(
-        name=_array_name(info, kept),
-        class_names=info.class_names if kept is None else tuple(info.class_names[number] for number in kept),
+        name=_array_name(info, classes),
+        class_names=info.class_names if classes is None else tuple(info.class_names[number] for number in classes),
         height=info.height,
         width=info.width,
         channels=info.channels,
@@ -183,28 +185,28 @@ def _array_facts(info: DatasetInfo, kept: tuple[int, ...] | None, data_dir: Path
         n_val=None,
         n_test=n_test,
         source=info.source if path is None else str(path),
-        test_split=said,
+        test_split=test_split,
         skipped=0,
     )
 
 
-def _array_name(info: DatasetInfo, kept: tuple[int, ...] | None) -> str:
+def _array_name(info: DatasetInfo, classes: tuple[int, ...] | None) -> str:
     if info.name == "fake":
         return fake_name(info)
-    return info.name if kept is None else subset_name(info.name, [info.class_names[number] for number in kept])
+    return info.name if classes is None else subset_name(info.name, [info.class_names[number] for number in classes])
 
 
-def _folder_facts(folder: Folder, side: int, kept: np.ndarray | None = None, unreadable: int = 0) -> DatasetFacts:
+def _folder_facts(folder: Folder, side: int, readable: np.ndarray | None = None, unreadable: int = 0) -> DatasetFacts:
     n_train = len(folder.train)
-    kept = np.arange(len(folder.development)) if kept is None else kept
+    readable = np.arange(len(folder.development)) if readable is None else readable
     return DatasetFacts(
         name=subset_name(_folder_name(folder.path), folder.class_names) if folder.chosen else _folder_name(folder.path),
         class_names=folder.class_names,
         height=side,
         width=side,
         channels=3,
-        n_train=int((kept < n_train).sum()),
-        n_val=None if folder.val is None else int((kept >= n_train).sum()),
+        n_train=int((readable < n_train).sum()),
+        n_val=None if folder.val is None else int((readable >= n_train).sum()),
         n_test=None if folder.test is None else len(folder.test),
         source=f"pictures in {printable(folder.path)}",
         test_split=folder.test_split,

@@ -90,7 +90,7 @@ def _first(pieces: list[str], class_names: Sequence[str], base: str, text: str) 
 
 def _close(name: str, class_names: Sequence[str]) -> list[str]:
     by_lower = {other.casefold(): other for other in class_names}
-    return [by_lower[found] for found in difflib.get_close_matches(name.casefold(), by_lower, n=3)]
+    return [by_lower[close] for close in difflib.get_close_matches(name.casefold(), by_lower, n=3)]
 
 
 def _some(class_names: Sequence[str]) -> str:

@@ -9,7 +9,12 @@
 Names are loaded when they are first used: importing this package costs nothing.
 """
 
+import functools
 import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +33,9 @@ _HOMES = {
     "run_study": "hpo.study",
 }
 
+_OURS = "keras_hpo"  # this distribution
+_NAMES = ("datasets", "models", "studies")  # its packages whose names others may have too
+
 
 def __getattr__(name: str) -> Any:
     if name == "errors":
@@ -39,3 +47,74 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class NameTaken(ImportError):
+    """Another distribution has a package of the same name as one of ours; the message is one line with the way out."""
+
+
+def check_names() -> None:
+    """Make sure that nobody gets another's package for his own, before anything of the project is imported.
+
+    What is looked at: where each name is found, and which distributions in the folders of `sys.path` own one. Takes a
+    few milliseconds, since only names of files are read and no package is imported.
+
+    Raises:
+        NameTaken: ours are hidden, or would hide those of another distribution.
+    """
+    home = os.path.realpath(Path(__file__).parent.parent)
+    for name in _NAMES:
+        folder = _folder_of(name)
+        if folder is not None and folder != home:
+            owner = [*_owners(folder, name), "another package"][0]
+            raise _taken(name, f"{owner} in {folder}, which is found first")
+    for folder in dict.fromkeys(os.path.realpath(entry) for entry in sys.path):
+        for name in _NAMES:
+            if _has_package(folder, name):
+                for owner in _owners(folder, name):
+                    raise _taken(name, f"{owner} in {folder}")
+
+
+def _taken(name: str, owner: str) -> NameTaken:
+    message = (
+        f"the package {name!r} is keras-hpo's and also that of {owner}: only one can be imported, so give keras-hpo an "
+        "environment of its own (python -m venv)"
+    )
+    return NameTaken(message, name="hpo")  # with this name `python -m` shows the message alone, without a traceback
+
+
+def _folder_of(name: str) -> str | None:
+    """The folder that a top-level package is, or was, imported from; None if there is none."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        return None
+    return os.path.realpath(Path(spec.origin).parents[1 if spec.submodule_search_locations else 0])
+
+
+def _has_package(folder: str, name: str) -> bool:
+    return any(os.path.isfile(os.path.join(folder, file)) for file in (f"{name}/__init__.py", f"{name}.py"))
+
+
+def _owners(folder: str, name: str) -> list[str]:
+    """Distributions in a folder, but ours, that bring a top-level package: `datasets 4.4.1`."""
+    return [owner for owner, packages in _distributions(folder) if name in packages]
+
+
+@functools.cache
+def _distributions(folder: str) -> list[tuple[str, set[str]]]:
+    """All but ours with their top-level packages. From the files: importlib.metadata takes 0.25 s for a hundred."""
+    distributions = []
+    for about in sorted(path for kind in ("dist-info", "egg-info") for path in Path(folder).glob(f"*.{kind}")):
+        distribution, _, version = about.stem.partition("-")
+        packages = {distribution}
+        for listing in ("top_level.txt", "RECORD"):  # setuptools writes the first, every installer the second
+            if (about / listing).is_file():
+                text = (about / listing).read_text(encoding="utf-8", errors="replace")
+                packages = {line.split("/", 1)[0] for line in text.splitlines()}
+                break
+        if distribution.lower() != _OURS:
+            distributions.append((f"{distribution} {version}".strip(), packages))
+    return distributions
+
+
+check_names()

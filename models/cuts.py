@@ -83,19 +83,19 @@ def blocks(model: Any) -> tuple[Block, ...]:
     """
     sweep = _sweep(model)
     starts = [0, *_boundaries(sweep)]
-    found = []
+    in_order = []
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(sweep) - 1], strict=True), start=1):
         layers = [operation.name for _, segment in sweep[start + 1 : end + 1] for operation in segment]
         cut = sweep[start][0]
         names = tuple(dict.fromkeys(layers))
-        found.append(Block(number, cut.layer, names, cut.size or 1, cut.tensor))
-    return tuple(found)
+        in_order.append(Block(number, cut.layer, names, cut.size or 1, cut.tensor))
+    return tuple(in_order)
 
 
 def cut_tensor(model: Any, depth: int) -> Any:
     """The tensor that enters the top `depth` blocks; the model's own output for depth 0."""
-    found = _checked_blocks(model, depth)
-    return found[len(found) - depth].tensor if depth else model.output
+    all_blocks = _checked_blocks(model, depth)
+    return all_blocks[len(all_blocks) - depth].tensor if depth else model.output
 
 
 def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
@@ -117,8 +117,8 @@ def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
     """
     from keras.layers import BatchNormalization
 
-    found = _checked_blocks(model, depth)
-    frozen = {name for block in found[: len(found) - depth] for name in block.layers}
+    all_blocks = _checked_blocks(model, depth)
+    frozen = {name for block in all_blocks[: len(all_blocks) - depth] for name in block.layers}
     for layer in model.layers:
         for leaf in leaves(layer):
             norm = isinstance(leaf, BatchNormalization)
@@ -155,7 +155,7 @@ def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
         for tensor in call.inputs:
             last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
     alive: set[int] = set()
-    found: list[tuple[CutPoint, list[Any]]] = []
+    cuts: list[tuple[CutPoint, list[Any]]] = []
     segment: list[Any] = []
     for position, call in enumerate(graph):
         if not call.is_input:
@@ -163,9 +163,9 @@ def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
         alive |= {id(tensor) for tensor in call.outputs if last_use.get(id(tensor), -1) > position}
         alive = {key for key in alive if last_use[key] > position}
         if len(alive) == 1 and alive == {id(call.outputs[0])}:
-            found.append((CutPoint(len(found), call.operation.name, call.outputs[0]), segment))
+            cuts.append((CutPoint(len(cuts), call.operation.name, call.outputs[0]), segment))
             segment = []
-    return found
+    return cuts
 
 
 def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
@@ -175,7 +175,7 @@ def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
         raise ModelError("there is nothing to unfreeze: the model has no layer with weights")
     last = max(weighted.index(True) - 1, 0)  # the last boundary: what enters the first layer with weights
     stage_size = sweep[last][0].size or 1
-    found: list[int] = []
+    boundaries: list[int] = []
     fallen = False
     for index in range(last + 1, len(sweep)):
         size = sweep[index][0].size
@@ -185,9 +185,9 @@ def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
             fallen = False
             boundary = _bottleneck(sweep, last, index)
             if boundary is not None and any(weighted[last + 1 : boundary + 1]):
-                found.append(boundary)
+                boundaries.append(boundary)
                 last = boundary
-    return found
+    return boundaries
 
 
 def _bottleneck(sweep: list[tuple[CutPoint, list[Any]]], first: int, end: int) -> int | None:
@@ -211,14 +211,15 @@ def _opens_block(sweep: list[tuple[CutPoint, list[Any]]], index: int) -> bool:
     cut, segment = sweep[index]
     if type(segment[-1]).__name__ in RANDOM_LAYERS:
         return True
-    return (cut.size or 0) > (sweep[index - 1][0].size or 0) and not any(has_weights(one) for one in segment)
+    enlarges = (cut.size or 0) > (sweep[index - 1][0].size or 0)
+    return enlarges and not any(has_weights(operation) for operation in segment)
 
 
 def _checked_blocks(model: Any, depth: int) -> tuple[Block, ...]:
-    found = blocks(model)
-    if not 0 <= depth <= len(found):
-        raise ModelError(f"unfreeze depth must be 0 to {len(found)} for {model.name!r}. Received: {depth}")
-    return found
+    all_blocks = blocks(model)
+    if not 0 <= depth <= len(all_blocks):
+        raise ModelError(f"unfreeze depth must be 0 to {len(all_blocks)} for {model.name!r}. Received: {depth}")
+    return all_blocks
 
 
 def _switch_off(layer: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
 from models.command import OneLineCommand
 from models.reuse.activations import ActivationStore

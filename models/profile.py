@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
 from models.backbones import BACKBONES, Backbone, features, get_backbone, with_top
 from models.command import OneLineCommand

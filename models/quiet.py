@@ -11,13 +11,13 @@ def quiet_import() -> Iterator[None]:
     """Keeps what TensorFlow's libraries write to file descriptor 2 while they load; shown when the import fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
+            written.seek(0)
+            os.write(stderr, written.read())
             raise
         finally:
             os.dup2(stderr, 2)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+import hpo  # noqa: F401 (looks first whether these packages are ours)
 from datasets import DataError
 from datasets.augmentation import AUGMENTATIONS
 from datasets.preview.samples import to_preview

@@ -85,7 +85,7 @@ def _draw_samples(axes: Axes, rows: tuple[ClassRow, ...], across: int) -> None:
     strips = [strip(row, across) for row in rows]
     height, width = strips[0].shape[:2]
     gap = max(1, round(_GAP * height))
-    spaced = [np.concatenate([one, np.full((gap, width, 3), 255, np.uint8)]) for one in strips]
+    spaced = [np.concatenate([pictures, np.full((gap, width, 3), 255, np.uint8)]) for pictures in strips]
     axes.imshow(np.concatenate(spaced), interpolation="nearest" if height < 64 else "antialiased")
     axes.set_yticks([number * (height + gap) + height / 2 for number in range(len(rows))], _names(rows))
     axes.set_xticks([])

@@ -76,9 +76,9 @@ def _row(row: ClassRow, across: int, total: int) -> str:
     pictures = "none"
     if len(row.samples):
         changed = f", then {len(row.changed)} changed copies of the first" if len(row.changed) else ""
-        said = f"{counted(len(row.samples), 'sample')} of {name}{changed}"
+        alternative = f"{counted(len(row.samples), 'sample')} of {name}{changed}"
         small = ' class="small"' if row.samples.shape[1] < _LOSSLESS else ""
-        pictures = f'<img{small} src="{_picture(strip(row, across))}" alt="{said}">'
+        pictures = f'<img{small} src="{_picture(strip(row, across))}" alt="{alternative}">'
     return (
         f'<tr><th scope="row">{name}</th><td class="number">{row.pictures:,}</td>'
         f'<td class="number">{row.pictures / total:.1%}</td><td>{pictures}</td></tr>'

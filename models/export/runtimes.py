@@ -66,7 +66,7 @@ def _lite(model: keras.Model, calibration: np.ndarray | None) -> bytes:
 
     def pictures() -> Iterable[list[np.ndarray]]:
         assert calibration is not None
-        return ([one[None]] for one in calibration)
+        return ([picture[None]] for picture in calibration)
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if calibration is not None:
@@ -117,8 +117,8 @@ def _litert(path: Path, threads: int) -> tuple[Runner, str]:
 def _interpreter(path: Path, threads: int) -> tuple[Any, str]:
     """Of ai-edge-litert where it is installed, else the one inside TensorFlow, which is to go some day."""
     if importlib.util.find_spec("ai_edge_litert") is not None:
-        found = importlib.import_module("ai_edge_litert.interpreter").Interpreter
-        return found(str(path), num_threads=threads), f"ai-edge-litert {version('ai-edge-litert')}"
+        interpreter_class = importlib.import_module("ai_edge_litert.interpreter").Interpreter
+        return interpreter_class(str(path), num_threads=threads), f"ai-edge-litert {version('ai-edge-litert')}"
     import tensorflow as tf
 
     if not hasattr(tf.lite, "Interpreter"):
@@ -132,7 +132,7 @@ def size(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
-    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _device() -> str:

@@ -110,9 +110,9 @@ class Features:
         are computed into memory. Errors: what `ActivationStore.get` raises when there is no room.
         """
         for key in self._keys(self.key):
-            found = self.cache.find(key)
-            if found is not None:
-                return found
+            activations = self.cache.find(key)
+            if activations is not None:
+                return activations
         tensors = cut_tensors(self._network())
         shape = (self.n, *tensors[self.key.cut].shape[1:])
         try:
@@ -170,9 +170,9 @@ class Features:
     def _from(self, start: str) -> Iterator[np.ndarray]:
         """Batches of what enters, at most `BATCH` rows each."""
         for key in self._keys(self._at(start)) if start != PICTURES else []:
-            found = self.cache.find(key)
-            if found is not None:
-                yield from (found[row : row + BATCH] for row in range(0, self.n, BATCH))
+            activations = self.cache.find(key)
+            if activations is not None:
+                yield from (activations[row : row + BATCH] for row in range(0, self.n, BATCH))
                 return
         if start != PICTURES:
             raise _Gone

@@ -35,11 +35,11 @@ class Examples:
             return np.asarray(self.x[rows])
         if views is None:
             return np.asarray(self.x[0][rows])
-        found = np.empty((len(rows), *self.x[0].shape[1:]), self.x[0].dtype)
+        batch = np.empty((len(rows), *self.x[0].shape[1:]), self.x[0].dtype)
         for view, store in enumerate(self.x):
-            chosen = views == view
-            found[chosen] = store[rows[chosen]]
-        return found
+            of_view = views == view  # (len(rows),) bool
+            batch[of_view] = store[rows[of_view]]
+        return batch
 
 
 Transform = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -56,6 +56,25 @@ def training_batches(
         rows = order[start : start + batch_size]
         x = examples.take(rows, None if views is None else views[start : start + batch_size])
         yield (x if transform is None else transform(x, rng)), examples.y[rows]
+
+
+def padded(size: int, x: np.ndarray, y: np.ndarray, *more: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A batch of `size` rows, so that a short last one needs no second trace.
+
+    It is filled up with its own rows, which keeps the statistics of a BatchNormalization that is trained.
+
+    Args:
+        size: rows of every batch but the last.
+        x: (n, ...), n at most `size`.
+        y: (n,) class numbers.
+        more: further arrays of n rows.
+
+    Returns:
+        x (size, ...), y (size,) int32, `real` (size,) float32, which is 0 for rows that were added, then `more`.
+    """
+    rows = np.resize(np.arange(len(x)), size)
+    real = (np.arange(size) < len(x)).astype("float32")
+    return (x[rows], y[rows].astype("int32"), real, *(array[rows] for array in more))
 
 
 class DropoutNoise:

@@ -21,9 +21,9 @@ from models.training.batches import DropoutNoise, Examples, keep_mask, training_
 from models.training.recipe import BETA_1, BETA_2, EPSILON, Epoch, NonFiniteLoss, Recipe
 
 EVALUATION_BATCH = 1024
-# Numbers below 1e-38 are denormal, and arithmetic with them some fifty times slower on a CPU. The slopes of units that
-# ReLU has switched off end there. Both bounds are far below what Adam's epsilon of 1e-7 or a float32 sum can feel.
-TINY = np.float32(1e-16)  # added to slopes: a thousandth of its square is no denormal
+# Numbers below 1e-38 are denormal, and arithmetic with them some fifty times slower on a CPU. The gradients of units
+# that ReLU has switched off end there. Both bounds are far below what Adam's epsilon of 1e-7 or a float32 sum can feel.
+TINY = np.float32(1e-16)  # added to gradients: a thousandth of its square is no denormal
 LEAST_LOGIT = np.float32(-60)  # below the largest, in powers of e
 
 
@@ -36,7 +36,8 @@ def initial_head(seed: int, features: int, width: int, outputs: int) -> list[np.
     arrays = []
     for inputs, units in ([(features, width)] if width else []) + [(width or features, outputs)]:
         limit = math.sqrt(6 / (inputs + units))
-        arrays += [rng.uniform(-limit, limit, (inputs, units)).astype("float32"), np.zeros(units, "float32")]
+        kernel = rng.uniform(-limit, limit, (inputs, units)).astype("float32")
+        arrays += [kernel, np.zeros(units, "float32")]
     return arrays
 
 
@@ -79,15 +80,19 @@ def train_heads(
     until: int,
     on_step: Callable[[int, float], None] = lambda epoch, share: None,
 ) -> dict[int, NonFiniteLoss]:
-    """Train all heads on to the end of epoch `until`, counted from 1; their weights, moments and curves change.
-
-    All must have the same number of epochs behind them and agree in batch size, seed and number of epochs.
+    """Train all heads on; their weights, moments and curves change.
 
     Args:
+        heads: with the same number of epochs behind them; they agree in batch size, seed and number of epochs.
         train_set, val_set: pooled features (n, features), float16 or float32.
+        until: last epoch, counted from 1.
+        on_step: called with epoch and share of it after each step.
 
     Returns:
         By index the heads whose loss became infinite or NaN; they stop there, the others go on.
+
+    Raises:
+        ValueError: the heads do not agree.
     """
     begun = {(len(head.curve), head.recipe.batch_size, head.recipe.seed, head.recipe.epochs) for head in heads}
     if len(begun) != 1:
@@ -147,7 +152,7 @@ class _Group:
         seen = 0
         for x, y in training_batches(train_set, recipe.batch_size, recipe.seed, epoch):
             rates = [float(table[self.steps]) * factor for table, factor in zip(self.rates, factors, strict=True)]
-            sums += self._step(x.astype("float32"), y, noise, rates)
+            sums += self._step(x.astype("float32"), y, noise, rates)  # (heads, 2)
             seen += len(y)
             on_step(epoch, seen / len(train_set))
         val = self._evaluate(val_set)
@@ -159,54 +164,56 @@ class _Group:
     def _step(
         self, x: np.ndarray, y: np.ndarray, noise: dict[bool, DropoutNoise], rates: Sequence[float]
     ) -> list[tuple[float, float]]:
-        """One step of Adam for every head on x (n, features), y (n,); (summed loss, hits) of each."""
+        """One step of Adam for every head on x (n, features) float32, y (n,); (summed loss, hits) of each."""
         self.steps += 1
-        h = _hidden_layer(x, self.hidden[0], self._biases()) if self.hidden else None  # (n, sum of widths)
+        h = _hidden_layer(x, self.hidden[0], self._biases()) if self.hidden else None  # (n, sum of widths) float32
         widths = [head.width for head in self.heads]
-        drawn = {
+        drawn = {  # (n, largest width) and (n, features) float32
             deep: noise[deep].draw(len(x), max(widths) if deep else x.shape[1])
             for deep in {width > 0 for width in widths}
         }
-        slope_h = None if h is None else np.empty_like(h)
+        gradient_h = None if h is None else np.empty_like(h)  # (n, sum of widths), filled head by head
         sums = []
         for head, columns, rate in zip(self.heads, self.columns, rates, strict=True):
             deep = head.width > 0
-            entering = h[:, columns] if deep and h is not None else x
-            mask = keep_mask(drawn[deep][:, : entering.shape[1]], head.recipe.dropout)
+            entering = h[:, columns] if deep and h is not None else x  # (n, width or features)
+            mask = keep_mask(drawn[deep][:, : entering.shape[1]], head.recipe.dropout)  # (n, width or features)
             dropped = entering * mask
-            last, bias = head.weights[-2:]
-            loss, hits, slope = _loss(dropped @ last + bias, y, head.recipe.label_smoothing)
+            last, bias = head.weights[-2:]  # (width or features, outputs), (outputs,)
+            loss, hits, gradient = _loss(dropped @ last + bias, y, head.recipe.label_smoothing)  # gradient (n, outputs)
             sums.append((loss, hits))
-            slope /= np.float32(len(x))
-            if deep and slope_h is not None:
-                own = slope_h[:, columns]
-                np.multiply(slope @ last.T, mask, out=own)
+            gradient /= np.float32(len(x))
+            if deep and gradient_h is not None:
+                own = gradient_h[:, columns]  # (n, width), a view
+                np.multiply(gradient @ last.T, mask, out=own)
                 own *= entering > 0
-                self._adam(head, 1, own.sum(0), rate)
-            self._adam(head, -2, dropped.T @ slope, rate)
-            self._adam(head, -1, slope.sum(0), rate)
-        if slope_h is not None:
-            repeated = np.repeat(rates, widths)  # a rate for each column
+                self._adam(head, 1, own.sum(0), rate)  # (width,)
+            self._adam(head, -2, dropped.T @ gradient, rate)  # (width or features, outputs)
+            self._adam(head, -1, gradient.sum(0), rate)  # (outputs,)
+        if gradient_h is not None:
+            column_rates = np.repeat(rates, widths)  # (sum of widths,)
             decays = np.repeat([head.recipe.weight_decay for head in self.heads], widths)
             kernel, first, second = self.hidden
-            adam(kernel, first, second, x.T @ slope_h, repeated, decays, self.steps)
+            adam(kernel, first, second, x.T @ gradient_h, column_rates, decays, self.steps)  # (features, sum of widths)
         return sums
 
     def _biases(self) -> np.ndarray:
+        """(sum of widths,) float32."""
         return np.concatenate([head.weights[1] for head in self.heads if head.width])
 
-    def _adam(self, head: Head, index: int, slope: np.ndarray, rate: float) -> None:
+    def _adam(self, head: Head, index: int, gradient: np.ndarray, rate: float) -> None:
+        """One step of the array `index` of a head's weights."""
         assert head.moments is not None
         weights, first, second = (kind[index] for kind in (head.weights, *head.moments))
-        adam(weights, first, second, slope, rate, head.recipe.weight_decay, self.steps)
+        adam(weights, first, second, gradient, rate, head.recipe.weight_decay, self.steps)
 
     def _evaluate(self, val_set: Examples) -> np.ndarray:
         """(heads, 2): loss and hits summed over the examples."""
         sums = np.zeros((len(self.heads), 2))
         for start in range(0, len(val_set), EVALUATION_BATCH):
             rows = val_set.indices[start : start + EVALUATION_BATCH]
-            x = val_set.take(rows).astype("float32")
-            h = _hidden_layer(x, self.hidden[0], self._biases()) if self.hidden else None
+            x = val_set.take(rows).astype("float32")  # (n, features)
+            h = _hidden_layer(x, self.hidden[0], self._biases()) if self.hidden else None  # (n, sum of widths)
             for index, (head, columns) in enumerate(zip(self.heads, self.columns, strict=True)):
                 entering = h[:, columns] if head.width and h is not None else x
                 last, bias = head.weights[-2:]
@@ -218,7 +225,7 @@ def adam(
     weights: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
-    slope: np.ndarray,
+    gradient: np.ndarray,
     rate: float | np.ndarray,
     decay: float | np.ndarray,
     steps: int,
@@ -226,16 +233,16 @@ def adam(
     """One step of Adam (Kingma and Ba 2015) in place, with decoupled weight decay (Loshchilov and Hutter 2019).
 
     Args:
-        weights, first, second, slope: contiguous arrays of one shape, at most two axes, float32.
+        weights, first, second, gradient: contiguous arrays of one shape, at most two axes, float32.
         rate, decay: of all elements, or one for each column.
         steps: from 1, this step counted.
     """
     scale = math.sqrt(1 - BETA_2**steps) / (1 - BETA_1**steps)
     columns = weights.shape[-1]
-    rates, kept = np.empty((2, columns), np.float32)
-    rates[:], kept[:] = rate * scale, 1 - rate * decay
-    w, m, v, g = (array.reshape(-1, columns) for array in (weights, first, second, slope))
-    _compiled_change()(w, m, v, g, rates, kept)
+    rates, decay_factors = np.empty((2, columns), np.float32)
+    rates[:], decay_factors[:] = rate * scale, 1 - rate * decay
+    w, m, v, g = (array.reshape(-1, columns) for array in (weights, first, second, gradient))
+    _compiled_change()(w, m, v, g, rates, decay_factors)
 
 
 @functools.cache
@@ -249,35 +256,42 @@ def _compiled_change() -> Callable[..., None]:
         return numba.njit(_change, error_model="numpy")
 
 
-def _change(w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rates: np.ndarray, kept: np.ndarray) -> None:
-    """Adam in one pass over memory, where NumPy needs thirteen; all (rows, columns) but rates and kept (columns,).
+def _change(
+    w: np.ndarray, m: np.ndarray, v: np.ndarray, g: np.ndarray, rates: np.ndarray, decay_factors: np.ndarray
+) -> None:
+    """Adam in one pass over memory, where NumPy needs thirteen.
 
     On one core: it is as fast as memory is, and waiting for a second one costs milliseconds where that has other work.
+
+    Args:
+        w, m, v, g: weights, first and second moments, gradient; (rows, columns) float32.
+        rates, decay_factors: (columns,) float32.
     """
     for i in range(w.shape[0]):
         for j in range(w.shape[1]):
-            slope = g[i, j] + TINY
-            m[i, j] += (slope - m[i, j]) * np.float32(1 - BETA_1)
-            v[i, j] += (slope * slope - v[i, j]) * np.float32(1 - BETA_2)
-            w[i, j] = w[i, j] * kept[j] - rates[j] * m[i, j] / (np.sqrt(v[i, j]) + np.float32(EPSILON))
+            gradient = g[i, j] + TINY
+            m[i, j] += (gradient - m[i, j]) * np.float32(1 - BETA_1)
+            v[i, j] += (gradient * gradient - v[i, j]) * np.float32(1 - BETA_2)
+            w[i, j] = w[i, j] * decay_factors[j] - rates[j] * m[i, j] / (np.sqrt(v[i, j]) + np.float32(EPSILON))
 
 
 def _hidden_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """(n, features) -> (n, units), behind ReLU."""
     h = x @ kernel
     h += bias
     return np.maximum(h, 0, out=h)
 
 
 def _loss(logits: np.ndarray, y: np.ndarray, smoothing: float) -> tuple[float, float, np.ndarray]:
-    """(summed loss, hits, slope of the summed loss by the logits); the loss is that of `training.cross_entropy`."""
+    """(summed loss, hits, its gradient (n, outputs)) of logits (n, outputs); see `models.training.loss`."""
     if logits.shape[1] == 1:
-        z = logits[:, 0]
+        z = logits[:, 0]  # (n,)
         target = (y * (1 - smoothing) + smoothing / 2).astype("float32")
         loss = np.logaddexp(0, z) - target * z
         return float(loss.sum()), float(((z > 0) == (y > 0)).sum()), (1 / (1 + np.exp(-z)) - target)[:, None]
     shifted = logits - logits.max(1, keepdims=True)
-    powers = np.exp(np.maximum(shifted, LEAST_LOGIT))
-    sums = powers.sum(1, keepdims=True)
+    powers = np.exp(np.maximum(shifted, LEAST_LOGIT))  # (n, outputs)
+    sums = powers.sum(1, keepdims=True)  # (n, 1)
     target = np.full_like(logits, smoothing / logits.shape[1])
     rows = np.arange(len(y))
     target[rows, y] += 1 - smoothing

@@ -12,24 +12,24 @@ from keras import ops
 
 from models.training.recipe import BETA_1, BETA_2, EPSILON, MOMENTUM
 
-MOMENTS = {"adam": 2, "sgd": 1}  # vectors beside the weights
+MOMENTS = {"adam": 2, "sgd": 1}  # vectors (n_weights,) float32 beside the weights
 
 
-def adam(weights: Any, moments: Any, slope: Any, rate: Any, kept: Any) -> tuple[Any, Any]:
+def adam(weights: Any, moments: Any, gradient: Any, rate: Any, decay_factor: Any) -> tuple[Any, Any]:
     """One step of Kingma and Ba 2015, `rate` being corrected for the moments' bias: (weights, moments)."""
     first, second = moments
     if len(rate.shape):
-        slope = ops.where(rate > 0, slope, 0.0)  # of what is frozen nothing is remembered
-    first = first + (slope - first) * (1 - BETA_1)
-    second = second + (slope * slope - second) * (1 - BETA_2)
-    return weights * kept - rate * first / (ops.sqrt(second) + EPSILON), (first, second)
+        gradient = ops.where(rate > 0, gradient, 0.0)  # of what is frozen nothing is remembered
+    first = first + (gradient - first) * (1 - BETA_1)
+    second = second + (gradient * gradient - second) * (1 - BETA_2)
+    return weights * decay_factor - rate * first / (ops.sqrt(second) + EPSILON), (first, second)
 
 
-def sgd(weights: Any, moments: Any, slope: Any, rate: Any, kept: Any) -> tuple[Any, Any]:
+def sgd(weights: Any, moments: Any, gradient: Any, rate: Any, decay_factor: Any) -> tuple[Any, Any]:
     """One step of stochastic gradient descent with momentum (Sutskever et al. 2013): (weights, moments)."""
     (velocity,) = moments
-    velocity = velocity * MOMENTUM - rate * slope
-    return weights * kept + velocity, (velocity,)
+    velocity = velocity * MOMENTUM - rate * gradient
+    return weights * decay_factor + velocity, (velocity,)
 
 
 STEPS = {"adam": adam, "sgd": sgd}

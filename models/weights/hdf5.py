@@ -54,9 +54,9 @@ def check_file(base: Any, backbone: Backbone, path: Path) -> None:
             kind, ending = ("an older Keras file", ".h5") if legacy else ("a Keras 3 weights file", ".weights.h5")
             raise ModelError(f"{path} is {kind}: its name must end in {ending}")
         try:
-            found, expected = (_legacy(file, base)) if legacy else (_tree(file), _expected_tree(base))
-            _compare(found, expected, path, backbone)
-            _check_values(found, path)
+            tensors, expected = (_legacy(file, base)) if legacy else (_tree(file), _expected_tree(base))
+            _compare(tensors, expected, path, backbone)
+            _check_values(tensors, path)
         except (OSError, KeyError, RuntimeError) as error:
             raise ModelError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
     _check_card(path)
@@ -73,9 +73,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _compare(found: Tensors, expected: Tensors, path: Path, backbone: Backbone) -> None:
+def _compare(tensors: Tensors, expected: Tensors, path: Path, backbone: Backbone) -> None:
     """Raises at the first difference. Shapes of older files are compared in order, of Keras 3 files by path."""
-    found_shapes = {name: tuple(tensor.shape) for name, tensor in found}
+    found_shapes = {name: tuple(tensor.shape) for name, tensor in tensors}
     expected_shapes = dict(expected)
     problem = ""
     for name, shape in expected:
@@ -122,9 +122,9 @@ def _tree(file: Any) -> Tensors:
     """All data sets of a Keras 3 file. Links out of the file are not followed, so what they hide is missing."""
     import h5py
 
-    found: Tensors = []
-    file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
-    return found
+    tensors: Tensors = []
+    file.visititems(lambda name, item: tensors.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+    return tensors
 
 
 def _expected_tree(base: Any) -> Tensors:
@@ -141,15 +141,15 @@ def _expected_tree(base: Any) -> Tensors:
 def _legacy(file: Any, base: Any) -> tuple[Tensors, Tensors]:
     """Tensors in the order of the file, and of the model; named by their position."""
     group = file if "layer_names" in file.attrs or "layer_names0" in file.attrs else file["model_weights"]
-    found: Tensors = []
+    tensors: Tensors = []
     for layer in _names(group, "layer_names"):
         for weight in _names(group[layer], "weight_names"):
-            found.append((_number(found), group[layer][weight]))
+            tensors.append((_number(tensors), group[layer][weight]))
     expected: Tensors = []
     for layer in base.layers:  # the order of older files: trainable weights of a layer first
         for weight in [*layer.trainable_weights, *layer.non_trainable_weights]:
             expected.append((_number(expected), tuple(weight.shape)))
-    return found, expected
+    return tensors, expected
 
 
 def _number(before: Tensors) -> str:

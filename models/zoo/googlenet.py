@@ -91,10 +91,10 @@ def torch_modules() -> dict[str, str]:
 def _inception(x: Any, filters: tuple[int, ...], name: str) -> Any:
     from keras import layers
 
-    one, three_reduce, three, five_reduce, five, projection = filters
+    single, three_reduce, three, five_reduce, five, projection = filters
     pooled = layers.MaxPooling2D(3, 1, padding="same", name=f"{name}_pool")(x)
     branches = [
-        _conv(x, one, Window(1, 1), f"{name}_1x1"),
+        _conv(x, single, Window(1, 1), f"{name}_1x1"),
         _conv(_conv(x, three_reduce, Window(1, 1), f"{name}_3x3_reduce"), three, Window(3, 1, 1), f"{name}_3x3"),
         _conv(_conv(x, five_reduce, Window(1, 1), f"{name}_5x5_reduce"), five, Window(3, 1, 1), f"{name}_5x5"),
         _conv(pooled, projection, Window(1, 1), f"{name}_pool_proj"),

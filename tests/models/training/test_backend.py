@@ -13,10 +13,10 @@ def test_a_gradient_by_hand():
         return ops.sum(w * w * x), ops.sum(x)
 
     w, x = np.array([1.0, 2.0, 3.0], "float32"), np.array([1.0, 10.0, 100.0], "float32")
-    (value, more), slope = compiled(value_and_gradient(loss))(w, x)
+    (value, more), gradient = compiled(value_and_gradient(loss))(w, x)
     assert float(value) == 941.0
     assert float(more) == 111.0
-    assert ops.convert_to_numpy(slope).tolist() == [2.0, 40.0, 600.0]
+    assert ops.convert_to_numpy(gradient).tolist() == [2.0, 40.0, 600.0]
 
 
 def test_fused_is_the_same_function():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training.batches import DropoutNoise, Examples, keep_mask, training_batches
+from models.training.batches import DropoutNoise, Examples, keep_mask, padded, training_batches
 
 
 def order(examples, seed, epoch):
@@ -71,3 +71,18 @@ def test_the_mask_keeps_the_expectation(dropout):
     assert set(np.unique(mask).tolist()) <= {0.0, float(np.float32(1 / (1 - dropout)))}
     assert mask.mean() == pytest.approx(1, abs=0.01)
     assert (mask == 0).mean() == pytest.approx(dropout, abs=0.01)
+
+
+def test_a_short_batch_is_filled_up_with_its_own_rows():
+    x, y, mask = np.arange(6).reshape(3, 2), np.array([2, 0, 1]), np.array([[0.5], [1.0], [2.0]])
+    filled, classes, real, masks = padded(5, x, y, mask)
+    assert filled.tolist() == [[0, 1], [2, 3], [4, 5], [0, 1], [2, 3]]
+    assert (classes.tolist(), classes.dtype) == ([2, 0, 1, 2, 0], np.int32)
+    assert (real.tolist(), real.dtype) == ([1, 1, 1, 0, 0], np.float32)
+    assert masks.tolist() == [[0.5], [1.0], [2.0], [0.5], [1.0]]
+
+
+def test_a_whole_batch_stays_as_it_is():
+    x, y = np.arange(6).reshape(3, 2), np.array([2, 0, 1])
+    filled, classes, real = padded(3, x, y)
+    assert (filled.tolist(), classes.tolist(), real.tolist()) == (x.tolist(), y.tolist(), [1, 1, 1])

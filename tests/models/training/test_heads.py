@@ -105,19 +105,19 @@ def test_what_they_must_agree_in():
 def test_adam_is_that_of_the_paper():
     rng = np.random.default_rng(0)
     w = rng.normal(size=(300, 200)).astype("float32")  # more than one block
-    slopes = [rng.normal(size=w.shape) for _ in range(3)]
+    gradients = [rng.normal(size=w.shape) for _ in range(3)]
     rates = np.linspace(1e-3, 1e-2, 200)
     expected, m, v = w.astype("float64"), 0.0, 0.0
     first, second, ours = np.zeros_like(w), np.zeros_like(w), w.copy()
-    for step, slope in enumerate(slopes, start=1):
-        m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
+    for step, gradient in enumerate(gradients, start=1):
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
         expected *= 1 - rates * 0.5
         expected -= rates * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) * m / (np.sqrt(v) + 1e-7)
-        adam(ours, first, second, slope.astype("float32"), rates, 0.5, step)
+        adam(ours, first, second, gradient.astype("float32"), rates, 0.5, step)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_slopes_of_nothing_leave_no_denormal_numbers():
+def test_gradients_of_nothing_leave_no_denormal_numbers():
     """Arithmetic with numbers below 1e-38 is some fifty times slower."""
     w, m, v = (np.zeros((4, 4), "float32") for _ in range(3))
     adam(w, m, v, np.full((4, 4), 1e-3, "float32"), 1e-3, 0.0, 1)

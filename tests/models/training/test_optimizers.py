@@ -9,12 +9,12 @@ from models.training.optimizers import MOMENTS, STEPS, correction
 OURS = {"adam": lambda **o: keras.optimizers.Adam(**o), "sgd": lambda **o: keras.optimizers.SGD(momentum=0.9, **o)}
 
 
-def steps(optimizer, weights, slopes, rates, decay):
+def steps(optimizer, weights, gradients, rates, decay):
     moments = tuple(np.zeros_like(weights) for _ in range(MOMENTS[optimizer]))
-    for count, (slope, rate) in enumerate(zip(slopes, rates, strict=True), start=1):
+    for count, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
         rate = np.asarray(rate, "float32")
         scaled = (rate * correction(optimizer, count)).astype("float32")
-        weights, moments = STEPS[optimizer](weights, moments, slope, scaled, 1 - rate * np.float32(decay))
+        weights, moments = STEPS[optimizer](weights, moments, gradient, scaled, 1 - rate * np.float32(decay))
     return keras.ops.convert_to_numpy(weights), [keras.ops.convert_to_numpy(one) for one in moments]
 
 
@@ -22,26 +22,26 @@ def steps(optimizer, weights, slopes, rates, decay):
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_it_is_what_keras_does(optimizer, decay):
     rng = np.random.default_rng(0)
-    begun, slopes = rng.normal(size=50).astype("float32"), rng.normal(size=(4, 50)).astype("float32")
+    begun, gradients = rng.normal(size=50).astype("float32"), rng.normal(size=(4, 50)).astype("float32")
     variable = keras.Variable(begun)
     theirs = OURS[optimizer](learning_rate=0.05, weight_decay=decay or None)
-    for slope in slopes:
-        theirs.apply([keras.ops.convert_to_tensor(slope)], [variable])
-    ours, _ = steps(optimizer, begun, slopes, [0.05] * 4, decay)
+    for gradient in gradients:
+        theirs.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    ours, _ = steps(optimizer, begun, gradients, [0.05] * 4, decay)
     np.testing.assert_allclose(ours, keras.ops.convert_to_numpy(variable), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_where_the_rate_is_zero_nothing_changes(optimizer):
     rng = np.random.default_rng(0)
-    begun, slopes = rng.normal(size=6).astype("float32"), rng.normal(size=(3, 6)).astype("float32")
+    begun, gradients = rng.normal(size=6).astype("float32"), rng.normal(size=(3, 6)).astype("float32")
     rate = np.array([0, 0.1, 0, 0.1, 0, 0], "float32")
-    ours, moments = steps(optimizer, begun, slopes, [rate] * 3, 0.5)
+    ours, moments = steps(optimizer, begun, gradients, [rate] * 3, 0.5)
     still = rate == 0
     assert (ours[still] == begun[still]).all()
     assert (ours[~still] != begun[~still]).all()
     assert all((moment[still] == 0).all() for moment in moments)
-    alone, _ = steps(optimizer, begun[~still], slopes[:, ~still], [0.1] * 3, 0.5)
+    alone, _ = steps(optimizer, begun[~still], gradients[:, ~still], [0.1] * 3, 0.5)
     np.testing.assert_allclose(ours[~still], alone, rtol=1e-6)
 
 

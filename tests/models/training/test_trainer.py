@@ -9,8 +9,9 @@ from models.build import Network, Task, build_network
 from models.candidate import Candidate
 from models.training import schedules
 from models.training.batches import Examples
+from models.training.loss import cross_entropy
 from models.training.recipe import NonFiniteLoss, Recipe
-from models.training.trainer import Trainer, cross_entropy, evaluate, train
+from models.training.trainer import Trainer, evaluate, train
 
 
 def clusters(n=120, classes=3, seed=0):
@@ -198,20 +199,6 @@ def test_a_recipe_of_another_optimizer_is_refused():
     trainer = Trainer(linear())
     with pytest.raises(ValueError, match="optimizer must be adam. Received: sgd"):
         trainer.run(trainer.begin(), train_set, val_set, recipe(optimizer="sgd"))
-
-
-def test_cross_entropy_is_that_of_keras():
-    rng = np.random.default_rng(0)
-    logits, y = rng.normal(size=(20, 4)).astype("float32"), rng.integers(0, 4, 20)
-    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
-    losses, hits = cross_entropy(keras.ops.convert_to_tensor(logits), y, 0.1)
-    assert float(keras.ops.mean(losses)) == pytest.approx(float(smoothed(np.eye(4)[y], logits)), rel=1e-5)
-    assert keras.ops.convert_to_numpy(hits).tolist() == (logits.argmax(1) == y).astype(float).tolist()
-    binary = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)
-    losses, hits = cross_entropy(keras.ops.convert_to_tensor(logits[:, :1]), y % 2, 0.1)
-    expected = float(binary((y % 2).astype("float32")[:, None], logits[:, :1]))
-    assert float(keras.ops.mean(losses)) == pytest.approx(expected, rel=1e-5)
-    assert keras.ops.convert_to_numpy(hits).tolist() == ((logits[:, 0] > 0) == (y % 2 > 0)).astype(float).tolist()
 
 
 def test_a_loss_that_is_not_finite_is_an_error():

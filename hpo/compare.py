@@ -15,14 +15,13 @@ def compare(storage: str, names: Sequence[str], out: Path) -> None:
     """Print the table and write table and pictures. Errors: BadInput if the studies are not comparable."""
     from hpo.terminal.display import make_console
     from studies import comparison
+    from studies.fingerprint import fingerprint_of
     from studies.records import read_study
     from studies.storage import load_study, storage_trouble
 
     with storage_trouble(storage):
         found = [load_study(storage, name) for name in dict.fromkeys(names)]
-        studies = [
-            comparison.Studied(study.study_name, study.user_attrs["fingerprint"], read_study(study)) for study in found
-        ]
+        studies = [comparison.Studied(study.study_name, fingerprint_of(study), read_study(study)) for study in found]
     try:
         comparison.check_comparable(studies)
     except comparison.NotComparable as error:
@@ -30,7 +29,7 @@ def compare(storage: str, names: Sequence[str], out: Path) -> None:
     if not comparison.joint_front(studies):
         raise BadInput(f"no trial of {', '.join(names)} is complete: there is nothing to compare")
     table = comparison.rows(studies)
-    folder = out / f"comparison-{studies[0].fingerprint['dataset']}"
+    folder = out / f"comparison-{studies[0].fingerprint.dataset}"
     files = _write(studies, table, folder)
     _print(make_console(), studies, table)
     click.echo(f"\nFiles in {folder}:")
@@ -66,7 +65,7 @@ def _print(console, studies, table) -> None:
 
     from studies.comparison import HEADS, cells
 
-    title = f"{studies[0].fingerprint['dataset']}; * is on the joint front of all studies"
+    title = f"{studies[0].fingerprint.dataset}; * is on the joint front of all studies"
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for head in HEADS:
         left = head in ("backbone", "kind", "parameters")

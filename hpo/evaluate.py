@@ -13,6 +13,7 @@ from hpo.config import StudyConfig, check_field, restore_config
 from hpo.errors import BadInput
 from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.worker.costs import write_atomically
+from studies.attributes import FINAL, OPTIONS, STUDY_ID
 
 if TYPE_CHECKING:
     from hpo.final.training import FinalJob
@@ -57,7 +58,7 @@ def evaluate(
             click.echo("no pretrained baseline: this study trains from scratch")
         else:
             finalists.append(beside)
-        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs["study_id"])
+        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers)
         models = summarise(runs, {one.label: one.search_accuracy for one in finalists})
         if models:
@@ -68,9 +69,11 @@ def evaluate(
 
 def check_same(study: Any, facts: "Facts") -> None:
     """Errors: BadInput if data, split or weights are not what the search chose with."""
-    kept = study.user_attrs["fingerprint"]
+    from studies.fingerprint import fingerprint_of
+
+    kept = fingerprint_of(study)
     now = {name: getattr(facts, name) for name in SAME}
-    then = {"dataset_digest": kept["dataset_digest"], "split_digest": kept["split"], "weights_digest": kept["weights"]}
+    then = {"dataset_digest": kept.dataset_digest, "split_digest": kept.split, "weights_digest": kept.weights}
     if odd := [said for name, said in SAME.items() if now[name] != then[name]]:
         raise BadInput(
             f"study {study.study_name} was made with other {' and '.join(odd)} than are here: "
@@ -84,7 +87,7 @@ def finished(final: "FinalJob") -> "FinalRun | None":
 
     try:
         run = FinalRun.from_json(final.result_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
     job = final.job
     same = (run.study_id, run.candidate, run.epochs) == (job.study_id, job.candidate, final.epochs)
@@ -192,7 +195,7 @@ def keep(study: Any, models: Sequence["FinalModel"], class_names: Sequence[str],
     from studies.plots.finals import write
     from studies.tables import finals
 
-    study.set_user_attr("final", [finals.values(model) for model in models])
+    study.set_user_attr(FINAL, [finals.values(model) for model in models])
     others = optuna_dashboard.get_note(study).partition(NOTE)[0]
     annotate(study, f"{others}{NOTE}\n\n{finals.to_markdown(models)}")
     for model in models:
@@ -250,7 +253,7 @@ def main(study: str, pick: str, trials: str | None, seeds: int, **places: Any) -
     places["storage"] = check_field("storage", places["storage"])
     with storage_trouble(places["storage"]):
         loaded = load_study(places["storage"], study)
-        config = restore_config(loaded.user_attrs.get("options"), study, places)
+        config = restore_config(loaded.user_attrs.get(OPTIONS), study, places)
         check_writable(config.out, config.cache_dir)
         try:
             models, failures = evaluate(config, loaded, pick, trials, seeds)

@@ -12,6 +12,7 @@ from hpo.errors import BadInput
 from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.worker.costs import write_atomically
 from models.export.formats import FORMATS
+from studies.attributes import OPTIONS
 from studies.records import TrialRecord
 
 
@@ -91,7 +92,7 @@ def _convert(study: Any, trial: str, names: Sequence[str], places: Mapping[str, 
     from hpo.terminal.display import make_console
 
     quiet_libraries()
-    config = restore_config(study.user_attrs.get("options"), study.study_name, places)
+    config = restore_config(study.user_attrs.get(OPTIONS), study.study_name, places)
     check_writable(config.out, config.cache_dir)
     label = trial.removeprefix("trial-")
     try:

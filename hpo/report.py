@@ -17,6 +17,7 @@ from hpo.errors import BadInput
 from hpo.terminal.command import StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.worker.costs import write_atomically
 from models import ModelError
+from studies.attributes import OPTIONS
 
 if TYPE_CHECKING:
     from studies.report.blocks import Report
@@ -72,9 +73,9 @@ def make_report(
         shown, lacking = _gallery(material, study, places) if pictures else (NOTHING, [])
         missing += lacking
         chapters.append(chapter(material, shown, material.name if several else ""))
-    backbones = list(dict.fromkeys(material.fingerprint["backbone"] for material in materials))
+    backbones = list(dict.fromkeys(material.fingerprint.backbone for material in materials))
     title = f"{' and '.join(backbones) if len(backbones) < 3 else f'{len(backbones)} networks'} on "
-    title += materials[0].fingerprint["dataset"]
+    title += materials[0].fingerprint.dataset
     names = ", ".join(material.name for material in materials)
     about = f"{'Studies' if several else 'Study'} {names}; report made by keras-hpo on {_today()}"
     shown_models = [material.chosen.label if material.chosen else None for material in materials]
@@ -83,7 +84,7 @@ def make_report(
 
 def _command_of(study: Any) -> str:
     try:
-        return run_command(study.user_attrs.get("options") or {}, study.study_name)
+        return run_command(study.user_attrs.get(OPTIONS) or {}, study.study_name)
     except (BadInput, DataError, ModelError):  # the folder of pictures is not here any more
         return f"python -m hpo.run --study {shlex.quote(study.study_name)}"
 
@@ -98,7 +99,7 @@ def _gallery(material: "Material", study: Any, places: Mapping[str, Any]) -> "tu
     from studies.report.chapters import NOTHING
 
     try:
-        config = restore_config(study.user_attrs.get("options"), study.study_name, places)
+        config = restore_config(study.user_attrs.get(OPTIONS), study.study_name, places)
     except (BadInput, DataError, ModelError) as error:
         return NOTHING, [f"pictures of {study.study_name}: {error}"]
     return gallery(material, config)
@@ -197,6 +198,7 @@ def main(studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: boo
     `hpo.evaluate` left is in it; without that it says so. Its figures are also put into the studies, for the dashboard.
     """
     from hpo.reporting.publish import keep
+    from studies.fingerprint import fingerprint_of
     from studies.storage import load_study, storage_trouble
 
     quiet_libraries()
@@ -206,7 +208,7 @@ def main(studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: boo
         check_writable(out)
         report, chosen, missing = make_report(loaded, out, places, pictures=not no_pictures)
     several = len(loaded) > 1
-    last = f"report-{loaded[0].user_attrs['fingerprint']['dataset']}" if several else "report"
+    last = f"report-{fingerprint_of(loaded[0]).dataset}" if several else "report"
     folder = out / last if several else out / loaded[0].study_name / last
     written, lacking = write_report(report, folder, figures=not no_figures, pdf=pdf)
     for study, chapter, label in zip(loaded, report.chapters[-len(loaded) :], chosen, strict=True):

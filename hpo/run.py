@@ -140,6 +140,7 @@ def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
     from hpo.search.loop import REAL, run_study
     from hpo.search.telling import StudyStopped
     from hpo.terminal.display import make_display, show_front
+    from studies.records import complete
 
     check_writable(config.out, config.cache_dir)
     display = make_display()
@@ -151,7 +152,7 @@ def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
     finally:
         display.close()
 
-    if not any(record.state == "complete" for record in records):
+    if not complete(records):
         click.echo(f"error: {stopped or 'no trial succeeded: ' + why_none(records)}", err=True)
         return NO_SUCCESS
     files = export_study(config.study_name, records, config.study_dir)
@@ -165,10 +166,11 @@ def run(config: StudyConfig, parts: "Parts | None" = None) -> int:
 
 def why_none(records: "Sequence[TrialRecord]") -> str:
     """Why a study has no completed trial, in one line."""
+    from studies.records import State
     from studies.tables.trials import describe
 
-    over = [record for record in records if record.state == "infeasible" and record.measurement]
-    failed = [record.reason for record in records if record.state == "failed"]
+    over = [record for record in records if record.state == State.INFEASIBLE and record.measurement]
+    failed = [record.reason for record in records if record.state == State.FAILED]
     if over and not failed:
         least = min(over, key=lambda record: sum(max(value, 0) for value in record.constraints.values()))
         assert least.latency_ms is not None and least.flops is not None

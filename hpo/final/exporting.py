@@ -16,6 +16,7 @@ import numpy as np
 from hpo.config import StudyConfig
 from hpo.errors import BadInput
 from hpo.worker.costs import Gate, write_atomically
+from studies.attributes import STUDY_ID
 
 if TYPE_CHECKING:
     from studies.finals import FinalRun
@@ -129,10 +130,11 @@ def convert_all(study: Any, config: StudyConfig, label: str, names: Sequence[str
     from hpo.worker.pool import Workers
     from models.export.formats import FORMATS, check_installed
     from studies.finals import name_of, read_runs
+    from studies.fingerprint import fingerprint_of
     from studies.storage import writer_lock
 
     check_installed(names)
-    runs = read_runs(config.study_dir / "final", study.user_attrs["study_id"])
+    runs = read_runs(config.study_dir / "final", study.user_attrs[STUDY_ID])
     run = next((one for one in runs if (one.label, one.seed) == (label, 0)), None)
     if run is None:
         words = f"--trials {label}" if label.isdecimal() else ""
@@ -141,7 +143,7 @@ def convert_all(study: Any, config: StudyConfig, label: str, names: Sequence[str
             f"python -m hpo.evaluate {study.study_name} {words}".rstrip()
         )
     folder = config.study_dir / "exports" / name_of(label).replace(" ", "-")
-    digest, model_path = study.user_attrs["fingerprint"]["dataset_digest"], path_of(config.study_dir, run)
+    digest, model_path = fingerprint_of(study).dataset_digest, path_of(config.study_dir, run)
     log, found = config.study_dir / "worker.log", []
     with (
         writer_lock(config.study_dir / ".lock", config.study_name),

@@ -9,19 +9,20 @@ import numpy as np
 from hpo.config import StudyConfig, check_field
 from hpo.errors import BadInput
 from models import ModelError
+from studies.attributes import OPTIONS, STUDY_ID
 from studies.finals import BASELINE, FinalModel, FinalRun, name_of, read_runs, summarise
 
 
 def folder_of(study: Any, out: Path | None) -> Path:
     """The folder of a study's results: in `out`, or where the study was run to put it."""
-    kept = (study.user_attrs.get("options") or {}).get("out", StudyConfig.model_fields["out"].default)
+    kept = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
     return (check_field("out", kept) if out is None else out) / study.study_name
 
 
 def models_of(study: Any, folder: Path) -> list[FinalModel]:
     """The evaluated models of a study, best first. Errors: BadInput if there are none."""
     search = {str(trial.number): trial.values[0] if trial.values else None for trial in study.trials}
-    models = summarise(read_runs(folder / "final", study.user_attrs["study_id"]), search)
+    models = summarise(read_runs(folder / "final", study.user_attrs[STUDY_ID]), search)
     if not models:
         raise BadInput(
             f"study {study.study_name} has no final models in {folder / 'final'}; "

@@ -20,7 +20,8 @@ from hpo.worker.job import Job
 from hpo.worker.networks import task
 from hpo.worker.training import recipe_of
 from hpo.worker.trial import explain
-from studies.finals import FinalRun
+from studies.finals import FinalCosts, FinalRun
+from studies.outcomes import Latency
 from studies.scores import score
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _train_final(final: FinalJob, alive: Progress) -> None:
         trainer.restore(state)
         memory = peak_memory_mib()
         with gate.measuring():
-            costs = _costs(network, alive) if final.measure else {}
+            costs = _costs(network, alive) if final.measure else None
     probabilities, labels = _predict(job.config, network, facts, alive)
     size = save(network.model, facts.class_names, final.model_path)
     _save_predictions(final.folder / "predictions.npz", probabilities, labels)
@@ -195,7 +196,7 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(network: "Network", alive: Progress) -> dict[str, Any]:
+def _costs(network: "Network", alive: Progress) -> FinalCosts:
     from models import flops
     from models.latency import measure
 
@@ -203,13 +204,13 @@ def _costs(network: "Network", alive: Progress) -> dict[str, Any]:
     alive("latency")
     latency = measure(network.model, run_seconds=LONG_SECONDS)
     alive("throughput")
-    return {
-        "parameters": network.model.count_params(),
-        "macs": cost.macs,
-        "flops": cost.flops,
-        "latency": asdict(latency),
-        "throughput": throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.median_ms / 1e3),
-    }
+    return FinalCosts(
+        parameters=network.model.count_params(),
+        macs=cost.macs,
+        flops=cost.flops,
+        latency=Latency(**asdict(latency)),
+        throughput=throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.median_ms / 1e3),
+    )
 
 
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:

@@ -31,10 +31,10 @@ GAP = 6
 
 def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]]:
     """The pictures, and in one line each what could not be made. Reads test pictures only after `hpo.evaluate`."""
-    side = material.fingerprint["space"]["resolution"][-1]
+    side = material.fingerprint.space["resolution"][-1]
     try:
         data = open_dataset(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
-        if data.digest != material.fingerprint["dataset_digest"]:
+        if data.digest != material.fingerprint.dataset_digest:
             raise DataError(f"the data here is not what study {material.name} was made with")
     except DataError as error:
         return Gallery(), [f"pictures of the data: {error}"]

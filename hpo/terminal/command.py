@@ -15,6 +15,7 @@ from hpo.config import StudyConfig, check_field
 from hpo.errors import BadInput
 from models import ModelError
 from models.command import BAD_INPUT, OneLineCommand, fail
+from studies.errors import StorageError, StudyRefused
 
 # Exit codes, as documented in --help and in the README.
 DONE, NO_SUCCESS, STORAGE_TROUBLE = 0, 1, 3  # 2 and 130 are those of every command
@@ -33,9 +34,6 @@ class StudyCommand(OneLineCommand):
         try:
             super().main(args, prog_name, **extra)
         except Exception as error:
-            # Imported late: SQLAlchemy costs more than --help may take.
-            from studies.storage import StorageError, StudyRefused
-
             if isinstance(error, StudyRefused):
                 fail(str(error), BAD_INPUT)
             if isinstance(error, StorageError):

@@ -18,7 +18,7 @@ from rich.text import Text
 from hpo.config import StudyConfig
 from hpo.worker.facts import Facts
 from studies.pareto import front
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, State, TrialRecord
 from studies.tables import trials
 
 NEWEST = 6  # trials in the live table
@@ -48,7 +48,7 @@ class PlainDisplay:
         self.console = make_console()
         self.wanted, self.workers = 0, 1
         self.records: list[TrialRecord] = []
-        self.members: list[TrialRecord] = []
+        self.members: Sequence[CompleteTrial] = []
         self.spoke = time.monotonic()
 
     def note(self, text: str) -> None:
@@ -90,7 +90,7 @@ class PlainDisplay:
         finished = sum(one.counts for one in self.records)
         members = self.members
         text = f"[{finished}/{self.wanted}] trial {record.number} {numbers(record)}"
-        if record.state == "complete":
+        if record.state == State.COMPLETE:
             on_front = any(member.number == record.number for member in members)
             text += f" | front {len(members)}{' (new member)' if on_front else ''}"
         left = time_left(self.records, self.wanted, self.workers)
@@ -151,7 +151,7 @@ class LiveDisplay(PlainDisplay):
             ("parameters", "left"),
         ):
             table.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]
-        for record in [one for one in self.records if one.state not in ("running", "waiting")][-NEWEST:]:
+        for record in [one for one in self.records if one.state not in (State.RUNNING, State.WAITING)][-NEWEST:]:
             table.add_row(
                 str(record.number),
                 "front" if record.number in chosen else "",
@@ -159,7 +159,7 @@ class LiveDisplay(PlainDisplay):
                 trials.describe(record.candidate),
             )
         left = time_left(self.records, self.wanted, self.workers)
-        best = max((member.val_accuracy or 0 for member in members), default=None)
+        best = max((member.val_accuracy for member in members), default=None)
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(self.wanted, finished, width=24),
@@ -175,22 +175,22 @@ class LiveDisplay(PlainDisplay):
 
 def numbers(record: TrialRecord) -> str:
     """The three numbers of a finished trial, or why it has none."""
-    if record.state == "complete" and record.measurement:
+    if isinstance(record, CompleteTrial):
         return (
             f"val_accuracy {record.val_accuracy:.4f}, {trials.latency(record.measurement)} ms, "
             f"{record.measurement.flops / 1e6:.4g} MFLOPs, {record.seconds:.1f} s"
         )
     reason = trials.why(record)
-    if record.state in ("stopped", "duplicate"):
+    if record.state in (State.STOPPED, State.DUPLICATE):
         return reason
-    words = {"infeasible": "over budget, not trained"}.get(record.state, record.state)
+    words = {State.INFEASIBLE: "over budget, not trained"}.get(record.state, record.state)
     return words + (f": {reason}" if reason else "")
 
 
 def _cells(record: TrialRecord) -> tuple[str, str, str, str]:
     if record.measurement is None:
         return record.state, "", "", ""
-    accuracy = {"infeasible": "over budget"}.get(record.state, record.state)
+    accuracy = {State.INFEASIBLE: "over budget"}.get(record.state, record.state)
     if record.val_accuracy is not None:
         accuracy = f"{record.val_accuracy:.4f}"
     return (

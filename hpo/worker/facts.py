@@ -1,4 +1,4 @@
-"""What a worker finds out before the first trial, what of it marks a study, and the data that it keeps open."""
+"""What a worker finds out before the first trial, and the data that it keeps open."""
 
 import functools
 import hashlib
@@ -9,7 +9,7 @@ from datasets.registry import Dataset, inspect, open_dataset
 from datasets.splits import Split, split
 from hpo.config import StudyConfig
 from hpo.errors import BadInput
-from hpo.search.space import Space, default_resolutions
+from hpo.search.space import default_resolutions
 from models.backbones import get_backbone
 
 
@@ -88,29 +88,6 @@ def check_unchanged(config: StudyConfig, expected: Facts) -> None:
     changed = [field.name for field in fields(Facts) if getattr(facts, field.name) != getattr(expected, field.name)]
     if changed:
         raise Changed(f"changed since the study was opened: {', '.join(changed)}; end this run and start it again")
-
-
-def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> dict[str, Any]:
-    """Everything that makes the numbers of two trials comparable; a study never mixes two of these."""
-    return {
-        "backbone": config.backbone,
-        "weights": facts.weights_digest,
-        "dataset": facts.dataset,
-        "dataset_digest": facts.dataset_digest,
-        "split": facts.split_digest,
-        "train_size": facts.n_train,
-        "val_size": facts.n_val,
-        "space": space.describe(),
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "max_latency_ms": config.max_latency_ms,
-        "max_gflops": config.max_gflops,
-        "stopping": config.stopping,
-        "reduction_factor": None if config.stopping == "none" else config.reduction_factor,
-        "views": None if config.augment == ("none",) else config.views,
-        "cache_dtype": config.cache_dtype,
-        **facts.machine,
-    }
 
 
 def task_of(config: StudyConfig, data: Dataset):

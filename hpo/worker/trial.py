@@ -14,7 +14,8 @@ from hpo.worker.job import Job
 from hpo.worker.networks import network_of
 from hpo.worker.training import Learned, learn
 from models.training.recipe import NonFiniteLoss
-from studies.records import Failure, Measurement, Outcome
+from studies import strict
+from studies.outcomes import Failure, Latency, Measurement, Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -184,4 +185,5 @@ def _measure(job: Job, gate: Gate) -> Measurement:
                     },
                 }
                 memory.remember(key, known)
-    return Measurement(latency_ms=known["latency"]["median_ms"], latency=known["latency"], **known["cost"])
+    times = strict.from_values(Latency, known["latency"])
+    return Measurement(latency_ms=times.median_ms, latency=times, **known["cost"])

@@ -13,7 +13,7 @@ from hpo.search.telling import Streak, StudyStopped, explain_death
 from hpo.worker.costs import write_atomically
 from hpo.worker.job import Job
 from models.candidate import Candidate
-from studies.records import Failure
+from studies.outcomes import Failure
 from studies.storage import load_study
 from tests.hpo.conftest import fake_evaluate, fake_facts
 

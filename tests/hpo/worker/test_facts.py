@@ -1,4 +1,4 @@
-"""What is found out before the first trial, and what of it tells studies apart."""
+"""What is found out before the first trial."""
 
 import dataclasses
 import json
@@ -7,10 +7,8 @@ import pytest
 
 from datasets import DataError
 from hpo.errors import BadInput
-from hpo.search.space import make_space
-from hpo.worker.facts import Changed, check_unchanged, fingerprint, prepare
+from hpo.worker.facts import Changed, check_unchanged, prepare
 from models import ModelError
-from tests.hpo.conftest import fake_facts
 
 
 def test_facts_about_data_weights_and_machine(small):
@@ -52,32 +50,3 @@ def test_facts_that_changed_are_named(small):
     check_unchanged(small, facts)
     with pytest.raises(Changed, match="since the study was opened: n_val, blocks; end this run and start it again"):
         check_unchanged(small, dataclasses.replace(facts, n_val=1, blocks=9))
-
-
-def marks(config):
-    facts = fake_facts(config)
-    return fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "changed"),
-    [
-        ({}, {"stopping": "dominance"}, {"stopping", "reduction_factor"}),
-        ({"stopping": "moasha"}, {"stopping": "dominance"}, {"stopping"}),
-        ({"stopping": "dominance"}, {"stopping": "dominance", "reduction_factor": 3}, {"reduction_factor"}),
-        ({}, {"reduction_factor": 3}, set()),  # nothing is stopped
-        ({}, {"augment": "light"}, {"space", "views"}),
-        ({"augment": "light"}, {"augment": "light", "views": 2}, {"views"}),
-        ({}, {"views": 2}, set()),  # nothing is augmented
-        ({}, {"cache_dtype": "float32"}, {"cache_dtype"}),
-        ({}, {"max_gflops": 1.0}, {"max_gflops"}),
-        ({}, {"seed": 1}, {"seed"}),
-        ({}, {"resolutions": (16,)}, {"space"}),
-        ({}, {"heads": 1, "workers": 3, "cache_gib": 0, "trials": 99, "sampler": "random"}, set()),
-    ],
-)
-def test_what_tells_studies_apart(configure, before, after, changed):
-    then, now = marks(configure(**before)), marks(configure(**after))
-    assert {name for name in then if then[name] != now[name]} == changed
-    assert set(then) == set(now)
-    json.dumps(then)

@@ -142,13 +142,14 @@ def run(config: StudyConfig, words: Sequence[str] = (), parts: "Parts | None" = 
     from hpo.terminal.console import make_console
     from hpo.terminal.hints import show_files, why_none
     from hpo.terminal.tables import show_front
+    from studies.records import complete
 
     stopped = ""
     try:
         records = run_study(config, progress=True, parts=parts or REAL).records
     except StudyStopped as error:
         stopped, records = str(error), error.records
-    if not any(record.state == "complete" for record in records):
+    if not complete(records):
         click.echo(f"error: {stopped or 'no trial succeeded: ' + why_none(records)}", err=True)
         return NO_SUCCESS
     study = load_study(config.study_name, storage=config.storage, out=config.out)

@@ -24,7 +24,9 @@ from hpo.search.loop import REAL, Parts, run_search
 from hpo.terminal.watching import Progress, watching
 from studies import paths
 from studies import storage as database
+from studies.attributes import OPTIONS
 from studies.comparison import Studied
+from studies.fingerprint import fingerprint_of
 from studies.pareto import front
 from studies.paths import StudyFiles, check_writable
 from studies.records import TrialRecord, read_study
@@ -64,7 +66,7 @@ class Study:
         Raises:
             BadInput: it was made by a version that did not keep it, or its data is not here.
         """
-        return restore_config(self.optuna.user_attrs.get("options"), self.name, self.places)
+        return restore_config(self.optuna.user_attrs.get(OPTIONS), self.name, self.places)
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -266,7 +268,7 @@ def compare_studies(
     folder = check_field("out", out)
     check_writable(folder)
     return comparing.compare(
-        [Studied(study.name, study.optuna.user_attrs["fingerprint"], study.records) for study in unique], folder
+        [Studied(study.name, fingerprint_of(study.optuna), study.records) for study in unique], folder
     )
 
 
@@ -291,7 +293,7 @@ def report_studies(
         assembled = make_report(
             loaded, first.out, first.places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
         )
-    dataset = first.optuna.user_attrs["fingerprint"]["dataset"]
+    dataset = fingerprint_of(first.optuna).dataset
     folder = paths.joint_report(first.out, dataset) if len(studies) > 1 else first.files.report
     written = write_report(assembled.report, folder, figures=figures, pdf=pdf)
     chapters = assembled.report.chapters[-len(studies) :]

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
 from models.dimension import PARTS, Check, Dimension, Range, Searched
 from models.training.schedules import LR_SCHEDULES
@@ -180,7 +181,7 @@ class Candidate(Training, Architecture):
         """The fields in which heads that are trained together agree: what they see, in which steps, and how."""
         return {name: getattr(self, name) for name in FIELDS if not DIMENSIONS[name].each_head}
 
-    def to_dict(self) -> dict[str, str | int | float]:
+    def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("backbone", *FIELDS)}
 
     def to_json(self) -> str:

@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from studies.errors import NotComparable
+from studies.fingerprint import Fingerprint
 from studies.pareto import front
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, TrialRecord, complete
 from studies.tables.trials import count, describe, latency
 
 # What must be equal for accuracies and latencies to be comparable: the pictures, and what measured.
@@ -31,19 +32,19 @@ HEADS = (
 
 @dataclass(frozen=True)
 class Studied:
-    """A study as it is compared: `fingerprint` as of `hpo.worker.facts`, and all of its records."""
+    """A study as it is compared: its fingerprint and all of its records."""
 
     name: str
-    fingerprint: Mapping[str, Any]
+    fingerprint: Fingerprint
     records: Sequence[TrialRecord]
 
     @property
     def backbone(self) -> str:
-        return self.fingerprint["backbone"]
+        return self.fingerprint.backbone
 
     @property
     def from_scratch(self) -> bool:
-        return self.fingerprint["weights"] == "none"
+        return self.fingerprint.from_scratch
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Row:
     backbone: str
     kind: str  # FROZEN, CUSTOMISED or SCRATCH
     study: str
-    record: TrialRecord | None
+    record: CompleteTrial | None
     on_front: bool  # of all studies together
 
 
@@ -61,15 +62,14 @@ def check_comparable(studies: Sequence[Studied]) -> None:
     """Errors: NotComparable if the studies differ in a field of `COMMON`."""
     first = studies[0]
     for other in studies[1:]:
-        odd = [name for name in COMMON if first.fingerprint.get(name) != other.fingerprint.get(name)]
+        pairs = {name: (getattr(first.fingerprint, name), getattr(other.fingerprint, name)) for name in COMMON}
+        odd = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         if odd:
-            values = "; ".join(
-                f"{name} ({first.fingerprint.get(name)} there, {other.fingerprint.get(name)} here)" for name in odd
-            )
+            values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in odd.items())
             raise NotComparable(f"studies {first.name} and {other.name} cannot be compared, they differ in {values}")
 
 
-def joint_front(studies: Sequence[Studied]) -> list[TrialRecord]:
+def joint_front(studies: Sequence[Studied]) -> list[CompleteTrial]:
     """The trials that none of any study dominates, from the fastest to the slowest."""
     return front([record for study in studies for record in study.records])
 
@@ -84,30 +84,30 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
     members = {id(record) for record in joint_front(studies)}
     found = []
     for backbone in dict.fromkeys(study.backbone for study in studies):
-        kinds: dict[str, list[tuple[Studied, TrialRecord]]] = {FROZEN: [], CUSTOMISED: [], SCRATCH: []}
+        kinds: dict[str, list[tuple[Studied, CompleteTrial]]] = {FROZEN: [], CUSTOMISED: [], SCRATCH: []}
         for study in studies:
-            for record in study.records:
-                if study.backbone == backbone and record.state == "complete":
+            for record in complete(study.records):
+                if study.backbone == backbone:
                     kinds[_kind(study, record)].append((study, record))
         for kind, entries in kinds.items():
             if entries:
-                study, best = max(entries, key=lambda entry: (entry[1].val_accuracy, -(entry[1].latency_ms or 0.0)))
+                study, best = max(entries, key=lambda entry: (entry[1].val_accuracy, -entry[1].latency_ms))
                 found.append(Row(backbone, kind, study.name, best, id(best) in members))
             else:
                 found.append(Row(backbone, kind, "", None, False))
     return found
 
 
-def _kind(study: Studied, record: TrialRecord) -> str:
+def _kind(study: Studied, record: CompleteTrial) -> str:
     if study.from_scratch:
         return SCRATCH
-    return FROZEN if record.candidate is not None and record.candidate.linear_probe else CUSTOMISED
+    return FROZEN if record.candidate.linear_probe else CUSTOMISED
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """The texts of a row under `HEADS`; a star marks members of the joint front."""
     record = row.record
-    if record is None or record.measurement is None:
+    if record is None:
         return (row.backbone, row.kind, *["-"] * (len(HEADS) - 3), "no such trial")
     cost = record.measurement
     return (
@@ -140,8 +140,8 @@ def values(row: Row) -> dict[str, Any]:
         "macs": cost.macs if cost else None,
         "flops": cost.flops if cost else None,
         "latency_ms": cost.latency_ms if cost else None,
-        "latency_p10_ms": cost.latency["p10_ms"] if cost else None,
-        "latency_p90_ms": cost.latency["p90_ms"] if cost else None,
+        "latency_p10_ms": cost.latency.p10_ms if cost else None,
+        "latency_p90_ms": cost.latency.p90_ms if cost else None,
         "best_epoch": record.best_epoch if record else None,
         "epochs": record.epochs if record else None,
         "seconds": round(record.seconds, 3) if record else None,

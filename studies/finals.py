@@ -1,17 +1,45 @@
 """Final evaluation: what a chosen model is worth on the test pictures, over several training runs."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator, WrapSerializer, with_config
 
 from models.candidate import Candidate
+from studies import strict
+from studies.outcomes import CheckedCandidate, Latency
 from studies.paths import StudyFiles
 from studies.scores import Scores, accuracy_interval
 
 
+@with_config(strict.STRICT)
+@dataclass(frozen=True)
+class FinalCosts:
+    """What a final model costs at inference.
+
+    Attributes:
+        latency: of one picture.
+        throughput: pictures a second for batches of "32" and "256", None where that could not be measured.
+    """
+
+    parameters: int
+    macs: int
+    flops: int
+    latency: Latency
+    throughput: Mapping[str, float | None]
+
+
+# In a file no costs are {}.
+Costs = Annotated[
+    FinalCosts | None,
+    BeforeValidator(lambda value: None if value == {} else value),
+    WrapSerializer(lambda value, serialise: {} if value is None else serialise(value)),
+]
+
+
+@with_config(strict.STRICT)
 @dataclass(frozen=True)
 class FinalRun:
     """One model trained on train and validation pictures and evaluated once on the test pictures.
@@ -20,9 +48,7 @@ class FinalRun:
         label: the trial's number as a text, or BASELINE.
         epochs: passes over the pictures; the schedule is that of the whole search.
         curve: one dict for each epoch, without validation.
-        costs: of the architecture, from the first run of each model: parameters, macs, flops, latency (batch 1, with
-            median_ms, p90_ms and p99_ms), throughput (pictures a second for batches of "32" and "256", None where that
-            could not be measured); empty in other runs.
+        costs: of the architecture, from the first run of each model; None in other runs.
         model_bytes: size of the `.keras` file.
         seconds: of training, by phase: prepare (build, extract, trace), train.
         shape: height, width and channels of a picture.
@@ -31,12 +57,12 @@ class FinalRun:
     study_id: str
     label: str
     seed: int
-    candidate: Candidate
+    candidate: CheckedCandidate
     epochs: int
     n_train: int
     curve: Sequence[Mapping[str, Any]]
     scores: Scores
-    costs: Mapping[str, Any]
+    costs: Costs
     model_bytes: int
     seconds: Mapping[str, float]
     peak_memory_mib: float
@@ -45,14 +71,16 @@ class FinalRun:
     class_names: Sequence[str] = ()
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        return strict.to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "FinalRun":
-        values = json.loads(text)
-        values["candidate"] = Candidate.from_dict(values["candidate"])
-        values["scores"] = Scores(**values["scores"])
-        return cls(**values)
+        """From a result file.
+
+        Raises:
+            ValueError: it is none of this program's.
+        """
+        return strict.from_json(cls, text)
 
 
 @dataclass(frozen=True)
@@ -79,8 +107,8 @@ class FinalModel:
         return None if self.search_accuracy is None else self.search_accuracy - self.accuracy
 
     @property
-    def costs(self) -> Mapping[str, Any]:
-        return next(run.costs for run in self.runs if run.costs)
+    def costs(self) -> FinalCosts:
+        return next(run.costs for run in self.runs if run.costs is not None)
 
     def mean(self, name: str) -> float | None:
         """Of a number of `Scores` over the runs; None where it is None."""
@@ -98,7 +126,7 @@ def read_runs(files: StudyFiles, study_id: str) -> list[FinalRun]:
     for run_files in files.runs():
         try:
             run = FinalRun.from_json(run_files.result.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             continue  # of another version of this program, or not ours
         if run.study_id == study_id and run_files == files.run(run.label, run.seed):
             runs.append(run)
@@ -115,7 +143,7 @@ def summarise(runs: Sequence[FinalRun], search: Mapping[str, float | None]) -> l
         groups.setdefault(run.label, []).append(run)
     found = []
     for label, own in groups.items():
-        if not any(run.costs for run in own):
+        if all(run.costs is None for run in own):
             continue
         accuracies = [run.scores.accuracy for run in own]
         interval = accuracy_interval(accuracies, sum(own[0].scores.support))

@@ -6,27 +6,27 @@ import moocore
 import numpy as np
 
 from studies.objectives import MAXIMISE, OBJECTIVES, Objective
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, TrialRecord, complete
 
 LOG = np.array([objective.log for objective in OBJECTIVES])
 
 
-def objectives(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> np.ndarray:
+def objectives(records: Sequence[CompleteTrial], among: Sequence[Objective] = OBJECTIVES) -> np.ndarray:
     """(n, objectives) float64: the values of completed trials in full."""
     rows = [[getattr(record, objective.name) for objective in among] for record in records]
     return np.asarray(rows, dtype=float).reshape(-1, len(among))
 
 
-def ends_and_knee(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+def ends_and_knee(records: Sequence[TrialRecord]) -> list[CompleteTrial]:
     """The fastest member of the front, its knee and its most accurate member, without repetition, by latency."""
     members = front(records)
     if not members:
         return []
-    wanted = {members[0].number, knee(members).number, max(members, key=lambda one: one.val_accuracy or 0).number}
+    wanted = {members[0].number, knee(members).number, max(members, key=lambda one: one.val_accuracy).number}
     return [record for record in members if record.number in wanted]
 
 
-def knee(members: Sequence[TrialRecord]) -> TrialRecord:
+def knee(members: Sequence[CompleteTrial]) -> CompleteTrial:
     """The member of a front that is nearest to the ideal point: the best of each objective, if one trial had them all.
 
     Distance after each objective is brought to 0 (best of the front) to 1 (worst), latency and FLOPs as logarithms,
@@ -40,15 +40,15 @@ def knee(members: Sequence[TrialRecord]) -> TrialRecord:
     return members[int(np.argmin(np.round(np.linalg.norm(scaled, axis=1), 12)))]
 
 
-def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> list[TrialRecord]:
+def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> list[CompleteTrial]:
     """The completed trials that no other one dominates, from the fastest to the slowest.
 
     `among` are the objectives that count. Of trials with exactly equal ones all stay: neither dominates the other.
     """
-    complete = [record for record in records if record.state == "complete"]
-    if not complete:
+    trained = complete(records)
+    if not trained:
         return []
     directions = [objective.maximise for objective in among]
-    keep = moocore.is_nondominated(objectives(complete, among), maximise=directions, keep_weakly=True)
-    chosen = [record for record, kept in zip(complete, keep, strict=True) if kept]
-    return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -(record.val_accuracy or 0)))
+    keep = moocore.is_nondominated(objectives(trained, among), maximise=directions, keep_weakly=True)
+    chosen = [record for record, kept in zip(trained, keep, strict=True) if kept]
+    return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -record.val_accuracy))

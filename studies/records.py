@@ -1,151 +1,57 @@
-"""What a trial leaves behind, as frozen dataclasses: from the worker to the database, and from there to tables."""
+"""Trials as they stand in the database, as frozen dataclasses: what tables, figures and reports are made from."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from models.candidate import Candidate
-
-# Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with
-# the attribute RETRY_OF. A worker that dies twice on the same candidate is the candidate's failure.
-INTERRUPTED, WORKER_DIED = "interrupted", "worker died"
-RETRY_OF = "retry_of"
-DUPLICATE_OF = "duplicate_of"  # attribute: the number of the trial with the same candidate
+from studies import attributes, strict
+from studies.attributes import DUPLICATE_OF, RETRY_OF
+from studies.errors import StudyRefused
+from studies.outcomes import INTERRUPTED, WORKER_DIED, Measurement
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """What an architecture costs at inference, batch 1, on the study's device.
+class State(StrEnum):
+    """What became of a trial."""
 
-    Attributes:
-        latency_ms: median of one forward call, milliseconds.
-        latency: the whole distribution and protocol (p10_ms, p90_ms, p99_ms, runs, device, backend, dtype, ...).
-        macs, flops: multiply-accumulates of convolutions and dense layers; 1 MAC = 2 FLOPs.
-        other_flops: element-wise work, pooling, normalisation; not part of `flops`.
-        parameters: all weights of the model, trained or not.
-    """
-
-    latency_ms: float
-    latency: Mapping[str, Any]
-    macs: int
-    flops: int
-    other_flops: int
-    parameters: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """All that a finished trial yields; written to a file before the study is told.
-
-    Attributes:
-        study_id: of the study that asked; a file left by another study is never taken for this one's.
-        number: the trial's number.
-        val_accuracy: share of validation pictures classified rightly after the best epoch; None if over budget.
-        constraints: by name, above 0 means over budget (value minus limit, in the unit of the name).
-        curve: one dict for each epoch (see `models.training.recipe.Epoch`).
-        seconds: by phase: measure, prepare (build, extract, trace), train; what several trials do together is shared
-            out evenly.
-        peak_memory_mib: largest resident size of the worker during this trial.
-        machine: device, backend, dtype and versions.
-        plan: where training started from (pictures, stored features, ...) and why.
-        stopped: why it was stopped at a rung; empty for a trial that was not.
-    """
-
-    study_id: str
-    number: int
-    candidate: Candidate
-    measurement: Measurement
-    trainable_parameters: int | None
-    val_accuracy: float | None
-    best_epoch: int | None
-    constraints: Mapping[str, float]
-    curve: Sequence[Mapping[str, float]]
-    seconds: Mapping[str, float]
-    peak_memory_mib: float
-    seed: int
-    machine: Mapping[str, Any]
-    plan: str = ""
-    stopped: str = ""
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Outcome":
-        values = json.loads(text)
-        values["candidate"] = Candidate.from_dict(values["candidate"])
-        values["measurement"] = Measurement(**values["measurement"])
-        return cls(**values)
+    COMPLETE = "complete"  # trained to the end
+    STOPPED = "stopped"  # at a rung
+    INFEASIBLE = "infeasible"  # over a budget, never trained
+    DUPLICATE = "duplicate"  # of a trial that has its numbers
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    RUNNING = "running"
+    WAITING = "waiting"
 
     @property
-    def feasible(self) -> bool:
-        return all(value <= 0 for value in self.constraints.values())
+    def counts(self) -> bool:
+        """Whether such a trial is one of those that `--trials` asks for."""
+        return self not in (State.INTERRUPTED, State.RUNNING, State.WAITING)
 
-    def values(self) -> tuple[float, float, float]:
-        """In the order of `studies.objectives.OBJECTIVES`; only for a candidate that was trained."""
-        assert self.val_accuracy is not None
-        return self.val_accuracy, self.measurement.latency_ms, float(self.measurement.flops)
-
-    def user_attrs(self) -> dict[str, Any]:
-        """What the database keeps beside the objectives, readable in the dashboard."""
-        return {
-            "candidate": self.candidate.to_dict(),
-            "architecture": self.candidate.architecture_key(),
-            "measurement": asdict(self.measurement),
-            "trainable_parameters": self.trainable_parameters,
-            "best_epoch": self.best_epoch,
-            "learning_curve": list(self.curve),
-            "seconds": dict(self.seconds),
-            "peak_memory_mib": self.peak_memory_mib,
-            "seed": self.seed,
-            "machine": dict(self.machine),
-            "plan": self.plan,
-        } | ({"stopped": self.stopped} if self.stopped else {})
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a trial has no outcome, and what it left all the same.
-
-    `kind` groups failures that are alike; `reason` is one line; `seconds` and `curve` go as far as the trial did.
-    """
-
-    kind: str
-    reason: str
-    traceback: str = ""
-    seed: int | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    peak_memory_mib: float | None = None
-    curve: Sequence[Mapping[str, float]] = ()
-    machine: Mapping[str, Any] = field(default_factory=dict)
-
-    def user_attrs(self) -> dict[str, Any]:
-        """What the database keeps; values that are not known are left out."""
-        values = {
-            "failure": {"kind": self.kind, "reason": self.reason},
-            "seed": self.seed,
-            "seconds": dict(self.seconds),
-            "peak_memory_mib": self.peak_memory_mib,
-            "learning_curve": list(self.curve),
-            "machine": dict(self.machine),
+    @property
+    def words(self) -> str:
+        """Behind a number of trials."""
+        words = {
+            State.STOPPED: "stopped early",
+            State.DUPLICATE: "the same as another",
+            State.INFEASIBLE: "over budget",
         }
-        return {key: value for key, value in values.items() if value not in (None, {}, [])}
+        return words.get(self, self.value)
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One row of the tables: a trial as it stands in the database.
+    """A trial as it stands in the database; None for what it does not have.
 
-    `state` is complete, stopped (at a rung), infeasible (over a budget, never trained), duplicate (of a trial that has
-    its numbers), failed, interrupted, running or waiting. A stopped trial's `val_accuracy` is None: it is in its curve.
+    A stopped trial's `val_accuracy` is None: it is in its curve.
     """
 
     number: int
-    state: str
+    state: State
     candidate: Candidate | None
     val_accuracy: float | None = None
     best_epoch: int | None = None
@@ -167,40 +73,85 @@ class TrialRecord:
 
     @property
     def counts(self) -> bool:
-        """Whether the trial is one of those that `--trials` asks for."""
-        return self.state in ("complete", "stopped", "infeasible", "duplicate", "failed")
+        return self.state.counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteTrial(TrialRecord):
+    """A trial that was trained to the end: it has all of its numbers."""
+
+    state: State = State.COMPLETE
+    candidate: Candidate
+    val_accuracy: float
+    best_epoch: int
+    trainable_parameters: int
+    measurement: Measurement
+
+    @property
+    def latency_ms(self) -> float:
+        return self.measurement.latency_ms
+
+    @property
+    def flops(self) -> int:
+        return self.measurement.flops
+
+
+def complete(records: Iterable[TrialRecord]) -> list[CompleteTrial]:
+    """Those that were trained to the end, in their order."""
+    return [record for record in records if isinstance(record, CompleteTrial)]
 
 
 def read_trial(trial: FrozenTrial) -> TrialRecord:
-    """The record of one trial, finished or not."""
-    attrs = trial.user_attrs
-    candidate = Candidate.from_dict(attrs["candidate"]) if "candidate" in attrs else None
-    measurement = Measurement(**attrs["measurement"]) if "measurement" in attrs else None
-    failure = attrs.get("failure", {})
-    kind = failure.get("kind")
-    excused = kind == INTERRUPTED or (kind == WORKER_DIED and RETRY_OF not in attrs)
-    pruned = "stopped" if "stopped" in attrs else "duplicate" if DUPLICATE_OF in attrs else "infeasible"
-    states = {
-        TrialState.COMPLETE: "complete",
-        TrialState.PRUNED: pruned,
-        TrialState.RUNNING: "running",
-        TrialState.WAITING: "waiting",
-        TrialState.FAIL: "interrupted" if excused else "failed",
+    """The record of one trial, finished or not: a `CompleteTrial` if it is complete.
+
+    Raises:
+        StudyRefused: what the trial keeps is not as this version of this program writes it.
+    """
+    try:
+        return _read_trial(trial, trial.user_attrs)
+    except ValueError as error:
+        raise StudyRefused(f"trial {trial.number} was not written by this version of this program: {error}") from error
+
+
+def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any]) -> TrialRecord:
+    measurement = attrs.get(attributes.MEASUREMENT)
+    known: dict[str, Any] = {
+        "number": trial.number,
+        "state": _state_of(trial),
+        "candidate": Candidate.from_dict(attrs[attributes.CANDIDATE]) if attributes.CANDIDATE in attrs else None,
+        "best_epoch": attrs.get(attributes.BEST_EPOCH),
+        "epochs": len(attrs.get(attributes.LEARNING_CURVE, ())),
+        "seconds": sum(attrs.get(attributes.SECONDS, {}).values()),
+        "trainable_parameters": attrs.get(attributes.TRAINABLE_PARAMETERS),
+        "measurement": strict.from_values(Measurement, measurement) if measurement is not None else None,
+        "constraints": {key: value for key, value in trial.constraints.items() if not key.isdigit()},
+        "learning_curve": attrs.get(attributes.LEARNING_CURVE, ()),
+        "reason": attrs.get(attributes.FAILURE, {}).get("reason") or attrs.get(attributes.STOPPED) or _same_as(attrs),
     }
-    return TrialRecord(
-        number=trial.number,
-        state=states[trial.state],
-        candidate=candidate,
-        val_accuracy=trial.values[0] if trial.state == TrialState.COMPLETE else None,
-        best_epoch=attrs.get("best_epoch"),
-        epochs=len(attrs.get("learning_curve", ())),
-        seconds=sum(attrs.get("seconds", {}).values()),
-        trainable_parameters=attrs.get("trainable_parameters"),
-        measurement=measurement,
-        constraints={key: value for key, value in trial.constraints.items() if not key.isdigit()},
-        learning_curve=attrs.get("learning_curve", ()),
-        reason=failure.get("reason") or attrs.get("stopped") or _same_as(attrs),
-    )
+    if trial.state != TrialState.COMPLETE:
+        return TrialRecord(**known)
+    for name in ("candidate", "best_epoch", "trainable_parameters", "measurement"):
+        if known[name] is None:
+            raise ValueError(f"it is complete and has no {name}")
+    return CompleteTrial(**known, val_accuracy=trial.values[0])
+
+
+def _state_of(trial: FrozenTrial) -> State:
+    attrs = trial.user_attrs
+    match trial.state:
+        case TrialState.COMPLETE:
+            return State.COMPLETE
+        case TrialState.PRUNED if attributes.STOPPED in attrs:
+            return State.STOPPED
+        case TrialState.PRUNED:
+            return State.DUPLICATE if DUPLICATE_OF in attrs else State.INFEASIBLE
+        case TrialState.RUNNING:
+            return State.RUNNING
+        case TrialState.WAITING:
+            return State.WAITING
+    kind = attrs.get(attributes.FAILURE, {}).get("kind")
+    excused = kind == INTERRUPTED or (kind == WORKER_DIED and RETRY_OF not in attrs)
+    return State.INTERRUPTED if excused else State.FAILED
 
 
 def _same_as(attrs: Mapping[str, Any]) -> str:
@@ -208,15 +159,15 @@ def _same_as(attrs: Mapping[str, Any]) -> str:
 
 
 def read_study(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study in the order of their numbers."""
+    """All trials of a study in the order of their numbers.
+
+    Raises:
+        StudyRefused: as `read_trial`.
+    """
     return [read_trial(trial) for trial in study.get_trials(deepcopy=False)]
 
 
-def linear_probe(records: Sequence[TrialRecord]) -> TrialRecord | None:
+def linear_probe(records: Iterable[TrialRecord]) -> CompleteTrial | None:
     """The most accurate completed linear head on frozen layers, of equals the first; None if there is none."""
-    found = [
-        record
-        for record in records
-        if record.state == "complete" and record.candidate is not None and record.candidate.linear_probe
-    ]
-    return max(found, key=lambda record: (record.val_accuracy or 0, -record.number)) if found else None
+    found = [record for record in complete(records) if record.candidate.linear_probe]
+    return max(found, key=lambda record: (record.val_accuracy, -record.number)) if found else None

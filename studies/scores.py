@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import with_config
 from scipy import stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+
+from studies import strict
 
 CALIBRATION_BINS = 15
 TOP = 5  # top-5 accuracy, of more than ten classes
 
 
+@with_config(strict.STRICT)
 @dataclass(frozen=True)
 class Scores:
     """All shares are from 0 to 1. What no picture was predicted to be has precision 0.

@@ -20,6 +20,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
+from studies.attributes import FINGERPRINT, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
 from studies.url import database_path
@@ -145,7 +146,7 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         study = optuna.load_study(study_name=name, storage=storage)
         if [direction.name.lower() for direction in study.directions] != list(DIRECTIONS):
             raise StudyRefused(f"study {name} has other objectives than this program's; give another --study")
-    kept = study.user_attrs.get("fingerprint")
+    kept = study.user_attrs.get(FINGERPRINT)
     if kept is None:
         if study.get_trials(deepcopy=False):
             raise StudyRefused(f"study {name} was not made by this program; give another --study")
@@ -153,8 +154,8 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(list(METRIC_NAMES))
-        study.set_user_attr("study_id", uuid.uuid4().hex)
-        study.set_user_attr("fingerprint", dict(fingerprint))
+        study.set_user_attr(STUDY_ID, uuid.uuid4().hex)
+        study.set_user_attr(FINGERPRINT, dict(fingerprint))
     elif kept != (now := json.loads(json.dumps(dict(fingerprint)))):
         fields = [
             f"{key} ({kept.get(key)} then, {now.get(key)} now)"
@@ -177,6 +178,6 @@ def load_study(url: str, name: str) -> optuna.Study:
             there = ", ".join(sorted(names)) or "none"
             raise StudyRefused(f"there is no study {name} in {database_path(url)}. Studies there: {there}")
         study = optuna.load_study(study_name=name, storage=storage)
-        if "fingerprint" not in study.user_attrs:
+        if FINGERPRINT not in study.user_attrs:
             raise StudyRefused(f"study {name} was not made by this program")
         return study

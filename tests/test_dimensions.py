@@ -26,15 +26,18 @@ from click.testing import CliRunner
 from hpo.config import make_config
 from hpo.run import main
 from hpo.search.space import first_candidates, make_space, parameters, suggest
-from studies.records import Measurement, TrialRecord
+from studies.outcomes import Latency, Measurement
+from studies.records import CompleteTrial
 from studies.report import model_tables, parallel
 from studies.tables import trials
 
 space = make_space(make_config({"search": "momentum"}), 4, (16, 32))
 first = first_candidates(space)[0]
 changed = dataclasses.replace(first, momentum=0.5)
-cost = Measurement(1.0, {"p10_ms": 1.0, "p90_ms": 1.0}, 1, 2, 0, 3)
-records = [TrialRecord(n, "complete", one, 0.5, measurement=cost) for n, one in enumerate((first, changed))]
+latency = Latency(1.0, 1.0, 1.0, 1.0, 50, 1, "a CPU", "none", "float32")
+cost = Measurement(1.0, latency, 1, 2, 0, 3)
+known = {"val_accuracy": 0.5, "best_epoch": 1, "trainable_parameters": 1, "measurement": cost}
+records = [CompleteTrial(number=n, candidate=one, **known) for n, one in enumerate((first, changed))]
 table = model_tables.space_table(space.describe())
 print(json.dumps({
     "help": CliRunner().invoke(main, ["--help"], prog_name="hpo.run").output,

@@ -16,14 +16,15 @@ from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.pool import Watcher, Workers, wait
 from studies import artifacts
+from studies.attributes import FINAL, STUDY_ID
 from studies.finals import FinalModel, FinalRun, summarise
+from studies.fingerprint import fingerprint_of
 from studies.paths import StudyFiles, name_of, write_text
 from studies.plots import finals as plots
 from studies.records import read_study
 from studies.storage import database_lock, writer_lock
 from studies.tables import finals as tables
 
-SAME = {"dataset_digest": "data", "split_digest": "split", "weights_digest": "weights"}  # by the names of `Facts`
 NOTE = "## Final evaluation"  # the heading of what is ours in the study's note
 
 
@@ -72,7 +73,7 @@ def evaluate(
             watcher.note("no pretrained baseline: this study trains from scratch")
         else:
             finalists.append(beside)
-        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs["study_id"])
+        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers, watcher)
         models = summarise(runs, {one.label: one.search_accuracy for one in finalists})
         if models:
@@ -83,10 +84,13 @@ def evaluate(
 
 def check_same(study: optuna.Study, facts: Facts) -> None:
     """Errors: BadInput if data, split or weights are not what the search chose with."""
-    kept = study.user_attrs["fingerprint"]
-    now = {name: getattr(facts, name) for name in SAME}
-    then = {"dataset_digest": kept["dataset_digest"], "split_digest": kept["split"], "weights_digest": kept["weights"]}
-    if odd := [said for name, said in SAME.items() if now[name] != then[name]]:
+    then = fingerprint_of(study)
+    pairs = {
+        "data": (then.dataset_digest, facts.dataset_digest),
+        "split": (then.split, facts.split_digest),
+        "weights": (then.weights, facts.weights_digest),
+    }
+    if odd := [name for name, (before, now) in pairs.items() if before != now]:
         raise BadInput(
             f"study {study.study_name} was made with other {' and '.join(odd)} than are here: "
             "what it chose cannot be evaluated"
@@ -97,7 +101,7 @@ def finished(final: FinalJob) -> FinalRun | None:
     """The result that an earlier call left, if it is of the same run."""
     try:
         run = FinalRun.from_json(final.files.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
     job = final.job
     same = (run.study_id, run.candidate, run.epochs) == (job.study_id, job.candidate, final.epochs)
@@ -183,7 +187,7 @@ def keep(study: optuna.Study, models: Sequence[FinalModel], class_names: Sequenc
     """
     import optuna_dashboard
 
-    study.set_user_attr("final", [tables.values(model) for model in models])
+    study.set_user_attr(FINAL, [tables.values(model) for model in models])
     others = optuna_dashboard.get_note(study).partition(NOTE)[0]
     artifacts.annotate(study, f"{others}{NOTE}\n\n{tables.to_markdown(models)}")
     for model in models:

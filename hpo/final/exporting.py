@@ -22,7 +22,9 @@ from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.pool import Workers, wait
 from models.export.formats import FORMATS, check_installed
+from studies.attributes import STUDY_ID
 from studies.finals import FinalRun, read_runs
+from studies.fingerprint import fingerprint_of
 from studies.paths import RunFiles, StudyFiles, name_of, write_text
 from studies.storage import writer_lock
 
@@ -142,7 +144,7 @@ def convert_all(
     """
     check_installed(names)
     files = StudyFiles(config.study_dir)
-    runs = read_runs(files, study.user_attrs["study_id"])
+    runs = read_runs(files, study.user_attrs[STUDY_ID])
     run = next((one for one in runs if (one.label, one.seed) == (label, 0)), None)
     if run is None:
         words = f"--trials {label}" if label.isdecimal() else ""
@@ -151,7 +153,7 @@ def convert_all(
             f"python -m hpo.evaluate {study.study_name} {words}".rstrip()
         )
     folder, original = files.exports(label), files.run(run.label, run.seed)
-    digest, progress = study.user_attrs["fingerprint"]["dataset_digest"], folder / "export.progress"
+    digest, progress = fingerprint_of(study).dataset_digest, folder / "export.progress"
     converted: list[Converted] = []
     with (
         writer_lock(files.lock, config.study_name),

@@ -17,6 +17,7 @@ from datasets.wording import printable
 from hpo.config import StudyConfig, check_field
 from hpo.errors import BadInput
 from hpo.worker import session
+from studies.attributes import OPTIONS, STUDY_ID
 from studies.finals import FinalModel, FinalRun, read_runs, summarise
 from studies.paths import BASELINE, StudyFiles, name_of
 
@@ -40,14 +41,14 @@ class Prediction:
 
 def results_folder(study: optuna.Study) -> Path:
     """The folder of results that the study was run with."""
-    kept = (study.user_attrs.get("options") or {}).get("out", StudyConfig.model_fields["out"].default)
+    kept = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
     return check_field("out", kept)
 
 
 def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:
     """The evaluated models of a study, best first. Errors: BadInput if there are none."""
     search = {str(trial.number): trial.values[0] if trial.values else None for trial in study.trials}
-    models = summarise(read_runs(files, study.user_attrs["study_id"]), search)
+    models = summarise(read_runs(files, study.user_attrs[STUDY_ID]), search)
     if not models:
         raise BadInput(
             f"study {study.study_name} has no final models in {files.final}; "

@@ -12,7 +12,7 @@ from models.candidate import Candidate
 from models.training import schedules
 from studies.pareto import ends_and_knee, front
 from studies.paths import BASELINE, StudyFiles
-from studies.records import TrialRecord, linear_probe
+from studies.records import CompleteTrial, TrialRecord, complete, linear_probe
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> lis
 
     Errors: BadInput for numbers that are no complete trials, and if there are none at all.
     """
-    complete = {record.number: record for record in records if record.state == "complete"}
-    if not complete:
+    trained = {record.number: record for record in complete(records)}
+    if not trained:
         raise BadInput("the study has no complete trial: there is nothing to evaluate")
     if trials is None:
         return [_of(record) for record in (front(records) if pick == "front" else ends_and_knee(records))]
     words = [word.strip() for word in trials.split(",") if word.strip()]
-    if not words or not all(word.isdecimal() and int(word) in complete for word in words):
-        there = ", ".join(map(str, complete))
+    if not words or not all(word.isdecimal() and int(word) in trained for word in words):
+        there = ", ".join(map(str, trained))
         raise BadInput(f"--trials must be numbers of complete trials ({there}). Received: {trials}")
-    return [_of(complete[number]) for number in dict.fromkeys(int(word) for word in words)]
+    return [_of(trained[number]) for number in dict.fromkeys(int(word) for word in words)]
 
 
 def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: int) -> Finalist | None:
@@ -89,8 +89,7 @@ def jobs_for(
     ]
 
 
-def _of(record: TrialRecord, label: str | None = None) -> Finalist:
-    assert record.candidate is not None and record.best_epoch is not None  # of a complete trial
+def _of(record: CompleteTrial, label: str | None = None) -> Finalist:
     losses = [point["val_loss"] for point in record.learning_curve]
     plateaus: tuple[float, ...] = ()
     if record.candidate.lr_schedule == "reduce_on_plateau":

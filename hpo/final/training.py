@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.session import Session
 from hpo.worker.training import recipe_of, training
-from studies.finals import FinalRun
+from studies.finals import FinalCosts, FinalRun
+from studies.outcomes import Latency
 from studies.paths import RunFiles, write_arrays, write_text
 from studies.scores import score
 
@@ -108,7 +109,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         trainer.restore(state)
         memory = peak_memory_mib()
         with lock.measuring():
-            costs = _costs(network, beat) if final.measure else {}
+            costs = _costs(network, beat) if final.measure else None
     probabilities, labels = _predict(job.config, network, facts, beat, here)
     size = save(network.model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
@@ -186,7 +187,7 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(network: "Network", beat: Beat) -> dict[str, Any]:
+def _costs(network: "Network", beat: Beat) -> FinalCosts:
     from models import flops
     from models.latency import measure
 
@@ -194,13 +195,13 @@ def _costs(network: "Network", beat: Beat) -> dict[str, Any]:
     beat(SignOfLife(Phase.LATENCY))
     latency = measure(network.model, run_seconds=LONG_SECONDS)
     beat(SignOfLife(Phase.THROUGHPUT))
-    return {
-        "parameters": network.model.count_params(),
-        "macs": cost.macs,
-        "flops": cost.flops,
-        "latency": asdict(latency),
-        "throughput": throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.median_ms / 1e3),
-    }
+    return FinalCosts(
+        parameters=network.model.count_params(),
+        macs=cost.macs,
+        flops=cost.flops,
+        latency=Latency(**asdict(latency)),
+        throughput=throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.median_ms / 1e3),
+    )
 
 
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from hpo.config import StudyConfig, make_config, restore_config
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.reporting.pictures import gallery
 from hpo.worker.pool import Workers, wait
+from studies.attributes import OPTIONS
 from studies.paths import StudyFiles
 from studies.report.blocks import Report
 from studies.report.chapters import NOTHING, chapter
@@ -63,9 +64,9 @@ def make_report(
         shown, lacking = _gallery(material, study, places, on_wait) if pictures else (NOTHING, [])
         missing += lacking
         chapters.append(chapter(material, shown, material.name if several else ""))
-    backbones = list(dict.fromkeys(material.fingerprint["backbone"] for material in materials))
+    backbones = list(dict.fromkeys(material.fingerprint.backbone for material in materials))
     title = f"{' and '.join(backbones) if len(backbones) < 3 else f'{len(backbones)} networks'} on "
-    title += materials[0].fingerprint["dataset"]
+    title += materials[0].fingerprint.dataset
     names = ", ".join(material.name for material in materials)
     about = f"{'Studies' if several else 'Study'} {names}; report made by keras-hpo on {_today()}"
     models = [material.chosen.label if material.chosen else None for material in materials]
@@ -93,7 +94,7 @@ def run_command(options: Mapping[str, Any], study: str) -> str:
 
 def _command_of(study: optuna.Study) -> str:
     try:
-        return run_command(study.user_attrs.get("options") or {}, study.study_name)
+        return run_command(study.user_attrs.get(OPTIONS) or {}, study.study_name)
     except MISTAKES:  # the folder of pictures is not here any more
         return f"python -m hpo.run --study {shlex.quote(study.study_name)}"
 
@@ -108,7 +109,7 @@ def _gallery(
 ) -> tuple[Gallery, list[str]]:
     why: Exception
     try:
-        config = restore_config(study.user_attrs.get("options"), study.study_name, places)
+        config = restore_config(study.user_attrs.get(OPTIONS), study.study_name, places)
         files = StudyFiles(config.study_dir)
         with Workers(min(1, config.workers), config.device, files.worker_log) as workers:
             return wait(workers.submit(gallery, material, config), on_wait)

@@ -44,5 +44,5 @@ def compare(studies: Sequence[Studied], out: Path) -> Comparison:
         names = ", ".join(study.name for study in studies)
         raise BadInput(f"no trial of {names} is complete: there is nothing to compare")
     rows = comparison.rows(studies)
-    folder = paths.comparison(out, studies[0].fingerprint["dataset"])
+    folder = paths.comparison(out, studies[0].fingerprint.dataset)
     return Comparison(studies, rows, folder, write_comparison(studies, rows, folder))

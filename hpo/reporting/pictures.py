@@ -34,10 +34,10 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
 
     Test pictures are read only after `hpo.evaluate`.
     """
-    side = material.fingerprint["space"]["resolution"][-1]
+    side = material.fingerprint.space["resolution"][-1]
     try:
         data = session.current().data(config, side)
-        if data.digest != material.fingerprint["dataset_digest"]:
+        if data.digest != material.fingerprint.dataset_digest:
             raise DataError(f"the data here is not what study {material.name} was made with")
     except DataError as error:
         return Gallery(), [f"pictures of the data: {error}"]

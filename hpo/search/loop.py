@@ -2,9 +2,9 @@
 
 import concurrent.futures
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -12,52 +12,22 @@ from optuna.trial import TrialState
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.fingerprint import fingerprint
+from hpo.search.parts import REAL, Display, Leg, Parts
 from hpo.search.samplers import make_sampler
-from hpo.search.space import Space, first_candidates, make_space, parameters, sibling_heads, suggest
-from hpo.search.stopping import Decision, decide, reached_at
+from hpo.search.space import Space, make_space, parameters, sibling_heads, suggest
+from hpo.search.stopping import reached_at
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from hpo.worker.pool import POLL_SECONDS, Watcher, Workers, answer, give_up_silent, wait
-from hpo.worker.rungs import FIRST_RUNG, rungs_of
-from hpo.worker.session import prepare
-from hpo.worker.trial import attempt
+from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent, wait
+from hpo.worker.rungs import rungs_of
 from models.candidate import Candidate
+from studies import attributes
+from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
-from studies.records import DUPLICATE_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_study, read_trial
+from studies.records import State, TrialRecord, read_study, read_trial
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
-
-
-class Display(Watcher, Protocol):
-    """Whoever is told how the search goes."""
-
-    def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
-        """Data, weights and machine were looked at, and what an earlier run left was settled."""
-
-    def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
-        """A trial ended; `records` are all of the study's."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a search is put together from; tests hand over others.
-
-    Attributes:
-        prepare, attempt: what workers are given to do.
-        first_candidates: those that a study begins with.
-        decide: whether a trial goes on from a rung.
-        first_rung: epochs before the first decision.
-    """
-
-    prepare: Callable[[StudyConfig], Facts] = prepare
-    attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
-    first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates
-    decide: Callable[..., Decision] = decide
-    first_rung: int = FIRST_RUNG
-
-
-REAL = Parts()
 
 
 def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
@@ -72,8 +42,8 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             facts = _prepared(config, workers, display, parts)
             space = make_space(config, facts.blocks, facts.resolutions)
-            study = open_study(storage, config.study_name, fingerprint(config, facts, space))
-            study.set_user_attr("options", config.model_dump(mode="json"))  # for what comes after the search
+            study = open_study(storage, config.study_name, fingerprint(config, facts, space).to_dict())
+            study.set_user_attr(attributes.OPTIONS, config.model_dump(mode="json"))  # for what comes after the search
             search = Search(config, study, facts, space, workers, display, parts)
             search.recover()
             display.prepared(config, facts, search.records)
@@ -96,21 +66,6 @@ def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Pa
         return wait(workers.submit(parts.prepare, config), lambda: display.waiting(text))
     except (WorkerLost, TaskFailed) as error:
         raise StudyStopped(f"before the first trial: {error}", []) from error
-
-
-@dataclass(frozen=True)
-class Leg:
-    """A trial on its way to its next rung, or to its end."""
-
-    trial: optuna.Trial
-    job: Job
-    until: int  # epoch
-
-    def joins(self, other: "Leg") -> bool:
-        """Whether the two can be trained together: heads on the same features, equally far."""
-        mine, theirs = self.job.candidate, other.job.candidate
-        alike = mine.shared_by_heads() == theirs.shared_by_heads()
-        return mine.joins_heads and alike and self.until == other.until
 
 
 class Search:
@@ -193,11 +148,12 @@ class Search:
         self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32, fixed)
         trial = self.study.ask()
         candidate = suggest(trial, self.space)
-        trial.set_user_attr("candidate", candidate.to_dict())
-        job = Job(self.config, self.study.user_attrs["study_id"], trial.number, candidate, self.facts, self.folder)
+        trial.set_user_attr(attributes.CANDIDATE, candidate.to_dict())
+        study_id = self.study.user_attrs[attributes.STUDY_ID]
+        job = Job(self.config, study_id, trial.number, candidate, self.facts, self.folder)
         twin = self._same_as(candidate)
         if twin is not None:
-            trial.set_user_attr(DUPLICATE_OF, twin)
+            trial.set_user_attr(attributes.DUPLICATE_OF, twin)
             self.study.tell(trial, state=TrialState.PRUNED)
             self.display.told(self._renew(trial.number), self.records)
         else:
@@ -206,10 +162,9 @@ class Search:
 
     def _same_as(self, candidate: Candidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers or is about to."""
-        for record in self.records:
-            if record.candidate == candidate and record.state in ("complete", "stopped", "infeasible", "running"):
-                return record.number
-        return None
+        known = (State.COMPLETE, State.STOPPED, State.INFEASIBLE, State.RUNNING)
+        alike = (one.number for one in self.records if one.candidate == candidate and one.state in known)
+        return next(alike, None)
 
     def _next_stop(self, epoch: int) -> int:
         """The first rung after an epoch, or the last epoch."""
@@ -260,7 +215,7 @@ class Search:
     def _note(self, leg: Leg, outcome: Outcome) -> None:
         """Write down what a trial under way has reached: what others are compared with, and what it took."""
         for key, value in outcome.user_attrs().items():
-            if key in ("measurement", "learning_curve", "seconds"):
+            if key in (attributes.MEASUREMENT, attributes.LEARNING_CURVE, attributes.SECONDS):
                 leg.trial.set_user_attr(key, value)
         self._renew(leg.trial.number)
 

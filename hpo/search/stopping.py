@@ -23,7 +23,7 @@ import moocore
 import numpy as np
 
 from studies.objectives import MAXIMISE, OBJECTIVES
-from studies.records import TrialRecord
+from studies.records import State, TrialRecord
 
 STOPPING = ("dominance", "moasha", "none")
 
@@ -54,7 +54,7 @@ def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
     found = []
     for record in records:
         cost, curve = record.measurement, record.learning_curve[:epoch]
-        if cost is not None and len(curve) == epoch and record.state != "interrupted":
+        if cost is not None and len(curve) == epoch and record.state != State.INTERRUPTED:
             accuracy = max(point["val_accuracy"] for point in curve)
             found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
     return found

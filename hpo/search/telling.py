@@ -8,9 +8,11 @@ from optuna.trial import TrialState
 
 from hpo.errors import StudyStopped
 from hpo.worker import checkpoints
+from studies.attributes import RETRY_OF, STUDY_ID
 from studies.optuna_private import queued_parameters, resumed, show_constraints
+from studies.outcomes import INTERRUPTED, WORKER_DIED, Failure, Outcome
 from studies.paths import TrialFiles
-from studies.records import INTERRUPTED, RETRY_OF, WORKER_DIED, Failure, Outcome, TrialRecord, read_trial
+from studies.records import TrialRecord, read_trial
 
 ALIKE_IN_A_ROW = 3  # failures of one kind that stop the study
 
@@ -86,7 +88,7 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
     trials = study.get_trials(deepcopy=False)
     waiting = [trial.user_attrs[RETRY_OF] for trial in trials if _tried_again(trial)]
     candidates = [read_trial(trials[number]).candidate for number in waiting]
-    study_id = study.user_attrs["study_id"]
+    study_id = study.user_attrs[STUDY_ID]
     checkpoints.sweep(folder, {checkpoints.path_of(folder, study_id, one) for one in candidates if one is not None})
 
 
@@ -103,8 +105,8 @@ def left_outcome(
         outcome = Outcome.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:  # of another version of this program, or not ours
-        note(f"{path} is not a result of this program and is not used: {type(error).__name__}: {error}")
+    except ValueError as error:  # of another version of this program, or not ours
+        note(f"{path} is not a result of this program and is not used: {error}")
         return None
-    mine = outcome.study_id == study.user_attrs["study_id"] and read_trial(frozen).candidate == outcome.candidate
+    mine = outcome.study_id == study.user_attrs[STUDY_ID] and read_trial(frozen).candidate == outcome.candidate
     return outcome if mine else None  # else it was left by an earlier study of the same name

@@ -20,7 +20,7 @@ from hpo.terminal.console import make_console, make_table
 from hpo.worker.facts import Facts
 from hpo.worker.heartbeat import last_sign, silent_for
 from studies.pareto import front
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, State, TrialRecord
 from studies.tables import trials as tables
 
 NEWEST = 6  # trials in the live table
@@ -50,7 +50,7 @@ class PlainDisplay:
         self.console = make_console()
         self.wanted, self.workers = 0, 1  # trials
         self.records: list[TrialRecord] = []
-        self.members: list[TrialRecord] = []
+        self.members: Sequence[CompleteTrial] = []
         self.done, self.total = 0, 0  # steps
         self.begun = self.spoke = time.monotonic()
         self.begun_at = 0
@@ -100,7 +100,7 @@ class PlainDisplay:
     def _line(self, record: TrialRecord) -> str:
         finished = sum(one.counts for one in self.records)
         text = f"[{finished}/{self.wanted}] trial {record.number} {numbers(record)}"
-        if record.state == "complete":
+        if record.state == State.COMPLETE:
             on_front = any(member.number == record.number for member in self.members)
             text += f" | front {len(self.members)}{' (new member)' if on_front else ''}"
         left = time_left(self.records, self.wanted, self.workers)
@@ -170,7 +170,7 @@ class LiveDisplay(PlainDisplay):
 
     def _trials(self) -> list[RenderableType]:
         chosen = {member.number for member in self.members}
-        ended = [one for one in self.records if one.state not in ("running", "waiting")]
+        ended = [one for one in self.records if one.state not in (State.RUNNING, State.WAITING)]
         rows = [
             (str(one.number), "front" if one.number in chosen else "", *_cells(one), tables.describe(one.candidate))
             for one in ended[-NEWEST:]
@@ -226,22 +226,22 @@ class NotebookDisplay(PlainDisplay):
 
 def numbers(record: TrialRecord) -> str:
     """The three numbers of a finished trial, or why it has none."""
-    if record.state == "complete" and record.measurement:
+    if isinstance(record, CompleteTrial):
         return (
             f"val_accuracy {record.val_accuracy:.4f}, {tables.latency(record.measurement)} ms, "
             f"{record.measurement.flops / 1e6:.4g} MFLOPs, {record.seconds:.1f} s"
         )
     reason = tables.why(record)
-    if record.state in ("stopped", "duplicate"):
+    if record.state in (State.STOPPED, State.DUPLICATE):
         return reason
-    words = {"infeasible": "over budget, not trained"}.get(record.state, record.state)
+    words = {State.INFEASIBLE: "over budget, not trained"}.get(record.state, record.state)
     return words + (f": {reason}" if reason else "")
 
 
 def _cells(record: TrialRecord) -> tuple[str, str, str, str]:
     if record.measurement is None:
         return record.state, "", "", ""
-    accuracy = {"infeasible": "over budget"}.get(record.state, record.state)
+    accuracy = {State.INFEASIBLE: "over budget"}.get(record.state, record.state)
     if record.val_accuracy is not None:
         accuracy = f"{record.val_accuracy:.4f}"
     return (
@@ -252,9 +252,9 @@ def _cells(record: TrialRecord) -> tuple[str, str, str, str]:
     )
 
 
-def _grown(members: Sequence[TrialRecord]) -> str:
+def _grown(members: Sequence[CompleteTrial]) -> str:
     text = f"front: {len(members)} member{'s' * (len(members) != 1)}"
-    best = max((member.val_accuracy or 0 for member in members), default=None)
+    best = max((member.val_accuracy for member in members), default=None)
     return text if best is None else f"{text}, best val_accuracy {best:.4f}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.config import StudyConfig
-from studies.records import TrialRecord
+from studies.records import State, TrialRecord
 from studies.tables.trials import describe
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def why_none(records: Sequence[TrialRecord]) -> str:
     """Why a study has no completed trial, in one line."""
-    over = [record for record in records if record.state == "infeasible" and record.measurement]
-    failed = [record.reason for record in records if record.state == "failed"]
+    over = [record for record in records if record.state == State.INFEASIBLE and record.measurement]
+    failed = [record.reason for record in records if record.state == State.FAILED]
     if over and not failed:
         least = min(over, key=lambda record: sum(max(value, 0) for value in record.constraints.values()))
         assert least.latency_ms is not None and least.flops is not None

@@ -38,7 +38,7 @@ def show_models(models: "Sequence[FinalModel]") -> None:
 def show_comparison(compared: "Comparison") -> None:
     """Studies side by side, a line below each backbone, and where that was written to."""
     rows = compared.rows
-    title = f"{compared.studies[0].fingerprint['dataset']}; * is on the joint front of all studies"
+    title = f"{compared.studies[0].fingerprint.dataset}; * is on the joint front of all studies"
     ends = [number for number, row in enumerate(rows) if row is rows[-1] or row.kind == comparison.SCRATCH]
     left = ("backbone", "kind", "parameters")
     make_console().print(make_table(comparison.HEADS, map(comparison.cells, rows), left, title, ends))

@@ -10,8 +10,9 @@ from typing import Any
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.session import Session
+from studies import strict
+from studies.outcomes import Latency, Measurement
 from studies.paths import write_text
-from studies.records import Measurement
 
 
 def measure(job: Job, session: Session, lock: MachineLock) -> Measurement:
@@ -41,7 +42,8 @@ def measure(job: Job, session: Session, lock: MachineLock) -> Measurement:
                     },
                 }
                 memory.remember(key, known)
-    return Measurement(latency_ms=known["latency"]["median_ms"], latency=known["latency"], **known["cost"])
+    times = strict.from_values(Latency, known["latency"])
+    return Measurement(latency_ms=times.median_ms, latency=times, **known["cost"])
 
 
 class Memory:

@@ -15,8 +15,8 @@ from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.training import Learned, learn
 from models.training.recipe import NonFiniteLoss
+from studies.outcomes import Failure, Measurement, Outcome
 from studies.paths import write_text
-from studies.records import Failure, Measurement, Outcome
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The joint Pareto front of several studies: what is drawn, by Plotly for a browser and by Matplotlib for paper."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
@@ -11,6 +11,7 @@ from studies.objectives import VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.plots import page, paper
 from studies.plots.page import Point
+from studies.records import CompleteTrial, complete
 
 # Okabe and Ito's, without yellow, which is too pale on white; beyond seven backbones the markers tell them apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -47,20 +48,20 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
     for study in studies:
         place = backbones.index(study.backbone)
         label = study.backbone + (f", {SCRATCH}" if study.from_scratch else "")
-        points = tuple(_point(study, record) for record in study.records if record.state == "complete")
+        points = tuple(_point(study, record) for record in complete(study.records))
         marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
         groups.append(Group(label, COLOURS[place % len(COLOURS)], marker, study.from_scratch, points))
     members = []
     records = [record for study in studies for record in study.records]
     chosen = {id(record) for record in front(records, among=(VAL_ACCURACY, x))}
     for study in studies:
-        members += [_point(study, record) for record in study.records if id(record) in chosen]
+        members += [_point(study, record) for record in complete(study.records) if id(record) in chosen]
     members.sort(key=lambda point: (point.at(x), point.accuracy))
     everything = [point.accuracy for group in groups for point in group.points]
     y_range = page.accuracy_range(everything, [point.accuracy for point in members])
     shown = [point for group in groups for point in group.points]
     return JointData(
-        title=f"{studies[0].fingerprint['dataset']}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
+        title=f"{studies[0].fingerprint.dataset}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
         f"accuracy against {x.noun}",
         subtitle=f"{len(shown)} trials, {len(members)} on the joint front" + page.below_axis(shown, y_range),
         x=x,
@@ -70,7 +71,7 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
     )
 
 
-def _point(study: Studied, record: Any) -> Point:
+def _point(study: Studied, record: CompleteTrial) -> Point:
     point = page.to_point(record)
     return point._replace(text=f"<b>{study.backbone}</b><br>study {study.name}<br>{point.text}")
 

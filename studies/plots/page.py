@@ -1,6 +1,7 @@
 """What a Pareto plot shows, and how Plotly draws it. `studies.plots.paper` draws the same data without a browser."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import plotly.graph_objects as go
 from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.paths import write_text
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, State, TrialRecord, complete
 from studies.tables.trials import describe
 
 FRONT, BEYOND, FAINT = "#0072B2", "#D55E00", "#B8B8B8"  # Okabe and Ito: told apart by colour-blind readers
@@ -49,10 +50,9 @@ class ParetoData(NamedTuple):
         return (*self.front, *self.beyond, *self.dominated)
 
 
-def to_point(record: TrialRecord) -> Point:
+def to_point(record: CompleteTrial) -> Point:
     cost = record.measurement
-    assert cost is not None and record.val_accuracy is not None
-    low, high = cost.latency["p10_ms"], cost.latency["p90_ms"]
+    low, high = cost.latency.p10_ms, cost.latency.p90_ms
     text = "<br>".join(
         [
             f"<b>trial {record.number}</b>",
@@ -72,11 +72,10 @@ def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> Pare
 
     Only completed trials are drawn; the subtitle says how many others there are and why.
     """
-    complete = [record for record in records if record.state == "complete"]
     two = front(records, among=(VAL_ACCURACY, x))
     on_two = {record.number for record in two}
     on_three = {record.number for record in front(records)}
-    points = {record.number: to_point(record) for record in complete}
+    points = {record.number: to_point(record) for record in complete(records)}
     values = [point.at(x) for point in points.values()]
     y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
     return ParetoData(
@@ -132,22 +131,16 @@ def label_groups(
     return [(group[-1][0], group[-1][1], ", ".join(str(number) for *_, number in group)) for group in groups]
 
 
-LEFT_OUT = {  # states of trials without a place in a plot, in words
-    "stopped": "stopped early",
-    "duplicate": "the same as another",
-    "infeasible": "over budget",
-    "failed": "failed",
-    "interrupted": "interrupted",
-}
+# Those that ended and have no place in a plot.
+LEFT_OUT = (State.STOPPED, State.DUPLICATE, State.INFEASIBLE, State.FAILED, State.INTERRUPTED)
 
 
 def tally(records: Sequence[TrialRecord]) -> str:
     """`20 trials, 5 on the front of all three objectives; not drawn: 2 over budget, 1 failed`."""
-    complete = sum(record.state == "complete" for record in records)
-    left_out = [
-        f"{n} {words}" for state, words in LEFT_OUT.items() if (n := sum(record.state == state for record in records))
-    ]
-    text = f"{complete} trial{'s' * (complete != 1)}, {len(front(records))} on the front of all three objectives"
+    states = Counter(record.state for record in records)
+    left_out = [f"{states[state]} {state.words}" for state in LEFT_OUT if states[state]]
+    n_drawn = states[State.COMPLETE]
+    text = f"{n_drawn} trial{'s' * (n_drawn != 1)}, {len(front(records))} on the front of all three objectives"
     return text + (f"; not drawn: {', '.join(left_out)}" if left_out else "")
 
 
@@ -199,7 +192,7 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
     """Latency, FLOPs and accuracy in space, the front in colour."""
     figure = go.Figure()
     chosen = {record.number for record in front(records)}
-    every = [to_point(record) for record in records if record.state == "complete"]
+    every = [to_point(record) for record in complete(records)]
     y_range = accuracy_range([p.accuracy for p in every], [p.accuracy for p in every if p.number in chosen])
     points = [point for point in every if point.accuracy >= y_range[0]]  # a scene does not clip what lies outside
     for on_front, label, marker in (

@@ -23,7 +23,7 @@ from studies.plots.page import (
     tally,
     to_point,
 )
-from studies.records import TrialRecord
+from studies.records import TrialRecord, complete
 
 FORMATS = ("png", "svg", "pdf")
 SIZE = (8.0, 5.0)  # inches
@@ -74,7 +74,7 @@ def draw_pareto(data: ParetoData) -> Figure:
 
 def draw_three(name: str, records: Sequence[TrialRecord]) -> Figure:
     """All three on paper: accuracy against latency, FLOPs as colour; members of the front large and numbered."""
-    points = [to_point(record) for record in records if record.state == "complete"]
+    points = [to_point(record) for record in complete(records)]
     chosen = {record.number for record in front(records)}
     points.sort(key=lambda point: point.number in chosen)  # the front on top
     on_front = sorted((point for point in points if point.number in chosen), key=lambda point: point.at(LATENCY))

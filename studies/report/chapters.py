@@ -7,6 +7,7 @@ from studies.finals import FinalModel
 from studies.objectives import COSTS, LATENCY, OBJECTIVES
 from studies.pareto import knee
 from studies.plots import page
+from studies.records import State
 from studies.report import charts, model_tables, parallel
 from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Pictures, Points, Section, Text
 from studies.report.closing import loading, reproducing
@@ -62,21 +63,21 @@ def _bars(models: list[Shown]) -> Charts:
     if len(tested) == len(models):
         shares, kind = [100 * final.accuracy for final in tested], "test"
     else:
-        shares, kind = [100 * (model.record.val_accuracy or 0) for model in models], "validation"
+        shares, kind = [100 * model.record.val_accuracy for model in models], "validation"
     wanted = (
         ("accuracy", f"{kind} accuracy (%)", shares, [f"{share:.1f} %" for share in shares]),
-        ("flops", "MFLOPs for one picture", [c.flops / 1e6 for c in costs if c], [mega(c.flops) for c in costs if c]),
+        ("flops", "MFLOPs for one picture", [c.flops / 1e6 for c in costs], [mega(c.flops) for c in costs]),
         (
             "latency",
             "inference (ms)",
-            [c.latency_ms for c in costs if c],
-            [f"{c.latency_ms:.3g} ms" for c in costs if c],
+            [c.latency_ms for c in costs],
+            [f"{c.latency_ms:.3g} ms" for c in costs],
         ),
         (
             "parameters",
             "parameters (millions)",
-            [c.parameters / 1e6 for c in costs if c],
-            [count(c.parameters) for c in costs if c],
+            [c.parameters / 1e6 for c in costs],
+            [count(c.parameters) for c in costs],
         ),
     )
     found = []
@@ -190,10 +191,10 @@ def _parallel(material: Material, _gallery: Gallery) -> Section | None:
 
 
 def _stopping(material: Material, _gallery: Gallery) -> Section | None:
-    found = savings(material.records, material.fingerprint["epochs"], material.phases)
+    found = savings(material.records, material.fingerprint.epochs, material.phases)
     if not found.epochs:
         return None
-    how = [f"{counted(found.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.get('stopping')}"]
+    how = [f"{counted(found.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.stopping}"]
     how += [f"{counted(found.duplicates, 'duplicate')} not repeated"] if found.duplicates else []
     said = [
         f"{found.epochs:,} of {counted(found.all_epochs, 'epoch')} were trained that all candidates together would "
@@ -287,6 +288,6 @@ def _trials(material: Material, _gallery: Gallery) -> Section | None:
         return None
     states = Counter(record.state for record in material.records)
     said = f"{counted(len(material.records), 'trial')}: {listed([f'{n} {state}' for state, n in states.items()])}."
-    failed = Counter(record.reason for record in material.records if record.state == "failed" and record.reason)
+    failed = Counter(record.reason for record in material.records if record.state == State.FAILED and record.reason)
     why = [Facts(tuple((f"{n} failed", reason) for reason, n in failed.most_common(5)))] if failed else []
     return Section("trials", "All trials", (Text(said), *why, model_tables.trials_table(material)))

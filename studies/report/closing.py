@@ -46,7 +46,7 @@ print([class_names[number] for number in {guess}])"""
 def reproducing(material: Material, _gallery: Gallery) -> Section:
     mark = material.fingerprint
     commands = [material.command or f"python -m hpo.run --study {material.name}"]
-    seeds = [f"{mark['seed']} (split, sampler, first weights, order of pictures)"]
+    seeds = [f"{mark.seed} (split, sampler, first weights, order of pictures)"]
     if material.finals:
         n_seeds = max(len(model.runs) for model in material.finals)
         labels = ",".join(model.label for model in material.finals if model.label != "baseline")
@@ -60,10 +60,10 @@ def reproducing(material: Material, _gallery: Gallery) -> Section:
     )
     facts = (
         ("seeds", listed(seeds)),
-        ("data set", mark["dataset_digest"]),
-        ("split", mark["split"]),
-        ("weights", mark["weights"]),
-        ("versions", ", ".join(f"{name} {version}" for name, version in mark.get("versions", {}).items())),
+        ("data set", mark.dataset_digest),
+        ("split", mark.split),
+        ("weights", mark.weights),
+        ("versions", ", ".join(f"{name} {version}" for name, version in (mark.versions or {}).items())),
     )
     blocks: tuple[Block, ...] = (Text(said), Code("\n".join(commands)), Facts(tuple(p for p in facts if p[1])))
     return Section("reproducing", "How to reproduce every number", blocks)

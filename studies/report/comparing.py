@@ -9,6 +9,7 @@ from studies.comparison import FROZEN, Studied
 from studies.objectives import COSTS
 from studies.plots import joint
 from studies.plots.joint import JointData
+from studies.records import complete
 from studies.report import charts
 from studies.report.blocks import Chapter, Chart, Points, Section, Text
 from studies.report.material import Material
@@ -35,27 +36,24 @@ def comparison_chapter(materials: Sequence[Material], name: str = "comparison") 
 
 def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
     found = []
-    rows = [row for row in comparison.rows(studies) if row.record is not None]
+    rows = [(row, row.record) for row in comparison.rows(studies) if row.record is not None]
     for study in studies:
-        complete = [record for record in study.records if record.state == "complete"]
-        if not complete:
+        if not complete(study.records):
             found.append(f"No trial of {study.name} completed.")
     if not rows:
         return tuple(found)
-    best = max(rows, key=lambda row: (row.record and row.record.val_accuracy) or 0)
-    assert best.record is not None
+    best, record = max(rows, key=lambda entry: entry[1].val_accuracy)
     found.append(
-        f"The most accurate of all is trial {best.record.number} of {best.study} ({best.kind}): "
-        f"{percent(best.record.val_accuracy or 0)} validation accuracy, {best.record.latency_ms:.3g} ms and "
-        f"{mega(best.record.flops or 0)} MFLOPs for one picture."
+        f"The most accurate of all is trial {record.number} of {best.study} ({best.kind}): "
+        f"{percent(record.val_accuracy)} validation accuracy, {record.latency_ms:.3g} ms and "
+        f"{mega(record.flops)} MFLOPs for one picture."
     )
-    frozen = [row for row in rows if row.kind == FROZEN and row.record is not None]
+    frozen = [(row, record) for row, record in rows if row.kind == FROZEN]
     if frozen:
-        first = max(frozen, key=lambda row: (row.record and row.record.val_accuracy) or 0)
-        assert first.record is not None
+        first, record = max(frozen, key=lambda entry: entry[1].val_accuracy)
         found.append(
-            f"The best pretrained baseline is {first.backbone} with {percent(first.record.val_accuracy or 0)} "
-            f"(trial {first.record.number} of {first.study})."
+            f"The best pretrained baseline is {first.backbone} with {percent(record.val_accuracy)} "
+            f"(trial {record.number} of {first.study})."
         )
     members = {id(record) for record in comparison.joint_front(studies)}
     shares = [
@@ -69,9 +67,9 @@ def _table(studies: Sequence[Studied]) -> Table:
     rows = []
     for row in comparison.rows(studies):
         record = row.record
-        cost = record.measurement if record else None
-        if record is None or cost is None:
+        if record is None:
             continue
+        cost = record.measurement
         rows.append(
             (
                 row.backbone,
@@ -79,7 +77,7 @@ def _table(studies: Sequence[Studied]) -> Table:
                 f"{record.number}{'*' if row.on_front else ''}",
                 record.val_accuracy,
                 cost.flops,
-                (cost.latency_ms, cost.latency["p10_ms"], cost.latency["p90_ms"]),
+                (cost.latency_ms, cost.latency.p10_ms, cost.latency.p90_ms),
                 cost.parameters,
                 (record.best_epoch, record.epochs),
                 record.seconds,
@@ -90,7 +88,7 @@ def _table(studies: Sequence[Studied]) -> Table:
         Column("backbone"), Column("kind"), Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS,
         EPOCHS, SECONDS, SETTINGS,
     )  # fmt: skip
-    caption = f"Pretrained, customised and from scratch on {studies[0].fingerprint['dataset']}."
+    caption = f"Pretrained, customised and from scratch on {studies[0].fingerprint.dataset}."
     return Table("backbones", caption, columns, tuple(rows))
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import optuna
 
+from studies import attributes
 from studies.comparison import Studied
 from studies.finals import FinalModel, read_runs, summarise
+from studies.fingerprint import Fingerprint, fingerprint_of
 from studies.pareto import ends_and_knee, front, knee
 from studies.paths import StudyFiles, name_of
-from studies.records import TrialRecord, linear_probe, read_study
+from studies.records import CompleteTrial, TrialRecord, complete, linear_probe, read_study
 from studies.report.importance import Importances, importances
 
 
@@ -41,7 +43,7 @@ class Material:
     """
 
     name: str
-    fingerprint: Mapping[str, Any]
+    fingerprint: Fingerprint
     records: Sequence[TrialRecord]
     options: Mapping[str, Any] = field(default_factory=dict)
     phases: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
@@ -54,15 +56,15 @@ class Material:
     command: str = ""
 
     @property
-    def complete(self) -> list[TrialRecord]:
-        return [record for record in self.records if record.state == "complete"]
+    def complete(self) -> list[CompleteTrial]:
+        return complete(self.records)
 
     @property
-    def front(self) -> list[TrialRecord]:
+    def front(self) -> list[CompleteTrial]:
         return front(self.records)
 
     @property
-    def knee(self) -> TrialRecord | None:
+    def knee(self) -> CompleteTrial | None:
         return knee(self.front) if self.complete else None
 
     @property
@@ -82,7 +84,7 @@ class Material:
 class Shown:
     """A model that is set beside the others, and why: `roles` such as "baseline" and "recommended"."""
 
-    record: TrialRecord
+    record: CompleteTrial
     roles: tuple[str, ...]
     final: FinalModel | None
 
@@ -95,9 +97,9 @@ class Shown:
         return f"{self.name}: {', '.join(self.roles)}" if self.roles else self.name
 
 
-def most_accurate(records: Sequence[TrialRecord]) -> TrialRecord:
+def most_accurate(records: Sequence[CompleteTrial]) -> CompleteTrial:
     """Of equally accurate ones the faster."""
-    return max(records, key=lambda record: (record.val_accuracy or 0, -(record.latency_ms or 0)))
+    return max(records, key=lambda record: (record.val_accuracy, -record.latency_ms))
 
 
 def shown_models(material: Material) -> list[Shown]:
@@ -126,8 +128,8 @@ def shown_models(material: Material) -> list[Shown]:
     by_number = {record.number: record for record in material.complete}
     return [
         Shown(record, tuple(roles[number]), finals.get(record.candidate))
-        for number, record in sorted(by_number.items(), key=lambda item: item[1].latency_ms or 0)
-        if number in roles and record.candidate is not None
+        for number, record in sorted(by_number.items(), key=lambda item: item[1].latency_ms)
+        if number in roles
     ]
 
 
@@ -135,16 +137,19 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
     """All of it from the database and from `folder`, that of the study's results."""
     records = read_study(study)
     files = StudyFiles(folder)
-    finals = read_finals(files, study.user_attrs.get("study_id", ""), records)
-    bare = Material(study.study_name, study.user_attrs["fingerprint"], records, finals=finals)
+    finals = read_finals(files, study.user_attrs.get(attributes.STUDY_ID, ""), records)
+    fingerprint = fingerprint_of(study)
+    bare = Material(study.study_name, fingerprint, records, finals=finals)
     chosen = bare.chosen
     place = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
     return Material(
         name=study.study_name,
-        fingerprint=study.user_attrs["fingerprint"],
+        fingerprint=fingerprint,
         records=records,
-        options=study.user_attrs.get("options") or {},
-        phases={trial.number: trial.user_attrs.get("seconds", {}) for trial in study.get_trials(deepcopy=False)},
+        options=study.user_attrs.get(attributes.OPTIONS) or {},
+        phases={
+            trial.number: trial.user_attrs.get(attributes.SECONDS, {}) for trial in study.get_trials(deepcopy=False)
+        },
         importances=importances(study),
         finals=finals,
         files=files,
@@ -158,7 +163,7 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
 def read_finals(files: StudyFiles, study_id: str, records: Sequence[TrialRecord]) -> list[FinalModel]:
     """What `hpo.evaluate` left; results of another study of that name and damaged files are passed over."""
     runs = read_runs(files, study_id)
-    accuracies = {record.candidate: record.val_accuracy for record in records if record.state == "complete"}
+    accuracies = {record.candidate: record.val_accuracy for record in complete(records)}
     return summarise(runs, {run.label: accuracies.get(run.candidate) for run in runs})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.candidate import DIMENSIONS, Dimension, Range
 from studies.finals import FinalModel
-from studies.records import TrialRecord
+from studies.records import CompleteTrial
 from studies.report.gallery import Judged
 from studies.report.material import Material, Shown, label_of
 from studies.report.wording import mega, percent
@@ -35,11 +35,10 @@ SECONDS = Column("trial (s)", "{:.1f}", True, parts=("seconds",))
 SETTINGS = Column("settings", wide=True)
 
 
-def _costs(record: TrialRecord) -> tuple[Any, ...]:
+def _costs(record: CompleteTrial) -> tuple[Any, ...]:
     """FLOPs, time, parameters and trained ones."""
     cost = record.measurement
-    assert cost is not None
-    spread = (cost.latency_ms, cost.latency["p10_ms"], cost.latency["p90_ms"])
+    spread = (cost.latency_ms, cost.latency.p10_ms, cost.latency.p90_ms)
     return cost.flops, spread, cost.parameters, record.trainable_parameters
 
 
@@ -56,8 +55,8 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
         )  # fmt: skip
     marked = frozenset(place for place, model in enumerate(models) if "recommended" in model.roles)
     caption = (
-        f"Pretrained against customised models of {material.fingerprint['backbone']} on "
-        f"{material.fingerprint['dataset']}; inference is of one picture on {material.fingerprint['device']}."
+        f"Pretrained against customised models of {material.fingerprint.backbone} on "
+        f"{material.fingerprint.dataset}; inference is of one picture on {material.fingerprint.device}."
     )
     return Table("models", caption, (*columns, SETTINGS), tuple(rows), marked)
 

@@ -15,7 +15,7 @@ from models.candidate import DIMENSIONS, FIELDS
 from studies.objectives import OBJECTIVES
 from studies.pareto import front
 from studies.plots import page
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, TrialRecord, complete
 from studies.report.charts import RECOMMENDED, bare
 from studies.tables.trials import row
 
@@ -74,27 +74,27 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _brief(record: TrialRecord) -> str:
+def _brief(record: CompleteTrial) -> str:
     """One line: it is kept for every point of a trial's line."""
     return f"trial {record.number}: {', '.join(one.say(getattr(record, one.name)) for one in OBJECTIVES)}"
 
 
 def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:
     """The figure and its height in pixels; dominated trials are grey, the front blue, the recommended one thick."""
-    complete = [record for record in records if record.state == "complete"]
-    rows = axes(complete)
-    members = {record.number for record in front(complete)} - {knee}
+    trained = complete(records)
+    rows = axes(trained)
+    members = {record.number for record in front(trained)} - {knee}
     groups = (
-        ("dominated", [r.number not in members and r.number != knee for r in complete], page.FAINT, 1.0, "dot"),
-        ("front", [record.number in members for record in complete], page.FRONT, 1.6, "solid"),
-        (f"recommended: trial {knee}", [r.number == knee for r in complete], RECOMMENDED, 4.0, "solid"),
+        ("dominated", [r.number not in members and r.number != knee for r in trained], page.FAINT, 1.0, "dot"),
+        ("front", [record.number in members for record in trained], page.FRONT, 1.6, "solid"),
+        (f"recommended: trial {knee}", [r.number == knee for r in trained], RECOMMENDED, 4.0, "solid"),
     )
     figure = go.Figure()
     for label, belongs, colour, width, dash in groups:
         xs: list[float | None] = []
         ys: list[float | None] = []
         texts: list[str] = []
-        for place, record in enumerate(complete):
+        for place, record in enumerate(trained):
             if belongs[place]:
                 xs += [*(axis.places[place] for axis in rows), None]
                 ys += [*range(len(rows)), None]

@@ -9,7 +9,7 @@ import numpy as np
 
 from studies.objectives import OBJECTIVES
 from studies.pareto import LOG, objectives
-from studies.records import TrialRecord
+from studies.records import CompleteTrial, State, TrialRecord, complete
 
 BEYOND_WORST = 1.1  # the reference point is this factor slower and costlier than the worst complete trial
 
@@ -29,10 +29,10 @@ def hypervolume_steps(records: Sequence[TrialRecord]) -> list[Step]:
     point, `BEYOND_WORST` times the worst; accuracy from 0 to 1. So 1 is a trial that is always right and as fast and as
     cheap as the fastest and the cheapest.
     """
-    complete = [record for record in records if record.state == "complete"]
-    if not complete:
+    trained = complete(records)
+    if not trained:
         return []
-    costs = np.log(objectives(complete)[:, LOG])
+    costs = np.log(objectives(trained)[:, LOG])
     low, high = costs.min(0), costs.max(0) + math.log(BEYOND_WORST)
     steps, points, seconds = [], np.empty((0, len(OBJECTIVES))), 0.0
     volume = 0.0
@@ -40,7 +40,7 @@ def hypervolume_steps(records: Sequence[TrialRecord]) -> list[Step]:
         if not record.counts:
             continue
         seconds += record.seconds
-        if record.state == "complete":
+        if isinstance(record, CompleteTrial):
             values = objectives([record])[0]
             point = 1 - values  # of a share
             point[LOG] = (np.log(values[LOG]) - low) / (high - low)
@@ -87,22 +87,21 @@ def savings(
     def trained(record: TrialRecord) -> float:
         return (phases or {}).get(record.number, {}).get("train", record.seconds)
 
-    by_state = {
-        state: [record for record in records if record.state == state]
-        for state in ("complete", "stopped", "duplicate", "infeasible")
-    }
+    by_state = {state: [record for record in records if record.state == state] for state in State}
     saved = sum(
-        trained(record) / record.epochs * (epochs - record.epochs) for record in by_state["stopped"] if record.epochs
+        trained(record) / record.epochs * (epochs - record.epochs)
+        for record in by_state[State.STOPPED]
+        if record.epochs
     )
-    whole = [trained(record) for record in by_state["complete"]]
-    saved += len(by_state["duplicate"]) * (float(np.median(whole)) if whole else 0.0)
-    done = [*by_state["complete"], *by_state["stopped"]]
+    whole = [trained(record) for record in by_state[State.COMPLETE]]
+    saved += len(by_state[State.DUPLICATE]) * (float(np.median(whole)) if whole else 0.0)
+    done = [*by_state[State.COMPLETE], *by_state[State.STOPPED]]
     return Savings(
-        stopped=len(by_state["stopped"]),
-        duplicates=len(by_state["duplicate"]),
-        over_budget=len(by_state["infeasible"]),
+        stopped=len(by_state[State.STOPPED]),
+        duplicates=len(by_state[State.DUPLICATE]),
+        over_budget=len(by_state[State.INFEASIBLE]),
         epochs=sum(record.epochs for record in done),
-        all_epochs=epochs * (len(done) + len(by_state["duplicate"])),
+        all_epochs=epochs * (len(done) + len(by_state[State.DUPLICATE])),
         seconds=sum(map(trained, done)),
         saved_seconds=saved,
     )

@@ -1,7 +1,6 @@
 """The section on what was searched, and how: data, space, budget, machine."""
 
-from typing import Any
-
+from studies.fingerprint import Fingerprint
 from studies.report import charts, model_tables
 from studies.report.blocks import Block, Chart, Facts, Pictures, Section, Text
 from studies.report.gallery import Gallery
@@ -16,7 +15,7 @@ def setup(material: Material, gallery: Gallery) -> Section:
             "accuracy (higher is better), latency of one picture on this machine and FLOPs (lower is better)."
         ),
         Facts(tuple((name, text) for name, text in _facts(material) if text)),
-        model_tables.space_table(dict(material.fingerprint["space"])),
+        model_tables.space_table(dict(material.fingerprint.space)),
     ]
     if gallery.counts:
         total = sum(gallery.counts)
@@ -37,29 +36,29 @@ def setup(material: Material, gallery: Gallery) -> Section:
 def _facts(material: Material) -> list[tuple[str, str]]:
     mark, options = material.fingerprint, material.options
     ended = [record for record in material.records if record.counts]
-    scratch = mark["weights"] == "none"
-    budgets = [f"{mark['max_latency_ms']:g} ms latency" if mark.get("max_latency_ms") else ""]
-    budgets.append(f"{mark['max_gflops']:g} GFLOPs" if mark.get("max_gflops") else "")
-    sampler = f"{options['sampler']}, seed {mark['seed']}" if "sampler" in options else f"seed {mark['seed']}"
+    scratch = mark.from_scratch
+    budgets = [f"{mark.max_latency_ms:g} ms latency" if mark.max_latency_ms else ""]
+    budgets.append(f"{mark.max_gflops:g} GFLOPs" if mark.max_gflops else "")
+    sampler = f"{options['sampler']}, seed {mark.seed}" if "sampler" in options else f"seed {mark.seed}"
     return [
-        ("backbone", mark["backbone"]),
-        ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {mark['weights'][:16]}…"),
-        ("data set", f"{mark['dataset']}, SHA-256 of its pictures and labels {mark['dataset_digest'][:16]}…"),
-        ("pictures", f"{mark['train_size']:,} to train on, {mark['val_size']:,} to validate on; test pictures apart"),
-        ("split", f"stratified, seed {mark['seed']}, SHA-256 {mark['split'][:16]}…"),
+        ("backbone", mark.backbone),
+        ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {mark.weights[:16]}…"),
+        ("data set", f"{mark.dataset}, SHA-256 of its pictures and labels {mark.dataset_digest[:16]}…"),
+        ("pictures", f"{mark.train_size:,} to train on, {mark.val_size:,} to validate on; test pictures apart"),
+        ("split", f"stratified, seed {mark.seed}, SHA-256 {mark.split[:16]}…"),
         ("trials", f"{len(ended):,}, {duration(sum(r.seconds for r in material.records))} of work in all"),
-        ("epochs", f"{mark['epochs']:,} for each trial at most"),
+        ("epochs", f"{mark.epochs:,} for each trial at most"),
         ("early stopping", _stopping(mark)),
         ("sampler", sampler),
         ("budget", listed([text for text in budgets if text]) or "none"),
-        ("machine", f"{mark['device']}; {mark['backend']}, {mark['dtype']}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in mark.get("versions", {}).items())),
+        ("machine", f"{mark.device}; {mark.backend}, {mark.dtype}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in (mark.versions or {}).items())),
         ("latency", "one compiled call, batch 1, synchronised, after warm-up; median; protocol "
-                    f"{mark.get('latency_protocol', '?')}"),
+                    f"{mark.latency_protocol or '?'}"),
     ]  # fmt: skip
 
 
-def _stopping(mark: Any) -> str:
-    if mark.get("stopping", "none") == "none":
+def _stopping(mark: Fingerprint) -> str:
+    if mark.stopping == "none":
         return "none"
-    return f"{mark['stopping']}, reduction factor {mark.get('reduction_factor')}"
+    return f"{mark.stopping}, reduction factor {mark.reduction_factor}"

@@ -4,8 +4,7 @@ from collections import Counter
 
 from studies.finals import FinalModel
 from studies.paths import BASELINE
-from studies.plots.page import LEFT_OUT
-from studies.records import TrialRecord, linear_probe
+from studies.records import CompleteTrial, linear_probe
 from studies.report.material import Material, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
@@ -35,7 +34,7 @@ def _nothing_complete(material: Material) -> tuple[str, ...]:
     if not ended:
         return ("No trial of this study has ended yet, so there are no results to report.",)
     states = Counter(record.state for record in ended)
-    how = listed([f"{number} {LEFT_OUT.get(state, state)}" for state, number in states.items()])
+    how = listed([f"{number} {state.words}" for state, number in states.items()])
     first = f"None of the {counted(len(ended), 'trial')} of this study completed ({how}): there is no model to compare."
     reasons = Counter(record.reason for record in ended if record.reason)
     if not reasons:
@@ -46,12 +45,12 @@ def _nothing_complete(material: Material) -> tuple[str, ...]:
 
 def _best(material: Material) -> str:
     record = most_accurate(material.front)
-    n_val = material.fingerprint["val_size"]
+    n_val = material.fingerprint.val_size
     n_complete, which = len(material.complete), f"{record.number} ({describe(record.candidate)})"
     text = f"Of {n_complete:,} fully trained candidates trial {which} is the most accurate in the search"
     if n_complete == 1:
         text = f"Trial {which} is the only fully trained candidate"
-    text += f": it classifies {percent(record.val_accuracy or 0)} of the {n_val:,} validation pictures rightly"
+    text += f": it classifies {percent(record.val_accuracy)} of the {n_val:,} validation pictures rightly"
     final = _final_of(material, record)
     if final is None:
         return f"{text}."
@@ -62,21 +61,21 @@ def _best(material: Material) -> str:
     )
 
 
-def _final_of(material: Material, record: TrialRecord) -> FinalModel | None:
+def _final_of(material: Material, record: CompleteTrial) -> FinalModel | None:
     return next((model for model in material.finals if model.candidate == record.candidate), None)
 
 
 def _beside_baseline(material: Material) -> str:
     best, first = most_accurate(material.front), linear_probe(material.records)
     cost = (
-        f"{mega(best.flops or 0)} MFLOPs and {best.latency_ms:.3g} ms for one picture and has "
-        f"{best.measurement.parameters if best.measurement else 0:,} weights"
+        f"{mega(best.flops)} MFLOPs and {best.latency_ms:.3g} ms for one picture and has "
+        f"{best.measurement.parameters:,} weights"
     )
     if first is None:
         return f"It needs {cost}; the search has no frozen network with a linear head to compare it with."
     if first.number == best.number:
         return f"It is the pretrained baseline itself, a linear head on the frozen network, and needs {cost}."
-    gained, share = (best.val_accuracy or 0) - (first.val_accuracy or 0), "validation accuracy"
+    gained, share = best.val_accuracy - first.val_accuracy, "validation accuracy"
     finals = _final_of(material, best), _final_of(material, first)
     if finals[0] is not None and finals[1] is not None:
         gained, share = finals[0].accuracy - finals[1].accuracy, "test accuracy"
@@ -85,9 +84,9 @@ def _beside_baseline(material: Material) -> str:
     verb = "gains" if gained >= 0 else "loses"
     return (
         f"It {verb} {points(gained)} of {share} against the pretrained baseline (trial {first.number}, a linear head "
-        f"on the frozen network at {first.candidate.resolution if first.candidate else 0} px), at "
-        f"{times((best.flops or 0) / (first.flops or 1))} the FLOPs and "
-        f"{times((best.latency_ms or 0) / (first.latency_ms or 1))} the latency: it needs {cost}."
+        f"on the frozen network at {first.candidate.resolution} px), at "
+        f"{times(best.flops / first.flops)} the FLOPs and "
+        f"{times(best.latency_ms / first.latency_ms)} the latency: it needs {cost}."
     )
 
 
@@ -100,26 +99,25 @@ def _recommended(material: Material) -> str:
     tested = f" ({percent(final.accuracy)} in the test)" if final else ""
     head = (
         f"Of the {len(members)} candidates on the Pareto front trial {knee.number} is recommended, the one nearest to "
-        f"the ideal point: {percent(knee.val_accuracy or 0)} validation accuracy{tested} at {knee.latency_ms:.3g} ms "
-        f"and {mega(knee.flops or 0)} MFLOPs"
+        f"the ideal point: {percent(knee.val_accuracy)} validation accuracy{tested} at {knee.latency_ms:.3g} ms "
+        f"and {mega(knee.flops)} MFLOPs"
     )
     if knee.number == best.number:
         return f"{head}; it is the most accurate one too."
-    lost = points((best.val_accuracy or 0) - (knee.val_accuracy or 0))
+    lost = points(best.val_accuracy - knee.val_accuracy)
     return (
         f"{head}, {lost} below the most accurate in the search, at "
-        f"{times((knee.flops or 0) / (best.flops or 1))} its FLOPs and "
-        f"{times((knee.latency_ms or 0) / (best.latency_ms or 1))} its latency."
+        f"{times(knee.flops / best.flops)} its FLOPs and "
+        f"{times(knee.latency_ms / best.latency_ms)} its latency."
     )
 
 
 def _effort(material: Material) -> str:
     ended = [record for record in material.records if record.counts]
     spent = sum(record.seconds for record in material.records)
-    found = savings(material.records, material.fingerprint["epochs"], material.phases)
+    found = savings(material.records, material.fingerprint.epochs, material.phases)
     head = (
-        f"The search took {duration(spent)} of work for {counted(len(ended), 'trial')} on "
-        f"{material.fingerprint['device']}"
+        f"The search took {duration(spent)} of work for {counted(len(ended), 'trial')} on {material.fingerprint.device}"
     )
     if not found.stopped and not found.duplicates:
         return f"{head}; no trial was stopped early."
@@ -134,9 +132,9 @@ def _effort(material: Material) -> str:
 def _certainty(material: Material) -> str:
     best = most_accurate(material.front)
     if not material.finals:
-        n_val = material.fingerprint["val_size"]
-        low, high = accuracy_interval([best.val_accuracy or 0], n_val)
-        near = sum(r.number != best.number and (r.val_accuracy or 0) >= low for r in material.complete)
+        n_val = material.fingerprint.val_size
+        low, high = accuracy_interval([best.val_accuracy], n_val)
+        near = sum(r.number != best.number and r.val_accuracy >= low for r in material.complete)
         others = (
             f"{counted(near, 'other candidate')} {'is' if near == 1 else 'are'}" if near else "no other candidate is"
         )

@@ -24,7 +24,7 @@ PAPER = ("model", "test accuracy (95 %)", "tied", "macro F1", "calibration error
 def texts(model: FinalModel) -> dict[str, str]:
     """All that a table can show of a model, by heading."""
     costs, (low, high), number = model.costs, model.interval, values(model)
-    latency = costs["latency"]
+    latency = costs.latency
     return {
         "model": name_of(model.label),
         "test accuracy (95 %)": f"{model.accuracy:.4f} ({low:.4f}-{high:.4f})",
@@ -36,12 +36,12 @@ def texts(model: FinalModel) -> dict[str, str]:
         "macro recall": f"{number['macro_recall']:.4f}",
         "macro F1": f"{number['macro_f1']:.4f}",
         "calibration error": f"{number['calibration_error']:.4f}",
-        "weights": count(costs["parameters"]),
-        "MMACs": f"{costs['macs'] / 1e6:.4g}",
-        "MFLOPs": f"{costs['flops'] / 1e6:.4g}",
-        "latency ms (p90)": f"{latency['median_ms']:.3g} ({latency['p90_ms']:.3g})",
-        "p99 ms": f"{latency['p99_ms']:.3g}",
-        **{f"pictures/s, batch {batch}": _or_dash(rate, ",.0f") for batch, rate in costs["throughput"].items()},
+        "weights": count(costs.parameters),
+        "MMACs": f"{costs.macs / 1e6:.4g}",
+        "MFLOPs": f"{costs.flops / 1e6:.4g}",
+        "latency ms (p90)": f"{latency.median_ms:.3g} ({latency.p90_ms:.3g})",
+        "p99 ms": f"{latency.p99_ms:.3g}",
+        **{f"pictures/s, batch {batch}": _or_dash(rate, ",.0f") for batch, rate in costs.throughput.items()},
         "MiB": f"{model.runs[0].model_bytes / 2**20:.2f}",
         "training s": f"{number['train_seconds']:.1f}",
         "peak MiB": f"{number['peak_memory_mib']:.0f}",
@@ -57,7 +57,7 @@ def cells(model: FinalModel, heads: Sequence[str]) -> tuple[str, ...]:
 
 def values(model: FinalModel) -> dict[str, Any]:
     """All numbers of a model: shares from 0 to 1, milliseconds, bytes, seconds, MiB; None for what there is not."""
-    costs, latency = model.costs, model.costs["latency"]
+    costs, latency = model.costs, model.costs.latency
     means = ("top5_accuracy", "macro_precision", "macro_recall", "macro_f1", "calibration_error")
     return {
         "model": name_of(model.label),
@@ -69,13 +69,13 @@ def values(model: FinalModel) -> dict[str, Any]:
         "search_accuracy": model.search_accuracy,
         "gap": model.gap,
         **{name: model.mean(name) for name in means},
-        "parameters": costs["parameters"],
-        "macs": costs["macs"],
-        "flops": costs["flops"],
-        "latency_p50_ms": latency["median_ms"],
-        "latency_p90_ms": latency["p90_ms"],
-        "latency_p99_ms": latency["p99_ms"],
-        **{f"pictures_per_second_{batch}": rate for batch, rate in costs["throughput"].items()},
+        "parameters": costs.parameters,
+        "macs": costs.macs,
+        "flops": costs.flops,
+        "latency_p50_ms": latency.median_ms,
+        "latency_p90_ms": latency.p90_ms,
+        "latency_p99_ms": latency.p99_ms,
+        **{f"pictures_per_second_{batch}": rate for batch, rate in costs.throughput.items()},
         "model_bytes": model.runs[0].model_bytes,
         "epochs": model.runs[0].epochs,
         "train_seconds": sum(run.seconds.get("train", 0.0) for run in model.runs) / len(model.runs),
@@ -155,7 +155,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
         for row in per_class(model, class_names)
     )
     costs = model.costs
-    latency, first = costs["latency"], model.runs[0]
+    latency, first = costs.latency, model.runs[0]
     return f"""# {about["study"]}, {name_of(model.label)}
 
 {describe(model.candidate)}
@@ -169,8 +169,8 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 - **Tested** once on {sum(first.scores.support):,} pictures that nothing else read: {_plain(about["test_split"])}.
 - **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} (over seeds and test pictures).
 - **Macro F1** {number["macro_f1"]}; expected calibration error {number["calibration_error"]} (15 bins).
-- **Costs** {costs["parameters"]:,} weights, {costs["flops"] / 1e6:.4g} MFLOPs, {latency["median_ms"]:.3g} ms a picture
-  (p90 {latency["p90_ms"]:.3g}, p99 {latency["p99_ms"]:.3g}) on {about["device"]}.
+- **Costs** {costs.parameters:,} weights, {costs.flops / 1e6:.4g} MFLOPs, {latency.median_ms:.3g} ms a picture
+  (p90 {latency.p90_ms:.3g}, p99 {latency.p99_ms:.3g}) on {about["device"]}.
 - **Limits**: pictures unlike those it was trained on are classified all the same, and its probabilities say nothing
   about them.
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.candidate import FIELDS, READING, Candidate, Searched
-from studies.records import Measurement, TrialRecord
+from studies.outcomes import Measurement
+from studies.records import CompleteTrial, TrialRecord
 
 COLUMNS = (
     "trial",
@@ -35,7 +36,7 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
     """One flat row with the keys of `COLUMNS`; None where the trial has no such value."""
     candidate = record.candidate.to_dict() if record.candidate else {}
     cost = record.measurement
-    latency = cost.latency if cost else {}
+    spread = cost.latency if cost else None
     values = {
         "trial": record.number,
         "state": record.state,
@@ -43,10 +44,10 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
         **candidate,
         "val_accuracy": record.val_accuracy,
         "latency_ms": record.latency_ms,
-        "latency_p10_ms": latency.get("p10_ms"),
-        "latency_p90_ms": latency.get("p90_ms"),
-        "latency_p99_ms": latency.get("p99_ms"),
-        "latency_runs": latency.get("runs"),
+        "latency_p10_ms": spread.p10_ms if spread else None,
+        "latency_p90_ms": spread.p90_ms if spread else None,
+        "latency_p99_ms": spread.p99_ms if spread else None,
+        "latency_runs": spread.runs if spread else None,
         "flops": record.flops,
         "macs": cost.macs if cost else None,
         "parameters": cost.parameters if cost else None,
@@ -86,8 +87,8 @@ def describe(candidate: Candidate | None) -> str:
 
 def latency(measurement: Measurement) -> str:
     """Median with the 10th to 90th percentile, milliseconds: `1.23 (1.20-1.31)`."""
-    kept = measurement.latency
-    return f"{measurement.latency_ms:.3g} ({kept['p10_ms']:.3g}-{kept['p90_ms']:.3g})"
+    spread = measurement.latency
+    return f"{measurement.latency_ms:.3g} ({spread.p10_ms:.3g}-{spread.p90_ms:.3g})"
 
 
 def count(number: float) -> str:
@@ -98,12 +99,11 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def front_rows(front: Sequence[TrialRecord]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def front_rows(front: Sequence[CompleteTrial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Headings and cells of the front for a terminal, from the fastest to the slowest."""
     heads = ("trial", "parameters", "val_accuracy", "latency ms (p10-p90)", "MFLOPs", "weights", "epochs", "seconds")
     cells: list[tuple[str, ...]] = []
     for record in front:
-        assert record.measurement is not None
         cells.append(
             (
                 str(record.number),

@@ -15,9 +15,10 @@ from hpo.worker.checkpoints import Checkpoint
 from hpo.worker.facts import Facts
 from hpo.worker.trial import over_budget
 from models.training.recipe import Epoch
+from studies.outcomes import Outcome
 from studies.paths import write_text
-from studies.records import Measurement, Outcome
 from studies.storage import open_storage, open_study
+from tests import made
 
 MACHINE = {
     "device": "test",
@@ -82,9 +83,7 @@ def fake_evaluate(job, until, accuracy=fake_accuracy):
     """Outcome, curve and checkpoint as the real one leaves them; deterministic if `accuracy` is."""
     c, config = job.candidate, job.config
     latency, flops = c.resolution / 10, c.resolution**2 * 1000
-    cost = Measurement(
-        latency, {"p10_ms": latency, "p90_ms": latency, "p99_ms": latency, "runs": 1}, flops // 2, flops, 0, 10
-    )
+    cost = made.measurement(latency, flops)
     constraints = over_budget(config, cost)
     trained = all(value <= 0 for value in constraints.values())
     curve = [{"epoch": n + 1, "val_accuracy": accuracy(job, n + 1)} for n in range(until if trained else 0)]
@@ -139,7 +138,7 @@ class Fakes:
         facts = self.prepare(config)
         space = make_space(config, facts.blocks, facts.resolutions)
         study = open_study(
-            open_storage(config.storage, write=True), config.study_name, fingerprint(config, facts, space)
+            open_storage(config.storage, write=True), config.study_name, fingerprint(config, facts, space).to_dict()
         )
         return hpo.search.loop.Search(config, study, facts, space, workers, self.recorder, self.parts)
 

@@ -3,12 +3,13 @@
 import pytest
 
 from models.candidate import Candidate
-from studies.records import Measurement, TrialRecord
+from studies.records import CompleteTrial, State, TrialRecord
+from tests import made
 
 
 @pytest.fixture
 def make_record():
-    def make(number, accuracy, latency_ms, mflops, state="complete", **changes):
+    def make(number, accuracy, latency_ms, mflops, state=State.COMPLETE, **changes):
         candidate = Candidate(
             backbone="custom_cnn",
             unfreeze_depth=number % 3,
@@ -18,17 +19,10 @@ def make_record():
             lr_schedule="cosine",
             resolution=32,
         )
-        cost = Measurement(
-            latency_ms,
-            {"p10_ms": 0.9 * latency_ms, "p90_ms": 1.2 * latency_ms, "p99_ms": 2 * latency_ms, "runs": 50},
-            int(mflops * 5e5),
-            int(mflops * 1e6),
-            7,
-            318_000,
-        )
+        cost = made.measurement(latency_ms, int(mflops * 1e6))
         values = {
             "number": number,
-            "state": state,
+            "state": State(state),
             "candidate": candidate,
             "val_accuracy": accuracy,
             "best_epoch": 2,
@@ -37,7 +31,8 @@ def make_record():
             "trainable_parameters": 1000,
             "measurement": cost,
         }
-        return TrialRecord(**values | changes)
+        kind = CompleteTrial if state == State.COMPLETE else TrialRecord
+        return kind(**values | changes)
 
     return make
 
@@ -50,7 +45,7 @@ def records(make_record):
         make_record(1, 0.90, 2.0, 20),
         make_record(2, 0.78, 1.5, 5),
         make_record(3, 0.70, 3.0, 30),
-        make_record(4, None, 9.0, 90, state="infeasible", constraints={"max_latency_ms": 4.0}),
-        TrialRecord(5, "failed", None, reason="out of memory: 3 GiB"),
-        TrialRecord(6, "waiting", None),
+        make_record(4, None, 9.0, 90, state=State.INFEASIBLE, constraints={"max_latency_ms": 4.0}),
+        TrialRecord(5, State.FAILED, None, reason="out of memory: 3 GiB"),
+        TrialRecord(6, State.WAITING, None),
     ]

@@ -22,8 +22,10 @@ from studies.comparison import (
     to_markdown,
     values,
 )
+from studies.records import State
+from tests import made
 
-MARK = dict.fromkeys(COMMON, "same")
+MARK = dict.fromkeys(COMMON, "same") | {"latency_protocol": 1}
 
 
 @pytest.fixture
@@ -33,10 +35,10 @@ def studied(make_record):
     def studied(backbone, weights, *trials):
         records = []
         for number, (accuracy, latency, mflops, depth, width) in enumerate(trials):
-            record = make_record(number, accuracy, latency, mflops, "complete" if accuracy else "stopped")
+            record = make_record(number, accuracy, latency, mflops, State.COMPLETE if accuracy else State.STOPPED)
             candidate = dataclasses.replace(record.candidate, backbone=backbone, unfreeze_depth=depth, head_width=width)
             records.append(dataclasses.replace(record, candidate=candidate))
-        mark = {**MARK, "backbone": backbone, "weights": weights}
+        mark = made.fingerprint(**MARK, backbone=backbone, weights=weights)
         return Studied(f"{backbone}-{weights}", mark, records)
 
     return studied
@@ -71,8 +73,10 @@ def test_the_joint_front_is_that_of_all_trials(three):
 @pytest.mark.parametrize("name", COMMON)
 def test_only_what_saw_the_same_pictures_on_the_same_device_is_compared(three, name):
     check_comparable(three)
-    other = dataclasses.replace(three[1], fingerprint={**three[1].fingerprint, name: "else"})
-    with pytest.raises(NotComparable, match=rf"a-w and b-w cannot be compared.* {name} \(same there, else here\)"):
+    here, there = ("2", "1") if name == "latency_protocol" else ("else", "same")
+    changed = dataclasses.replace(three[1].fingerprint, **{name: int(here) if here.isdigit() else here})
+    other = dataclasses.replace(three[1], fingerprint=changed)
+    with pytest.raises(NotComparable, match=rf"a-w and b-w cannot be compared.* {name} \({there} there, {here} here\)"):
         check_comparable([three[0], other])
 
 

@@ -9,6 +9,7 @@ from models.candidate import Candidate
 from studies.finals import FinalRun, read_runs, summarise
 from studies.paths import BASELINE, StudyFiles
 from studies.scores import accuracy_interval, score
+from tests import made
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def make_run():
             "n_train": 300,
             "curve": [{"epoch": 1, "loss": 0.5, "accuracy": 0.8}],
             "scores": score(probabilities, labels),
-            "costs": {"parameters": 10} if seed == 0 else {},
+            "costs": made.final_costs() if seed == 0 else None,
             "model_bytes": 2**20,
             "seconds": {"prepare": 1.0, "train": 2.0},
             "peak_memory_mib": 100.0 + seed,
@@ -59,7 +60,7 @@ def test_models_from_runs(make_run):
     assert (best.accuracy, best.search_accuracy, best.gap) == (0.91, 0.95, pytest.approx(0.04))
     assert best.interval == accuracy_interval([0.90, 0.92], 100)
     assert (least.search_accuracy, least.gap) == (None, None)
-    assert best.costs == {"parameters": 10}
+    assert best.costs == made.final_costs()
     assert best.mean("macro_f1") == pytest.approx(np.mean([run.scores.macro_f1 for run in best.runs]))
     assert best.mean("top5_accuracy") is None
     assert best.confusion().tolist() == [[91, 9], [9, 91]]

@@ -1,60 +1,16 @@
-"""What a trial leaves behind: outcomes as JSON, records as the database gives them back."""
+"""Records as the database gives them back."""
+
+import dataclasses
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from models.candidate import Candidate
+from studies.errors import StudyRefused
 from studies.optuna_private import show_constraints
-from studies.records import Failure, Measurement, Outcome, read_study
-
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.25,
-    learning_rate=1e-3,
-    lr_schedule="cosine",
-    resolution=32,
-)
-MEASUREMENT = Measurement(1.5, {"p10_ms": 1.0, "p90_ms": 2.0, "runs": 50}, 500, 1000, 7, 318_000)
-
-
-def outcome(**changes):
-    values = {
-        "study_id": "abc",
-        "number": 3,
-        "candidate": CANDIDATE,
-        "measurement": MEASUREMENT,
-        "trainable_parameters": 99,
-        "val_accuracy": 0.75,
-        "best_epoch": 2,
-        "constraints": {},
-        "curve": [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.75}],
-        "seconds": {"measure": 1.5, "train": 2.0},
-        "peak_memory_mib": 512.0,
-        "seed": 17,
-        "machine": {"device": "cpu"},
-        "plan": "pooled features stored",
-    }
-    return Outcome(**values | changes)
-
-
-def test_outcome_json_there_and_back():
-    for one in (outcome(), outcome(stopped="at epoch 2")):
-        assert Outcome.from_json(one.to_json()) == one
-
-
-def test_values_stand_in_the_order_of_the_objectives():
-    assert outcome().values() == (0.75, 1.5, 1000.0)
-
-
-@pytest.mark.parametrize(
-    ("constraints", "feasible"),
-    [({}, True), ({"max_latency_ms": 0.0}, True), ({"max_latency_ms": -1.0, "max_gflops": 0.1}, False)],
-)
-def test_feasible_means_at_or_below_every_limit(constraints, feasible):
-    assert outcome(constraints=constraints).feasible is feasible
+from studies.outcomes import Failure
+from studies.records import CompleteTrial, State, TrialRecord, complete, linear_probe, read_study
+from tests.studies.test_outcomes import CANDIDATE, MEASUREMENT, outcome
 
 
 @pytest.fixture
@@ -88,7 +44,9 @@ def test_records_of_trials_in_every_state(study):
         ("running", False),
         ("waiting", False),
     ]
+    assert {type(record) for record in records[1:]} == {TrialRecord}
     first = records[0]
+    assert isinstance(first, CompleteTrial) and complete(records) == [first]
     assert (first.candidate, first.measurement) == (CANDIDATE, MEASUREMENT)
     assert (first.val_accuracy, first.latency_ms, first.flops) == (0.75, 1.5, 1000)
     assert (first.best_epoch, first.epochs, first.seconds) == (2, 2, 3.5)
@@ -104,11 +62,39 @@ def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):
     assert read_study(study)[0].constraints == {"max_gflops": 0.5}
 
 
-def test_a_failure_leaves_what_it_knows():
-    known = Failure("non-finite loss", "epoch 2", seed=7, seconds={"train": 1.5}, curve=[{"epoch": 1, "loss": 2.0}])
-    assert known.user_attrs() == {
-        "failure": {"kind": "non-finite loss", "reason": "epoch 2"},
-        "seed": 7,
-        "seconds": {"train": 1.5},
-        "learning_curve": [{"epoch": 1, "loss": 2.0}],
-    }
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measurement": None}, "it is complete and has no measurement"),
+        ({"best_epoch": None}, "it is complete and has no best_epoch"),
+        ({"measurement": {"flops": 3}}, "Measurement.latency_ms: field required"),
+        ({"candidate": {"backbone": "x"}}, "a candidate has the fields"),
+    ],
+)
+def test_a_trial_that_was_written_by_something_else_is_refused(study, change, said):
+    attrs = {key: value for key, value in (outcome().user_attrs() | change).items() if value is not None}
+    study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, values=outcome().values(), user_attrs=attrs))
+    with pytest.raises(StudyRefused, match=f"trial 0 was not written by this version of this program: .*{said}"):
+        read_study(study)
+
+
+def test_which_states_count_and_how_they_are_called():
+    assert [state.value for state in State if not state.counts] == ["interrupted", "running", "waiting"]
+    assert [state.words for state in State] == [
+        "complete",
+        "stopped early",
+        "over budget",
+        "the same as another",
+        "failed",
+        "interrupted",
+        "running",
+        "waiting",
+    ]
+
+
+def test_the_linear_probe_is_the_best_of_them(make_record):
+    linear = dataclasses.replace(CANDIDATE, unfreeze_depth=0, head_width=0)
+    probes = [make_record(number, share, 1.0, 1, candidate=linear) for number, share in ((1, 0.5), (2, 0.7), (3, 0.7))]
+    stopped = make_record(4, None, 1.0, 1, candidate=linear, state=State.STOPPED)
+    assert linear_probe([make_record(0, 0.9, 1.0, 1), *probes, stopped]) is probes[1]
+    assert linear_probe([stopped]) is None

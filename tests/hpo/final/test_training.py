@@ -68,10 +68,10 @@ def test_scores_are_those_of_the_predictions_kept(small, finish):
     assert [point["val_accuracy"] for point in run.curve] == [None, None]
     assert run.shape == [8, 8, 1]
     assert run.model_bytes == (folder / "model.keras").stat().st_size
-    assert run.costs["flops"] == 2 * run.costs["macs"] > 0
-    assert 0 < run.costs["latency"]["median_ms"] <= run.costs["latency"]["p90_ms"] <= run.costs["latency"]["p99_ms"]
-    assert set(run.costs["throughput"]) == {"32", "256"}
-    assert run.costs["throughput"]["256"] > 0
+    assert run.costs.flops == 2 * run.costs.macs > 0
+    assert 0 < run.costs.latency.median_ms <= run.costs.latency.p90_ms <= run.costs.latency.p99_ms
+    assert set(run.costs.throughput) == {"32", "256"}
+    assert run.costs.throughput["256"] > 0
     assert set(run.seconds) == {"prepare", "train"}
 
 

@@ -17,9 +17,10 @@ from models.candidate import Candidate
 from models.reuse.store import picture_store
 from studies.finals import FinalRun, summarise
 from studies.paths import StudyFiles
-from studies.records import Measurement, TrialRecord
+from studies.records import CompleteTrial
 from studies.report.material import Material, Predictions
 from studies.scores import score
+from tests import made
 
 CANDIDATE = Candidate(
     backbone="custom_cnn",
@@ -40,9 +41,15 @@ def config(configure):
 @pytest.fixture
 def material(config):
     data = open_dataset("digits", None, picture_store(config.cache_dir), 16)
-    latency = {"p10_ms": 1.0, "p90_ms": 1.0}
-    record = TrialRecord(0, "complete", CANDIDATE, 0.9, 1, 1, 1.0, 10, Measurement(1.0, latency, 1, 2, 0, 3))
-    fingerprint = {"space": {"resolution": [16]}, "dataset_digest": data.digest}
+    record = CompleteTrial(
+        number=0,
+        candidate=CANDIDATE,
+        val_accuracy=0.9,
+        best_epoch=1,
+        trainable_parameters=10,
+        measurement=made.measurement(),
+    )
+    fingerprint = made.fingerprint(space={"resolution": [16]}, dataset_digest=data.digest)
     return Material("s", fingerprint, [record])
 
 
@@ -57,7 +64,7 @@ def evaluated(material, config, tmp_path):
     network.model.save(place / "model.keras")
     with zipfile.ZipFile(place / "model.keras", "a") as archive:
         archive.writestr("class_names.json", json.dumps([str(n) for n in range(10)]))
-    run = FinalRun("id", "0", 0, CANDIDATE, 1, 10, [], score(shares, labels), {"x": 1}, 1, {}, 1.0, {})
+    run = FinalRun("id", "0", 0, CANDIDATE, 1, 10, [], score(shares, labels), made.final_costs(), 1, {}, 1.0, {})
     return dataclasses.replace(
         material,
         finals=summarise([run], {"0": 0.9}),
@@ -105,7 +112,9 @@ def test_another_backend_leaves_them_out(evaluated, config, monkeypatch):
 
 
 def test_other_data_is_not_shown(material, evaluated, config):
-    odd = dataclasses.replace(material, fingerprint=material.fingerprint | {"dataset_digest": "e" * 64})
+    odd = dataclasses.replace(
+        material, fingerprint=made.fingerprint(space={"resolution": [16]}, dataset_digest="e" * 64)
+    )
     found, missing = gallery(odd, config)
     assert found.samples == ()
     assert missing == ["pictures of the data: the data here is not what study s was made with"]

@@ -1,4 +1,4 @@
-"""What tells studies apart."""
+"""What tells studies apart, and what does not."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.hpo.conftest import fake_facts
 
 def marks(config):
     facts = fake_facts(config)
-    return fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions))
+    return fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions)).to_dict()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hpo.search.stopping import Decision, Reached
 from hpo.worker import checkpoints
 from hpo.worker.job import Job
 from models.candidate import Candidate
-from studies.records import Outcome
+from studies.outcomes import Outcome
 from studies.storage import StudyRefused, load_study
 from tests.hpo.conftest import fake_accuracy, fake_facts, fake_group, fake_task
 

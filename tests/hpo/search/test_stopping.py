@@ -7,7 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from hpo.search.stopping import Reached, decide, moasha_order, reached_at
-from studies.records import Measurement, TrialRecord
+from studies.records import State, TrialRecord
+from tests import made
 
 # Few different values, so that ties and equal trials are common.
 levels = st.tuples(st.integers(0, 6), st.integers(1, 4), st.integers(1, 4))
@@ -222,8 +223,10 @@ def test_without_a_rule_nothing_stops():
 
 
 def record(number, state, accuracies, latency_ms=2.0, flops=30):
-    cost = Measurement(latency_ms, {}, flops // 2, flops, 0, 0)
-    return TrialRecord(number, state, None, measurement=cost, learning_curve=[{"val_accuracy": a} for a in accuracies])
+    cost = made.measurement(latency_ms, flops)
+    return TrialRecord(
+        number, State(state), None, measurement=cost, learning_curve=[{"val_accuracy": a} for a in accuracies]
+    )
 
 
 def test_what_was_reached_at_a_rung():
@@ -234,8 +237,8 @@ def test_what_was_reached_at_a_rung():
         record(3, "failed", [0.2, 0.8], flops=10),
         record(4, "interrupted", [0.9, 0.9]),  # tried again, it would be counted twice
         record(5, "infeasible", []),
-        TrialRecord(6, "failed", None, learning_curve=[{"val_accuracy": 0.9}]),  # never measured
-        TrialRecord(7, "waiting", None),
+        TrialRecord(6, State.FAILED, None, learning_curve=[{"val_accuracy": 0.9}]),  # never measured
+        TrialRecord(7, State.WAITING, None),
     ]
     assert reached_at(records, 1) == [
         Reached(0, 0.5, 2.0, 30.0),

@@ -14,8 +14,8 @@ from hpo.search.telling import Streak
 from hpo.worker.job import Job
 from hpo.worker.pool import explain_death
 from models.candidate import Candidate
+from studies.outcomes import Failure
 from studies.paths import write_text
-from studies.records import Failure
 from studies.storage import load_study
 from tests.hpo.conftest import fake_evaluate, fake_facts
 

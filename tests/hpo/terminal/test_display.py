@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hpo.terminal.display import LiveDisplay, PlainDisplay, doing, numbers, time_left
 from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
-from studies.records import TrialRecord
+from studies.records import State, TrialRecord
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
 
@@ -24,7 +24,7 @@ def test_why_there_are_none(records):  # noqa: F811
 
 def test_ended_early(make_record):  # noqa: F811
     stopped = make_record(0, None, 1.0, 10, state="stopped", reason="stopped at epoch 1: third of three")
-    twin = TrialRecord(1, "duplicate", stopped.candidate, reason="the same as trial 0")
+    twin = TrialRecord(1, State.DUPLICATE, stopped.candidate, reason="the same as trial 0")
     assert [numbers(one) for one in (stopped, twin)] == ["stopped at epoch 1: third of three", "the same as trial 0"]
     display = LiveDisplay()
     display.told(twin, [stopped, twin])

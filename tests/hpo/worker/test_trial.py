@@ -12,7 +12,8 @@ from hpo.worker.session import prepare
 from hpo.worker.trial import attempt, over_budget
 from models.candidate import Candidate
 from models.training.recipe import Epoch, NonFiniteLoss
-from studies.records import Failure, Measurement, Outcome
+from studies.outcomes import Failure, Outcome
+from tests import made
 
 PROBE = Candidate(
     backbone="custom_cnn",
@@ -73,7 +74,7 @@ def test_same_seed_same_numbers(small, tmp_path):
     ],
 )
 def test_budgets(configure, limits, expected):
-    cost = Measurement(1.5, {}, 10**9, 2 * 10**9, 0, 0)
+    cost = made.measurement(1.5, 2 * 10**9)
     assert over_budget(configure(**limits), cost) == expected
 
 

@@ -9,36 +9,16 @@ import pytest
 
 from models.candidate import Candidate
 from studies.finals import FinalRun, summarise
+from studies.records import State
 from studies.report.material import Material, Predictions
 from studies.scores import score
-
-FINGERPRINT = {
-    "backbone": "custom_cnn",
-    "weights": "w" * 64,
-    "dataset": "digits",
-    "dataset_digest": "d" * 64,
-    "split": "s" * 64,
-    "train_size": 100,
-    "val_size": 50,
-    "space": {"unfreeze_depth": [0, 4], "resolution": [16, 32], "dropout": [0.0, 0.6], "batch_size": 32},
-    "epochs": 4,
-    "seed": 7,
-    "max_latency_ms": None,
-    "max_gflops": None,
-    "stopping": "dominance",
-    "reduction_factor": 2,
-    "device": "test device",
-    "backend": "none",
-    "dtype": "float32",
-    "versions": {"keras": "0"},
-    "latency_protocol": 2,
-}
+from tests import made
 
 
 @pytest.fixture
 def make_material():
     def make(records, **changes):
-        values = {"name": "custom_cnn-digits", "fingerprint": FINGERPRINT, "records": records}
+        values = {"name": "custom_cnn-digits", "fingerprint": made.fingerprint(), "records": records}
         return Material(**values | changes)
 
     return make
@@ -67,8 +47,8 @@ def curved(make_record):
         make_record(0, 0.6, 1.0, 10, candidate=linear, epochs=4, learning_curve=curve(0.3, 0.5, 0.6, 0.6)),
         make_record(1, 0.85, 1.5, 12, epochs=4, learning_curve=curve(0.4, 0.6, 0.8, 0.85)),
         make_record(2, 0.9, 4.0, 40, epochs=4, learning_curve=curve(0.5, 0.7, 0.9, 0.88)),
-        make_record(3, None, 2.0, 20, state="stopped", epochs=2, learning_curve=curve(0.2, 0.3), reason="too low"),
-        make_record(4, None, 2.0, 20, state="duplicate", epochs=0, seconds=0.5, reason="the same as trial 1"),
+        make_record(3, None, 2.0, 20, state=State.STOPPED, epochs=2, learning_curve=curve(0.2, 0.3), reason="too low"),
+        make_record(4, None, 2.0, 20, state=State.DUPLICATE, epochs=0, seconds=0.5, reason="the same as trial 1"),
     ]
 
 
@@ -83,19 +63,12 @@ def make_finals():
             guesses = np.where(np.arange(30) < n_right, labels, (labels + 1) % n_classes)
             shares = np.full((30, n_classes), 0.1 / (n_classes - 1))
             shares[np.arange(30), guesses] = 0.9
-            costs = {
-                "parameters": 318_000,
-                "macs": 5_000_000,
-                "flops": 10_000_000,
-                "latency": {"median_ms": 1.0, "p90_ms": 1.2, "p99_ms": 1.5},
-                "throughput": {"32": 1000.0},
-            }
             linear = (record.candidate.unfreeze_depth, record.candidate.head_width) == (0, 0)
             label = "baseline" if linear else str(record.number)
             for seed in (0, 1):
                 runs.append(
                     FinalRun("id", label, seed, record.candidate, 3, 150, [], score(shares, labels),
-                             costs if seed == 0 else {}, 2**20, {"train": 2.0}, 100.0, {})
+                             made.final_costs() if seed == 0 else None, 2**20, {"train": 2.0}, 100.0, {})
                 )  # fmt: skip
         found = {run.label: next(r.val_accuracy for r in records if r.candidate == run.candidate) for run in runs}
         return summarise(runs, found), runs, Predictions(shares, labels)

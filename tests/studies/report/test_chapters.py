@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from studies.records import TrialRecord
+from studies.records import State, TrialRecord
 from studies.report.blocks import Text
 from studies.report.chapters import chapter
 from studies.report.importance import Importances
@@ -51,7 +51,7 @@ def test_before_the_evaluation_one_sentence_says_what_to_run(make_material, curv
 
 
 def test_only_failures(make_material):
-    found = sections(make_material([TrialRecord(n, "failed", None, reason="out of memory") for n in range(3)]))
+    found = sections(make_material([TrialRecord(n, State.FAILED, None, reason="out of memory") for n in range(3)]))
     assert list(found) == ["summary", "setup", "reproducing", "trials"]
     assert texts(found["trials"]) == "3 trials: 3 failed."
 

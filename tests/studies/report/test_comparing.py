@@ -4,14 +4,12 @@ import pytest
 
 from studies.comparison import NotComparable
 from studies.report.comparing import comparison_chapter
-from tests.studies.report.conftest import FINGERPRINT
+from tests import made
 
 
 @pytest.fixture
 def two(make_material, curved, make_record):
-    other = make_material(
-        [make_record(0, 0.95, 9.0, 90)], name="other", fingerprint=FINGERPRINT | {"backbone": "vgg19"}
-    )
+    other = make_material([make_record(0, 0.95, 9.0, 90)], name="other", fingerprint=made.fingerprint(backbone="vgg19"))
     return [make_material(curved), other]
 
 
@@ -41,6 +39,6 @@ def test_a_study_without_results_says_so(two, make_material):
 
 
 def test_other_pictures_are_refused(two, make_material, curved):
-    other = make_material(curved, name="odd", fingerprint=FINGERPRINT | {"dataset_digest": "e" * 64})
+    other = make_material(curved, name="odd", fingerprint=made.fingerprint(dataset_digest="e" * 64))
     with pytest.raises(NotComparable, match="dataset_digest"):
         comparison_chapter([*two, other])

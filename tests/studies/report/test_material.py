@@ -15,7 +15,7 @@ from studies.report.material import (
     read_predictions,
     shown_models,
 )
-from tests.studies.report.conftest import FINGERPRINT
+from tests import made
 
 
 def test_models_and_their_roles(make_material, curved):
@@ -94,7 +94,7 @@ def test_damaged_files_are_passed_over(tmp_path, content):
 
 def test_a_study_in_the_database(tmp_path):
     study = optuna.create_study(directions=DIRECTIONS, study_name="s")
-    study.set_user_attr("fingerprint", FINGERPRINT)
+    study.set_user_attr("fingerprint", made.fingerprint().to_dict())
     trial = study.ask()
     trial.set_user_attr("seconds", {"train": 2.0})
     study.tell(trial, state=optuna.trial.TrialState.FAIL)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from studies.records import TrialRecord
+from studies.records import State, TrialRecord
 from studies.report.blocks import Picture, Report
 from studies.report.chapters import chapter
 from studies.report.gallery import Gallery
@@ -174,7 +174,7 @@ def test_in_a_browser(visit, nasty, width):
 
 def test_hard_cases_in_a_browser(visit, make_material, make_record):
     """One trial, only failures, ties and 500 trials, all on one page on a phone."""
-    failed = [TrialRecord(n, "failed", None, reason="<img src=x>") for n in range(3)]
+    failed = [TrialRecord(n, State.FAILED, None, reason="<img src=x>") for n in range(3)]
     spread = [make_record(n, 0.5 + (n * 37 % 100) / 250, 1 + (n * 17 % 90) / 9, 5 + n * 29 % 97) for n in range(500)]
     cases = {
         "one": [make_record(0, 0.8, 1.0, 10)],

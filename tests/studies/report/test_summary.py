@@ -1,6 +1,6 @@
 """The five sentences, word for word."""
 
-from studies.records import TrialRecord
+from studies.records import State, TrialRecord
 from studies.report.summary import summary
 
 
@@ -40,8 +40,8 @@ def test_after_the_evaluation(evaluated):
 
 
 def test_only_failures_say_why(make_material):
-    records = [TrialRecord(n, "failed", None, reason="out of memory") for n in range(2)]
-    found = summary(make_material([*records, TrialRecord(2, "failed", None, reason="other")]))
+    records = [TrialRecord(n, State.FAILED, None, reason="out of memory") for n in range(2)]
+    found = summary(make_material([*records, TrialRecord(2, State.FAILED, None, reason="other")]))
     assert found == (
         "None of the 3 trials of this study completed (3 failed): there is no model to compare.",
         "The most frequent reason, in 2 trials: out of memory.",
@@ -49,7 +49,7 @@ def test_only_failures_say_why(make_material):
 
 
 def test_nothing_has_ended(make_material):
-    (only,) = summary(make_material([TrialRecord(0, "running", None)]))
+    (only,) = summary(make_material([TrialRecord(0, State.RUNNING, None)]))
     assert only == "No trial of this study has ended yet, so there are no results to report."
 
 

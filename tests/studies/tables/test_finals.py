@@ -21,15 +21,15 @@ from studies.tables.finals import (
     to_markdown,
     values,
 )
+from tests import made
 from tests.studies.test_finals import make_run  # noqa: F401  (fixture)
 
-COSTS = {
-    "parameters": 318_000,
-    "macs": 7_848_000,
-    "flops": 15_696_000,
-    "latency": {"median_ms": 1.083, "p90_ms": 2.276, "p99_ms": 7.6},
-    "throughput": {"32": 6040.4, "256": None},
-}
+COSTS = made.final_costs(
+    macs=7_848_000,
+    flops=15_696_000,
+    latency=made.latency(1.083, p90_ms=2.276, p99_ms=7.6),
+    throughput={"32": 6040.4, "256": None},
+)
 ABOUT = {
     "study": "s",
     "dataset": "my|data",

@@ -1,0 +1,66 @@
+"""What a search is put together from: who watches it, what its workers do, and a trial on its way."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import optuna
+
+from hpo.config import StudyConfig
+from hpo.search.space import Space, first_candidates
+from hpo.search.stopping import Decision, decide
+from hpo.worker.facts import Facts
+from hpo.worker.job import Job
+from hpo.worker.pool import Watcher
+from hpo.worker.rungs import FIRST_RUNG
+from hpo.worker.session import prepare
+from hpo.worker.trial import attempt
+from models.candidate import Candidate
+from studies.outcomes import Failure, Outcome
+from studies.records import TrialRecord
+
+
+class Display(Watcher, Protocol):
+    """Whoever is told how the search goes."""
+
+    def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
+        """Data, weights and machine were looked at, and what an earlier run left was settled."""
+
+    def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        """A trial ended; `records` are all of the study's."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search is put together from; tests hand over others.
+
+    Attributes:
+        prepare, attempt: what workers are given to do.
+        first_candidates: those that a study begins with.
+        decide: whether a trial goes on from a rung.
+        first_rung: epochs before the first decision.
+    """
+
+    prepare: Callable[[StudyConfig], Facts] = prepare
+    attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
+    first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates
+    decide: Callable[..., Decision] = decide
+    first_rung: int = FIRST_RUNG
+
+
+REAL = Parts()
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A trial on its way to its next rung, or to its end."""
+
+    trial: optuna.Trial
+    job: Job
+    until: int  # epoch
+
+    def joins(self, other: "Leg") -> bool:
+        """Whether the two can be trained together: heads on the same features, equally far."""
+        mine, theirs = self.job.candidate, other.job.candidate
+        alike = mine.shared_by_heads() == theirs.shared_by_heads()
+        return mine.joins_heads and alike and self.until == other.until

@@ -1,0 +1,81 @@
+"""What makes the numbers of two trials comparable; a study never mixes two of these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from pydantic import with_config
+
+from studies import attributes, strict
+from studies.errors import StudyRefused
+
+
+@with_config(strict.STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """As a study keeps it. What the first versions did not write down has a default.
+
+    Attributes:
+        weights: SHA-256 of the backbone's, or "none".
+        dataset: its name; `dataset_digest` the SHA-256 of pictures and labels.
+        split: SHA-256 of the numbers of training and validation pictures, `train_size` and `val_size` of them.
+        space: by dimension what is searched of it, or its fixed value.
+        max_latency_ms, max_gflops: budgets, None without.
+        stopping: the rule; "none", then `reduction_factor` is None.
+        views: of augmented pictures; None where nothing is augmented.
+        latency_protocol: `models.latency.PROTOCOL`.
+    """
+
+    backbone: str
+    weights: str
+    dataset: str
+    dataset_digest: str
+    split: str
+    train_size: int
+    val_size: int
+    space: Mapping[str, Any]
+    epochs: int
+    seed: int
+    max_latency_ms: float | None = None
+    max_gflops: float | None = None
+    stopping: str = "none"
+    reduction_factor: int | None = None
+    views: int | None = None
+    cache_dtype: str | None = None
+    backend: str
+    device: str
+    dtype: str
+    versions: Mapping[str, str] | None = None
+    latency_protocol: int | None = None
+
+    @property
+    def from_scratch(self) -> bool:
+        return self.weights == "none"
+
+    def to_dict(self) -> dict[str, Any]:
+        return strict.to_values(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Fingerprint":
+        """From what a study keeps.
+
+        Raises:
+            ValueError: a field is missing, unknown or of another type.
+        """
+        return strict.from_values(cls, values)
+
+
+def fingerprint_of(study: optuna.Study) -> Fingerprint:
+    """The fingerprint that a study keeps.
+
+    Raises:
+        StudyRefused: it has none, or one that this version does not understand.
+    """
+    kept = study.user_attrs.get(attributes.FINGERPRINT)
+    if kept is None:
+        raise StudyRefused(f"study {study.study_name} was not made by this program")
+    try:
+        return Fingerprint.from_dict(kept)
+    except ValueError as error:
+        raise StudyRefused(f"study {study.study_name} was made by another version of this program: {error}") from error

@@ -1,0 +1,164 @@
+"""What a worker brings back of a trial, as frozen dataclasses: in a file, and from there into the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator, with_config
+
+from models.candidate import Candidate
+from studies import attributes, strict
+
+# Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with
+# the attribute RETRY_OF. A worker that dies twice on the same candidate is the candidate's failure.
+INTERRUPTED, WORKER_DIED = "interrupted", "worker died"
+
+
+def _to_candidate(value: Any) -> Candidate:
+    return value if isinstance(value, Candidate) else Candidate.from_dict(value)
+
+
+# It checks itself.
+CheckedCandidate = Annotated[
+    Candidate, PlainValidator(_to_candidate), PlainSerializer(Candidate.to_dict, dict[str, Any])
+]
+
+
+@with_config(strict.STRICT)
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds for one call on a batch, over all runs, and where that was; as `models.latency` measures it."""
+
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    p99_ms: float
+    runs: int
+    batch_size: int
+    device: str
+    backend: str
+    dtype: str
+
+
+@with_config(strict.STRICT)
+@dataclass(frozen=True)
+class Measurement:
+    """What an architecture costs at inference, batch 1, on the study's device.
+
+    Attributes:
+        latency_ms: median of one forward call, milliseconds.
+        latency: the whole distribution and protocol.
+        macs, flops: multiply-accumulates of convolutions and dense layers; 1 MAC = 2 FLOPs.
+        other_flops: element-wise work, pooling, normalisation; not part of `flops`.
+        parameters: all weights of the model, trained or not.
+    """
+
+    latency_ms: float
+    latency: Latency
+    macs: int
+    flops: int
+    other_flops: int
+    parameters: int
+
+
+@with_config(strict.STRICT)
+@dataclass(frozen=True)
+class Outcome:
+    """All that a finished trial yields; written to a file before the study is told.
+
+    Attributes:
+        study_id: of the study that asked; a file left by another study is never taken for this one's.
+        number: the trial's number.
+        val_accuracy: share of validation pictures classified rightly after the best epoch; None if over budget.
+        constraints: by name, above 0 means over budget (value minus limit, in the unit of the name).
+        curve: one dict for each epoch (see `models.training.recipe.Epoch`).
+        seconds: by phase: measure, prepare (build, extract, trace), train; what several trials do together is shared
+            out evenly.
+        peak_memory_mib: largest resident size of the worker during this trial.
+        machine: device, backend, dtype and versions.
+        plan: where training started from (pictures, stored features, ...) and why.
+        stopped: why it was stopped at a rung; empty for a trial that was not.
+    """
+
+    study_id: str
+    number: int
+    candidate: CheckedCandidate
+    measurement: Measurement
+    trainable_parameters: int | None
+    val_accuracy: float | None
+    best_epoch: int | None
+    constraints: Mapping[str, float]
+    curve: Sequence[Mapping[str, int | float]]
+    seconds: Mapping[str, float]
+    peak_memory_mib: float
+    seed: int
+    machine: Mapping[str, Any]
+    plan: str = ""
+    stopped: str = ""
+
+    def to_json(self) -> str:
+        return strict.to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Outcome":
+        """From a result file.
+
+        Raises:
+            ValueError: it is none of this program's.
+        """
+        return strict.from_json(cls, text)
+
+    @property
+    def feasible(self) -> bool:
+        return all(value <= 0 for value in self.constraints.values())
+
+    def values(self) -> tuple[float, float, float]:
+        """In the order of `studies.objectives.OBJECTIVES`; only for a candidate that was trained."""
+        assert self.val_accuracy is not None
+        return self.val_accuracy, self.measurement.latency_ms, float(self.measurement.flops)
+
+    def user_attrs(self) -> dict[str, Any]:
+        """What the database keeps beside the objectives, readable in the dashboard."""
+        values = {
+            attributes.CANDIDATE: self.candidate.to_dict(),
+            attributes.ARCHITECTURE: self.candidate.architecture_key(),
+            attributes.MEASUREMENT: strict.to_values(self.measurement),
+            attributes.TRAINABLE_PARAMETERS: self.trainable_parameters,
+            attributes.BEST_EPOCH: self.best_epoch,
+            attributes.LEARNING_CURVE: list(self.curve),
+            attributes.SECONDS: dict(self.seconds),
+            attributes.PEAK_MEMORY: self.peak_memory_mib,
+            attributes.SEED: self.seed,
+            attributes.MACHINE: dict(self.machine),
+            attributes.PLAN: self.plan,
+        }
+        return values | ({attributes.STOPPED: self.stopped} if self.stopped else {})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no outcome, and what it left all the same.
+
+    `kind` groups failures that are alike; `reason` is one line; `seconds` and `curve` go as far as the trial did.
+    """
+
+    kind: str
+    reason: str
+    traceback: str = ""
+    seed: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mib: float | None = None
+    curve: Sequence[Mapping[str, float]] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+    def user_attrs(self) -> dict[str, Any]:
+        """What the database keeps; values that are not known are left out."""
+        values = {
+            attributes.FAILURE: {"kind": self.kind, "reason": self.reason},
+            attributes.SEED: self.seed,
+            attributes.SECONDS: dict(self.seconds),
+            attributes.PEAK_MEMORY: self.peak_memory_mib,
+            attributes.LEARNING_CURVE: list(self.curve),
+            attributes.MACHINE: dict(self.machine),
+        }
+        return {key: value for key, value in values.items() if value not in (None, {}, [])}

@@ -1,0 +1,48 @@
+"""Made-up records: all that they must have, with what a test is about given by name."""
+
+from typing import Any
+
+from studies.finals import FinalCosts
+from studies.fingerprint import Fingerprint
+from studies.outcomes import Latency, Measurement
+
+COMMON = {"device": "test device", "backend": "none", "dtype": "float32"}
+
+
+def latency(median_ms: float = 1.0, **changes: Any) -> Latency:
+    """From 0.9 (p10) over 1.2 (p90) to 2 times (p99) the median."""
+    spread = {"p10_ms": 0.9 * median_ms, "p90_ms": 1.2 * median_ms, "p99_ms": 2 * median_ms}
+    return Latency(**{"median_ms": median_ms, **spread, "runs": 50, "batch_size": 1, **COMMON, **changes})
+
+
+def measurement(latency_ms: float = 1.0, flops: int = 2, **changes: Any) -> Measurement:
+    costs = {"macs": flops // 2, "flops": flops, "other_flops": 7, "parameters": 318_000}
+    return Measurement(**{"latency_ms": latency_ms, "latency": latency(latency_ms), **costs, **changes})
+
+
+def final_costs(**changes: Any) -> FinalCosts:
+    costs = {"parameters": 318_000, "macs": 5_000_000, "flops": 10_000_000}
+    return FinalCosts(**{**costs, "latency": latency(p99_ms=1.5), "throughput": {"32": 1000.0}, **changes})
+
+
+def fingerprint(**changes: Any) -> Fingerprint:
+    """Of a study of custom_cnn on digits."""
+    values = {
+        "backbone": "custom_cnn",
+        "weights": "w" * 64,
+        "dataset": "digits",
+        "dataset_digest": "d" * 64,
+        "split": "s" * 64,
+        "train_size": 100,
+        "val_size": 50,
+        "space": {"unfreeze_depth": [0, 4], "resolution": [16, 32], "dropout": [0.0, 0.6], "batch_size": 32},
+        "epochs": 4,
+        "seed": 7,
+        "stopping": "dominance",
+        "reduction_factor": 2,
+        "cache_dtype": "float16",
+        **COMMON,
+        "versions": {"keras": "0"},
+        "latency_protocol": 2,
+    }
+    return Fingerprint(**values | changes)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from datasets import DataError
 from models import ModelError
-from studies.errors import NotComparable, NotWritable, StorageError, StudyRefused
+from studies.errors import NotComparable, NotWritable, PackageMissing, StorageError, StudyRefused
 
 if TYPE_CHECKING:
     from studies.records import TrialRecord
@@ -17,6 +17,7 @@ __all__ = [
     "ModelError",
     "NotComparable",
     "NotWritable",
+    "PackageMissing",
     "StorageError",
     "StudyRefused",
     "StudyStopped",
@@ -30,7 +31,15 @@ class BadInput(ValueError):
 
 
 # All that a user can mend; each message is one line.
-MISTAKES: tuple[type[Exception], ...] = (BadInput, DataError, ModelError, NotComparable, NotWritable, StudyRefused)
+MISTAKES: tuple[type[Exception], ...] = (
+    BadInput,
+    DataError,
+    ModelError,
+    NotComparable,
+    NotWritable,
+    PackageMissing,
+    StudyRefused,
+)
 
 
 class TaskFailed(RuntimeError):

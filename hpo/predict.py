@@ -24,9 +24,9 @@ from hpo.terminal.command import DONE, StudyCommand, field_option
 def main(
     study: str, pictures: tuple[Path, ...], model: str | None, csv_file: Path | None, device: str | None, **places: Any
 ) -> int:
-    from hpo.final.prediction import to_csv
     from hpo.study import load_study
     from studies.paths import check_writable, write_text
+    from studies.tables.predictions import to_csv
 
     device = check_field("device", device)
     with load_study(study, **places).models(device) as models:

@@ -6,20 +6,15 @@ From the command line to the database: here -> `hpo.config` -> `hpo.study` -> `h
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from datasets.catalogue import DATASETS
-from datasets.subset import base_name
 from hpo.config import PRESETS, StudyConfig, load_preset, make_config
 from hpo.errors import MISTAKES, BadInput, StudyStopped
 from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
 from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
-
-if TYPE_CHECKING:
-    from hpo.search.loop import Parts
 
 EPILOG = """\b
 Exit codes: 0 done; 1 no trial succeeded, or three in a row failed alike;
@@ -81,23 +76,10 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
             configs.append(make_config({**options, "backbone": name, "weights": weights}, preset))
         except BadInput as error:
             raise BadInput(f"{error} (backbone {name}, weights {weights})") from error
+    from hpo.study import check_one_size
+
     check_one_size(configs)
     return configs
-
-
-def check_one_size(configs: Sequence[StudyConfig]) -> None:
-    """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
-    from hpo.worker.facts import searched_resolutions  # NumPy, which --help need not wait for
-
-    if base_name(configs[0].dataset) in DATASETS:
-        return  # pictures of the catalogue keep their own size
-    sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
-    if len(set(sides.values())) > 1:
-        said = ", ".join(f"{side} px for {name}" for name, side in sides.items())
-        raise BadInput(
-            "--resolutions must be given for several backbones on a folder, whose pictures are decoded to the largest "
-            f"side: by default that is {said}, and studies on pictures of different sizes cannot be compared"
-        )
 
 
 def default_weights(backbone: str) -> str:
@@ -105,7 +87,7 @@ def default_weights(backbone: str) -> str:
     return "none" if get_backbone(backbone).weights == UNPUBLISHED else "pretrained"
 
 
-def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: "Parts | None" = None) -> int:
+def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: Any = None) -> int:
     """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0.
 
     One that cannot be run, for its weights say, is named and the others are run all the same.
@@ -130,14 +112,13 @@ def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: "
     return next((code for code in codes if code != DONE), DONE)
 
 
-def run(config: StudyConfig, words: Sequence[str] = (), parts: "Parts | None" = None) -> int:
+def run(config: StudyConfig, words: Sequence[str] = (), parts: Any = None) -> int:
     """One study; returns the exit code.
 
     Args:
         words: the arguments of this command, for the hint on how to go on.
         parts: stand in for those of the search.
     """
-    from hpo.search.loop import REAL
     from hpo.study import load_study, run_study
     from hpo.terminal.console import make_console
     from hpo.terminal.hints import show_files, why_none
@@ -146,7 +127,7 @@ def run(config: StudyConfig, words: Sequence[str] = (), parts: "Parts | None" = 
 
     stopped = ""
     try:
-        records = run_study(config, progress=True, parts=parts or REAL).records
+        records = run_study(config, progress=True, parts=parts).records
     except StudyStopped as error:
         stopped, records = str(error), error.records
     if not complete(records):

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
+from datasets.catalogue import DATASETS
+from datasets.subset import base_name
 from hpo.config import StudyConfig, check_field, restore_config
 from hpo.errors import BadInput
 from hpo.final import evaluation, exporting, prediction
 from hpo.final.exporting import Converted
 from hpo.final.models import FinalModels
-from hpo.reporting import comparing, dashboard, notebook, tables_and_plots
-from hpo.reporting.assemble import make_report
-from hpo.reporting.files import ReportFiles, write_report
-from hpo.reporting.publish import keep
+from hpo.reporting import assemble, comparing, dashboard, notebook, tables_and_plots
+from hpo.reporting.files import ReportFiles
 from hpo.search.loop import REAL, Parts, run_search
 from hpo.terminal.watching import Progress, watching
-from studies import paths
+from hpo.worker.facts import searched_resolutions
 from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.comparison import Studied
@@ -95,7 +95,7 @@ class Study:
         """Every trial as a row: what was decided, what came out, and why there is no result.
 
         Raises:
-            BadInput: pandas is not installed.
+            PackageMissing: pandas is not installed.
         """
         return notebook.to_frame(self.records)
 
@@ -146,7 +146,7 @@ class Study:
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             result = evaluation.evaluate(self.config, self.optuna, pick, named, seeds, watcher)
-        return FinalModels(self.optuna, self.files, lambda: self.config, result.models, result.failures)
+        return FinalModels(self.name, self.files, self.convert, result.models, result.failures)
 
     def models(self, device: str = "auto") -> FinalModels:
         """The models that `evaluate` left, from the most to the least accurate on the test pictures.
@@ -159,7 +159,7 @@ class Study:
         """
         with database.storage_trouble(self.storage):
             found = prediction.models_of(self.optuna, self.files)
-        return FinalModels(self.optuna, self.files, lambda: self.config, found, device=device)
+        return FinalModels(self.name, self.files, self.convert, found, device=device)
 
     def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Converted], Path]:
         """A final model for other runtimes, see `Model.export`: the original's numbers first, and the folder.
@@ -194,13 +194,13 @@ class Study:
         return report_studies([self], pdf, figures, pictures, progress).page
 
 
-def run_study(config: StudyConfig, progress: Progress = False, parts: Parts = REAL) -> Study:
+def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | None = None) -> Study:
     """Search until the study has `config.trials` trials; the same call again continues.
 
     Args:
         config: what is searched, and how long.
         progress: show what is being done.
-        parts: of the search, for tests.
+        parts: stand in for those of the search, for tests.
 
     Returns:
         The study.
@@ -212,7 +212,7 @@ def run_study(config: StudyConfig, progress: Progress = False, parts: Parts = RE
     """
     check_writable(config.out, config.cache_dir)
     with quiet_optuna(), watching(progress) as display:
-        run_search(config, display, parts)
+        run_search(config, display, parts or REAL)
     places = {name: getattr(config, name) for name in ("cache_dir", "data_dir", "device")}
     return load_study(config.study_name, storage=config.storage, out=config.out, **places)
 
@@ -288,22 +288,24 @@ def report_studies(
     """
     first = studies[0]
     check_writable(first.out)
-    loaded = [study.optuna for study in studies]
     with working(first.storage), watching(progress) as watcher:
-        assembled = make_report(
-            loaded, first.out, first.places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
+        loaded = [study.optuna for study in studies]
+        return assemble.report(
+            loaded, first.out, first.places, pdf=pdf, figures=figures, pictures=pictures, watcher=watcher
         )
-    dataset = fingerprint_of(first.optuna).dataset
-    folder = paths.joint_report(first.out, dataset) if len(studies) > 1 else first.files.report
-    written = write_report(assembled.report, folder, figures=figures, pdf=pdf)
-    chapters = assembled.report.chapters[-len(studies) :]
-    with quiet_optuna():
-        kept = [
-            keep(study, chapter, label, first.storage, first.out)
-            for study, chapter, label in zip(loaded, chapters, assembled.shown, strict=True)
-        ]
-    missing = [line for line in (*assembled.missing, *written.missing, *kept) if line]
-    return ReportFiles(folder, written.written, missing)
+
+
+def check_one_size(configs: Sequence[StudyConfig]) -> None:
+    """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
+    if base_name(configs[0].dataset) in DATASETS:
+        return  # pictures of the catalogue keep their own size
+    sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
+    if len(set(sides.values())) > 1:
+        said = ", ".join(f"{side} px for {name}" for name, side in sides.items())
+        raise BadInput(
+            "--resolutions must be given for several backbones on a folder, whose pictures are decoded to the largest "
+            f"side: by default that is {said}, and studies on pictures of different sizes cannot be compared"
+        )
 
 
 def serve_dashboard(

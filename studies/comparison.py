@@ -1,7 +1,5 @@
 """Studies of several backbones on the same pictures, side by side: three rows for each backbone, one joint front."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +8,7 @@ from studies.errors import NotComparable
 from studies.fingerprint import Fingerprint
 from studies.pareto import front
 from studies.records import CompleteTrial, TrialRecord, complete
+from studies.tables.table import Table, of_texts, records_to_csv
 from studies.tables.trials import count, describe, latency
 
 # What must be equal for accuracies and latencies to be comparable: the pictures, and what measured.
@@ -149,14 +148,11 @@ def values(row: Row) -> dict[str, Any]:
     }
 
 
-def to_csv(table: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(values(table[0])), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(values(row) for row in table)
-    return text.getvalue()
+def to_csv(rows: Sequence[Row]) -> str:
+    return records_to_csv([values(row) for row in rows])
 
 
-def to_markdown(table: Sequence[Row]) -> str:
-    lines = [HEADS, ("---",) * len(HEADS), *(cells(row) for row in table)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def to_table(rows: Sequence[Row]) -> Table:
+    """What commands and notebooks show; a star marks members of the joint front."""
+    left = ("backbone", "kind", "parameters")
+    return of_texts("comparison", "* is on the joint front of all studies", HEADS, map(cells, rows), left)

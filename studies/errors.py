@@ -9,6 +9,10 @@ class StudyRefused(ValueError):
     """The study cannot be used as asked: in use, missing, or made with other settings; the message is one line."""
 
 
+class PackageMissing(ImportError):
+    """A package that is not always installed is needed; one line that says how to install it."""
+
+
 class NotWritable(ValueError):
     """A folder cannot be written to; one line that names it and what is allowed."""
 

@@ -24,6 +24,19 @@ PRIVATE = {
     "models/keras_graph.py": "tests/models/test_keras_graph.py",
     "studies/optuna_private.py": "tests/studies/test_optuna_private.py",
 }
+# Inside hpo/, from the top: each room may import itself and these.
+ROOMS = {
+    "command": {"study", "terminal", "config", "errors"},
+    "hpo": {"study", "config", "errors"},
+    "study": {"terminal", "search", "final", "reporting", "worker", "config", "errors"},
+    "terminal": {"final", "reporting", "worker", "config", "errors"},
+    "search": {"worker", "config", "errors"},
+    "final": {"worker", "config", "errors"},
+    "reporting": {"worker", "config", "errors"},
+    "worker": {"config", "errors"},
+    "config": {"errors"},
+    "errors": set(),
+}
 OWN = {"self", "cls"}
 DOCUMENTED = {"_replace", "_exit"}  # of a named tuple, of os: public in spite of their names
 SLOW = {"keras", "tensorflow", "optuna", "plotly", "matplotlib", "sklearn"}  # half a second to ten seconds each
@@ -122,6 +135,19 @@ def test_imports_stay_on_their_floor(path):
                 assert path.startswith(places), f"{path} imports {library}"
 
 
+def room_of(path: str) -> str:
+    """`hpo/search/loop.py` -> `search`, `hpo/config.py` -> `config`, `hpo/__init__.py` -> `hpo`."""
+    return "command" if path in COMMANDS else module_of(path).removeprefix("hpo.").split(".")[0]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith("hpo/")])
+def test_inside_hpo_nobody_calls_upwards(path):
+    here = room_of(path)
+    for other in ours(path) - {path}:
+        if other.startswith("hpo/"):
+            assert room_of(other) in ROOMS[here] | {here}, f"{path} ({here}) imports {other} ({room_of(other)})"
+
+
 def test_no_imports_run_in_a_circle():
     graph = graphlib.TopologicalSorter({path: ours(path) for path in FILES})
     try:
@@ -132,8 +158,7 @@ def test_no_imports_run_in_a_circle():
 
 @pytest.mark.parametrize("path", FILES)
 def test_nobody_imports_a_command(path):
-    commands = {command for command in COMMANDS if not command.startswith("hpo/")}
-    assert not ours(path) & commands
+    assert not ours(path) & set(COMMANDS)
 
 
 def test_what_one_types_is_there():

@@ -1,12 +1,10 @@
 """Final models for other runtimes: exported, loaded again with that runtime, and measured again beside the original."""
 
 import contextlib
-import csv
-import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from studies.finals import FinalRun, read_runs
 from studies.fingerprint import fingerprint_of
 from studies.paths import RunFiles, StudyFiles, name_of, write_text
 from studies.storage import writer_lock
+from studies.tables.table import Table, of_texts, records_to_csv
 
 ORIGINAL = "keras"
 CALIBRATION = 200  # training pictures from which the ranges of int8 are taken
@@ -186,11 +185,7 @@ def _write(converted: Sequence[Converted], class_names: Sequence[str], folder: P
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the first one, or not ours
         rows = {row["format"]: row for row in json.loads((folder / "exports.json").read_text(encoding="utf-8"))}
     rows |= {one.format: asdict(one) for one in converted}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Converted)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows.values())
-    write_text(folder / "exports.csv", text.getvalue())
+    write_text(folder / "exports.csv", records_to_csv(list(rows.values())))
     write_text(folder / "exports.json", json.dumps(list(rows.values()), indent=1))
     write_text(folder / "class_names.json", json.dumps(list(class_names), ensure_ascii=False))
 
@@ -205,3 +200,7 @@ def cells(one: Converted) -> tuple[str, ...]:
         f"{one.bytes / 2**20:.2f}",
         one.runtime,
     )
+
+
+def to_table(converted: Sequence[Converted]) -> Table:
+    return of_texts("exports", "", HEADS, map(cells, converted), left=("format", "runtime"))

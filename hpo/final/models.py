@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optuna
 
-from hpo.config import StudyConfig
 from hpo.errors import BadInput
-from hpo.final import exporting
 from hpo.final.exporting import Converted
 from hpo.final.prediction import Picture, Prediction, pick, probabilities, to_pictures, to_predictions
-from hpo.terminal.watching import Progress, watching
 from hpo.worker.pool import Workers, wait
 from models.candidate import Candidate
 from models.export.formats import FORMATS
 from studies.finals import FinalModel
 from studies.paths import StudyFiles, name_of
 from studies.tables import finals as tables
+from studies.tables.frame import records_to_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -47,22 +44,22 @@ class FinalModels(Sequence["Model"]):
     A worker process predicts; it stays until `close`, or until nothing refers to these models any more.
 
     Attributes:
-        study: the study that they are of.
+        study_name: of the study that they are of.
         files: its files.
-        config: gives what it was run with.
+        convert: exports and measures the model of a label in some formats, see `hpo.study.Study.convert`.
         failures: in one line each, runs that failed in this evaluation.
     """
 
     def __init__(
         self,
-        study: optuna.Study,
+        study_name: str,
         files: StudyFiles,
-        config: Callable[[], StudyConfig],
+        convert: Callable[..., tuple[list[Converted], Path]],
         models: Sequence[FinalModel],
         failures: Sequence[str] = (),
         device: str = "auto",
     ):
-        self.study, self.files, self.config, self._device = study, files, config, device
+        self.study_name, self.files, self.convert, self._device = study_name, files, convert, device
         self.failures = tuple(failures)
         self._models = [Model(self, model) for model in models]
         self._workers: Workers | None = None
@@ -84,7 +81,7 @@ class FinalModels(Sequence["Model"]):
     def best(self) -> "Model":
         """The one most accurate on the test pictures. Errors: BadInput if there is none."""
         if not self._models:
-            raise BadInput(f"no model of study {self.study.study_name} was evaluated")
+            raise BadInput(f"no model of study {self.study_name} was evaluated")
         return self._models[0]
 
     def named(self, name: str | None) -> "Model":
@@ -93,15 +90,11 @@ class FinalModels(Sequence["Model"]):
         return next(model for model in self if model.final is chosen)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each model. Errors: BadInput if pandas is not installed."""
-        from hpo.reporting.notebook import import_pandas
-
-        return import_pandas().DataFrame([tables.values(model.final) for model in self])
+        """A row for each model. Errors: PackageMissing if pandas is not installed."""
+        return records_to_frame([tables.values(model.final) for model in self])
 
     def _repr_html_(self) -> str:
-        from hpo.reporting.notebook import table_html
-
-        return table_html(tables.TERMINAL, [tables.cells(model.final, tables.TERMINAL) for model in self])
+        return tables.on_terminal([model.final for model in self]).to_html() if len(self) else "no models"
 
     def close(self) -> None:
         """End the worker that predicts; the next prediction starts another."""
@@ -185,7 +178,7 @@ class Model:
         prepared = to_pictures(_several(pictures), (height, width, channels))
         return wait(self._models.worker().submit(probabilities, run, self.path, prepared))
 
-    def export(self, name: str, progress: Progress = False) -> Exported:
+    def export(self, name: str, progress: Any = False) -> Exported:
         """Write the model for another runtime, load it again with that, and measure it on the same test pictures.
 
         Args:
@@ -197,16 +190,10 @@ class Model:
             ModelError: what the format needs is not installed.
             WorkerLost, TaskFailed: the worker fails.
         """
-        original, numbers = self.export_all([name], progress)
-        return Exported(self._models.files.exports(self.final.label) / FORMATS[name].file, numbers, original)
-
-    def export_all(self, names: Sequence[str], progress: Progress = False) -> list[Converted]:
-        """Several formats, one after the other; the numbers of the original come first. Errors: as `export`."""
-        if unknown := [name for name in names if name not in FORMATS]:
-            raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {unknown[0]}")
-        models = self._models
-        with watching(progress) as watcher:
-            return exporting.convert_all(models.study, models.config(), self.final.label, names, watcher)[0]
+        if name not in FORMATS:
+            raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {name}")
+        (original, numbers), folder = self._models.convert(self.final.label, [name], progress)
+        return Exported(folder / FORMATS[name].file, numbers, original)
 
 
 def _several(pictures: Any) -> Sequence[Any]:

@@ -1,7 +1,5 @@
 """Final models as an evaluation left them: which there are, and what they say of pictures."""
 
-import csv
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -126,13 +124,3 @@ def to_predictions(shares: np.ndarray, class_names: Sequence[str]) -> list[Predi
         Prediction(class_names[int(row.argmax())], float(row.max()), dict(zip(class_names, row.tolist(), strict=True)))
         for row in shares
     ]
-
-
-def to_csv(names: Sequence[object], class_names: Sequence[str], shares: np.ndarray) -> str:
-    """A row for each picture: its name, the class, the probability of that class, and that of each class."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", "class", "probability", *(f"p({name})" for name in class_names)])
-    for name, row in zip(names, shares, strict=True):
-        writer.writerow([name, class_names[row.argmax()], f"{row.max():.6f}", *(f"{share:.6f}" for share in row)])
-    return text.getvalue()

@@ -11,10 +11,13 @@ import optuna
 
 from hpo.config import StudyConfig, make_config, restore_config
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
+from hpo.reporting.files import ReportFiles, write_report
 from hpo.reporting.pictures import gallery
-from hpo.worker.pool import Workers, wait
+from hpo.reporting.publish import publish
+from hpo.worker.pool import Watcher, Workers, wait
 from studies.attributes import OPTIONS
-from studies.paths import StudyFiles
+from studies.fingerprint import fingerprint_of
+from studies.paths import StudyFiles, joint_report
 from studies.report.blocks import Report
 from studies.report.chapters import NOTHING, chapter
 from studies.report.comparing import comparison_chapter
@@ -71,6 +74,37 @@ def make_report(
     about = f"{'Studies' if several else 'Study'} {names}; report made by keras-hpo on {_today()}"
     models = [material.chosen.label if material.chosen else None for material in materials]
     return Assembled(Report(title, about, tuple(chapters)), models, missing)
+
+
+def report(
+    loaded: Sequence[optuna.Study],
+    out: Path,
+    places: Mapping[str, Any],
+    *,
+    pdf: bool,
+    figures: bool,
+    pictures: bool,
+    watcher: Watcher,
+) -> ReportFiles:
+    """Assemble the report, write it below `out`, and put its figures into the studies, for the dashboard.
+
+    Raises:
+        NotComparable: as `make_report`.
+    """
+    assembled = make_report(
+        loaded, out, places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
+    )
+    dataset = fingerprint_of(loaded[0]).dataset
+    own = StudyFiles(out / loaded[0].study_name).report
+    folder = joint_report(out, dataset) if len(loaded) > 1 else own
+    written = write_report(assembled.report, folder, figures=figures, pdf=pdf)
+    chapters = assembled.report.chapters[-len(loaded) :]
+    published = [
+        publish(study, chapter, label, places["storage"], out)
+        for study, chapter, label in zip(loaded, chapters, assembled.shown, strict=True)
+    ]
+    missing = [line for line in (*assembled.missing, *written.missing, *published) if line]
+    return ReportFiles(folder, written.written, missing)
 
 
 def run_command(options: Mapping[str, Any], study: str) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.errors import BadInput
-from hpo.reporting.notebook import import_pandas, table_html
 from hpo.reporting.tables_and_plots import write_comparison
 from studies import comparison, paths
 from studies.comparison import Row, Studied
+from studies.tables.frame import records_to_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -25,11 +25,11 @@ class Comparison:
     files: Sequence[Path]
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each backbone and kind. Errors: BadInput if pandas is not installed."""
-        return import_pandas().DataFrame([comparison.values(row) for row in self.rows])
+        """A row for each backbone and kind. Errors: PackageMissing if pandas is not installed."""
+        return records_to_frame([comparison.values(row) for row in self.rows])
 
     def _repr_html_(self) -> str:
-        return table_html(comparison.HEADS, [comparison.cells(row) for row in self.rows])
+        return comparison.to_table(self.rows).to_html()
 
 
 def compare(studies: Sequence[Studied], out: Path) -> Comparison:

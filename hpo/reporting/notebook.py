@@ -1,11 +1,10 @@
 """A study in a notebook: as a data frame, as a figure, and as what a cell shows."""
 
 import base64
-import importlib.util
 import io
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpo.errors import BadInput
 from studies.objectives import COSTS, LATENCY
@@ -13,6 +12,7 @@ from studies.pareto import front
 from studies.plots import page, paper
 from studies.records import TrialRecord
 from studies.tables import trials as tables
+from studies.tables.frame import records_to_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -22,21 +22,11 @@ AXES = {cost.stem: cost for cost in COSTS}
 DPI = 100
 
 
-def import_pandas() -> Any:
-    """The package pandas. Errors: BadInput if it is not installed."""
-    if importlib.util.find_spec("pandas") is None:
-        raise BadInput("a data frame needs the package pandas, which is not installed: pip install pandas")
-    import pandas
-
-    return pandas
-
-
 def to_frame(records: Sequence[TrialRecord]) -> "pandas.DataFrame":
     """A row for each trial, with the columns of trials.csv; the trial's number is the index."""
-    pandas = import_pandas()
     members = {record.number for record in front(records)}
     rows = [tables.row(record, record.number in members) for record in records]
-    return pandas.DataFrame(rows, columns=list(tables.COLUMNS)).set_index("trial")
+    return records_to_frame(rows, tables.COLUMNS).set_index("trial")
 
 
 def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure":
@@ -56,11 +46,4 @@ def to_html(name: str, records: Sequence[TrialRecord]) -> str:
     paper.draw_pareto(page.pareto_data(name, records, LATENCY)).savefig(stream, format="png", dpi=DPI)
     source = base64.b64encode(stream.getvalue()).decode("ascii")
     picture = f'<img alt="Pareto front of {escape(name)}" src="data:image/png;base64,{source}">'
-    return title + table_html(*tables.front_rows(members)) + picture
-
-
-def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain table; all texts are escaped."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return title + tables.front_table(members).to_html() + picture

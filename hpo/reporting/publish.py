@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 LOOKS = "saliency"  # name of the section with Grad-CAM and saliency
 
 
-def keep(study: Any, chapter: "Chapter", chosen: str | None, storage: str, out: Path) -> str:
+def publish(study: Any, chapter: "Chapter", chosen: str | None, storage: str, out: Path) -> str:
     """Put them into the study, in place of an earlier report's; returns why not, in one line, or nothing.
 
     The database is locked meanwhile: not while a search writes to it.

@@ -46,7 +46,7 @@ def write_comparison(studies: Sequence[Studied], table: Sequence[Row], folder: P
     texts = {
         "csv": comparison.to_csv(table),
         "json": json.dumps([comparison.values(row) for row in table], indent=1),
-        "md": comparison.to_markdown(table),
+        "md": comparison.to_table(table).to_markdown_rows(),
     }
     written = []
     for suffix, text in texts.items():

@@ -1,11 +1,14 @@
 """Standard output, and tables on it."""
 
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 
+import rich.table
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
+
+from studies.tables.table import Table
 
 PIPE_WIDTH = 180  # columns for tables that no terminal limits
 
@@ -21,22 +24,11 @@ def make_console() -> Console:
     return _Console(highlight=False) if sys.stdout.isatty() else _Console(highlight=False, width=PIPE_WIDTH)
 
 
-def make_table(
-    heads: Sequence[str],
-    rows: Iterable[Sequence[str]] = (),
-    left: Collection[str] = (),
-    title: str | None = None,
-    section_after: Collection[int] = (),
-) -> Table:
-    """A table for a terminal.
-
-    Args:
-        left: headings of the columns that stand left; numbers stand right.
-        section_after: rows, from 0, that a line follows.
-    """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for head in heads:
-        table.add_column(head, justify="left" if head in left else "right", overflow="fold")
-    for number, row in enumerate(rows):
-        table.add_row(*row, end_section=number in section_after)
-    return table
+def on_terminal(table: Table, section_after: Collection[int] = ()) -> rich.table.Table:
+    """A table for a terminal, its caption above it; a line follows the rows in `section_after`, counted from 0."""
+    shown = rich.table.Table(box=box.SIMPLE_HEAD, pad_edge=False, title=table.caption or None, title_justify="left")
+    for column in table.columns:
+        shown.add_column(Text(column.head), justify="right" if column.numeric else "left", overflow="fold")
+    for number, row in enumerate(table.texts()):
+        shown.add_row(*map(Text, row), end_section=number in section_after)
+    return shown

@@ -16,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.config import StudyConfig
-from hpo.terminal.console import make_console, make_table
+from hpo.terminal.console import make_console, on_terminal
 from hpo.worker.facts import Facts
 from hpo.worker.heartbeat import last_sign, silent_for
 from studies.pareto import front
 from studies.records import CompleteTrial, State, TrialRecord
 from studies.tables import trials as tables
+from studies.tables.table import of_texts
 
 NEWEST = 6  # trials in the live table
 REMIND_SECONDS = 60  # plain lines about what takes long
@@ -175,7 +176,10 @@ class LiveDisplay(PlainDisplay):
             (str(one.number), "front" if one.number in chosen else "", *_cells(one), tables.describe(one.candidate))
             for one in ended[-NEWEST:]
         ]
-        return [make_table(LIVE_HEADS, rows, left=("", "parameters")), Text(_grown(self.members))]
+        return [
+            on_terminal(of_texts("newest", "", LIVE_HEADS, rows, left=("", "parameters"))),
+            Text(_grown(self.members)),
+        ]
 
 
 class NotebookDisplay(PlainDisplay):

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
-
 from datasets.registry import DATASETS
-from hpo.terminal.display import make_console
+from hpo.terminal.console import make_console, on_terminal
 from models.backbones import BACKBONES
+from studies.tables.table import of_texts
 
 BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; the weights were made at the native one.
 Blocks: see models/cuts.py. ImageNet weights are those that Keras and torchvision publish for the native resolution, at
@@ -53,11 +51,6 @@ def print_datasets() -> None:
 
 
 def _print(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], note: str) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="left" if index in (0, len(heads) - 1) else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
     console = make_console()
-    console.print(table)
+    console.print(on_terminal(of_texts("listing", "", heads, rows, left=(heads[0], heads[-1]))))
     console.print(note, soft_wrap=True)

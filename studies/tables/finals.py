@@ -1,9 +1,6 @@
 """Tables and model cards of a final evaluation."""
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studies.finals import FinalModel
@@ -84,38 +81,35 @@ def values(model: FinalModel) -> dict[str, Any]:
     }
 
 
+def to_table(models: Sequence[FinalModel], heads: Sequence[str], caption: str) -> table.Table:
+    """A row for each model, under some of the headings of `texts`."""
+    return table.of_texts(
+        "final", caption, heads, (cells(model, heads) for model in models), left=("model", "candidate")
+    )
+
+
+def on_terminal(models: Sequence[FinalModel]) -> table.Table:
+    seeds = len(models[0].runs)
+    return to_table(models, TERMINAL, f"On the test pictures, means over {seeds} seed{'s' * (seeds > 1)}")
+
+
 def to_csv(models: Sequence[FinalModel]) -> str:
-    rows = [values(model) for model in models]
-    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+    return table.records_to_csv([values(model) for model in models])
 
 
 def to_markdown(models: Sequence[FinalModel]) -> str:
     """Everything, a row for each model, and how the intervals are made."""
-    heads = tuple(texts(models[0]))
-    lines = [heads, ("---",) * len(heads), *(cells(model, heads) for model in models)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{METHOD}\n"
+    return f"{to_table(models, tuple(texts(models[0])), '').to_markdown_rows()}\n{METHOD}\n"
 
 
 def to_latex(models: Sequence[FinalModel], data: str) -> str:
-    """A table for a paper; needs the package booktabs. `data` goes into the caption."""
+    """A table for a paper; needs the packages that its first line names. `data` goes into the caption."""
     seeds = len(models[0].runs)
     caption = (
         f"Test accuracy on {data}: mean over {seeds} seed{'s' * (seeds > 1)} with 95 % interval; "
         "tied: the interval overlaps that of the first"
     )
-    rows = "".join(f"  {' & '.join(map(latex, cells(model, PAPER)))} \\\\\n" for model in models)
-    return (
-        "\\begin{table}\n  \\centering\n"
-        f"  \\caption{{{latex(caption)}}}\n"
-        f"  \\begin{{tabular}}{{l{'r' * (len(PAPER) - 1)}}}\n  \\toprule\n"
-        f"  {' & '.join(map(latex, PAPER))} \\\\\n  \\midrule\n{rows}  \\bottomrule\n"
-        "  \\end{tabular}\n\\end{table}\n"
-    )
-
-
-def latex(text: str) -> str:
-    """A text without what LaTeX would take for its own; what lies between two numbers becomes a dash."""
-    return table.latex(re.sub(r"(?<=\d)-(?=\d)", "–", text))
+    return to_table(models, PAPER, caption).to_latex()
 
 
 def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -135,14 +129,13 @@ def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, A
 
 
 def per_class_csv(model: FinalModel, class_names: Sequence[str]) -> str:
-    rows = per_class(model, class_names)
-    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+    return table.records_to_csv(per_class(model, class_names))
 
 
 def confusion_csv(model: FinalModel, class_names: Sequence[str]) -> str:
     """Test pictures of all runs together: a row for each true class, a column for each predicted one."""
     rows = ([name, *counts] for name, counts in zip(class_names, model.confusion().tolist(), strict=True))
-    return _csv([["true \\ predicted", *class_names], *rows])
+    return table.to_csv(["true \\ predicted", *class_names], rows)
 
 
 def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]) -> str:
@@ -150,7 +143,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
     low, high = model.interval
     number = {name: f"{value:.4f}" for name, value in values(model).items() if isinstance(value, float)}
     rows = "".join(
-        f"| {_plain(row['class'])} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} "
+        f"| {table.markdown(row['class'])} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} "
         f"| {row['pictures']:,} |\n"
         for row in per_class(model, class_names)
     )
@@ -164,9 +157,10 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
   (height x width x channels), RGB or grey as in training; output: {_output(len(class_names))}.
 - **Load**: `keras.saving.load_model("seed-{first.seed}/model.keras")`; the class names are the entry
   `class_names.json` of that file, which is a zip archive.
-- **Trained** on {first.n_train:,} pictures of {_plain(about["dataset"])}
+- **Trained** on {first.n_train:,} pictures of {table.markdown(about["dataset"])}
   (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seeds.
-- **Tested** once on {sum(first.scores.support):,} pictures that nothing else read: {_plain(about["test_split"])}.
+- **Tested** once on {sum(first.scores.support):,} pictures that nothing else read:
+  {table.markdown(about["test_split"])}.
 - **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} (over seeds and test pictures).
 - **Macro F1** {number["macro_f1"]}; expected calibration error {number["calibration_error"]} (15 bins).
 - **Costs** {costs.parameters:,} weights, {costs.flops / 1e6:.4g} MFLOPs, {latency.median_ms:.3g} ms a picture
@@ -183,17 +177,6 @@ def _output(classes: int) -> str:
     if classes == 2:
         return "the probability of the second class"
     return "a probability for each class, in the order below"
-
-
-def _plain(text: str) -> str:
-    """A name of the user's, without what Markdown or HTML would take for their own."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|!" else letter for letter in text)
-
-
-def _csv(rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _or_dash(number: float | None, form: str) -> str:

@@ -1,10 +1,13 @@
-"""One table, four notations: HTML for the page, Markdown and LaTeX for texts, CSV with the numbers in full."""
+"""One table, five notations: a terminal, HTML for pages, Markdown and LaTeX for texts, CSV with the numbers in full.
+
+A terminal's is made by `hpo.terminal.console`, since Rich is not needed elsewhere.
+"""
 
 import csv
 import io
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -103,21 +106,23 @@ class Table:
         ]
 
     def to_csv(self) -> str:
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(name for column in self.columns for name in (column.parts or (column.head,)))
-        for row in self.rows:
-            writer.writerow(
-                part for column, value in zip(self.columns, row, strict=True) for part in _parts(column, value)
-            )
-        return stream.getvalue()
+        return to_csv(
+            [name for column in self.columns for name in (column.parts or (column.head,))],
+            (
+                [part for column, value in zip(self.columns, row, strict=True) for part in _parts(column, value)]
+                for row in self.rows
+            ),
+        )
 
     def to_markdown(self) -> str:
+        return f"{markdown(self.caption)}\n\n{self.to_markdown_rows()}"
+
+    def to_markdown_rows(self) -> str:
+        """Without the caption."""
         rule = ["---:" if column.numeric else "---" for column in self.columns]
         heads = [[markdown(column.head) for column in self.columns], rule]
         rows = [[markdown(text) for text in row] for row in self.texts()]
-        lines = "".join(f"| {' | '.join(line)} |\n" for line in [*heads, *rows])
-        return f"{markdown(self.caption)}\n\n{lines}"
+        return "".join(f"| {' | '.join(line)} |\n" for line in [*heads, *rows])
 
     def to_latex(self, label: str = "") -> str:
         r"""A table for `\input`, referred to as `tab:<label>`, by default its name.
@@ -161,6 +166,29 @@ class Table:
         )
 
 
+def of_texts(
+    name: str, caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str] = ()
+) -> Table:
+    """A table of texts that are ready to be read; numbers stand right, the columns in `left` do not."""
+    columns = tuple(Column(head, numeric=head not in left) for head in heads)
+    return Table(name, caption, columns, tuple(map(tuple, rows)))
+
+
+def to_csv(heads: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """The text of a CSV file, the one way in which this project writes them."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def records_to_csv(records: Sequence[Mapping[str, Any]], heads: Sequence[str] | None = None) -> str:
+    """The same of records with equal keys, which are the headings; `heads` where there may be no record."""
+    names = list(heads or records[0])
+    return to_csv(names, ([record[name] for name in names] for record in records))
+
+
 def _parts(column: Column, value: Any) -> list[Any]:
     n = len(column.parts) or 1
     if value is None:
@@ -184,6 +212,8 @@ def _stacked(column: Column) -> str:
 
 
 def latex(text: str) -> str:
+    """A text without what LaTeX takes for its own; what lies between two numbers becomes a dash."""
+    text = re.sub(r"(?<=\d)-(?=\d)", "–", text)
     return "".join(LATEX.get(letter, letter) for letter in text)
 
 

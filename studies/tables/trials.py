@@ -1,13 +1,12 @@
 """Trial records as rows: for the terminal, CSV and JSON."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from models.candidate import FIELDS, READING, Candidate, Searched
 from studies.outcomes import Measurement
 from studies.records import CompleteTrial, TrialRecord
+from studies.tables import table
 
 COLUMNS = (
     "trial",
@@ -61,11 +60,7 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return table.records_to_csv(rows, COLUMNS)
 
 
 def why(record: TrialRecord) -> str:
@@ -99,21 +94,20 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def front_rows(front: Sequence[CompleteTrial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and cells of the front for a terminal, from the fastest to the slowest."""
+def front_table(front: Sequence[CompleteTrial]) -> table.Table:
+    """The front as commands and notebooks show it, in the order given."""
     heads = ("trial", "parameters", "val_accuracy", "latency ms (p10-p90)", "MFLOPs", "weights", "epochs", "seconds")
-    cells: list[tuple[str, ...]] = []
-    for record in front:
-        cells.append(
-            (
-                str(record.number),
-                describe(record.candidate),
-                f"{record.val_accuracy:.4f}",
-                latency(record.measurement),
-                f"{record.measurement.flops / 1e6:.4g}",
-                count(record.measurement.parameters),
-                f"{record.best_epoch} of {record.epochs}",
-                f"{record.seconds:.1f}",
-            )
+    rows = (
+        (
+            str(record.number),
+            describe(record.candidate),
+            f"{record.val_accuracy:.4f}",
+            latency(record.measurement),
+            f"{record.measurement.flops / 1e6:.4g}",
+            count(record.measurement.parameters),
+            f"{record.best_epoch} of {record.epochs}",
+            f"{record.seconds:.1f}",
         )
-    return heads, cells
+        for record in front
+    )
+    return table.of_texts("front", "Pareto front", heads, rows, left=("parameters",))

@@ -19,7 +19,7 @@ from studies.comparison import (
     joint_front,
     rows,
     to_csv,
-    to_markdown,
+    to_table,
     values,
 )
 from studies.records import State
@@ -104,6 +104,6 @@ def test_tables_as_files(three):
     table = rows(three)
     read = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert [row["val_accuracy"] for row in read] == ["0.75", "0.8", "0.65", "", "0.9", ""]
-    lines = to_markdown(table).splitlines()
+    lines = to_table(table).to_markdown_rows().splitlines()
     assert len(lines) == 2 + len(table)
     assert {line.count("|") for line in lines} == {len(HEADS) + 1}

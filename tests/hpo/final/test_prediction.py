@@ -1,14 +1,12 @@
 """Final models as an evaluation left them."""
 
-import csv
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from datasets.registry import open_test
 from hpo.errors import BadInput
-from hpo.final.prediction import models_of, pick, probabilities, results_folder, to_csv, to_pictures, to_predictions
+from hpo.final.prediction import models_of, pick, probabilities, results_folder, to_pictures, to_predictions
 from models import ModelError
 from models.reuse.store import picture_store
 from studies.paths import StudyFiles
@@ -98,11 +96,3 @@ def test_what_is_no_picture(picture, said):
 def test_reading_stops_at_the_first(tmp_path):
     with pytest.raises(BadInput, match="a b.png cannot be read"):
         to_pictures([tmp_path / "a b.png", tmp_path / "c.png"], (8, 8, 3))
-
-
-def test_names_that_would_spoil_a_table():
-    rows = list(csv.reader(to_csv(["a,b.png"], ["x\ny", "z"], np.array([[0.25, 0.75]])).splitlines(keepends=True)))
-    assert rows == [
-        ["picture", "class", "probability", "p(x\ny)", "p(z)"],
-        ["a,b.png", "z", "0.750000", "0.250000", "0.750000"],
-    ]

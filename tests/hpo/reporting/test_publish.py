@@ -3,7 +3,7 @@
 import pytest
 from plotly import graph_objects
 
-from hpo.reporting.publish import keep
+from hpo.reporting.publish import publish
 from studies.artifacts import attached
 from studies.report.blocks import Chapter, Chart, Charts, Picture, Pictures, Section
 from studies.storage import database_lock, load_study
@@ -32,7 +32,7 @@ def test_figures_and_looks_are_kept_once(configure, chosen, of_trial, of_study, 
     fakes.run(config)
     study = load_study(config.storage, config.study_name)
     for _ in range(2):
-        assert keep(study, CHAPTER, chosen, config.storage, config.out) == ""
+        assert publish(study, CHAPTER, chosen, config.storage, config.out) == ""
     assert set(dashboard.figures(study)) == {"front", "a", "b"}
     names = ["grad-cam-1.png", "grad-cam-2.png"]
     assert (attached(study, 1), attached(study)) == (names[:of_trial], names[:of_study])
@@ -43,7 +43,7 @@ def test_a_database_in_use_is_left_alone(configure, fakes):
     fakes.run(config)
     study = load_study(config.storage, config.study_name)
     with database_lock(config.storage, "other"):
-        why = keep(study, CHAPTER, None, config.storage, config.out)
+        why = publish(study, CHAPTER, None, config.storage, config.out)
     assert why.startswith("figures in the dashboard: ")
     assert "is in use" in why
     assert attached(study) == []

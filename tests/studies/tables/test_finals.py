@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -13,7 +14,6 @@ from studies.tables.finals import (
     card,
     cells,
     confusion_csv,
-    latex,
     per_class,
     per_class_csv,
     to_csv,
@@ -94,31 +94,13 @@ def test_csv_and_markdown_hold_all_models(models):
     assert lines[4:] == ["", METHOD]
 
 
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("5 % of R&D_x #1 $", r"5 \% of R\&D\_x \#1 \$"),
-        (r"a\b{c}", r"a\textbackslash{}b\{c\}"),
-        ("x^2~y <z> a|b", r"x\textasciicircum{}2\textasciitilde{}y \textless{}z\textgreater{} a\textbar{}b"),
-        ("0.91-0.95", "0.91--0.95"),
-        ("test-split", "test-split"),
-        ("Käse", "Käse"),
-    ],
-)
-def test_latex_letters(text, escaped):
-    assert latex(text) == escaped
-
-
 def test_latex_table(models):
-    lines = to_latex(models, "cats_vs_dogs").splitlines()
-    assert lines[0] == r"\begin{table}"
-    assert lines[-1] == r"\end{table}"
-    assert r"Test accuracy on cats\_vs\_dogs: mean over 2 seeds with 95 \% interval" in lines[2]
-    body = [line for line in lines if line.endswith(r"\\")]
+    text = to_latex(models, "cats_vs_dogs")
+    assert r"\caption{Test accuracy on cats\_vs\_dogs: mean over 2 seeds with 95 \% interval" in text
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [line.count(" & ") for line in body] == [8, 8, 8]
-    assert body[1].startswith("  trial 3 & 0.9100 (0.")
-    for rule in ("toprule", "midrule", "bottomrule"):
-        assert lines.count(f"  \\{rule}") == 1
+    assert body[1].startswith("trial 3 & 0.9100 (0.")
+    assert re.search(r"\(0\.\d{4}--0\.\d{4}\) & yes & ", body[1])
 
 
 def test_classes(models):
@@ -145,7 +127,7 @@ def test_card(models):
         "the probability of the second class",
         'keras.saving.load_model("seed-0/model.keras")',
         "on 300 pictures of my\\|data",
-        "once on 100 pictures that nothing else read: the test part of my.npz.",
+        "once on 100 pictures that nothing else read:\n  the test part of my.npz.",
         f"**Accuracy** 0.9100, 95 % interval {low:.4f} to {high:.4f}",
         "318,000 weights, 15.7 MFLOPs, 1.08 ms a picture",
         "| a | 0.910 | 0.910 | 0.910 | 50 |\n| b\\<c\\> | 0.910 | 0.910 | 0.910 | 50 |\n",

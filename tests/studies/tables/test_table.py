@@ -1,4 +1,4 @@
-"""One table in four notations, with names that each of them could stumble over."""
+"""One table in its notations, with names that each of them could stumble over."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from studies.tables.table import Column, Table
+from studies.tables.table import Column, Table, latex, of_texts, records_to_csv, to_csv
 
 NASTY = (
     "<script>alert(1)</script>",
@@ -78,9 +78,33 @@ def test_latex_is_escaped(table):
     assert r"\label{tab:one-classes}" in table.to_latex("one-classes")
 
 
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("5 % of R&D_x #1 $", r"5 \% of R\&D\_x \#1 \$"),
+        (r"a\b{c}", r"a\textbackslash{}b\{c\}"),
+        ("x^2~y <z> a|b", r"x\textasciicircum{}2\textasciitilde{}y \textless{}z\textgreater{} a\textbar{}b"),
+        ("0.91-0.95", "0.91--0.95"),
+        ("test-split", "test-split"),
+        ("Käse", "Käse"),
+    ],
+)
+def test_latex_letters(text, escaped):
+    assert latex(text) == escaped
+
+
 def test_a_row_has_a_cell_for_each_column():
     with pytest.raises(ValueError, match="rows of table t must have 1 cells. Received: 2"):
         Table("t", "", (Column("a"),), ((1, 2),))
+
+
+def test_ready_texts_and_records():
+    table = of_texts("t", "caption", ("name", "number"), [("a|b", "1.5"), ("c", "2")], left=("name",))
+    assert table.to_markdown_rows() == "| name | number |\n| --- | ---: |\n| a\\|b | 1.5 |\n| c | 2 |\n"
+    assert table.to_csv() == "name,number\na|b,1.5\nc,2\n"
+    assert to_csv(["x", "y"], [(1, None), ("a,b", True)]) == 'x,y\n1,\n"a,b",True\n'
+    assert records_to_csv([{"x": 1, "y": 2}, {"y": 4, "x": 3}]) == "x,y\n1,2\n3,4\n"
+    assert records_to_csv([], ["x", "y"]) == "x,y\n"
 
 
 def compiles(program, body, folder):

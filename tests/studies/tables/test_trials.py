@@ -104,9 +104,8 @@ def test_counts(number, text):
 
 
 def test_front_rows_for_the_terminal(records):
-    heads, cells = trials.front_rows([records[0]])
-    assert len(heads) == len(cells[0])
-    assert cells[0] == (
+    (cells,) = trials.front_table([records[0]]).rows
+    assert cells == (
         "0",
         "32 px, frozen, head 128, dropout 0.25, 1.0e-03 cosine",
         "0.8000",

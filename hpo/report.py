@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datasets import DataError
-from hpo.config import StudyConfig, check_field, make_config, restore_config
+from hpo.config import Role, StudyConfig, check_field, fields_of, make_config, restore_config
 from hpo.errors import BadInput
 from hpo.terminal.command import StudyCommand, check_writable, field_option, quiet_libraries
 from hpo.worker.costs import write_atomically
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from studies.report.gallery import Gallery
     from studies.report.material import Material
 
-PLACES = ("storage", "out", "cache_dir", "data_dir", "device", "workers", "study", "stall_timeout", "timeout")
 PRINT_SECONDS = 180
 
 
 def run_command(options: Mapping[str, Any], study: str) -> str:
     """The line that runs a study again: what is not a default, without the places of this machine."""
     usual = make_config({}).model_dump(mode="json")
-    words = ["python", "-m", "hpo.run"]
+    words, places = ["python", "-m", "hpo.run"], fields_of(Role.PLACE)
     for name in StudyConfig.model_fields:
         value = options.get(name)
-        if name in PLACES or value is None or (value == usual[name] and name not in ("backbone", "dataset", "trials")):
+        usual_one = value == usual[name] and name not in ("backbone", "dataset", "trials")
+        if name in places or value is None or usual_one:
             continue
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):

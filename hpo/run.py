@@ -15,12 +15,13 @@ import click
 from datasets import DataError
 from datasets.catalogue import DATASETS
 from datasets.subset import base_name
-from hpo.config import PRESETS, StudyConfig, load_preset, make_config
+from hpo.config import StudyConfig, load_preset, make_config
 from hpo.errors import BadInput
-from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, check_writable, field_option, quiet_libraries
+from hpo.terminal.command import DONE, NO_SUCCESS, GroupedCommand, check_writable, field_option, quiet_libraries
 from models import ModelError
 from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
+from studies.presets import PRESETS
 
 if TYPE_CHECKING:
     from hpo.search.loop import Parts
@@ -38,7 +39,9 @@ def _all_fields(function: Any) -> Any:
 
 
 @click.command(
-    cls=StudyCommand, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=GroupedCommand,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @_all_fields
 @click.option(

@@ -35,8 +35,10 @@ POLL_SECONDS = 0.2
 def run_study(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
     """Bring the study to `config.trials` trials and return all of its records.
 
-    Errors: StudyRefused, StorageError, DataError, ModelError, BadInput before the first trial; StudyStopped after
-    three failures alike in a row; KeyboardInterrupt with everything in a state from which the same call continues.
+    Raises:
+        StudyRefused, StorageError, DataError, ModelError, BadInput: before the first trial.
+        StudyStopped: after three failures alike in a row.
+        KeyboardInterrupt: with everything in a state from which the same call continues.
     """
     folder_lock = config.study_dir / ".lock"
     with database_lock(config.storage, config.study_name), writer_lock(folder_lock, config.study_name):

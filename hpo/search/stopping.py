@@ -55,7 +55,8 @@ def rungs(epochs: int, factor: int, first: int = FIRST_RUNG) -> tuple[int, ...]:
     >>> rungs(8, 2), rungs(30, 3), rungs(2, 2), rungs(8, 3, first=1)
     ((2, 4), (2, 6, 18), (), (1, 3))
 
-    Errors: ValueError if epochs is below 1 or factor below 2.
+    Raises:
+        ValueError: epochs is below 1 or factor below 2.
     """
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1. Received: {epochs}")
@@ -86,7 +87,8 @@ def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> D
 
     About one in `factor` goes on from each rung. While there are fewer than `factor` to compare, all do.
 
-    Errors: ValueError for an unknown rule or a factor below 2.
+    Raises:
+        ValueError: for an unknown rule or a factor below 2.
     """
     _check_factor(factor)
     match rule:

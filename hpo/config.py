@@ -1,27 +1,26 @@
-"""The configuration of a study: every option once, with its unit, default and check at the door.
+"""The configuration of a study: every option once, with its unit, default, check at the door, role and group.
 
-The command line, the presets and the README's table are all made from the fields of `StudyConfig`.
+The command line, its help, the presets and the table of options in the docs are all made from the fields of
+`StudyConfig`.
 """
 
 import importlib.util
 import re
-import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-import studies.presets
 from datasets.registry import check_name, safe_name
-from hpo.errors import BadInput
+from hpo.errors import BadInput, as_option, explain_field
 from models.backbones import get_backbone
 from models.candidate import DIMENSIONS
 from models.dimension import Searched
+from studies.presets import read_preset
 from studies.url import database_path
 
-PRESETS_DIR = Path(studies.presets.__file__).parent
-PRESETS = ("quick", "standard", "thorough")
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, one in DIMENSIONS.items() if one.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:
@@ -31,6 +30,38 @@ if TYPE_CHECKING:
 else:
     Requested = Literal[OPTIONAL]
     Augmentation, Strategy = (Literal[DIMENSIONS[name].values] for name in ("augmentation", "strategy"))
+
+
+class Role(StrEnum):
+    """What a field is for."""
+
+    IDENTITY = "identity"  # changes numbers: a study has one value of it
+    EFFORT = "effort"  # how much is searched, and how fast
+    PLACE = "place"  # where things lie, and what of this machine may be used, its time included
+
+
+# Where a field stands in the help, in this order.
+Group = StrEnum("Group", "WHAT SEARCH BUDGET STOPPING REUSE WHERE MACHINE")
+IDENTITY, EFFORT, PLACE = Role
+WHAT, SEARCH, BUDGET, STOPPING, REUSE, WHERE, MACHINE = Group
+
+
+def option(default: Any, role: Role, group: Group, description: str, *, env: str = "", **limits: Any) -> Any:
+    """A field. `env` is the environment variable that gives its value too; `limits` are pydantic's."""
+    extra: dict[str, Any] = {"role": role, "group": group, "env": env}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+def meta(name: str, key: Literal["role", "group", "env"]) -> str:
+    """What a field says of itself beside its type, default and description."""
+    extra = StudyConfig.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra[key])
+
+
+def fields_of(role: Role) -> tuple[str, ...]:
+    """The names of all fields of a role, in their order."""
+    return tuple(name for name in StudyConfig.model_fields if meta(name, "role") == role)
 
 
 def _explained(name: str) -> list[str]:
@@ -58,139 +89,79 @@ def _name_list(value: object) -> object:
 
 
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
-    """What the user decides. Errors: BadInput from `make_config`, one line for the first wrong field."""
+    """What the user decides; by `make_config`, which tells the first wrong field in one line."""
 
-    backbone: str = Field(
-        "custom_cnn",
-        description="network to start from, see --list-backbones; several separated by commas: a study for each, then "
-        "their comparison",
-    )
-    dataset: str = Field(
-        "digits",
-        description="a name (see --list-datasets) or a folder of pictures, "
-        "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*; NAME:class,class takes some of its classes",
-    )
-    data_dir: Path | None = Field(
-        None,
-        description="folder with <name>.npz files; without it Keras downloads",
-        json_schema_extra={"env": "HPO_DATA_DIR"},
-    )
-    skip_unreadable: bool = Field(
-        False, description="leave unreadable pictures out, with a count, instead of refusing the folder"
-    )
-    weights: str = Field(
-        "pretrained",
-        description="pretrained, none (train the whole network from scratch), or a "
-        ".h5 file of the backbone without its top",
-    )
-    trials: int = Field(
-        20,
-        ge=1,
-        le=100_000,
-        description="trials that the study has in the end, stopped ones included; the same command again continues",
-    )
-    timeout: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="seconds after which no new trial starts; default no limit"
-    )
-    epochs: int = Field(8, ge=1, le=10_000, description="passes over the training pictures in each trial")
-    batch_size: int = Field(
-        DIMENSIONS["batch_size"].default, ge=1, le=65_536, description="pictures in a training step"
-    )
-    train_size: int | None = Field(
-        None, ge=1, description="pictures to train on, a stratified subset; default all but the validation split"
-    )
-    val_size: int | None = Field(
-        None,
-        ge=1,
-        description="pictures to validate on; default a fifth of those that are not test pictures, at most 10000",
-    )
-    resolutions: Annotated[tuple[int, ...] | None, BeforeValidator(_side_list)] = Field(
-        None,
-        description="sides in pixels to search, separated by commas; default those that backbone and data make "
-        "sense of",
-    )
-    max_latency_ms: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="budget: milliseconds for one picture; slower candidates are not trained; default no limit",
-    )
-    max_gflops: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="budget: GFLOPs (2 per "
-        "multiply-accumulate) for one picture; costlier candidates are not trained; "
-        "default no limit",
-    )
-    stopping: Literal["dominance", "moasha", "none"] = Field(
-        "dominance",
-        description="rule by which hopeless trials end early: dominance (compares a trial only with those no slower "
-        "and no costlier), moasha (Schmucker et al. 2021), or none",
-    )
-    reduction_factor: int = Field(
-        2,
-        ge=2,
-        le=100,
-        description="rungs are this factor apart in epochs, from the second on, and the best one in so many goes on",
-    )
-    heads: int = Field(
-        4,
-        ge=1,
-        le=64,
-        description="candidates asked for at once when one trains only its head; they are trained together",
-    )
-    augment: Annotated[tuple[Augmentation, ...], BeforeValidator(_name_list)] = Field(
-        (DIMENSIONS["augmentation"].default,),
-        min_length=1,
-        description=f"how training pictures are changed: {', '.join(_explained('augmentation'))}; several separated "
-        f"by commas are searched; default `{DIMENSIONS['augmentation'].default}`",
-    )
-    views: int = Field(
-        4,
-        ge=1,
-        le=64,
-        description="with augmentation: changed views of each picture that are stored where features are stored",
-    )
-    strategy: Annotated[tuple[Strategy, ...], BeforeValidator(_name_list)] = Field(
-        (DIMENSIONS["strategy"].default,),
-        min_length=1,
-        description=f"{' or '.join(_explained('strategy'))}; both separated by a comma are searched; "
-        f"default `{DIMENSIONS['strategy'].default}`",
-    )
-    search: Annotated[tuple[Requested, ...], BeforeValidator(_name_list)] = Field(
-        (), description=f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none"
-    )
-    sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = Field(
-        "tpe", description="how candidates are proposed; gp needs torch"
-    )
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="of split, sampler, initial weights and order of pictures")
-    study: str | None = Field(
-        None, description="name of the study; default <backbone>-<dataset>, with -scratch at the end for --weights none"
-    )
-    storage: str = Field(
-        "sqlite:///studies.db", description="database of all studies", json_schema_extra={"env": "HPO_STORAGE"}
-    )
-    out: Path = Field(Path("runs"), description="folder for results; each study has its own inside")
-    cache_dir: Path = Field(
-        Path("~/.cache/keras-hpo"),
-        validate_default=True,
-        description="folder for stored features, decoded pictures and measured latencies, shared by all studies",
-        json_schema_extra={"env": "HPO_CACHE_DIR"},
-    )
-    cache_gib: float = Field(
-        10,
-        ge=0,
-        le=1e6,
-        allow_inf_nan=False,
-        description="GiB for stored features, least recently used go first; 0 stores none",
-    )
-    cache_dtype: Literal["float16", "float32"] = Field("float16", description="in which features are stored")
-    workers: int = Field(1, ge=0, le=64, description="worker processes; 0 runs in this process, for debugging")
-    device: str = Field("auto", description="auto, cpu, gpu or gpu:N")
-    stall_timeout: float = Field(
-        600, gt=0, allow_inf_nan=False, description="seconds without a sign of life after which a trial is given up"
-    )
+    # fmt: off
+    backbone: str = option("custom_cnn", IDENTITY, WHAT, "network to start from, see --list-backbones; several "
+        "separated by commas: a study for each, then their comparison")
+    dataset: str = option("digits", IDENTITY, WHAT, "a name (see --list-datasets) or a folder of pictures, "
+        "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*; NAME:class,class takes some of its classes")
+    data_dir: Path | None = option(None, PLACE, WHERE, "folder with <name>.npz files; without it Keras downloads",
+        env="HPO_DATA_DIR")
+    skip_unreadable: bool = option(False, IDENTITY, WHAT, "leave unreadable pictures out, with a count, instead of "
+        "refusing the folder")
+    weights: str = option("pretrained", IDENTITY, WHAT, "pretrained, none (train the whole network from scratch), or a "
+        ".h5 file of the backbone without its top")
+    trials: int = option(20, EFFORT, BUDGET, "trials that the study has in the end, stopped ones included; the same "
+        "command again continues", ge=1, le=100_000)
+    timeout: float | None = option(None, PLACE, BUDGET, "seconds after which no new trial starts; default no limit",
+        gt=0, allow_inf_nan=False)
+    epochs: int = option(8, IDENTITY, BUDGET, "passes over the training pictures in each trial", ge=1, le=10_000)
+    batch_size: int = option(DIMENSIONS["batch_size"].default, IDENTITY, SEARCH, "pictures in a training step",
+        ge=1, le=65_536)
+    train_size: int | None = option(None, IDENTITY, WHAT, "pictures to train on, a stratified subset; default all but "
+        "the validation split", ge=1)
+    val_size: int | None = option(None, IDENTITY, WHAT, "pictures to validate on; default a fifth of those that are "
+        "not test pictures, at most 10000", ge=1)
+    resolutions: Annotated[tuple[int, ...] | None, BeforeValidator(_side_list)] = option(
+        None, IDENTITY, SEARCH, "sides in pixels to search, separated by commas; default those that backbone and data "
+        "make sense of")
+    max_latency_ms: float | None = option(None, IDENTITY, BUDGET, "budget: milliseconds for one picture; slower "
+        "candidates are not trained; default no limit", gt=0, allow_inf_nan=False)
+    max_gflops: float | None = option(None, IDENTITY, BUDGET, "budget: GFLOPs (2 per multiply-accumulate) for one "
+        "picture; costlier candidates are not trained; default no limit", gt=0, allow_inf_nan=False)
+    stopping: Literal["dominance", "moasha", "none"] = option("dominance", IDENTITY, STOPPING, "rule by which hopeless "
+        "trials end early: dominance (compares a trial only with those no slower and no costlier), moasha (Schmucker "
+        "et al. 2021), or none")
+    reduction_factor: int = option(2, IDENTITY, STOPPING, "rungs are this factor apart in epochs, from the second on, "
+        "and the best one in so many goes on", ge=2, le=100)
+    heads: int = option(4, EFFORT, REUSE, "candidates asked for at once when one trains only its head; they are "
+        "trained together", ge=1, le=64)
+    augment: Annotated[tuple[Augmentation, ...], BeforeValidator(_name_list)] = option(
+        (DIMENSIONS["augmentation"].default,), IDENTITY, SEARCH, "how training pictures are changed: "
+        f"{', '.join(_explained('augmentation'))}; several separated by commas are searched; default "
+        f"`{DIMENSIONS['augmentation'].default}`", min_length=1)
+    views: int = option(4, IDENTITY, REUSE, "with augmentation: changed views of each picture that are stored where "
+        "features are stored", ge=1, le=64)
+    strategy: Annotated[tuple[Strategy, ...], BeforeValidator(_name_list)] = option(
+        (DIMENSIONS["strategy"].default,), IDENTITY, SEARCH, f"{' or '.join(_explained('strategy'))}; both separated "
+        f"by a comma are searched; default `{DIMENSIONS['strategy'].default}`", min_length=1)
+    search: Annotated[tuple[Requested, ...], BeforeValidator(_name_list)] = option(
+        (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
+    sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = option("tpe", EFFORT, SEARCH, "how candidates are "
+        "proposed; gp needs torch")
+    seed: int = option(0, IDENTITY, SEARCH, "of split, sampler, initial weights and order of pictures",
+        ge=0, le=2**32 - 1)
+    study: str | None = option(None, PLACE, WHERE, "name of the study; default <backbone>-<dataset>, with -scratch at "
+        "the end for --weights none")
+    storage: str = option("sqlite:///studies.db", PLACE, WHERE, "database of all studies", env="HPO_STORAGE")
+    out: Path = option(Path("runs"), PLACE, WHERE, "folder for results; each study has its own inside")
+    cache_dir: Path = option(Path("~/.cache/keras-hpo"), PLACE, WHERE, "folder for stored features, decoded pictures "
+        "and measured latencies, shared by all studies", env="HPO_CACHE_DIR", validate_default=True)
+    cache_gib: float = option(10, EFFORT, REUSE, "GiB for stored features, least recently used go first; 0 stores none",
+        ge=0, le=1e6, allow_inf_nan=False)
+    cache_dtype: Literal["float16", "float32"] = option("float16", IDENTITY, REUSE, "in which features are stored")
+    workers: int = option(1, PLACE, MACHINE, "worker processes; 0 runs in this process, for debugging", ge=0, le=64)
+    device: str = option("auto", PLACE, MACHINE, "auto, cpu, gpu or gpu:N")
+    stall_timeout: float = option(600, PLACE, MACHINE, "seconds without a sign of life after which a trial is given up",
+        gt=0, allow_inf_nan=False)
+    # fmt: on
+
+    def __init__(self, **values: Any):
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadInput(explain_field(error)) from error
 
     @field_validator("backbone")
     @classmethod
@@ -288,15 +259,15 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Fields of a preset: one of `PRESETS`, or a TOML file of the user's. Errors: BadInput."""
-    path = PRESETS_DIR / f"{name}.toml" if name in PRESETS else Path(name)
-    if not path.is_file():
-        raise BadInput(f"--preset must be {', '.join(PRESETS)}, or a TOML file. Received: {name}")
+    """Fields of a preset: one of `PRESETS`, or a TOML file of the user's.
+
+    Raises:
+        BadInput: it cannot be read, or names an unknown field.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"--preset {name} cannot be read: {error}") from error
-    values = {key.replace("-", "_"): value for key, value in values.items()}
+        values = read_preset(name)
+    except ValueError as error:
+        raise BadInput(f"--preset {error}") from error
     if unknown := sorted(set(values) - set(StudyConfig.model_fields)):
         raise BadInput(
             f"--preset {name} has the unknown field {unknown[0]}. Allowed: {', '.join(StudyConfig.model_fields)}"
@@ -305,17 +276,23 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def make_config(values: Mapping[str, Any], preset: str = "standard") -> StudyConfig:
-    """The configuration from a preset and the options that override it. Errors: BadInput, one line."""
+    """The configuration from a preset and the options that override it.
+
+    Raises:
+        BadInput: one line for the first wrong field.
+    """
+    fields = {**load_preset(preset), **values}
     try:
-        return StudyConfig(**{**load_preset(preset), **values})
-    except ValidationError as error:
-        raise BadInput(_one_line(error.errors()[0])) from error
+        return StudyConfig(**fields)
+    except BadInput as error:
+        raise BadInput(as_option(str(error))) from error
 
 
 def restore_config(options: Mapping[str, Any] | None, study: str, places: Mapping[str, Any]) -> StudyConfig:
     """The configuration that a study was run with, from its attribute `options`; `places` override where things lie.
 
-    Errors: BadInput if the study has none, or what it names is not here.
+    Raises:
+        BadInput: the study has none, or what it names is not here.
     """
     if options is None:
         raise BadInput(f"study {study} was made by an older version, which did not keep its options; run it again")
@@ -325,31 +302,5 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
 
 
 def check_field(name: str, value: Any) -> Any:
-    """One field alone, or its default for None: for the other commands. Errors: BadInput, one line."""
+    """One field alone, or its default for None: for the other commands. Raises as `make_config`."""
     return getattr(make_config({} if value is None else {name: value}), name)
-
-
-def _one_line(error: Any) -> str:
-    field = "--" + str(error["loc"][0]).replace("_", "-") if error["loc"] else ""
-    limits = error.get("ctx", {})
-    said = {
-        "greater_than_equal": "must be at least {ge}",
-        "less_than_equal": "must be at most {le}",
-        "greater_than": "must be above {gt}",
-        "int_parsing": "must be an integer",
-        "int_type": "must be an integer",
-        "int_from_float": "must be an integer",
-        "int_parsing_size": "must be an integer of sensible size",
-        "float_parsing": "must be a number",
-        "float_type": "must be a number",
-        "finite_number": "must be finite",
-        "literal_error": "must be one of {expected}",
-        "string_type": "must be a text",
-        "too_short": "must name at least one",
-        "bool_parsing": "must be true or false",
-        "bool_type": "must be true or false",
-    }.get(error["type"])
-    text = said.format(**limits) if said else str(limits.get("error") or error["msg"])
-    if "Received" not in text:
-        text = f"{text}. Received: {str(error['input'])[:200]}"
-    return text if text.startswith("--") else f"{field} {text}"

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from datasets import DataError
 from models import ModelError
 from studies.errors import NotComparable, NotWritable, PackageMissing, StorageError, StudyRefused
@@ -73,3 +75,44 @@ class StudyStopped(RuntimeError):
     def __init__(self, reason: str, records: "Sequence[TrialRecord]"):
         super().__init__(reason)
         self.records = list(records)
+
+
+# By pydantic's type of an error; what is in braces is its context.
+WORDS = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be above {gt}",
+    "int_parsing": "must be an integer",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "int_parsing_size": "must be an integer of sensible size",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "finite_number": "must be finite",
+    "literal_error": "must be one of {expected}",
+    "string_type": "must be a text",
+    "too_short": "must name at least one",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "extra_forbidden": "is not a field of StudyConfig",
+}
+
+
+def explain_field(error: ValidationError) -> str:
+    """The first wrong field of a configuration in one line: its name, what is allowed, what was received."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    context, words = first.get("ctx", {}), WORDS.get(first["type"])
+    text = words.format(**context) if words else str(context.get("error") or first["msg"])
+    if "Received" not in text:
+        text = f"{text}. Received: {str(first['input'])[:200]}"
+    if text.startswith("--"):  # said by a check that speaks of options
+        option, _, text = text.partition(" ")
+        name = option.removeprefix("--").replace("-", "_")
+    return f"{name} {text}"
+
+
+def as_option(message: str) -> str:
+    """What `explain_field` says, for a command line: `epochs must ...` -> `--epochs must ...`."""
+    name, _, text = message.partition(" ")
+    return f"--{name.replace('_', '-')} {text}"

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from hpo.config import PRESETS, StudyConfig, load_preset, make_config
+from hpo.config import StudyConfig, load_preset, make_config
 from hpo.errors import MISTAKES, BadInput, StudyStopped
-from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
+from hpo.terminal.command import DONE, NO_SUCCESS, GroupedCommand, field_option
 from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
+from studies.presets import PRESETS
 
 EPILOG = """\b
 Exit codes: 0 done; 1 no trial succeeded, or three in a row failed alike;
@@ -28,7 +29,9 @@ def _all_fields(function: Any) -> Any:
 
 
 @click.command(
-    cls=StudyCommand, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=GroupedCommand,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @_all_fields
 @click.option(

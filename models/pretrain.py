@@ -22,6 +22,7 @@ from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
 from models.backbones import get_backbone
+from models.candidate import Candidate
 from models.command import OneLineCommand
 from models.quiet import quiet_import
 from models.reuse.store import picture_store
@@ -50,7 +51,6 @@ def pretrain(
         from models.training.batches import Examples
         from models.training.recipe import Recipe as Steps
         from models.weights.loading import save_backbone_weights
-    from models.candidate import Candidate
 
     backbone = get_backbone(backbone_name)
     facts = inspect(dataset_name, data_dir)
@@ -59,15 +59,7 @@ def pretrain(
     store = picture_store(cache_dir)
     data = open_dataset(dataset_name, data_dir, store, side)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
-    candidate = Candidate(
-        backbone=backbone_name,
-        unfreeze_depth=backbone.blocks,
-        head_width=0,
-        dropout=0.2,
-        learning_rate=recipe.learning_rate,
-        lr_schedule="one_cycle",
-        resolution=side,
-    )
+    candidate = _candidate(backbone_name, backbone.blocks, side, recipe.learning_rate)
     height, width, channels = data.images.shape[1:]
     network = build.build_network(
         candidate, build.Task(height, width, channels, len(facts.class_names), "none"), recipe.seed
@@ -94,6 +86,19 @@ def pretrain(
     }
     save_backbone_weights(network.base(), backbone, output, card)
     return accuracy
+
+
+def _candidate(backbone: str, blocks: int, side: int, learning_rate: float) -> Candidate:
+    """All of the network, trained from the first epoch."""
+    return Candidate(
+        backbone=backbone,
+        unfreeze_depth=blocks,
+        head_width=0,
+        dropout=0.2,
+        learning_rate=learning_rate,
+        lr_schedule="one_cycle",
+        resolution=side,
+    )
 
 
 def _report(epochs: int) -> Callable[[Any], None]:

@@ -58,7 +58,11 @@ class Row:
 
 
 def check_comparable(studies: Sequence[Studied]) -> None:
-    """Errors: NotComparable if the studies differ in a field of `COMMON`."""
+    """That accuracies and latencies of these studies may stand side by side.
+
+    Raises:
+        NotComparable: they differ in a field of `COMMON`.
+    """
     first = studies[0]
     for other in studies[1:]:
         pairs = {name: (getattr(first.fingerprint, name), getattr(other.fingerprint, name)) for name in COMMON}

@@ -138,7 +138,8 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
 
     The study keeps `fingerprint` and a random `study_id` as user attributes.
 
-    Errors: StudyRefused listing each differing field with both values.
+    Raises:
+        StudyRefused: it was made with another fingerprint; each differing field with both values.
     """
     if name not in optuna.get_all_study_names(storage):
         study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS)

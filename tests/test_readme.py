@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.config import StudyConfig
+from hpo.config import StudyConfig, meta
 from models.backbones import BACKBONES
 
 ROOT = Path(__file__).parent.parent
@@ -18,8 +18,8 @@ def option_row(name: str) -> str:
     default = (
         words if words else "off" if field.default is False else "" if field.default is None else f"`{field.default}`"
     )
-    extra = field.json_schema_extra
-    env = f" (environment: `{extra['env']}`)" if isinstance(extra, dict) else ""
+    variable = meta(name, "env")
+    env = f" (environment: `{variable}`)" if variable else ""
     return f"| `--{name.replace('_', '-')}` | {default} | {text}{env} |".replace("<", "&lt;")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from hpo.config import StudyConfig, make_config, restore_config
+from hpo.config import Role, StudyConfig, fields_of, make_config, restore_config
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.reporting.files import ReportFiles, write_report
 from hpo.reporting.pictures import gallery
@@ -23,8 +23,6 @@ from studies.report.chapters import NOTHING, chapter
 from studies.report.comparing import comparison_chapter
 from studies.report.gallery import Gallery
 from studies.report.material import Material, read_material
-
-PLACES = ("storage", "out", "cache_dir", "data_dir", "device", "workers", "study", "stall_timeout", "timeout")
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,11 @@ def report(
 def run_command(options: Mapping[str, Any], study: str) -> str:
     """The line that runs a study again: what is not a default, without the places of this machine."""
     usual = make_config({}).model_dump(mode="json")
-    words = ["python", "-m", "hpo.run"]
+    words, places = ["python", "-m", "hpo.run"], fields_of(Role.PLACE)
     for name in StudyConfig.model_fields:
         value = options.get(name)
-        if name in PLACES or value is None or (value == usual[name] and name not in ("backbone", "dataset", "trials")):
+        as_usual = value == usual[name] and name not in ("backbone", "dataset", "trials")
+        if name in places or value is None or as_usual:
             continue
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):

@@ -33,8 +33,10 @@ from studies.storage import database_lock, open_storage, open_study, storage_tro
 def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
     """Bring the study to `config.trials` trials and return all of its records.
 
-    Errors: StudyRefused, StorageError, DataError, ModelError, BadInput before the first trial; StudyStopped after
-    three failures alike in a row; KeyboardInterrupt with everything in a state from which the same call continues.
+    Raises:
+        StudyRefused, StorageError, DataError, ModelError, BadInput: before the first trial.
+        StudyStopped: after three failures alike in a row.
+        KeyboardInterrupt: with everything in a state from which the same call continues.
     """
     files = StudyFiles(config.study_dir)
     with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):

@@ -65,7 +65,8 @@ def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> D
 
     About one in `factor` goes on from each rung. While there are fewer than `factor` to compare, all do.
 
-    Errors: ValueError for an unknown rule or a factor below 2.
+    Raises:
+        ValueError: for an unknown rule or a factor below 2.
     """
     _check_factor(factor)
     match rule:

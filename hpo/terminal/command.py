@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from hpo.config import StudyConfig, check_field
+from hpo.config import Group, StudyConfig, check_field, meta
 from hpo.errors import MISTAKES, StorageError, StudyStopped, TaskFailed, WorkerLost
 from models.command import OneLineCommand, fail
 
@@ -38,23 +38,47 @@ class StudyCommand(OneLineCommand):
             raise
 
 
+class FieldOption(click.Option):
+    """An option that is a field of `StudyConfig`, with the group in which the help shows it."""
+
+    def __init__(self, *args: Any, group: str, **settings: Any):
+        super().__init__(*args, **settings)
+        self.group = group
+
+
+class GroupedCommand(StudyCommand):
+    """A command whose help shows the fields of a study by their groups, and behind them what else it takes."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {group.capitalize(): [] for group in Group}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = parameter.group if isinstance(parameter, FieldOption) else "options"
+                sections.setdefault(group.capitalize(), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
 def field_option(name: str) -> Callable[[Any], Any]:
     """The command-line option for a field of `StudyConfig`: its help, default and environment variable."""
     field = StudyConfig.model_fields[name]
-    extra = field.json_schema_extra
-    env = extra.get("env") if isinstance(extra, dict) else None
+    env = meta(name, "env")
     flag = "--" + name.replace("_", "-")
     text = field.description or ""
     if field.annotation is bool:
-        return click.option(flag, is_flag=True, default=None, help=text)
+        return click.option(flag, cls=FieldOption, group=meta(name, "group"), is_flag=True, default=None, help=text)
     if field.default is not None and "default" not in text:
         text += f"  [default: {field.default}]"
     return click.option(
         flag,
+        cls=FieldOption,
+        group=meta(name, "group"),
         type=click.UNPROCESSED,
         default=None,
-        envvar=env if env else None,
-        show_envvar=env is not None,
+        envvar=env or None,
+        show_envvar=env != "",
         metavar=name.upper(),
         help=text,
     )

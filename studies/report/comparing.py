@@ -19,7 +19,11 @@ from studies.tables.table import Column, Table
 
 
 def comparison_chapter(materials: Sequence[Material], name: str = "comparison") -> Chapter:
-    """Errors: NotComparable if the studies are on other pictures, or measured on another device."""
+    """The best models of several studies, and their joint front.
+
+    Raises:
+        NotComparable: they are on other pictures, or measured on another device.
+    """
     studies = [material.studied() for material in materials]
     comparison.check_comparable(studies)
     sections = [Section("summary", "The studies together", (Points(_sentences(studies)),))]

@@ -6,8 +6,9 @@ import tomllib
 
 import pytest
 
-from hpo.config import PRESETS, PRESETS_DIR, StudyConfig, check_field, load_preset, make_config, restore_config
+from hpo.config import Group, Role, StudyConfig, check_field, fields_of, load_preset, make_config, meta, restore_config
 from hpo.errors import BadInput
+from studies.presets import PRESETS, PRESETS_DIR
 
 WRONG = [
     ("backbone", "vgg20", "vgg19"),
@@ -146,6 +147,23 @@ def test_study_name_from_backbone_and_data(tmp_path):
     folder.mkdir()
     assert make_config({"dataset": str(folder)}).study_name == "custom_cnn-my-photos-2026"
     assert make_config({"study": "mine"}).study_dir.name == "mine"
+
+
+def test_roles():
+    assert fields_of(Role.EFFORT) == ("trials", "heads", "sampler", "cache_gib")
+    assert fields_of(Role.PLACE) == (
+        "data_dir",
+        "timeout",
+        "study",
+        "storage",
+        "out",
+        "cache_dir",
+        "workers",
+        "device",
+        "stall_timeout",
+    )
+    assert {meta(name, "role") for name in StudyConfig.model_fields} == set(Role)
+    assert {meta(name, "group") for name in StudyConfig.model_fields} == set(Group)
 
 
 def test_one_field_alone():

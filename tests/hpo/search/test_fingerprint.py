@@ -1,9 +1,11 @@
 """What tells studies apart, and what does not."""
 
+import dataclasses
 import json
 
 import pytest
 
+from hpo.config import Role, StudyConfig, meta
 from hpo.search.fingerprint import fingerprint
 from hpo.search.space import make_space
 from tests.hpo.conftest import fake_facts
@@ -36,3 +38,72 @@ def test_what_tells_studies_apart(configure, before, after, changed):
     assert {name for name in then if then[name] != now[name]} == changed
     assert set(then) == set(now)
     json.dumps(then)
+
+
+# For each field of the configuration another value, and what that changes in the fingerprint. Nothing, deliberately:
+# how much is searched and how fast, where things lie, what of the machine is used. Which device was found is in the
+# fingerprint, whatever `device` asks for; a sampler proposes candidates and changes none of their numbers.
+CHANGES = {
+    "backbone": ("vgg16", {"backbone"}),
+    "dataset": ("mnist", {"dataset", "dataset_digest"}),
+    "data_dir": (".", set()),
+    "skip_unreadable": (True, {"dataset_digest"}),
+    "weights": ("none", {"weights", "space"}),
+    "trials": (3, set()),
+    "timeout": (9.0, set()),
+    "epochs": (5, {"epochs"}),
+    "batch_size": (64, {"space"}),
+    "train_size": (50, {"train_size", "split"}),
+    "val_size": (10, {"val_size", "split"}),
+    "resolutions": ((32, 48), {"space"}),
+    "max_latency_ms": (3.0, {"max_latency_ms"}),
+    "max_gflops": (1.0, {"max_gflops"}),
+    "stopping": ("moasha", {"stopping"}),
+    "reduction_factor": (3, {"reduction_factor"}),
+    "heads": (1, set()),
+    "augment": ("strong", {"space"}),
+    "views": (2, {"views"}),
+    "strategy": ("plain,progressive", {"space"}),
+    "search": ("pooling", {"space"}),
+    "sampler": ("random", set()),
+    "seed": (1, {"seed", "split"}),
+    "study": ("mine", set()),
+    "storage": ("sqlite:///other.db", set()),
+    "out": ("elsewhere", set()),
+    "cache_dir": ("elsewhere", set()),
+    "cache_gib": (0, set()),
+    "cache_dtype": ("float32", {"cache_dtype"}),
+    "workers": (3, set()),
+    "device": ("cpu", set()),
+    "stall_timeout": (9.0, set()),
+}
+
+
+def found(config):
+    """The facts as far as they follow from the configuration: what a worker looks up, in words."""
+    return dataclasses.replace(
+        fake_facts(config),
+        dataset=config.dataset,
+        dataset_digest=f"{config.dataset} {config.skip_unreadable}",
+        weights_digest=config.weights,
+        n_train=config.train_size or 100,
+        n_val=config.val_size or 20,
+        split_digest=f"{config.seed} {config.train_size} {config.val_size}",
+    )
+
+
+def test_every_field_is_in_the_table():
+    assert list(CHANGES) == list(StudyConfig.model_fields)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name):
+    value, expected = CHANGES[name]
+    base = {"backbone": "vgg19", "augment": "light", "stopping": "dominance", "resolutions": (32,)}
+    marks = []
+    for config in (configure(**base), configure(**base | {name: value})):
+        facts = found(config)
+        marks.append(fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions)).to_dict())
+    then, now = marks
+    assert {key for key in then if then[key] != now[key]} == expected
+    assert (meta(name, "role") == Role.IDENTITY) == bool(expected)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+import hpo.run
 from datasets import DataError
-from hpo.config import StudyConfig
+from hpo.config import StudyConfig, meta
 from hpo.errors import BadInput
 from hpo.terminal.command import StudyCommand, field_option
 from models import ModelError
@@ -80,6 +82,22 @@ def test_help_of_each_option_has_its_default(name):
     assert option.help
     default = StudyConfig.model_fields[name].default
     assert isinstance(default, bool) or str(default) in option.help or "default" in option.help or default is None
+
+
+def test_the_help_of_a_search_shows_every_option_in_its_group():
+    lines = CliRunner().invoke(hpo.run.main, ["--help"], prog_name="hpo.run").output.splitlines()
+    groups: dict[str, list[str]] = {}
+    title = ""
+    for line in lines:
+        if line.endswith(":") and not line.startswith(" "):
+            title = line.removesuffix(":")
+        elif line.startswith(("  --", "  -h")):
+            groups.setdefault(title, []).append(line.split()[0].rstrip(","))
+    assert list(groups) == ["What", "Search", "Budget", "Stopping", "Reuse", "Where", "Machine", "Options"]
+    assert groups["Stopping"] == ["--stopping", "--reduction-factor"]
+    assert groups["Options"] == ["--preset", "--list-backbones", "--list-datasets", "-h"]
+    for name in StudyConfig.model_fields:
+        assert "--" + name.replace("_", "-") in groups[meta(name, "group").capitalize()]
 
 
 def modules_after(code):

@@ -13,6 +13,7 @@ import optuna
 
 from datasets.catalogue import DATASETS
 from datasets.subset import base_name
+from datasets.wording import counted
 from hpo.config import StudyConfig, check_field, restore_config
 from hpo.errors import BadInput
 from hpo.final import evaluation, exporting, prediction
@@ -57,7 +58,8 @@ class Study:
 
     def __repr__(self) -> str:
         records = self.records
-        return f"Study({self.name!r}, {len(records)} trials, {len(front(records))} on the front)"
+        ended = sum(record.counts for record in records)
+        return f"Study({self.name!r}, {counted(ended, 'trial')}, {len(front(records))} on the front)"
 
     @functools.cached_property
     def config(self) -> StudyConfig:

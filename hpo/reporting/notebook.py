@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from datasets.wording import counted
 from hpo.errors import BadInput
 from studies.objectives import COSTS, LATENCY
 from studies.pareto import front
@@ -39,7 +40,8 @@ def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure"
 def to_html(name: str, records: Sequence[TrialRecord]) -> str:
     """The front as a table and as a picture; it needs neither a network nor scripts."""
     members = front(records)
-    title = f"<p><b>{escape(name)}</b>: {len(records)} trials, {len(members)} on the Pareto front</p>"
+    ended = counted(sum(record.counts for record in records), "trial")
+    title = f"<p><b>{escape(name)}</b>: {ended}, {len(members)} on the Pareto front</p>"
     if not members:
         return title
     stream = io.BytesIO()

@@ -29,7 +29,7 @@ import numpy as np
 import optuna
 
 from hpo.config import StudyConfig, make_config
-from hpo.search.loop import run_study
+from hpo.study import run_study
 from hpo.terminal.display import PlainDisplay
 from models.candidate import Candidate
 from studies.records import TrialRecord
@@ -56,7 +56,7 @@ class Clock(PlainDisplay):
         spent = attrs["seconds"].get("train", 0.0) + attrs["seconds"].get("measure", 0.0)
         self.times.append((time.perf_counter(), spent))
 
-    def _print(self, text: str) -> None:
+    def note(self, text: str) -> None:
         pass
 
     def overheads(self) -> list[float]:
@@ -131,8 +131,8 @@ def start_seconds(folder: Path) -> float:
 
 def same_architecture(data_dir: Path, trials: int = 200) -> dict[str, float]:
     """Median seconds beside the training steps, and resident MiB after 20 and after all trials."""
-    from hpo.worker.facts import prepare
     from hpo.worker.job import Job
+    from hpo.worker.session import prepare
     from hpo.worker.trial import attempt
 
     with tempfile.TemporaryDirectory() as name:

@@ -28,9 +28,10 @@ import optuna
 
 from hpo.config import make_config
 from hpo.search.space import make_space, suggest
-from hpo.worker import inputs, networks, training
-from hpo.worker.facts import Facts, opened, prepare, split_of
+from hpo.worker import training
+from hpo.worker.facts import Facts
 from hpo.worker.job import Job
+from hpo.worker.session import Session
 from models.candidate import Candidate
 from models.quiet import quiet_import
 from models.reuse import locks
@@ -98,10 +99,8 @@ def by_keras(candidates: Sequence[Candidate], weights: str, pictures: plain.Pict
     return in_a_study(candidates, train)
 
 
-def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
+def by_us(candidates: Sequence[Candidate], config, facts: Facts, session: Session) -> list[float]:
     """As a worker does it, with nothing built or traced before; heads on one resolution are trained together."""
-    for cached in (networks._base, networks._network, networks._trainer, networks._flops):
-        cached.cache_clear()
     locks._checksums.clear()  # stored files are checked again, as a new worker does
     keras.backend.clear_session()
     with tempfile.TemporaryDirectory() as folder:
@@ -112,11 +111,19 @@ def by_us(candidates: Sequence[Candidate], config, facts: Facts) -> list[float]:
             groups.setdefault(together, []).append(job)
         found: dict[int, float] = {}
         for group in groups.values():
-            results = training.learn(group, [None] * len(group), config.epochs, lambda phase: lambda *where: None)
+            results = training.learn(group, [None] * len(group), config.epochs, lambda sign: None, session)
             for job, learned in zip(group, results, strict=True):
                 assert isinstance(learned, training.Learned)
-                found[job.number] = max(point.val_accuracy for point in learned.curve)
+                found[job.number] = max(point.val_accuracy or 0 for point in learned.curve)
     return [found[number] for number in range(len(jobs))]
+
+
+def fresh(config, facts: Facts) -> Session:
+    """A session with the data open and nothing built, with the study's own split whatever the seed of a run."""
+    session = Session()
+    parts = session.split(config, facts.resolutions[-1])
+    session.split = lambda *_: parts  # type: ignore[method-assign]
+    return session
 
 
 def timed(run: Callable[[], list[float]]) -> tuple[list[float], float]:
@@ -141,22 +148,21 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path,
             "resolutions": None if backbone != "vgg19" else "32",
         }
     )
-    facts = prepare(config)
-    data, parts = opened(config, facts.resolutions[-1]), split_of(config, facts.resolutions[-1])
+    session = Session()
+    facts = session.facts(config)
+    data, parts = session.data(config, facts.resolutions[-1]), session.split(config, facts.resolutions[-1])
     pictures = plain.Pictures(
         data.images[parts.train], data.labels[parts.train], data.images[parts.val], data.labels[parts.val]
     )
     # the split stays; the seed is of heads, order and dropout
     seeded = config.model_copy(update={"seed": seed})
-    networks.opened = inputs.opened = lambda *_: data  # type: ignore[assignment]
-    inputs.split_of = lambda *_: parts  # type: ignore[assignment]
     rows = []
     for name, candidates in lists(backbone, facts.blocks, facts.resolutions).items():
         if (name == SPACE and seed > 0) or (backbone, name, seed) in done:
             continue
         empty = seeded.model_copy(update={"cache_dir": cache / f"{name} {seed}"})
-        cold, cold_seconds = timed(functools.partial(by_us, candidates, empty, facts))
-        warm, warm_seconds = timed(functools.partial(by_us, candidates, empty, facts))
+        cold, cold_seconds = timed(functools.partial(by_us, candidates, empty, facts, fresh(config, facts)))
+        warm, warm_seconds = timed(functools.partial(by_us, candidates, empty, facts, fresh(config, facts)))
         whole, whole_seconds = timed(functools.partial(by_keras, candidates, weights, pictures, seed))
         rows.append(
             {

@@ -21,14 +21,15 @@ import tensorflow as tf
 from datasets.registry import open_dataset
 from datasets.splits import split
 from hpo.config import make_config
-from hpo.search.space import Space, default_resolutions, make_space
-from hpo.worker.costs import write_atomically
+from hpo.search.space import Space, make_space
+from hpo.worker.facts import default_resolutions
 from models import flops
 from models.backbones import get_backbone
 from models.build import Task, build_network
 from models.candidate import Candidate
 from models.reuse.store import picture_store
 from models.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, step_scales
+from studies.paths import write_text
 
 SIDE, CLASSES, SPLIT_SEED = 32, 10, 0  # CIFAR-10; the split is the same for all methods and seeds
 WARM_UP_CALLS, CALLS = 3, 30
@@ -127,7 +128,7 @@ class Journal:
         self.write()
 
     def write(self) -> None:
-        write_atomically(self._path, json.dumps(self.result, indent=1) + "\n")
+        write_text(self._path, json.dumps(self.result, indent=1) + "\n")
 
 
 def build(candidate: Candidate, setup: Setup) -> tuple[keras.Model, keras.Model]:

@@ -36,10 +36,10 @@ import moocore
 import numpy as np
 
 from hpo.config import make_config
-from hpo.search.loop import run_study
+from hpo.study import run_study
 from hpo.terminal.display import PlainDisplay
-from hpo.worker.costs import write_atomically
 from models.candidate import Candidate
+from studies.paths import write_text
 from studies.records import TrialRecord
 
 BACKBONE, SIDE = "mobilenet_v2_0.35", 32
@@ -77,9 +77,9 @@ class Journal(PlainDisplay):
                     "flops": record.flops,
                 }
             )
-            write_atomically(self.path, json.dumps({"trials": self.trials}))
+            write_text(self.path, json.dumps({"trials": self.trials}))
 
-    def _print(self, text: str) -> None:
+    def note(self, text: str) -> None:
         pass
 
 

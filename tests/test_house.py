@@ -3,6 +3,7 @@
 import ast
 import functools
 import graphlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -210,3 +211,14 @@ def test_every_test_file_mirrors_a_source_file():
     for path in (ROOT / "tests").glob("*/**/test_*.py"):
         source = ROOT / path.parent.relative_to(ROOT / "tests") / path.name.removeprefix("test_")
         assert source.is_file(), f"{path.name} tests {source.relative_to(ROOT)}, which does not exist"
+
+
+@pytest.mark.parametrize("path", files_below("benchmarks"))
+def test_benchmarks_use_what_there_is(path):
+    """They take minutes to hours and are not run here, so a rename would not be noticed."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in FLOORS:
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                missing = not hasattr(module, alias.name) and f"{node.module}.{alias.name}" not in MODULES
+                assert not missing, f"{path}: there is no {alias.name} in {node.module}"

@@ -11,6 +11,7 @@ from hpo.errors import BadInput
 from studies.objectives import COSTS, LATENCY
 from studies.pareto import front
 from studies.plots import page, paper
+from studies.plots.data import pareto_data
 from studies.records import TrialRecord
 from studies.tables import trials as tables
 from studies.tables.frame import records_to_frame
@@ -34,7 +35,7 @@ def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure"
     """Accuracy against a cost, "latency" or "flops". Errors: BadInput if it is another."""
     if against not in AXES:
         raise BadInput(f"against must be one of {', '.join(AXES)}. Received: {against}")
-    return page.draw_pareto(page.pareto_data(name, records, AXES[against]))
+    return page.draw_pareto(pareto_data(name, records, AXES[against]))
 
 
 def to_html(name: str, records: Sequence[TrialRecord]) -> str:
@@ -45,7 +46,7 @@ def to_html(name: str, records: Sequence[TrialRecord]) -> str:
     if not members:
         return title
     stream = io.BytesIO()
-    paper.draw_pareto(page.pareto_data(name, records, LATENCY)).savefig(stream, format="png", dpi=DPI)
+    paper.draw_pareto(pareto_data(name, records, LATENCY)).savefig(stream, format="png", dpi=DPI)
     source = base64.b64encode(stream.getvalue()).decode("ascii")
     picture = f'<img alt="Pareto front of {escape(name)}" src="data:image/png;base64,{source}">'
     return title + tables.front_table(members).to_html() + picture

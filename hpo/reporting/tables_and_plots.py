@@ -10,6 +10,7 @@ from studies.objectives import COSTS
 from studies.pareto import front
 from studies.paths import write_text
 from studies.plots import joint, page, paper
+from studies.plots.data import pareto_data, three_data
 from studies.records import TrialRecord
 from studies.tables.trials import row, to_csv
 
@@ -31,9 +32,10 @@ def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list
     drawings = [
         (f"accuracy_{cost.stem}", page.draw_pareto(data), paper.draw_pareto(data))
         for cost in COSTS
-        for data in (page.pareto_data(name, records, cost),)
+        for data in (pareto_data(name, records, cost),)
     ]
-    drawings.append(("accuracy_latency_flops", page.draw_three(name, records), paper.draw_three(name, records)))
+    three = three_data(name, records)
+    drawings.append(("accuracy_latency_flops", page.draw_three(three), paper.draw_three(three)))
     for stem, drawn, figure in drawings:
         page.write_html(drawn, folder / f"{stem}.html")
         written += [folder / f"{stem}.html", *paper.write(figure, folder / stem)]

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from studies.finals import FinalModel
 from studies.paths import in_one_step, name_of
+from studies.plots.style import FRONT, GRID
 
 MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix are written out
 MOST_NAMES = 40  # classes up to which all are named
@@ -46,10 +47,10 @@ def draw_curves(model: FinalModel) -> Figure:
         axes = figure.add_subplot(1, 2, place + 1)
         for run, style in zip(model.runs, ("-", "--", ":", "-.") * len(model.runs), strict=False):
             epochs = [point["epoch"] for point in run.curve]
-            axes.plot(epochs, [point[name] for point in run.curve], style, color="#0072B2", label=f"seed {run.seed}")
+            axes.plot(epochs, [point[name] for point in run.curve], style, color=FRONT, label=f"seed {run.seed}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
-        axes.grid(color="#E6E6E6", linewidth=0.7)
+        axes.grid(color=GRID, linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=9)

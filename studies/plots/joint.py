@@ -10,11 +10,11 @@ from studies.comparison import SCRATCH, Studied
 from studies.objectives import VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.plots import page, paper
-from studies.plots.page import Point
+from studies.plots.data import Point, accuracy_range, below_axis, is_wide, to_point
+from studies.plots.style import JOINT, SERIES
 from studies.records import CompleteTrial, complete
 
-# Okabe and Ito's, without yellow, which is too pale on white; beyond seven backbones the markers tell them apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Beyond as many backbones as there are colours the markers tell them apart.
 MARKERS = (("circle", "o"), ("square", "s"), ("diamond", "D"), ("triangle-up", "^"), ("triangle-down", "v"))
 
 
@@ -49,8 +49,8 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
         place = backbones.index(study.backbone)
         label = study.backbone + (f", {SCRATCH}" if study.from_scratch else "")
         points = tuple(_point(study, record) for record in complete(study.records))
-        marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
-        groups.append(Group(label, COLOURS[place % len(COLOURS)], marker, study.from_scratch, points))
+        marker = MARKERS[(place + place // len(SERIES)) % len(MARKERS)]
+        groups.append(Group(label, SERIES[place % len(SERIES)], marker, study.from_scratch, points))
     members = []
     records = [record for study in studies for record in study.records]
     chosen = {id(record) for record in front(records, among=(VAL_ACCURACY, x))}
@@ -58,12 +58,12 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
         members += [_point(study, record) for record in complete(study.records) if id(record) in chosen]
     members.sort(key=lambda point: (point.at(x), point.accuracy))
     everything = [point.accuracy for group in groups for point in group.points]
-    y_range = page.accuracy_range(everything, [point.accuracy for point in members])
+    y_range = accuracy_range(everything, [point.accuracy for point in members])
     shown = [point for group in groups for point in group.points]
     return JointData(
         title=f"{studies[0].fingerprint.dataset}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
         f"accuracy against {x.noun}",
-        subtitle=f"{len(shown)} trials, {len(members)} on the joint front" + page.below_axis(shown, y_range),
+        subtitle=f"{len(shown)} trials, {len(members)} on the joint front" + below_axis(shown, y_range),
         x=x,
         y_range=y_range,
         groups=tuple(groups),
@@ -72,14 +72,14 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
 
 
 def _point(study: Studied, record: CompleteTrial) -> Point:
-    point = page.to_point(record)
+    point = to_point(record)
     return point._replace(text=f"<b>{study.backbone}</b><br>study {study.name}<br>{point.text}")
 
 
 def draw_page(data: JointData) -> go.Figure:
     figure = go.Figure()
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
-    line = {"shape": "hv", "color": "#777777", "width": 1.5}
+    line = {"shape": "hv", "color": JOINT, "width": 1.5}
     figure.add_scatter(x=xs, y=ys, mode="lines", name="joint front", line=line, hoverinfo="skip")
     for group in data.groups:
         symbol = group.marker[0] + ("-open" if group.hollow else "")
@@ -100,7 +100,7 @@ def draw_page(data: JointData) -> go.Figure:
 def draw_paper(data: JointData) -> Figure:
     figure, axes = paper.framed(data.title, data.subtitle)
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
-    axes.step(xs, ys, where="post", color="#777777", linewidth=1.2, zorder=1, label="joint front")
+    axes.step(xs, ys, where="post", color=JOINT, linewidth=1.2, zorder=1, label="joint front")
     for group in data.groups:
         axes.scatter(
             [p.at(data.x) for p in group.points],
@@ -112,7 +112,7 @@ def draw_paper(data: JointData) -> Figure:
             label=group.label,
             zorder=2,
         )
-    if page.is_wide(data.values):
+    if is_wide(data.values):
         paper.logarithmic(axes)
     axes.set_ylim(data.y_range)
     axes.autoscale_view(scaley=False)

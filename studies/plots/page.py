@@ -1,147 +1,16 @@
-"""What a Pareto plot shows, and how Plotly draws it. `studies.plots.paper` draws the same data without a browser."""
+"""The Pareto plots of a study by Plotly, for a browser. `studies.plots.paper` draws the same data without one."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
-from studies.pareto import front
+from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY
 from studies.paths import write_text
-from studies.records import CompleteTrial, State, TrialRecord, complete
-from studies.tables.trials import describe
-
-FRONT, BEYOND, FAINT = "#0072B2", "#D55E00", "#B8B8B8"  # Okabe and Ito: told apart by colour-blind readers
-LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many times is logarithmic
-
-
-class Point(NamedTuple):
-    number: int
-    values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
-    latency_low: float  # p10, ms
-    latency_high: float  # p90, ms
-    text: str  # every parameter, lines separated by <br>
-
-    @property
-    def accuracy(self) -> float:
-        return self.at(VAL_ACCURACY)
-
-    def at(self, objective: Objective) -> float:
-        return self.values[objective.name]
-
-
-class ParetoData(NamedTuple):
-    """Two axes and three groups of points; each point is in exactly one group."""
-
-    title: str
-    subtitle: str
-    x: Objective
-    log_x: bool
-    y_range: tuple[float, float]  # of the first view; poor trials far below the front would flatten it
-    front: tuple[Point, ...]  # on the front of the two objectives shown, by rising x
-    beyond: tuple[Point, ...]  # on the front of all three objectives only
-    dominated: tuple[Point, ...]
-
-    @property
-    def everything(self) -> tuple[Point, ...]:
-        return (*self.front, *self.beyond, *self.dominated)
-
-
-def to_point(record: CompleteTrial) -> Point:
-    cost = record.measurement
-    low, high = cost.latency.p10_ms, cost.latency.p90_ms
-    text = "<br>".join(
-        [
-            f"<b>trial {record.number}</b>",
-            *describe(record.candidate).split(", "),
-            f"val_accuracy {record.val_accuracy:.4f} after epoch {record.best_epoch} of {record.epochs}",
-            f"latency {LATENCY.say(cost.latency_ms)} (p10 {low:.3g}, p90 {high:.3g})",
-            f"{FLOPS.say(cost.flops)}, {cost.parameters:,} weights",
-            f"{record.seconds:.1f} s",
-        ]
-    )
-    values = {one.name: one.shown(getattr(record, one.name)) for one in OBJECTIVES}
-    return Point(record.number, values, low, high, text)
-
-
-def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> ParetoData:
-    """What to draw of a study for accuracy against the cost `x`.
-
-    Only completed trials are drawn; the subtitle says how many others there are and why.
-    """
-    two = front(records, among=(VAL_ACCURACY, x))
-    on_two = {record.number for record in two}
-    on_three = {record.number for record in front(records)}
-    points = {record.number: to_point(record) for record in complete(records)}
-    values = [point.at(x) for point in points.values()]
-    y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
-    return ParetoData(
-        title=f"{name}: accuracy against {x.noun}",
-        subtitle=tally(records) + below_axis(points.values(), y_range),
-        x=x,
-        log_x=is_wide(values),
-        y_range=y_range,
-        front=tuple(sorted((points[n] for n in on_two), key=lambda point: (point.at(x), point.number))),
-        beyond=tuple(points[n] for n in sorted(on_three - on_two)),
-        dominated=tuple(points[n] for n in sorted(set(points) - on_two - on_three)),
-    )
-
-
-def is_wide(values: Sequence[float]) -> bool:
-    """Whether an axis over these values should be logarithmic."""
-    return bool(values) and max(values) > LOG_FROM * min(values)
-
-
-def accuracy_range(values: Sequence[float], on_front: Sequence[float]) -> tuple[float, float]:
-    """Lower and upper end of the accuracy axis: down to twice the front's extent below its lowest member.
-
-    At least 0.05 below it; no further than the worst trial; with a margin for the markers.
-    """
-    if not on_front:
-        return 0.0, 1.0
-    top, bottom = max(on_front), min(on_front)
-    low = max(min(values), bottom - max(2 * (top - bottom), 0.05))
-    margin = 0.06 * max(top - low, 0.01)
-    return low - margin, top + 2 * margin
-
-
-def below_axis(points: Iterable[Point], y_range: tuple[float, float]) -> str:
-    """What the subtitle says of trials that the first view does not reach."""
-    count = sum(point.accuracy < y_range[0] for point in points)
-    return f"; {count} with less accuracy lie below the axis" if count else ""
-
-
-def label_groups(
-    points: Sequence[tuple[float, float, int]], x_reach: float, y_reach: float
-) -> list[tuple[float, float, str]]:
-    """One label where several points are too close for one each: (x, y, "3, 7"), x and y of the group's last point.
-
-    `points` are (x, y, number) in rising x; `x_reach` and `y_reach` are how close is too close, in their units.
-    """
-    groups: list[list[tuple[float, float, int]]] = []
-    for point in points:
-        near = groups and abs(point[0] - groups[-1][0][0]) < x_reach and abs(point[1] - groups[-1][0][1]) < y_reach
-        if near:
-            groups[-1].append(point)
-        else:
-            groups.append([point])
-    return [(group[-1][0], group[-1][1], ", ".join(str(number) for *_, number in group)) for group in groups]
-
-
-# Those that ended and have no place in a plot.
-LEFT_OUT = (State.STOPPED, State.DUPLICATE, State.INFEASIBLE, State.FAILED, State.INTERRUPTED)
-
-
-def tally(records: Sequence[TrialRecord]) -> str:
-    """`20 trials, 5 on the front of all three objectives; not drawn: 2 over budget, 1 failed`."""
-    states = Counter(record.state for record in records)
-    left_out = [f"{states[state]} {state.words}" for state in LEFT_OUT if states[state]]
-    n_drawn = states[State.COMPLETE]
-    text = f"{n_drawn} trial{'s' * (n_drawn != 1)}, {len(front(records))} on the front of all three objectives"
-    return text + (f"; not drawn: {', '.join(left_out)}" if left_out else "")
+from studies.plots.data import ParetoData, Point, ThreeData, is_wide
+from studies.plots.style import BEYOND, FAINT, FRONT, SPREAD
 
 
 def draw_pareto(data: ParetoData) -> go.Figure:
@@ -170,7 +39,7 @@ def draw_pareto(data: ParetoData) -> go.Figure:
             "arrayminus": [p.at(LATENCY) - p.latency_low for p in data.front],
             "thickness": 1,
             "width": 3,
-            "color": "rgba(0, 114, 178, 0.4)",
+            "color": SPREAD,
         }
     figure.add_scatter(
         x=[p.at(data.x) for p in data.front],
@@ -188,18 +57,16 @@ def draw_pareto(data: ParetoData) -> go.Figure:
     return framed(figure, data.title, data.subtitle)
 
 
-def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
+def draw_three(data: ThreeData) -> go.Figure:
     """Latency, FLOPs and accuracy in space, the front in colour."""
     figure = go.Figure()
-    chosen = {record.number for record in front(records)}
-    every = [to_point(record) for record in complete(records)]
-    y_range = accuracy_range([p.accuracy for p in every], [p.accuracy for p in every if p.number in chosen])
-    points = [point for point in every if point.accuracy >= y_range[0]]  # a scene does not clip what lies outside
-    for on_front, label, marker in (
-        (False, "dominated", {"color": FAINT, "size": 4, "opacity": 0.7}),
-        (True, "front", {"color": FRONT, "size": 6}),
+    points: list[Point] = []
+    for group, label, marker in (
+        (data.dominated, "dominated", {"color": FAINT, "size": 4, "opacity": 0.7}),
+        (data.front, "front", {"color": FRONT, "size": 6}),
     ):
-        shown = [point for point in points if (point.number in chosen) == on_front]
+        shown = [point for point in group if point.accuracy >= data.y_range[0]]  # a scene does not clip what is outside
+        points += shown
         if shown:
             figure.add_scatter3d(
                 x=[p.at(LATENCY) for p in shown],
@@ -217,10 +84,10 @@ def draw_three(name: str, records: Sequence[TrialRecord]) -> go.Figure:
         zaxis_title=VAL_ACCURACY.brief,
         xaxis=axis_of([p.at(LATENCY) for p in points]),
         yaxis=axis_of([p.at(FLOPS) for p in points]),
-        zaxis_range=y_range,
+        zaxis_range=data.y_range,
         camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.7}, "center": {"z": -0.15}},
     )
-    return framed(figure, f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(every, y_range))
+    return framed(figure, data.title, data.subtitle)
 
 
 def axis_of(values: Sequence[float]) -> dict[str, Any]:

@@ -8,22 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
-from studies.pareto import front
 from studies.paths import in_one_step
-from studies.plots.page import (
-    BEYOND,
-    FAINT,
-    FRONT,
-    ParetoData,
-    Point,
-    accuracy_range,
-    below_axis,
-    is_wide,
-    label_groups,
-    tally,
-    to_point,
-)
-from studies.records import TrialRecord, complete
+from studies.plots.data import ParetoData, Point, ThreeData, is_wide, label_groups
+from studies.plots.style import BEYOND, FAINT, FRONT, GRID, QUIET
 
 FORMATS = ("png", "svg", "pdf")
 SIZE = (8.0, 5.0)  # inches
@@ -72,28 +59,24 @@ def draw_pareto(data: ParetoData) -> Figure:
     return figure
 
 
-def draw_three(name: str, records: Sequence[TrialRecord]) -> Figure:
+def draw_three(data: ThreeData) -> Figure:
     """All three on paper: accuracy against latency, FLOPs as colour; members of the front large and numbered."""
-    points = [to_point(record) for record in complete(records)]
-    chosen = {record.number for record in front(records)}
-    points.sort(key=lambda point: point.number in chosen)  # the front on top
-    on_front = sorted((point for point in points if point.number in chosen), key=lambda point: point.at(LATENCY))
-    y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
-    figure, axes = framed(f"{name}: accuracy, latency and FLOPs", tally(records) + below_axis(points, y_range))
+    figure, axes = framed(data.title, data.subtitle)
+    points = [*data.dominated, *data.front]  # the front on top
     drawn = axes.scatter(
         [p.at(LATENCY) for p in points],
         [p.accuracy for p in points],
         c=[p.at(FLOPS) for p in points],
-        s=[90 if p.number in chosen else 22 for p in points],
+        s=[22] * len(data.dominated) + [90] * len(data.front),
         cmap="viridis",
         edgecolors="black",
-        linewidths=[1.0 if p.number in chosen else 0.2 for p in points],
+        linewidths=[0.2] * len(data.dominated) + [1.0] * len(data.front),
     )
     if is_wide([point.at(LATENCY) for point in points]):
         logarithmic(axes)
-    axes.set_ylim(y_range)
+    axes.set_ylim(data.y_range)
     axes.autoscale_view(scaley=False)
-    _number(axes, on_front, LATENCY)
+    _number(axes, data.front, LATENCY)
     axes.set_xlabel(LATENCY.label)
     figure.colorbar(drawn, ax=axes, label=f"{FLOPS.label}; large: on the front")
     return figure
@@ -112,9 +95,9 @@ def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     figure.suptitle(title, fontsize=13, x=0.02, ha="left")
-    axes.set_title(subtitle, fontsize=9, loc="left", color="#555555")
+    axes.set_title(subtitle, fontsize=9, loc="left", color=QUIET)
     axes.set_ylabel(VAL_ACCURACY.label)
-    axes.grid(color="#E6E6E6", linewidth=0.7)
+    axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

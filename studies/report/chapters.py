@@ -6,7 +6,7 @@ from collections.abc import Callable
 from studies.finals import FinalModel
 from studies.objectives import COSTS, LATENCY, OBJECTIVES
 from studies.pareto import knee
-from studies.plots import page
+from studies.plots.data import pareto_data, three_data
 from studies.records import State
 from studies.report import charts, model_tables, parallel
 from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Pictures, Points, Section, Text
@@ -115,7 +115,7 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
         )
     ]
     for x in COSTS:
-        data = page.pareto_data(material.name, material.records, x)
+        data = pareto_data(material.name, material.records, x)
         drawn = "horizontal lines reach from the 10th to the 90th percentile; " if x is LATENCY else ""
         ends = data.front[0], data.front[-1]
         alt = (
@@ -127,7 +127,7 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
             f"Accuracy against {x.noun}; {drawn}numbers are trials. {data.subtitle[0].upper()}{data.subtitle[1:]}."
         )
         blocks.append(Chart(f"accuracy_{x.stem}", caption, alt, charts.pareto(data, star.number)))
-    space = charts.pareto_space(material.name, material.records, star.number)
+    space = charts.pareto_space(three_data(material.name, material.records), star.number)
     alt = f"The same trials in space: accuracy over latency and FLOPs, {len(material.front)} on the front."
     caption = "All three objectives; the view turns under the mouse."
     blocks += [Chart("accuracy_latency_flops", caption, alt, space, 520), model_tables.front_table(material)]

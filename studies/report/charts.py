@@ -1,7 +1,4 @@
-"""The figures of a chapter, by Plotly: what is on paper is what is on the page, so titles are left to the captions.
-
-Colours are Okabe and Ito's; since they are alike in grey, dashes, markers and patterns tell lines and bars apart too.
-"""
+"""The figures of a chapter, by Plotly: what is on paper is what is on the page, so titles are left to the captions."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,22 +8,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY
-from studies.pareto import front
 from studies.plots import page
-from studies.plots.page import FRONT, ParetoData
-from studies.records import TrialRecord
+from studies.plots.data import ParetoData, ThreeData, label_groups
+from studies.plots.style import FRONT, GRID, INK, PALE, RECOMMENDED, SERIES
 from studies.report.importance import Importances
 from studies.report.material import Shown
 from studies.report.search_progress import Step
 from studies.tables.table import printable
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 PATTERNS = ("", "/", ".")
-RECOMMENDED = "#E69F00"
-FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', 'Noto Sans CJK SC', sans-serif", "size": 13, "color": "#222"}
-GRID = "#E6E6E6"
+FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', 'Noto Sans CJK SC', sans-serif", "size": 13, "color": INK}
 LEAST_SPAN = 0.05  # of the accuracy axis
 TEXTS_UP_TO = 12  # classes whose shares are written into the confusion matrix
 
@@ -58,13 +51,13 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     at = np.log10(xs) if data.log_x else np.asarray(xs)
     placed = [(float(a), b, p.number) for a, b, p in zip(at, ys, data.front, strict=True)]
     reach = 0.09 * ((high - low) or 1.0)  # of a phone's width
-    labels = page.label_groups(placed, reach, 0.07 * (data.y_range[1] - data.y_range[0]))
+    labels = label_groups(placed, reach, 0.07 * (data.y_range[1] - data.y_range[0]))
     for across, up, text in labels:
         words = text.split(", ")
         shown = text if len(words) < 4 else f"{words[0]} … {words[-1]}"
         figure.add_annotation(
             x=across, y=up, text=shown, showarrow=False, xanchor="right", yanchor="bottom", xshift=-3, yshift=3,
-            font={"size": 11, "color": "#222"},
+            font={"size": 11, "color": INK},
         )  # fmt: skip
     star = [point for point in data.everything if point.number == knee]
     if star:
@@ -73,7 +66,7 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
             y=[p.accuracy for p in star],
             mode="markers",
             name=f"recommended: trial {knee}",
-            marker={"color": RECOMMENDED, "symbol": "star", "size": 17, "line": {"color": "#222", "width": 1.2}},
+            marker={"color": RECOMMENDED, "symbol": "star", "size": 17, "line": {"color": INK, "width": 1.2}},
             text=[p.text for p in star],
             hovertemplate="%{text}<extra></extra>",
         )
@@ -86,10 +79,10 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     return bare(figure)
 
 
-def pareto_space(name: str, records: Sequence[TrialRecord], knee: int | None) -> go.Figure:
+def pareto_space(data: ThreeData, knee: int | None) -> go.Figure:
     """Latency, FLOPs and accuracy in space."""
-    figure = page.draw_three(name, records)
-    star = [page.to_point(record) for record in front(records) if record.number == knee]
+    figure = page.draw_three(data)
+    star = [point for point in data.front if point.number == knee]
     for point in star:
         figure.add_scatter3d(
             x=[point.at(LATENCY)],
@@ -97,7 +90,7 @@ def pareto_space(name: str, records: Sequence[TrialRecord], knee: int | None) ->
             z=[point.accuracy],
             mode="markers",
             name=f"recommended: trial {knee}",
-            marker={"color": RECOMMENDED, "symbol": "diamond", "size": 9, "line": {"color": "#222", "width": 1}},
+            marker={"color": RECOMMENDED, "symbol": "diamond", "size": 9, "line": {"color": INK, "width": 1}},
             text=[point.text],
             hovertemplate="%{text}<extra></extra>",
         )
@@ -123,7 +116,7 @@ def bars(models: Sequence[Shown], values: Sequence[float], texts: Sequence[str],
             text=list(texts),
             textposition="outside",
             cliponaxis=False,
-            marker={"color": [FRONT if "recommended" in model.roles else "#8FB8D0" for model in models],
+            marker={"color": [FRONT if "recommended" in model.roles else PALE for model in models],
                     "line": {"color": FRONT, "width": 1}},
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
@@ -143,7 +136,7 @@ def learning_curves(models: Sequence[Shown], key: str, title: str) -> go.Figure:
             y=[point[key] for point in curve],
             mode="lines+markers",
             name=model.name,
-            line={"color": COLOURS[place % len(COLOURS)], "dash": DASHES[place % len(DASHES)], "width": 2},
+            line={"color": SERIES[place % len(SERIES)], "dash": DASHES[place % len(DASHES)], "width": 2},
             marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 7},
             hovertemplate=f"{model.title}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )
@@ -184,7 +177,7 @@ def importance(found: Importances) -> go.Figure:
                 y=order,
                 orientation="h",
                 name=objective.noun,
-                marker={"color": COLOURS[place], "pattern": {"shape": PATTERNS[place], "fgcolor": "white"}},
+                marker={"color": SERIES[place], "pattern": {"shape": PATTERNS[place], "fgcolor": "white"}},
                 hovertemplate=f"%{{y}}: %{{x:.1%}} of what matters for {objective.noun}<extra></extra>",
             )
     figure.update_xaxes(title="share of importance", tickformat=".0%", gridcolor=GRID)

@@ -12,6 +12,7 @@ import jinja2
 import plotly.offline
 from markupsafe import Markup, escape
 
+from studies.plots.style import BEYOND, FRONT, GRID, INK, QUIET
 from studies.report.blocks import Chart, Picture, Report
 from studies.tables.table import Table, printable
 
@@ -33,11 +34,16 @@ def render(report: Report) -> str:
             report=report,
             library=Markup(library),
             drawing=Markup(drawing),
-            style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            style=Markup(_palette() + (HERE / "page.css").read_text(encoding="utf-8")),
             policy=policy(library, drawing),
             single=len(report.chapters) == 1,
         )
     )
+
+
+def _palette() -> str:
+    """The colours of the plots, by the names that the stylesheet calls them by."""
+    return f":root {{ --front: {FRONT}; --beyond: {BEYOND}; --ink: {INK}; --quiet: {QUIET}; --grid: {GRID} }}\n"
 
 
 def policy(*scripts: str) -> str:

@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 from models.candidate import DIMENSIONS, FIELDS
 from studies.objectives import OBJECTIVES
 from studies.pareto import front
-from studies.plots import page
+from studies.plots.style import AXIS, FAINT, FRONT, RECOMMENDED
 from studies.records import CompleteTrial, TrialRecord, complete
-from studies.report.charts import RECOMMENDED, bare
+from studies.report.charts import bare
 from studies.tables.trials import row
 
 RESULTS = sorted(OBJECTIVES, key=lambda objective: not objective.known_before_training)
@@ -85,8 +85,8 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
     rows = axes(trained)
     members = {record.number for record in front(trained)} - {knee}
     groups = (
-        ("dominated", [r.number not in members and r.number != knee for r in trained], page.FAINT, 1.0, "dot"),
-        ("front", [record.number in members for record in trained], page.FRONT, 1.6, "solid"),
+        ("dominated", [r.number not in members and r.number != knee for r in trained], FAINT, 1.0, "dot"),
+        ("front", [record.number in members for record in trained], FRONT, 1.6, "solid"),
         (f"recommended: trial {knee}", [r.number == knee for r in trained], RECOMMENDED, 4.0, "solid"),
     )
     figure = go.Figure()
@@ -111,7 +111,7 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
                 hovertemplate="%{text}<extra></extra>",
             )
     for place, axis in enumerate(rows):
-        figure.add_shape(type="line", x0=0, x1=1, y0=place, y1=place, line={"color": "#888", "width": 1})
+        figure.add_shape(type="line", x0=0, x1=1, y0=place, y1=place, line={"color": AXIS, "width": 1})
         for at, text in axis.ticks:
             figure.add_annotation(
                 x=at, y=place, text=text, showarrow=False, yshift=-11, font={"size": 11},

@@ -3,7 +3,8 @@
 import pytest
 
 from studies.objectives import FLOPS, LATENCY
-from studies.plots.joint import COLOURS, draw_page, draw_paper, joint_data
+from studies.plots.joint import draw_page, draw_paper, joint_data
+from studies.plots.style import SERIES
 from tests.studies.test_comparison import studied, three  # noqa: F401  (fixtures)
 
 
@@ -11,9 +12,9 @@ from tests.studies.test_comparison import studied, three  # noqa: F401  (fixture
 def test_every_complete_trial_is_drawn_once(three, x, front):  # noqa: F811
     data = joint_data(three, x)
     assert [(group.label, group.colour, group.hollow, len(group.points)) for group in data.groups] == [
-        ("a", COLOURS[0], False, 4),
-        ("b", COLOURS[1], False, 1),
-        ("a, from scratch", COLOURS[0], True, 2),
+        ("a", SERIES[0], False, 4),
+        ("b", SERIES[1], False, 1),
+        ("a, from scratch", SERIES[0], True, 2),
     ]
     shown = sorted({point.at(x) for point in data.front})
     assert shown == front

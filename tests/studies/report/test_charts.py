@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from studies.objectives import LATENCY
-from studies.plots import page
+from studies.plots.data import pareto_data, three_data
+from studies.plots.style import FRONT
 from studies.report import charts
 from studies.report.importance import Importances
 from studies.report.material import shown_models
@@ -12,7 +13,7 @@ from studies.report.search_progress import Step
 
 
 def test_the_recommended_trial_has_a_star(records):
-    figure = charts.pareto(page.pareto_data("s", records, LATENCY), 1)
+    figure = charts.pareto(pareto_data("s", records, LATENCY), 1)
     star = figure.data[-1]
     assert (star.name, star.marker.symbol, tuple(star.x), tuple(star.y)) == (
         "recommended: trial 1",
@@ -21,17 +22,17 @@ def test_the_recommended_trial_has_a_star(records):
         (0.9,),
     )
     assert [note.text for note in figure.layout.annotations] == ["0", "1"]
-    assert charts.pareto_space("s", records, 1).data[-1].name == "recommended: trial 1"
+    assert charts.pareto_space(three_data("s", records), 1).data[-1].name == "recommended: trial 1"
 
 
 def test_crowded_labels_are_joined(make_record):
     records = [make_record(n, 0.5 + n / 1000, 1 + n / 1000, 10) for n in range(6)]
-    figure = charts.pareto(page.pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], LATENCY), None)
+    figure = charts.pareto(pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], LATENCY), None)
     assert [note.text for note in figure.layout.annotations] == ["0 … 5", "6"]
 
 
 def test_one_point_has_axes_around_it(make_record):
-    figure = charts.pareto(page.pareto_data("s", [make_record(0, 0.8, 2.0, 10)], LATENCY), 0)
+    figure = charts.pareto(pareto_data("s", [make_record(0, 0.8, 2.0, 10)], LATENCY), 0)
     assert tuple(figure.layout.xaxis.range) == (1.0, 3.0)
     low, high = figure.layout.yaxis.range
     assert low < 0.8 < high and high - low == pytest.approx(charts.LEAST_SPAN)
@@ -42,7 +43,7 @@ def test_bars(make_material, curved):
     (bar,) = charts.bars(models, [1, 2, 3], ["a", "b", "c"], "unit").data
     assert tuple(bar.x) == (1, 2, 3)
     assert bar.y[0] == "trial 0<br>pretrained baseline<br>fastest"
-    assert [colour == page.FRONT for colour in bar.marker.color] == [False, True, False]
+    assert [colour == FRONT for colour in bar.marker.color] == [False, True, False]
 
 
 def test_curves_differ_in_more_than_colour(make_material, curved):

@@ -1,0 +1,163 @@
+"""What the Pareto plots of a study show: computed once, drawn by `page` for a browser and by `paper` for a report."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
+from studies.pareto import front
+from studies.records import CompleteTrial, State, TrialRecord, complete
+from studies.tables.trials import describe
+
+LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many times is logarithmic
+
+
+class Point(NamedTuple):
+    number: int
+    values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
+    latency_low: float  # p10, ms
+    latency_high: float  # p90, ms
+    text: str  # every parameter, lines separated by <br>
+
+    @property
+    def accuracy(self) -> float:
+        return self.at(VAL_ACCURACY)
+
+    def at(self, objective: Objective) -> float:
+        return self.values[objective.name]
+
+
+class ParetoData(NamedTuple):
+    """Two axes and three groups of points; each point is in exactly one group."""
+
+    title: str
+    subtitle: str
+    x: Objective
+    log_x: bool
+    y_range: tuple[float, float]  # of the first view; poor trials far below the front would flatten it
+    front: tuple[Point, ...]  # on the front of the two objectives shown, by rising x
+    beyond: tuple[Point, ...]  # on the front of all three objectives only
+    dominated: tuple[Point, ...]
+
+    @property
+    def everything(self) -> tuple[Point, ...]:
+        return (*self.front, *self.beyond, *self.dominated)
+
+
+class ThreeData(NamedTuple):
+    """All three objectives and two groups of points."""
+
+    title: str
+    subtitle: str
+    y_range: tuple[float, float]  # of the first view, as in `ParetoData`
+    front: tuple[Point, ...]  # on the front of all three, by rising latency
+    dominated: tuple[Point, ...]
+
+
+def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> ParetoData:
+    """What to draw of a study for accuracy against the cost `x`.
+
+    Only completed trials are drawn; the subtitle says how many others there are and why.
+    """
+    two = front(records, among=(VAL_ACCURACY, x))
+    on_two = {record.number for record in two}
+    on_three = {record.number for record in front(records)}
+    points = {record.number: to_point(record) for record in complete(records)}
+    values = [point.at(x) for point in points.values()]
+    y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
+    return ParetoData(
+        title=f"{name}: accuracy against {x.noun}",
+        subtitle=tally(records) + below_axis(points.values(), y_range),
+        x=x,
+        log_x=is_wide(values),
+        y_range=y_range,
+        front=tuple(sorted((points[n] for n in on_two), key=lambda point: (point.at(x), point.number))),
+        beyond=tuple(points[n] for n in sorted(on_three - on_two)),
+        dominated=tuple(points[n] for n in sorted(set(points) - on_two - on_three)),
+    )
+
+
+def three_data(name: str, records: Sequence[TrialRecord]) -> ThreeData:
+    """What to draw of a study for accuracy, latency and FLOPs at once; completed trials only."""
+    members = {record.number for record in front(records)}
+    points = [to_point(record) for record in complete(records)]
+    on_front = sorted((point for point in points if point.number in members), key=lambda point: point.at(LATENCY))
+    y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
+    return ThreeData(
+        title=f"{name}: accuracy, latency and FLOPs",
+        subtitle=tally(records) + below_axis(points, y_range),
+        y_range=y_range,
+        front=tuple(on_front),
+        dominated=tuple(point for point in points if point.number not in members),
+    )
+
+
+def to_point(record: CompleteTrial) -> Point:
+    cost = record.measurement
+    low, high = cost.latency.p10_ms, cost.latency.p90_ms
+    text = "<br>".join(
+        [
+            f"<b>trial {record.number}</b>",
+            *describe(record.candidate).split(", "),
+            f"val_accuracy {record.val_accuracy:.4f} after epoch {record.best_epoch} of {record.epochs}",
+            f"latency {LATENCY.say(cost.latency_ms)} (p10 {low:.3g}, p90 {high:.3g})",
+            f"{FLOPS.say(cost.flops)}, {cost.parameters:,} weights",
+            f"{record.seconds:.1f} s",
+        ]
+    )
+    values = {one.name: one.shown(getattr(record, one.name)) for one in OBJECTIVES}
+    return Point(record.number, values, low, high, text)
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether an axis over these values should be logarithmic."""
+    return bool(values) and max(values) > LOG_FROM * min(values)
+
+
+def accuracy_range(values: Sequence[float], on_front: Sequence[float]) -> tuple[float, float]:
+    """Lower and upper end of the accuracy axis: down to twice the front's extent below its lowest member.
+
+    At least 0.05 below it; no further than the worst trial; with a margin for the markers.
+    """
+    if not on_front:
+        return 0.0, 1.0
+    top, bottom = max(on_front), min(on_front)
+    low = max(min(values), bottom - max(2 * (top - bottom), 0.05))
+    margin = 0.06 * max(top - low, 0.01)
+    return low - margin, top + 2 * margin
+
+
+def below_axis(points: Iterable[Point], y_range: tuple[float, float]) -> str:
+    """What the subtitle says of trials that the first view does not reach."""
+    count = sum(point.accuracy < y_range[0] for point in points)
+    return f"; {count} with less accuracy lie below the axis" if count else ""
+
+
+def label_groups(
+    points: Sequence[tuple[float, float, int]], x_reach: float, y_reach: float
+) -> list[tuple[float, float, str]]:
+    """One label where several points are too close for one each: (x, y, "3, 7"), x and y of the group's last point.
+
+    `points` are (x, y, number) in rising x; `x_reach` and `y_reach` are how close is too close, in their units.
+    """
+    groups: list[list[tuple[float, float, int]]] = []
+    for point in points:
+        near = groups and abs(point[0] - groups[-1][0][0]) < x_reach and abs(point[1] - groups[-1][0][1]) < y_reach
+        if near:
+            groups[-1].append(point)
+        else:
+            groups.append([point])
+    return [(group[-1][0], group[-1][1], ", ".join(str(number) for *_, number in group)) for group in groups]
+
+
+# Those that ended and have no place in a plot.
+LEFT_OUT = (State.STOPPED, State.DUPLICATE, State.INFEASIBLE, State.FAILED, State.INTERRUPTED)
+
+
+def tally(records: Sequence[TrialRecord]) -> str:
+    """`20 trials, 5 on the front of all three objectives; not drawn: 2 over budget, 1 failed`."""
+    states = Counter(record.state for record in records)
+    left_out = [f"{states[state]} {state.words}" for state in LEFT_OUT if states[state]]
+    n_drawn = states[State.COMPLETE]
+    text = f"{n_drawn} trial{'s' * (n_drawn != 1)}, {len(front(records))} on the front of all three objectives"
+    return text + (f"; not drawn: {', '.join(left_out)}" if left_out else "")

@@ -250,11 +250,13 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def study_name(self) -> str:
+        """The name that was given, or the one made from backbone and data set."""
         scratch = "-scratch" if self.weights == "none" else ""
         return self.study or f"{self.backbone}-{safe_name(self.dataset)}{scratch}"
 
     @property
     def study_dir(self) -> Path:
+        """The study's own folder in `out`."""
         return self.out / self.study_name
 
 

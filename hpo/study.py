@@ -164,11 +164,20 @@ class Study:
         return FinalModels(self.name, self.files, self.convert, found, device=device)
 
     def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Converted], Path]:
-        """A final model for other runtimes, see `Model.export`: the original's numbers first, and the folder.
+        """A final model for other runtimes, see `Model.export`.
 
         Args:
             label: a trial's number, or baseline.
             names: of the formats.
+            progress: show what is being done.
+
+        Returns:
+            The numbers of the original and of each format, and the folder of the files.
+
+        Raises:
+            BadInput: the model was not evaluated, or the pictures are not those of the study.
+            ModelError: what a format needs is not installed.
+            WorkerLost, TaskFailed: one fails; those before it are kept.
         """
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
@@ -298,7 +307,11 @@ def report_studies(
 
 
 def check_one_size(configs: Sequence[StudyConfig]) -> None:
-    """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
+    """Make sure that studies of several backbones see the same pictures.
+
+    Raises:
+        BadInput: they would decode a folder's pictures to different sizes, and could not be compared.
+    """
     if base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
     sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}

@@ -165,6 +165,7 @@ class Candidate(Training, Architecture):
 
     @property
     def architecture(self) -> Architecture:
+        """What of it changes inference."""
         return Architecture(**{one.name: getattr(self, one.name) for one in fields(Architecture)})
 
     @property
@@ -182,9 +183,11 @@ class Candidate(Training, Architecture):
         return {name: getattr(self, name) for name in FIELDS if not DIMENSIONS[name].each_head}
 
     def to_dict(self) -> dict[str, Any]:
+        """Every field by name, as plain values."""
         return {name: getattr(self, name) for name in ("backbone", *FIELDS)}
 
     def to_json(self) -> str:
+        """The same as text, with its keys in order: equal candidates have equal texts."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
@@ -204,4 +207,9 @@ class Candidate(Training, Architecture):
 
     @classmethod
     def from_json(cls, text: str) -> "Candidate":
+        """From the text of `to_json`.
+
+        Raises:
+            ValueError: as `from_dict`.
+        """
         return cls.from_dict(json.loads(text))

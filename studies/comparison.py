@@ -39,10 +39,12 @@ class Studied:
 
     @property
     def backbone(self) -> str:
+        """Its name."""
         return self.fingerprint.backbone
 
     @property
     def from_scratch(self) -> bool:
+        """Whether its networks began with random weights."""
         return self.fingerprint.from_scratch
 
 
@@ -153,6 +155,7 @@ def values(row: Row) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
+    """All rows, with a line of column names."""
     return records_to_csv([values(row) for row in rows])
 
 

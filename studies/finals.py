@@ -71,6 +71,7 @@ class FinalRun:
     class_names: Sequence[str] = ()
 
     def to_json(self) -> str:
+        """The text of a result file."""
         return strict.to_json(self)
 
     @classmethod
@@ -108,6 +109,7 @@ class FinalModel:
 
     @property
     def costs(self) -> FinalCosts:
+        """Measured once, in one of its runs."""
         return next(run.costs for run in self.runs if run.costs is not None)
 
     def mean(self, name: str) -> float | None:

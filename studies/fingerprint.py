@@ -51,9 +51,11 @@ class Fingerprint:
 
     @property
     def from_scratch(self) -> bool:
+        """Whether networks begin with random weights."""
         return self.weights == "none"
 
     def to_dict(self) -> dict[str, Any]:
+        """What a study keeps."""
         return strict.to_values(self)
 
     @classmethod

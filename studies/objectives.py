@@ -40,6 +40,7 @@ class Objective:
 
     @property
     def maximise(self) -> bool:
+        """Whether more is better."""
         return self.direction == "maximize"
 
     @property

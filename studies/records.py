@@ -65,14 +65,17 @@ class TrialRecord:
 
     @property
     def latency_ms(self) -> float | None:
+        """Median for one picture; None if it was not measured."""
         return self.measurement.latency_ms if self.measurement else None
 
     @property
     def flops(self) -> int | None:
+        """For one picture, 2 per multiply-accumulate; None if they were not counted."""
         return self.measurement.flops if self.measurement else None
 
     @property
     def counts(self) -> bool:
+        """Whether it is one of the study's wanted number of trials."""
         return self.state.counts
 
 
@@ -89,10 +92,12 @@ class CompleteTrial(TrialRecord):
 
     @property
     def latency_ms(self) -> float:
+        """Median for one picture."""
         return self.measurement.latency_ms
 
     @property
     def flops(self) -> int:
+        """For one picture, 2 per multiply-accumulate."""
         return self.measurement.flops
 
 

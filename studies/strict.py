@@ -20,6 +20,7 @@ def to_values(record: Any) -> dict[str, Any]:
 
 
 def to_json(record: Any) -> str:
+    """A dataclass as the text of a file."""
     return json.dumps(to_values(record), indent=1)  # not pydantic's, which makes null of an infinite loss
 
 

@@ -49,9 +49,12 @@ def evaluate(
     """Train the chosen models for good, test them, and write what came of it beside the study and into it.
 
     Args:
+        config: of the study, with the places of this machine.
+        study: the search whose trials are chosen from.
         pick: "front", or "few" for its two ends and the knee.
         trials: numbers of trials instead, separated by commas.
         seeds: training runs of each model.
+        watcher: is told what is being done.
 
     Raises:
         BadInput: there is nothing to evaluate, or data, split or weights are not those of the search.
@@ -83,7 +86,11 @@ def evaluate(
 
 
 def check_same(study: optuna.Study, facts: Facts) -> None:
-    """Errors: BadInput if data, split or weights are not what the search chose with."""
+    """Make sure that this is what the search chose with.
+
+    Raises:
+        BadInput: data, split or weights are other ones.
+    """
     then = fingerprint_of(study)
     pairs = {
         "data": (then.dataset_digest, facts.dataset_digest),

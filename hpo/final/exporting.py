@@ -203,4 +203,5 @@ def cells(one: Converted) -> tuple[str, ...]:
 
 
 def to_table(converted: Sequence[Converted]) -> Table:
+    """A row for each format, in the order in which they were made."""
     return of_texts("exports", "", HEADS, map(cells, converted), left=("format", "runtime"))

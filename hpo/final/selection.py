@@ -38,7 +38,13 @@ class Finalist:
 def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> list[Finalist]:
     """The trials to evaluate: the front, or the two ends and the knee (`pick` few), or those named by `trials`.
 
-    Errors: BadInput for numbers that are no complete trials, and if there are none at all.
+    Args:
+        records: all trials of the study.
+        pick: "front" or "few".
+        trials: numbers separated by commas; None to follow `pick`.
+
+    Raises:
+        BadInput: a number is not that of a complete trial, or there is no complete trial at all.
     """
     trained = {record.number: record for record in complete(records)}
     if not trained:

@@ -55,6 +55,7 @@ class FinalJob:
 
     @property
     def files(self) -> RunFiles:
+        """Where the run leaves its model, predictions and result."""
         return RunFiles(self.job.folder / self.label / f"seed-{self.seed}")
 
 

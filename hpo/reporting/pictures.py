@@ -89,7 +89,7 @@ def _mistake(image: np.ndarray, one: Judged, names: Sequence[str]) -> Picture:
 
 
 def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
-    """Grad-CAM and saliency of right and wrong pictures. Errors: ModelError."""
+    """Grad-CAM and saliency of correct and wrong pictures. Raises ModelError if the model cannot be used."""
     from models.export.keras_file import restore_network
     from models.saliency import looks
 

@@ -16,8 +16,12 @@ def publish(study: Any, chapter: "Chapter", chosen: str | None, storage: str, ou
     The database is locked meanwhile: not while a search writes to it.
 
     Args:
+        study: the study they are of.
+        chapter: whose charts are put into it.
         chosen: label of the final model that the pictures show, None without one. A baseline is no trial of its own:
             its pictures are kept with the study.
+        storage: the database, `sqlite:///FILE`.
+        out: folder of results.
     """
     from studies.artifacts import attach, show
     from studies.report.blocks import Pictures

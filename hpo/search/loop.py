@@ -93,6 +93,11 @@ class Search:
         self.records: list[TrialRecord] = []
 
     def run(self) -> None:
+        """Ask, send and take in until the study has its trials, or the time is over.
+
+        Raises:
+            StudyStopped: after three failures alike in a row.
+        """
         self._queue_first()
         end = time.monotonic() + (self.config.timeout or float("inf"))
         self.records = read_study(self.study)

@@ -24,6 +24,7 @@ class Streak:
         self._kind, self._length, self._said = "", 0, ""
 
     def add(self, result: Outcome | Failure, details: Path) -> None:
+        """Count a trial's end; `details` is the file that says more about a failure."""
         if isinstance(result, Outcome):
             self._kind, self._length = "", 0
             return
@@ -31,7 +32,11 @@ class Streak:
         self._kind, self._said = result.kind, f"({result.reason}); details in {details}"
 
     def check(self, records: Sequence[TrialRecord]) -> None:
-        """Errors: StudyStopped if there are too many."""
+        """Stop the study after too many failures.
+
+        Raises:
+            StudyStopped: three failures of one kind in a row; it carries `records`.
+        """
         if self._length >= ALIKE_IN_A_ROW:
             raise StudyStopped(f"{ALIKE_IN_A_ROW} trials in a row failed alike {self._said}", records)
 

@@ -17,6 +17,7 @@ Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. Options of fake: fake
 
 
 def print_backbones() -> None:
+    """`--list-backbones`."""
     rows = [
         (
             one.name,
@@ -36,6 +37,7 @@ def print_backbones() -> None:
 
 
 def print_datasets() -> None:
+    """`--list-datasets`."""
     rows = [
         (
             one.name,

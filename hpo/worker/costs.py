@@ -66,6 +66,7 @@ class Memory:
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def recall(self, architecture: str) -> dict[str, Any] | None:
+        """What was remembered of an architecture on this machine; None if it was not measured yet."""
         try:
             kept = json.loads(self._path(architecture).read_text(encoding="utf-8"))
             known = kept["known"]
@@ -76,5 +77,6 @@ class Memory:
         return None
 
     def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
+        """Keep what was measured."""
         kept = {"identity": self._identity(architecture), "known": dict(known)}
         write_text(self._path(architecture), json.dumps(kept, indent=1))

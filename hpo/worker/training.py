@@ -35,7 +35,9 @@ def learn(
     are trained together.
 
     Args:
+        jobs: the trials.
         begun: where each of them stands; what does not fit, of another version of this program, is not used.
+        until: the epoch, from 1.
         beat: called after each step.
         session: what this worker keeps open.
 
@@ -53,6 +55,7 @@ def training(beat: Beat) -> Callable[[int, float], None]:
 
 
 def recipe_of(job: Job) -> Recipe:
+    """All of a job's training but the network."""
     candidate, config = job.candidate, job.config
     return Recipe(
         candidate.learning_rate,

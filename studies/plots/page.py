@@ -19,6 +19,8 @@ LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many tim
 
 
 class Point(NamedTuple):
+    """A trial in a plot."""
+
     number: int
     values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
     latency_low: float  # p10, ms
@@ -27,9 +29,11 @@ class Point(NamedTuple):
 
     @property
     def accuracy(self) -> float:
+        """Validation accuracy."""
         return self.at(VAL_ACCURACY)
 
     def at(self, objective: Objective) -> float:
+        """Its value of an objective, in the unit of the axis."""
         return self.values[objective.name]
 
 
@@ -47,10 +51,12 @@ class ParetoData(NamedTuple):
 
     @property
     def everything(self) -> tuple[Point, ...]:
+        """All points."""
         return (*self.front, *self.beyond, *self.dominated)
 
 
 def to_point(record: CompleteTrial) -> Point:
+    """A trial with the text that is shown when the mouse is over it."""
     cost = record.measurement
     low, high = cost.latency.p10_ms, cost.latency.p90_ms
     text = "<br>".join(
@@ -145,6 +151,7 @@ def tally(records: Sequence[TrialRecord]) -> str:
 
 
 def draw_pareto(data: ParetoData) -> go.Figure:
+    """The front as a line with marked members, the other trials behind it."""
     figure = go.Figure()
     groups = (
         (data.dominated, "dominated", {"color": FAINT, "size": 8, "opacity": 0.7}),
@@ -251,6 +258,7 @@ def write_html(figure: go.Figure, path: Path) -> None:
 
 
 def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
+    """A figure with title, legend and the look of all our pages."""
     return figure.update_layout(
         template="plotly_white",
         title={"text": title, "subtitle": {"text": subtitle}},

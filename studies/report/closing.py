@@ -8,6 +8,7 @@ from studies.report.wording import listed
 
 
 def loading(material: Material, _gallery: Gallery) -> Section | None:
+    """How to load and use the model."""
     if not material.complete:
         return None
     title, model = "How to load and use the model", material.chosen
@@ -44,6 +45,7 @@ print([class_names[number] for number in {guess}])"""
 
 
 def reproducing(material: Material, _gallery: Gallery) -> Section:
+    """How to get the same numbers again."""
     mark = material.fingerprint
     commands = [material.command or f"python -m hpo.run --study {material.name}"]
     seeds = [f"{mark.seed} (split, sampler, first weights, order of pictures)"]

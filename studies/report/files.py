@@ -48,7 +48,11 @@ def why_no_pictures() -> str:
 
 
 def write_figures(report: Report, folder: Path) -> list[Path]:
-    """Each chart in each of `FORMATS`; only if `why_no_pictures` says nothing. Errors: whatever Kaleido raises."""
+    """Each chart in each of `FORMATS`; only if `why_no_pictures` says nothing.
+
+    Raises:
+        Exception: whatever Kaleido raises.
+    """
     import kaleido
 
     logging.getLogger("kaleido").setLevel(logging.ERROR)

@@ -38,6 +38,7 @@ class Judged(NamedTuple):
 
 
 def judged(predictions: Predictions, places: Sequence[int]) -> list[Judged]:
+    """What a model says of the pictures with these numbers."""
     found = []
     for place in places:
         shares, true = predictions.probabilities[place], int(predictions.labels[place])

@@ -27,6 +27,7 @@ class Importances:
 
 
 def importances(study: optuna.Study) -> Importances:
+    """How much each parameter matters for each objective, or why that cannot be said."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if len(complete) < LEAST_TRIALS:
         return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials, here are {len(complete)}")

@@ -57,14 +57,17 @@ class Material:
 
     @property
     def complete(self) -> list[CompleteTrial]:
+        """The completed trials."""
         return complete(self.records)
 
     @property
     def front(self) -> list[CompleteTrial]:
+        """The members of the Pareto front, from the fastest to the slowest."""
         return front(self.records)
 
     @property
     def knee(self) -> CompleteTrial | None:
+        """The member of the front with the best balance; None without a completed trial."""
         return knee(self.front) if self.complete else None
 
     @property
@@ -77,6 +80,7 @@ class Material:
         return self.finals[0] if self.finals else None
 
     def studied(self) -> Studied:
+        """The study as comparisons want it."""
         return Studied(self.name, self.fingerprint, self.records)
 
 
@@ -90,10 +94,12 @@ class Shown:
 
     @property
     def name(self) -> str:
+        """`trial 7`."""
         return f"trial {self.record.number}"
 
     @property
     def title(self) -> str:
+        """`trial 7: most accurate, knee`."""
         return f"{self.name}: {', '.join(self.roles)}" if self.roles else self.name
 
 
@@ -187,6 +193,7 @@ def read_input_shape(path: Path) -> tuple[int, ...]:
 
 
 def read_predictions(path: Path) -> Predictions | None:
+    """The predictions of a run; None if the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             return Predictions(kept["probabilities"], kept["labels"])
@@ -195,4 +202,5 @@ def read_predictions(path: Path) -> Predictions | None:
 
 
 def label_of(model: FinalModel) -> str:
+    """`trial 7` or `baseline`."""
     return name_of(model.label)

@@ -62,6 +62,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
 
 
 def front_table(material: Material) -> Table:
+    """Members of the front, the knee marked."""
     rows = tuple(
         (
             record.number,
@@ -118,6 +119,7 @@ def trials_table(material: Material) -> Table:
 
 
 def evaluated_table(material: Material) -> Table:
+    """Final models on the test pictures."""
     rows = tuple(
         (
             label_of(model),
@@ -154,6 +156,7 @@ def evaluated_table(material: Material) -> Table:
 
 
 def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
+    """A row for each class."""
     rows = tuple(
         (row["class"], row["precision"], row["recall"], row["f1"], row["pictures"]) for row in per_class(model, names)
     )
@@ -168,6 +171,7 @@ def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
 
 
 def mistakes_table(found: Sequence[Judged], names: Sequence[str], label: str) -> Table:
+    """A row for each picture that was classified wrongly."""
     rows = tuple((one.place, names[one.true], names[one.predicted], one.confidence, one.of_true) for one in found)
     columns = (
         Column("test picture", numeric=True),

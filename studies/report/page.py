@@ -63,11 +63,13 @@ def chart_json(chart: Chart) -> Markup:
 
 
 def picture_url(picture: Picture) -> str:
+    """The picture itself as an address, so that the page needs no other file."""
     kind = "jpeg" if picture.png.startswith(b"\xff\xd8") else "png"
     return f"data:image/{kind};base64,{base64.b64encode(picture.png).decode('ascii')}"
 
 
 def table_html(table: Table) -> Markup:
+    """A table as it stands in the page."""
     return Markup(table.to_html())  # which escapes
 
 

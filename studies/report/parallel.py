@@ -37,6 +37,7 @@ class Axis:
 
     @property
     def title(self) -> str:
+        """What people read below the axis."""
         return TITLES[self.name]
 
 

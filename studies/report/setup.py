@@ -9,6 +9,7 @@ from studies.report.wording import counted, duration, listed
 
 
 def setup(material: Material, gallery: Gallery) -> Section:
+    """What was searched, on which pictures and on which machine."""
     blocks: list[Block] = [
         Text(
             "Each trial turns the backbone into a classifier in another way and gets three numbers: validation "

@@ -26,6 +26,7 @@ def summary(material: Material) -> tuple[str, ...]:
 
 
 def evaluate_command(material: Material) -> str:
+    """The line that evaluates the study."""
     return f"python -m hpo.evaluate {material.name}"
 
 

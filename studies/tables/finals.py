@@ -89,11 +89,13 @@ def to_table(models: Sequence[FinalModel], heads: Sequence[str], caption: str) -
 
 
 def on_terminal(models: Sequence[FinalModel]) -> table.Table:
+    """The columns that fit a terminal."""
     seeds = len(models[0].runs)
     return to_table(models, TERMINAL, f"On the test pictures, means over {seeds} seed{'s' * (seeds > 1)}")
 
 
 def to_csv(models: Sequence[FinalModel]) -> str:
+    """All models, with a line of column names."""
     return table.records_to_csv([values(model) for model in models])
 
 
@@ -129,6 +131,7 @@ def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, A
 
 
 def per_class_csv(model: FinalModel, class_names: Sequence[str]) -> str:
+    """A model's numbers for each class, with a line of column names."""
     return table.records_to_csv(per_class(model, class_names))
 
 

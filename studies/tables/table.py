@@ -80,6 +80,7 @@ class Column:
     parts: tuple[str, ...] = ()
 
     def text(self, value: Any) -> str:
+        """A value as it is shown."""
         if value is None:
             return MISSING
         return self.show.format(value) if isinstance(self.show, str) else self.show(value)
@@ -100,12 +101,14 @@ class Table:
             raise ValueError(f"rows of table {self.name} must have {len(self.columns)} cells. Received: {odd[0]}")
 
     def texts(self) -> list[list[str]]:
+        """Every cell as it is shown."""
         return [
             [printable(column.text(value)) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
     def to_csv(self) -> str:
+        """The values, with a line of column names."""
         return to_csv(
             [name for column in self.columns for name in (column.parts or (column.head,))],
             (
@@ -115,6 +118,7 @@ class Table:
         )
 
     def to_markdown(self) -> str:
+        """Caption and rows."""
         return f"{markdown(self.caption)}\n\n{self.to_markdown_rows()}"
 
     def to_markdown_rows(self) -> str:
@@ -218,6 +222,7 @@ def latex(text: str) -> str:
 
 
 def markdown(text: str) -> str:
+    """Text with everything escaped that Markdown would read as its own."""
     return MARKDOWN.sub(r"\\\g<0>", text)
 
 

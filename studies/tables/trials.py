@@ -60,6 +60,7 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """All trials, with a line of column names."""
     return table.records_to_csv(rows, COLUMNS)
 
 

@@ -13,6 +13,19 @@ from typing import Any
 from models.dimension import PARTS, Check, Dimension, Range, Searched
 from models.training.schedules import LR_SCHEDULES
 
+__all__ = [
+    "DIMENSIONS",
+    "FIELDS",
+    "HEAD_WIDTHS",
+    "READING",
+    "Architecture",
+    "Candidate",
+    "Dimension",
+    "Range",
+    "Searched",
+    "Training",
+]
+
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
@@ -191,7 +204,7 @@ class Candidate(Training, Architecture):
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Candidate":
+    def from_dict(cls, values: dict[str, Any]) -> "Candidate":
         """Fields with a default may be missing.
 
         Raises:

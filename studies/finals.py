@@ -119,7 +119,8 @@ class FinalModel:
 
     def confusion(self) -> np.ndarray:
         """(classes, classes): pictures of all runs together, rows are true classes."""
-        return np.sum([run.scores.confusion for run in self.runs], axis=0)
+        total: np.ndarray = np.sum([run.scores.confusion for run in self.runs], axis=0)
+        return total
 
 
 def read_runs(files: StudyFiles, study_id: str) -> list[FinalRun]:

@@ -39,8 +39,9 @@ class Prediction:
 
 def results_folder(study: optuna.Study) -> Path:
     """The folder of results that the study was run with."""
-    kept = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
-    return check_field("out", kept)
+    stored = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
+    folder: Path = check_field("out", stored)
+    return folder
 
 
 def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:

@@ -160,8 +160,8 @@ class Study:
             BadInput: there are none.
         """
         with database.storage_trouble(self.storage):
-            found = prediction.models_of(self.optuna, self.files)
-        return FinalModels(self.name, self.files, self.convert, found, device=device)
+            models = prediction.models_of(self.optuna, self.files)
+        return FinalModels(self.name, self.files, self.convert, models, device=device)
 
     def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Converted], Path]:
         """A final model for other runtimes, see `Model.export`.
@@ -316,10 +316,10 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
         return  # pictures of the catalogue keep their own size
     sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
     if len(set(sides.values())) > 1:
-        said = ", ".join(f"{side} px for {name}" for name, side in sides.items())
+        text = ", ".join(f"{side} px for {name}" for name, side in sides.items())
         raise BadInput(
             "--resolutions must be given for several backbones on a folder, whose pictures are decoded to the largest "
-            f"side: by default that is {said}, and studies on pictures of different sizes cannot be compared"
+            f"side: by default that is {text}, and studies on pictures of different sizes cannot be compared"
         )
 
 

@@ -68,9 +68,9 @@ def check_comparable(studies: Sequence[Studied]) -> None:
     first = studies[0]
     for other in studies[1:]:
         pairs = {name: (getattr(first.fingerprint, name), getattr(other.fingerprint, name)) for name in COMMON}
-        odd = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-        if odd:
-            values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in odd.items())
+        differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        if differing:
+            values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in differing.items())
             raise NotComparable(f"studies {first.name} and {other.name} cannot be compared, they differ in {values}")
 
 
@@ -87,7 +87,7 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
     equally accurate trials the faster one.
     """
     members = {id(record) for record in joint_front(studies)}
-    found = []
+    table_rows = []
     for backbone in dict.fromkeys(study.backbone for study in studies):
         kinds: dict[str, list[tuple[Studied, CompleteTrial]]] = {FROZEN: [], CUSTOMISED: [], SCRATCH: []}
         for study in studies:
@@ -97,10 +97,10 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
         for kind, entries in kinds.items():
             if entries:
                 study, best = max(entries, key=lambda entry: (entry[1].val_accuracy, -entry[1].latency_ms))
-                found.append(Row(backbone, kind, study.name, best, id(best) in members))
+                table_rows.append(Row(backbone, kind, study.name, best, id(best) in members))
             else:
-                found.append(Row(backbone, kind, "", None, False))
-    return found
+                table_rows.append(Row(backbone, kind, "", None, False))
+    return table_rows
 
 
 def _kind(study: Studied, record: CompleteTrial) -> str:

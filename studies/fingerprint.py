@@ -74,10 +74,10 @@ def fingerprint_of(study: optuna.Study) -> Fingerprint:
     Raises:
         StudyRefused: it has none, or one that this version does not understand.
     """
-    kept = study.user_attrs.get(attributes.FINGERPRINT)
-    if kept is None:
+    stored = study.user_attrs.get(attributes.FINGERPRINT)
+    if stored is None:
         raise StudyRefused(f"study {study.study_name} was not made by this program")
     try:
-        return Fingerprint.from_dict(kept)
+        return Fingerprint.from_dict(stored)
     except ValueError as error:
         raise StudyRefused(f"study {study.study_name} was made by another version of this program: {error}") from error

@@ -174,5 +174,5 @@ def read_study(study: optuna.Study) -> list[TrialRecord]:
 
 def linear_probe(records: Iterable[TrialRecord]) -> CompleteTrial | None:
     """The most accurate completed linear head on frozen layers, of equals the first; None if there is none."""
-    found = [record for record in complete(records) if record.candidate.linear_probe]
-    return max(found, key=lambda record: (record.val_accuracy, -record.number)) if found else None
+    probes = [record for record in complete(records) if record.candidate.linear_probe]
+    return max(probes, key=lambda record: (record.val_accuracy, -record.number)) if probes else None

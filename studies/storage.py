@@ -157,8 +157,8 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         study = optuna.load_study(study_name=name, storage=storage)
         if [direction.name.lower() for direction in study.directions] != list(DIRECTIONS):
             raise StudyRefused(f"study {name} has other objectives than this program's; give another --study")
-    kept = study.user_attrs.get(FINGERPRINT)
-    if kept is None:
+    stored = study.user_attrs.get(FINGERPRINT)
+    if stored is None:
         if study.get_trials(deepcopy=False):
             raise StudyRefused(f"study {name} was not made by this program; give another --study")
         # A run that was killed between the two steps left a study without a fingerprint: this completes it.
@@ -167,11 +167,11 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
             study.set_metric_names(list(METRIC_NAMES))
         study.set_user_attr(STUDY_ID, uuid.uuid4().hex)
         study.set_user_attr(FINGERPRINT, dict(fingerprint))
-    elif kept != (now := json.loads(json.dumps(dict(fingerprint)))):
+    elif stored != (now := json.loads(json.dumps(dict(fingerprint)))):
         fields = [
-            f"{key} ({kept.get(key)} then, {now.get(key)} now)"
-            for key in {**kept, **now}
-            if kept.get(key) != now.get(key)
+            f"{key} ({stored.get(key)} then, {now.get(key)} now)"
+            for key in {**stored, **now}
+            if stored.get(key) != now.get(key)
         ]
         raise StudyRefused(
             f"study {name} was made with other settings: {'; '.join(fields)}. "

@@ -43,5 +43,5 @@ def from_values(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def _explained(kind: type, error: ValidationError) -> ValueError:
     first = error.errors()[0]
-    place = ".".join([kind.__name__, *map(str, first["loc"])])
-    return ValueError(f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}")
+    field = ".".join([kind.__name__, *map(str, first["loc"])])
+    return ValueError(f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}")

@@ -78,7 +78,7 @@ def evaluate(
             finalists.append(beside)
         finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers, watcher)
-        models = summarise(runs, {one.label: one.search_accuracy for one in finalists})
+        models = summarise(runs, {finalist.label: finalist.search_accuracy for finalist in finalists})
         if models:
             write_results(models, facts, config)
             keep(study, models, facts.class_names, config)
@@ -97,9 +97,9 @@ def check_same(study: optuna.Study, facts: Facts) -> None:
         "split": (then.split, facts.split_digest),
         "weights": (then.weights, facts.weights_digest),
     }
-    if odd := [name for name, (before, now) in pairs.items() if before != now]:
+    if changed := [name for name, (before, now) in pairs.items() if before != now]:
         raise BadInput(
-            f"study {study.study_name} was made with other {' and '.join(odd)} than are here: "
+            f"study {study.study_name} was made with other {' and '.join(changed)} than are here: "
             "what it chose cannot be evaluated"
         )
 

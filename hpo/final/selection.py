@@ -88,9 +88,9 @@ def jobs_for(
     """All runs, those of one model one after the other; costs are measured in the first of each."""
     folder = StudyFiles(config.study_dir).final
     return [
-        FinalJob(job, one.label, seed, one.epochs, one.plateaus, seed == 0)
-        for one in finalists
-        for job in (Job(config, study_id, one.number, one.candidate, facts, folder),)
+        FinalJob(job, finalist.label, seed, finalist.epochs, finalist.plateaus, seed == 0)
+        for finalist in finalists
+        for job in (Job(config, study_id, finalist.number, finalist.candidate, facts, folder),)
         for seed in range(seeds)
     ]
 

@@ -106,7 +106,7 @@ class PlainDisplay:
         pass
 
     def _line(self, record: TrialRecord) -> str:
-        finished = sum(one.counts for one in self.records)
+        finished = sum(other.counts for other in self.records)
         text = f"[{finished}/{self.wanted}] trial {record.number} {numbers(record)}"
         if record.state == State.COMPLETE:
             on_front = any(member.number == record.number for member in self.members)
@@ -184,10 +184,15 @@ class LiveDisplay(PlainDisplay):
 
     def _trials(self) -> list[RenderableType]:
         chosen = {member.number for member in self.members}
-        ended = [one for one in self.records if one.state not in (State.RUNNING, State.WAITING)]
+        ended = [record for record in self.records if record.state not in (State.RUNNING, State.WAITING)]
         rows = [
-            (str(one.number), "front" if one.number in chosen else "", *_cells(one), tables.describe(one.candidate))
-            for one in ended[-NEWEST:]
+            (
+                str(record.number),
+                "front" if record.number in chosen else "",
+                *_cells(record),
+                tables.describe(record.candidate),
+            )
+            for record in ended[-NEWEST:]
         ]
         return [
             on_terminal(of_texts("newest", "", LIVE_HEADS, rows, left=("", "parameters"))),

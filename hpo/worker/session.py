@@ -58,9 +58,9 @@ class Session:
         self.in_memory: dict[Any, Any] = {}  # pooled features that found no room on disk; the last ones
 
     def _keep(self, function: Callable[..., R], size: int) -> Callable[..., R]:
-        kept = functools.lru_cache(maxsize=size)(function)
-        self._forgetful.append(kept.cache_clear)
-        return kept
+        cached = functools.lru_cache(maxsize=size)(function)
+        self._forgetful.append(cached.cache_clear)
+        return cached
 
     def forget(self) -> None:
         """Let go of everything: the next task opens, builds and traces anew."""

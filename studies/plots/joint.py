@@ -49,11 +49,11 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
     backbones = list(dict.fromkeys(study.backbone for study in studies))
     groups = []
     for study in studies:
-        place = backbones.index(study.backbone)
+        number = backbones.index(study.backbone)
         label = study.backbone + (f", {SCRATCH}" if study.from_scratch else "")
         points = tuple(_point(study, record) for record in complete(study.records))
-        marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
-        groups.append(Group(label, COLOURS[place % len(COLOURS)], marker, study.from_scratch, points))
+        marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
+        groups.append(Group(label, COLOURS[number % len(COLOURS)], marker, study.from_scratch, points))
     members = []
     records = [record for study in studies for record in study.records]
     chosen = {id(record) for record in front(records, among=(VAL_ACCURACY, x))}

@@ -69,7 +69,7 @@ def to_point(record: CompleteTrial) -> Point:
             f"{record.seconds:.1f} s",
         ]
     )
-    values = {one.name: one.shown(getattr(record, one.name)) for one in OBJECTIVES}
+    values = {objective.name: objective.shown(getattr(record, objective.name)) for objective in OBJECTIVES}
     return Point(record.number, values, low, high, text)
 
 

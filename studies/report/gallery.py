@@ -39,12 +39,12 @@ class Judged(NamedTuple):
 
 def judged(predictions: Predictions, places: Sequence[int]) -> list[Judged]:
     """What a model says of the pictures with these numbers."""
-    found = []
-    for place in places:
-        shares, true = predictions.probabilities[place], int(predictions.labels[place])
+    examples = []
+    for index in places:
+        shares, true = predictions.probabilities[index], int(predictions.labels[index])
         predicted = int(shares.argmax())
-        found.append(Judged(int(place), true, predicted, float(shares[predicted]), float(shares[true])))
-    return found
+        examples.append(Judged(int(index), true, predicted, float(shares[predicted]), float(shares[true])))
+    return examples
 
 
 def worst_mistakes(predictions: Predictions, most: int) -> list[Judged]:

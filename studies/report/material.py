@@ -147,7 +147,7 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
     fingerprint = fingerprint_of(study)
     bare = Material(study.study_name, fingerprint, records, finals=finals)
     chosen = bare.chosen
-    place = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
+    run = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
     return Material(
         name=study.study_name,
         fingerprint=fingerprint,
@@ -159,9 +159,9 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
         importances=importances(study),
         finals=finals,
         files=files,
-        class_names=read_class_names(place.model) if place else (),
-        input_shape=read_input_shape(place.model) if place else (),
-        predictions=read_predictions(place.predictions) if place else None,
+        class_names=read_class_names(run.model) if run else (),
+        input_shape=read_input_shape(run.model) if run else (),
+        predictions=read_predictions(run.predictions) if run else None,
         command=command,
     )
 
@@ -195,8 +195,8 @@ def read_input_shape(path: Path) -> tuple[int, ...]:
 def read_predictions(path: Path) -> Predictions | None:
     """The predictions of a run; None if the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            return Predictions(kept["probabilities"], kept["labels"])
+        with np.load(path, allow_pickle=False) as stored:
+            return Predictions(stored["probabilities"], stored["labels"])
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 

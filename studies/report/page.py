@@ -81,7 +81,7 @@ def prose(text: str) -> Markup:
 
 @cache
 def _environment() -> jinja2.Environment:
-    found = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -96,5 +96,5 @@ def _environment() -> jinja2.Environment:
         "kind": lambda block: type(block).__name__,
         "anchor": lambda name: re.sub(r"[^\w.-]", "-", name),
     }
-    found.filters.update(filters)
-    return found
+    environment.filters.update(filters)
+    return environment

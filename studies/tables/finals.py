@@ -48,8 +48,8 @@ def texts(model: FinalModel) -> dict[str, str]:
 
 def cells(model: FinalModel, heads: Sequence[str]) -> tuple[str, ...]:
     """The texts of a model under these headings."""
-    found = texts(model)
-    return tuple(found[head] for head in heads)
+    shown = texts(model)
+    return tuple(shown[head] for head in heads)
 
 
 def values(model: FinalModel) -> dict[str, Any]:
@@ -121,12 +121,12 @@ def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, A
         {
             "class": name,
             **{
-                key: sum(getattr(one, key)[place] for one in scores) / len(scores)
+                key: sum(getattr(run_scores, key)[label] for run_scores in scores) / len(scores)
                 for key in ("precision", "recall", "f1")
             },
-            "pictures": scores[0].support[place],
+            "pictures": scores[0].support[label],
         }
-        for place, name in enumerate(class_names)
+        for label, name in enumerate(class_names)
     ]
 
 

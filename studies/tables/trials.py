@@ -77,8 +77,12 @@ def describe(candidate: Candidate | None) -> str:
     """
     if candidate is None:
         return "?"
-    shown = [one for one in READING if one.searched == Searched.ALWAYS or getattr(candidate, one.field) != one.default]
-    return ", ".join(text for one in shown if (text := one.say(candidate)))
+    shown = [
+        dimension
+        for dimension in READING
+        if dimension.searched == Searched.ALWAYS or getattr(candidate, dimension.field) != dimension.default
+    ]
+    return ", ".join(text for dimension in shown if (text := dimension.say(candidate)))
 
 
 def latency(measurement: Measurement) -> str:

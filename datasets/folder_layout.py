@@ -50,6 +50,7 @@ class Folder:
 
     @property
     def development(self) -> tuple[PictureFile, ...]:
+        """All pictures that are not test pictures: those to train on and those to validate on."""
         return self.train + (self.val or ())
 
 

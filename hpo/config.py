@@ -22,7 +22,7 @@ from studies.presets import read_preset
 from studies.url import database_path
 
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
-OPTIONAL = tuple(name for name, one in DIMENSIONS.items() if one.searched == Searched.ON_REQUEST)
+OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:
     Requested = str
     Augmentation = str
@@ -66,9 +66,12 @@ def fields_of(role: Role) -> tuple[str, ...]:
 
 def _explained(name: str) -> list[str]:
     """The choices of a dimension, each with what it means."""
-    one = DIMENSIONS[name]
-    assert isinstance(one.values, tuple)
-    return [f"{choice} ({one.meanings[choice]})" if choice in one.meanings else choice for choice in one.values]
+    dimension = DIMENSIONS[name]
+    assert isinstance(dimension.values, tuple)
+    return [
+        f"{choice} ({dimension.meanings[choice]})" if choice in dimension.meanings else choice
+        for choice in dimension.values
+    ]
 
 
 def _side_list(value: object) -> object:
@@ -250,11 +253,13 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def study_name(self) -> str:
+        """The name that was given, or the one made from backbone and data set."""
         scratch = "-scratch" if self.weights == "none" else ""
         return self.study or f"{self.backbone}-{safe_name(self.dataset)}{scratch}"
 
     @property
     def study_dir(self) -> Path:
+        """The study's own folder in `out`."""
         return self.out / self.study_name
 
 

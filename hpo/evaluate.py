@@ -28,11 +28,11 @@ def main(study: str, pick: str, trials: str | None, seeds: int, **places: Any) -
     from hpo.study import load_study
     from hpo.terminal.tables import show_models
 
-    found = load_study(study, **places)
-    models = found.evaluate(pick, trials, seeds, progress=True)
+    loaded = load_study(study, **places)
+    models = loaded.evaluate(pick, trials, seeds, progress=True)
     if len(models):
         show_models([model.final for model in models])
-        click.echo(f"\nFiles in {found.files.final}:")
+        click.echo(f"\nFiles in {loaded.files.final}:")
         click.echo("  final{.csv,.json,.md,.tex}")
         click.echo("  <model>/card.md, per_class.csv, confusion.csv, confusion.png, curves.png")
         click.echo("  <model>/seed-<n>/model.keras, predictions.npz, result.json")

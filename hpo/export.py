@@ -37,8 +37,8 @@ def main(study: str, names: tuple[str, ...], trial: str | None, **places: Any) -
         return DONE
     from hpo.terminal.tables import show_exports
 
-    found, formats = load_study(study, **places), list(dict.fromkeys(names))
-    converted, folder = found.convert(trial.removeprefix("trial-"), formats, progress=True)
+    loaded, formats = load_study(study, **places), list(dict.fromkeys(names))
+    converted, folder = loaded.convert(trial.removeprefix("trial-"), formats, progress=True)
     show_exports(converted)
     files = ", ".join(FORMATS[name].file for name in formats)
     click.echo(f"Files in {folder}: {files}, class_names.json, exports.csv, .json")

@@ -24,6 +24,7 @@ from hpo.terminal.command import DONE, StudyCommand, field_option
 def main(
     study: str, pictures: tuple[Path, ...], model: str | None, csv_file: Path | None, device: str | None, **places: Any
 ) -> int:
+    """Classify pictures with a final model of a study."""
     from hpo.study import load_study
     from studies.paths import check_writable, write_text
     from studies.tables.predictions import to_csv

@@ -62,9 +62,16 @@ def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any)
 
 
 def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
-    """A configuration for each backbone that `--backbone` names. Errors: BadInput before anything is run.
+    """A configuration for each backbone that `--backbone` names.
 
     Of several, one without published weights is trained from scratch, unless `--weights` says what it begins with.
+
+    Args:
+        options: those that were given, by name.
+        preset: its name or file; empty without one.
+
+    Raises:
+        BadInput: before anything is run.
     """
     loaded = {**load_preset(preset), **options}
     names = list(dict.fromkeys(part.strip() for part in str(loaded.get("backbone", "")).split(",") if part.strip()))
@@ -119,6 +126,7 @@ def run(config: StudyConfig, words: Sequence[str] = (), parts: Any = None) -> in
     """One study; returns the exit code.
 
     Args:
+        config: of the study.
         words: the arguments of this command, for the hint on how to go on.
         parts: stand in for those of the search.
     """

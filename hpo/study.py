@@ -160,15 +160,24 @@ class Study:
             BadInput: there are none.
         """
         with database.storage_trouble(self.storage):
-            found = prediction.models_of(self.optuna, self.files)
-        return FinalModels(self.name, self.files, self.convert, found, device=device)
+            models = prediction.models_of(self.optuna, self.files)
+        return FinalModels(self.name, self.files, self.convert, models, device=device)
 
     def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Converted], Path]:
-        """A final model for other runtimes, see `Model.export`: the original's numbers first, and the folder.
+        """A final model for other runtimes, see `Model.export`.
 
         Args:
             label: a trial's number, or baseline.
             names: of the formats.
+            progress: show what is being done.
+
+        Returns:
+            The numbers of the original and of each format, and the folder of the files.
+
+        Raises:
+            BadInput: the model was not evaluated, or the pictures are not those of the study.
+            ModelError: what a format needs is not installed.
+            WorkerLost, TaskFailed: one fails; those before it are kept.
         """
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
@@ -298,15 +307,19 @@ def report_studies(
 
 
 def check_one_size(configs: Sequence[StudyConfig]) -> None:
-    """Errors: BadInput if studies would decode a folder's pictures to different sizes: they could not be compared."""
+    """Make sure that studies of several backbones see the same pictures.
+
+    Raises:
+        BadInput: they would decode a folder's pictures to different sizes, and could not be compared.
+    """
     if base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
     sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
     if len(set(sides.values())) > 1:
-        said = ", ".join(f"{side} px for {name}" for name, side in sides.items())
+        text = ", ".join(f"{side} px for {name}" for name, side in sides.items())
         raise BadInput(
             "--resolutions must be given for several backbones on a folder, whose pictures are decoded to the largest "
-            f"side: by default that is {said}, and studies on pictures of different sizes cannot be compared"
+            f"side: by default that is {text}, and studies on pictures of different sizes cannot be compared"
         )
 
 

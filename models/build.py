@@ -30,10 +30,12 @@ class Task:
 
     @property
     def n_logits(self) -> int:
+        """One for two classes."""
         return 1 if self.n_classes == 2 else self.n_classes
 
     @property
     def from_scratch(self) -> bool:
+        """Whether networks begin with random weights."""
         return self.weights == "none"
 
     def resizing(self, resolution: int) -> str:
@@ -67,6 +69,7 @@ class Network(NamedTuple):
         return keras.Model(self.logits.input, self.logits.get_layer("pool").input)
 
     def prefix(self) -> keras.Model:
+        """The frozen part: raw pictures to the tensor at the cut."""
         return keras.Model(self.logits.input, self.cut)
 
     @property
@@ -86,7 +89,9 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
     """Raw uint8 pictures to the backbone's feature map, with the task's weights.
 
     Pictures are resized bilinearly (with antialiasing when they shrink); grey ones become three channels.
-    Errors: ModelError for an unknown backbone or unusable weights.
+
+    Raises:
+        ModelError: the backbone is unknown, or the weights cannot be used.
     """
     backbone = get_backbone(backbone_name)
     inputs = keras.Input((task.height, task.width, task.channels), dtype="uint8", name="pictures")
@@ -106,7 +111,8 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
 def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
     """The candidate's model with its frozen prefix marked. Same candidate, task and seed: same weights.
 
-    Errors: ModelError as `build_base`, and if unfreeze_depth exceeds the backbone's blocks.
+    Raises:
+        ModelError: as `build_base`, and if unfreeze_depth exceeds the backbone's blocks.
     """
     return attach_head(build_frozen(candidate, task, seed), candidate, task, seed)
 

@@ -13,6 +13,19 @@ from typing import Any
 from models.dimension import PARTS, Check, Dimension, Range, Searched
 from models.training.schedules import LR_SCHEDULES
 
+__all__ = [
+    "DIMENSIONS",
+    "FIELDS",
+    "HEAD_WIDTHS",
+    "READING",
+    "Architecture",
+    "Candidate",
+    "Dimension",
+    "Range",
+    "Searched",
+    "Training",
+]
+
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
@@ -165,6 +178,7 @@ class Candidate(Training, Architecture):
 
     @property
     def architecture(self) -> Architecture:
+        """What of it changes inference."""
         return Architecture(**{one.name: getattr(self, one.name) for one in fields(Architecture)})
 
     @property
@@ -182,13 +196,15 @@ class Candidate(Training, Architecture):
         return {name: getattr(self, name) for name in FIELDS if not DIMENSIONS[name].each_head}
 
     def to_dict(self) -> dict[str, Any]:
+        """Every field by name, as plain values."""
         return {name: getattr(self, name) for name in ("backbone", *FIELDS)}
 
     def to_json(self) -> str:
+        """The same as text, with its keys in order: equal candidates have equal texts."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Candidate":
+    def from_dict(cls, values: dict[str, Any]) -> "Candidate":
         """Fields with a default may be missing.
 
         Raises:
@@ -204,4 +220,9 @@ class Candidate(Training, Architecture):
 
     @classmethod
     def from_json(cls, text: str) -> "Candidate":
+        """From the text of `to_json`.
+
+        Raises:
+            ValueError: as `from_dict`.
+        """
         return cls.from_dict(json.loads(text))

@@ -83,18 +83,22 @@ class Dimension:
 
     @property
     def field(self) -> str:
+        """The field of a candidate that it decides."""
         return self.sets or self.name
 
     @property
     def log(self) -> bool:
+        """Whether it is searched on a logarithmic scale."""
         return isinstance(self.values, Range) and self.values.log
 
     @property
     def changes_inference(self) -> bool:
+        """Whether latency and FLOPs depend on it."""
         return self.key != ""
 
     @property
     def valid(self) -> Check:
+        """What values are allowed, and how that is said."""
         choices = self.values if isinstance(self.values, tuple) else ()
         return self.check or Check(lambda value: value in choices, f"one of {', '.join(choices)}")
 

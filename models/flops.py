@@ -49,6 +49,7 @@ class Call:
 
     @property
     def n_out(self) -> int:
+        """Number of output values for one picture."""
         return prod(self.output)
 
 

@@ -58,6 +58,7 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
 
     Args:
         model: built Keras model; pixels go in as uint8, or are cast to what its input declares.
+        batch_size: pictures in one call.
         run_seconds: time spent on measured runs, but for the least number of them.
         seed: of the random pictures.
     """

@@ -114,6 +114,8 @@ def _report(epochs: int) -> Callable[[Any], None]:
 
 
 class PretrainCommand(OneLineCommand):
+    """The command, with the mistakes that become one line."""
+
     mistakes = (ModelError, DataError)
 
 

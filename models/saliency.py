@@ -39,7 +39,8 @@ class Looks:
 def looks(network: Network, images: np.ndarray, classes: np.ndarray) -> Looks:
     """What in `images` (n, h, w, c) uint8 speaks for `classes` (n,), numbers of classes.
 
-    Errors: ModelError if the backend is not TensorFlow.
+    Raises:
+        ModelError: the backend is not TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise ModelError(f"Grad-CAM needs the tensorflow backend, this is {keras.backend.backend()}")

@@ -39,10 +39,12 @@ class Studied:
 
     @property
     def backbone(self) -> str:
+        """Its name."""
         return self.fingerprint.backbone
 
     @property
     def from_scratch(self) -> bool:
+        """Whether its networks began with random weights."""
         return self.fingerprint.from_scratch
 
 
@@ -66,9 +68,9 @@ def check_comparable(studies: Sequence[Studied]) -> None:
     first = studies[0]
     for other in studies[1:]:
         pairs = {name: (getattr(first.fingerprint, name), getattr(other.fingerprint, name)) for name in COMMON}
-        odd = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-        if odd:
-            values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in odd.items())
+        differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        if differing:
+            values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in differing.items())
             raise NotComparable(f"studies {first.name} and {other.name} cannot be compared, they differ in {values}")
 
 
@@ -85,7 +87,7 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
     equally accurate trials the faster one.
     """
     members = {id(record) for record in joint_front(studies)}
-    found = []
+    table_rows = []
     for backbone in dict.fromkeys(study.backbone for study in studies):
         kinds: dict[str, list[tuple[Studied, CompleteTrial]]] = {FROZEN: [], CUSTOMISED: [], SCRATCH: []}
         for study in studies:
@@ -95,10 +97,10 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
         for kind, entries in kinds.items():
             if entries:
                 study, best = max(entries, key=lambda entry: (entry[1].val_accuracy, -entry[1].latency_ms))
-                found.append(Row(backbone, kind, study.name, best, id(best) in members))
+                table_rows.append(Row(backbone, kind, study.name, best, id(best) in members))
             else:
-                found.append(Row(backbone, kind, "", None, False))
-    return found
+                table_rows.append(Row(backbone, kind, "", None, False))
+    return table_rows
 
 
 def _kind(study: Studied, record: CompleteTrial) -> str:
@@ -153,6 +155,7 @@ def values(row: Row) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
+    """All rows, with a line of column names."""
     return records_to_csv([values(row) for row in rows])
 
 

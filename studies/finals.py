@@ -71,6 +71,7 @@ class FinalRun:
     class_names: Sequence[str] = ()
 
     def to_json(self) -> str:
+        """The text of a result file."""
         return strict.to_json(self)
 
     @classmethod
@@ -108,16 +109,18 @@ class FinalModel:
 
     @property
     def costs(self) -> FinalCosts:
+        """Measured once, in one of its runs."""
         return next(run.costs for run in self.runs if run.costs is not None)
 
     def mean(self, name: str) -> float | None:
         """Of a number of `Scores` over the runs; None where it is None."""
-        found = [getattr(run.scores, name) for run in self.runs]
-        return None if found[0] is None else float(np.mean(found))
+        numbers = [getattr(run.scores, name) for run in self.runs]
+        return None if numbers[0] is None else float(np.mean(numbers))
 
     def confusion(self) -> np.ndarray:
         """(classes, classes): pictures of all runs together, rows are true classes."""
-        return np.sum([run.scores.confusion for run in self.runs], axis=0)
+        total: np.ndarray = np.sum([run.scores.confusion for run in self.runs], axis=0)
+        return total
 
 
 def read_runs(files: StudyFiles, study_id: str) -> list[FinalRun]:
@@ -141,19 +144,19 @@ def summarise(runs: Sequence[FinalRun], search: Mapping[str, float | None]) -> l
     groups: dict[str, list[FinalRun]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         groups.setdefault(run.label, []).append(run)
-    found = []
+    models = []
     for label, own in groups.items():
         if all(run.costs is None for run in own):
             continue
         accuracies = [run.scores.accuracy for run in own]
         interval = accuracy_interval(accuracies, sum(own[0].scores.support))
         mean = float(np.mean(accuracies))
-        found.append(FinalModel(label, own[0].candidate, own, mean, interval, False, search.get(label)))
-    if not found:
+        models.append(FinalModel(label, own[0].candidate, own, mean, interval, False, search.get(label)))
+    if not models:
         return []
-    found.sort(key=lambda model: -model.accuracy)
-    best = found[0].interval
+    models.sort(key=lambda model: -model.accuracy)
+    best = models[0].interval
     return [
         FinalModel(**{**vars(model), "tied": model.interval[1] >= best[0] and model.interval[0] <= best[1]})
-        for model in found
+        for model in models
     ]

@@ -51,9 +51,11 @@ class Fingerprint:
 
     @property
     def from_scratch(self) -> bool:
+        """Whether networks begin with random weights."""
         return self.weights == "none"
 
     def to_dict(self) -> dict[str, Any]:
+        """What a study keeps."""
         return strict.to_values(self)
 
     @classmethod
@@ -72,10 +74,10 @@ def fingerprint_of(study: optuna.Study) -> Fingerprint:
     Raises:
         StudyRefused: it has none, or one that this version does not understand.
     """
-    kept = study.user_attrs.get(attributes.FINGERPRINT)
-    if kept is None:
+    stored = study.user_attrs.get(attributes.FINGERPRINT)
+    if stored is None:
         raise StudyRefused(f"study {study.study_name} was not made by this program")
     try:
-        return Fingerprint.from_dict(kept)
+        return Fingerprint.from_dict(stored)
     except ValueError as error:
         raise StudyRefused(f"study {study.study_name} was made by another version of this program: {error}") from error

@@ -40,6 +40,7 @@ class Objective:
 
     @property
     def maximise(self) -> bool:
+        """Whether more is better."""
         return self.direction == "maximize"
 
     @property
@@ -99,7 +100,7 @@ FLOPS = Objective(
 )
 # In the order in which a study keeps its values: a new one goes to the end.
 OBJECTIVES = (VAL_ACCURACY, LATENCY, FLOPS)
-COSTS = tuple(one for one in OBJECTIVES if not one.maximise)
-DIRECTIONS = tuple(one.direction for one in OBJECTIVES)
-METRIC_NAMES = tuple(one.metric_name for one in OBJECTIVES)
-MAXIMISE = tuple(one.maximise for one in OBJECTIVES)
+COSTS = tuple(objective for objective in OBJECTIVES if not objective.maximise)
+DIRECTIONS = tuple(objective.direction for objective in OBJECTIVES)
+METRIC_NAMES = tuple(objective.metric_name for objective in OBJECTIVES)
+MAXIMISE = tuple(objective.maximise for objective in OBJECTIVES)

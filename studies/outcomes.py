@@ -97,6 +97,7 @@ class Outcome:
     stopped: str = ""
 
     def to_json(self) -> str:
+        """The text of a result file."""
         return strict.to_json(self)
 
     @classmethod
@@ -110,6 +111,7 @@ class Outcome:
 
     @property
     def feasible(self) -> bool:
+        """Whether every budget is kept."""
         return all(value <= 0 for value in self.constraints.values())
 
     def values(self) -> tuple[float, float, float]:

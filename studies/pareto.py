@@ -22,7 +22,7 @@ def ends_and_knee(records: Sequence[TrialRecord]) -> list[CompleteTrial]:
     members = front(records)
     if not members:
         return []
-    wanted = {members[0].number, knee(members).number, max(members, key=lambda one: one.val_accuracy).number}
+    wanted = {members[0].number, knee(members).number, max(members, key=lambda record: record.val_accuracy).number}
     return [record for record in members if record.number in wanted]
 
 
@@ -50,5 +50,5 @@ def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVE
         return []
     directions = [objective.maximise for objective in among]
     keep = moocore.is_nondominated(objectives(trained, among), maximise=directions, keep_weakly=True)
-    chosen = [record for record, kept in zip(trained, keep, strict=True) if kept]
+    chosen = [record for record, is_member in zip(trained, keep, strict=True) if is_member]
     return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -record.val_accuracy))

@@ -32,14 +32,17 @@ class TrialFiles:
 
     @property
     def outcome(self) -> Path:
+        """Its numbers, once they are final."""
         return self.folder / f"{self.number:05d}.json"
 
     @property
     def error(self) -> Path:
+        """The traceback of one that failed."""
         return self.folder / f"{self.number:05d}.error.txt"
 
     @property
     def progress(self) -> Path:
+        """Signs of life, while it runs."""
         return self.folder / f"{self.number:05d}.progress"
 
 
@@ -51,18 +54,22 @@ class RunFiles:
 
     @property
     def result(self) -> Path:
+        """Its numbers; written last."""
         return self.folder / "result.json"
 
     @property
     def model(self) -> Path:
+        """The trained model."""
         return self.folder / "model.keras"
 
     @property
     def predictions(self) -> Path:
+        """Probabilities and labels of the test pictures."""
         return self.folder / "predictions.npz"
 
     @property
     def error(self) -> Path:
+        """The traceback of one that failed."""
         return self.folder / "error.txt"
 
 
@@ -74,21 +81,26 @@ class StudyFiles:
 
     @property
     def lock(self) -> Path:
+        """Held by whoever writes to the study."""
         return self.folder / ".lock"
 
     @property
     def worker_log(self) -> Path:
+        """What the workers print and log."""
         return self.folder / "worker.log"
 
     @property
     def trials(self) -> Path:
+        """Folder of all trials."""
         return self.folder / "trials"
 
     def trial(self, number: int) -> TrialFiles:
+        """The files of one trial."""
         return TrialFiles(self.trials, number)
 
     @property
     def final(self) -> Path:
+        """Folder of all final models."""
         return self.folder / "final"
 
     def model(self, label: str) -> Path:
@@ -96,6 +108,7 @@ class StudyFiles:
         return self.final / label
 
     def run(self, label: str, seed: int) -> RunFiles:
+        """The files of one training run of a final model."""
         return RunFiles(self.model(label) / f"seed-{seed}")
 
     def runs(self) -> list[RunFiles]:
@@ -103,10 +116,12 @@ class StudyFiles:
         return [RunFiles(path.parent) for path in sorted(self.final.glob("*/seed-*/result.json"))]
 
     def exports(self, label: str) -> Path:
+        """Folder of a final model's exported formats."""
         return self.folder / "exports" / name_of(label).replace(" ", "-")
 
     @property
     def report(self) -> Path:
+        """Folder of the report."""
         return self.folder / "report"
 
 
@@ -126,10 +141,12 @@ def artifacts(out: Path) -> Path:
 
 
 def comparison(out: Path, dataset: str) -> Path:
+    """Folder of the comparison of studies on a data set."""
     return out / f"comparison-{dataset}"
 
 
 def joint_report(out: Path, dataset: str) -> Path:
+    """Folder of the report on several studies of a data set."""
     return out / f"report-{dataset}"
 
 

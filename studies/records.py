@@ -65,14 +65,17 @@ class TrialRecord:
 
     @property
     def latency_ms(self) -> float | None:
+        """Median for one picture; None if it was not measured."""
         return self.measurement.latency_ms if self.measurement else None
 
     @property
     def flops(self) -> int | None:
+        """For one picture, 2 per multiply-accumulate; None if they were not counted."""
         return self.measurement.flops if self.measurement else None
 
     @property
     def counts(self) -> bool:
+        """Whether it is one of the study's wanted number of trials."""
         return self.state.counts
 
 
@@ -89,10 +92,12 @@ class CompleteTrial(TrialRecord):
 
     @property
     def latency_ms(self) -> float:
+        """Median for one picture."""
         return self.measurement.latency_ms
 
     @property
     def flops(self) -> int:
+        """For one picture, 2 per multiply-accumulate."""
         return self.measurement.flops
 
 
@@ -169,5 +174,5 @@ def read_study(study: optuna.Study) -> list[TrialRecord]:
 
 def linear_probe(records: Iterable[TrialRecord]) -> CompleteTrial | None:
     """The most accurate completed linear head on frozen layers, of equals the first; None if there is none."""
-    found = [record for record in complete(records) if record.candidate.linear_probe]
-    return max(found, key=lambda record: (record.val_accuracy, -record.number)) if found else None
+    probes = [record for record in complete(records) if record.candidate.linear_probe]
+    return max(probes, key=lambda record: (record.val_accuracy, -record.number)) if probes else None

@@ -82,6 +82,8 @@ def accuracy_interval(accuracies: Sequence[float], n_pictures: int, level: float
 
     Args:
         accuracies: of the runs on the same `n_pictures`, 0 to 1.
+        n_pictures: number of test pictures.
+        level: share of such intervals that hold the accuracy.
 
     Returns:
         Lower and upper end, within 0 and 1.

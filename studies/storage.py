@@ -29,7 +29,11 @@ BUSY_SECONDS = 60
 
 
 def database_lock(url: str, study: str) -> AbstractContextManager[None]:
-    """Hold the database as its one writer. Links to one file share one lock. Errors: as `writer_lock`."""
+    """Hold the database as its one writer. Links to one file share one lock.
+
+    Raises:
+        StudyRefused, StorageError: as `writer_lock`.
+    """
     path = database_path(url).resolve()
     return writer_lock(path.with_name(path.name + ".lock"), study)
 
@@ -38,7 +42,9 @@ def database_lock(url: str, study: str) -> AbstractContextManager[None]:
 def writer_lock(lock: Path, study: str) -> Iterator[None]:
     """Hold what the file `lock` stands for. The lock dies with the process, however that ends.
 
-    Errors: StudyRefused naming the holder if another process has it; StorageError if the folder is not writable.
+    Raises:
+        StudyRefused: another process has it; the message names the holder.
+        StorageError: the folder is not writable.
     """
     path = lock.parent if lock.name == ".lock" else lock.with_suffix("")
     try:
@@ -82,7 +88,9 @@ def storage_trouble(url: str) -> Iterator[None]:
 def open_storage(url: str, *, write: bool) -> RDBStorage:
     """Optuna's storage on the database; made if missing when `write`.
 
-    Errors: StudyRefused if it is missing and not `write`; StorageError if it is not a healthy SQLite database.
+    Raises:
+        StudyRefused: it is missing and not to be written.
+        StorageError: it is not a healthy SQLite database.
     """
     path = database_path(url)
     if not write and not path.is_file():
@@ -103,7 +111,9 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
 def snapshot(url: str, folder: Path) -> str:
     """A copy of the database as it stands, in `folder`; returns its address. A run that writes is not disturbed.
 
-    Errors: StudyRefused if there is no database; StorageError.
+    Raises:
+        StudyRefused: there is no database.
+        StorageError: it is damaged, or cannot be read.
     """
     path = database_path(url)
     if not path.is_file():
@@ -147,8 +157,8 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         study = optuna.load_study(study_name=name, storage=storage)
         if [direction.name.lower() for direction in study.directions] != list(DIRECTIONS):
             raise StudyRefused(f"study {name} has other objectives than this program's; give another --study")
-    kept = study.user_attrs.get(FINGERPRINT)
-    if kept is None:
+    stored = study.user_attrs.get(FINGERPRINT)
+    if stored is None:
         if study.get_trials(deepcopy=False):
             raise StudyRefused(f"study {name} was not made by this program; give another --study")
         # A run that was killed between the two steps left a study without a fingerprint: this completes it.
@@ -157,11 +167,11 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
             study.set_metric_names(list(METRIC_NAMES))
         study.set_user_attr(STUDY_ID, uuid.uuid4().hex)
         study.set_user_attr(FINGERPRINT, dict(fingerprint))
-    elif kept != (now := json.loads(json.dumps(dict(fingerprint)))):
+    elif stored != (now := json.loads(json.dumps(dict(fingerprint)))):
         fields = [
-            f"{key} ({kept.get(key)} then, {now.get(key)} now)"
-            for key in {**kept, **now}
-            if kept.get(key) != now.get(key)
+            f"{key} ({stored.get(key)} then, {now.get(key)} now)"
+            for key in {**stored, **now}
+            if stored.get(key) != now.get(key)
         ]
         raise StudyRefused(
             f"study {name} was made with other settings: {'; '.join(fields)}. "
@@ -171,7 +181,12 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
 
 
 def load_study(url: str, name: str) -> optuna.Study:
-    """A study for reading. Errors: StudyRefused naming the studies that there are; StorageError."""
+    """A study for reading.
+
+    Raises:
+        StudyRefused: there is no such study; the message names those that there are.
+        StorageError: the database cannot be read.
+    """
     storage = open_storage(url, write=False)
     with storage_trouble(url):
         names = optuna.get_all_study_names(storage)

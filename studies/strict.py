@@ -20,6 +20,7 @@ def to_values(record: Any) -> dict[str, Any]:
 
 
 def to_json(record: Any) -> str:
+    """A dataclass as the text of a file."""
     return json.dumps(to_values(record), indent=1)  # not pydantic's, which makes null of an infinite loss
 
 
@@ -42,5 +43,5 @@ def from_values(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def _explained(kind: type, error: ValidationError) -> ValueError:
     first = error.errors()[0]
-    place = ".".join([kind.__name__, *map(str, first["loc"])])
-    return ValueError(f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}")
+    field = ".".join([kind.__name__, *map(str, first["loc"])])
+    return ValueError(f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}")

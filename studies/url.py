@@ -6,7 +6,11 @@ PREFIX = "sqlite:///"
 
 
 def database_path(url: str) -> Path:
-    """The file behind `sqlite:///FILE`. Errors: ValueError for anything else."""
+    """The file behind `sqlite:///FILE`.
+
+    Raises:
+        ValueError: it is anything else.
+    """
     path = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
         raise ValueError(f"must be sqlite:///FILE (a database in a file). Received: {url}")

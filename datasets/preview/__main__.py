@@ -48,6 +48,8 @@ def write_preview(
 
 
 class PreviewCommand(OneLineCommand):
+    """The command, with the mistakes that become one line."""
+
     mistakes = (DataError,)
 
 

@@ -37,6 +37,7 @@ class Preview(NamedTuple):
 
     @property
     def n(self) -> int:
+        """Number of pictures."""
         return sum(self.counts)
 
 

@@ -49,9 +49,12 @@ def evaluate(
     """Train the chosen models for good, test them, and write what came of it beside the study and into it.
 
     Args:
+        config: of the study, with the places of this machine.
+        study: the search whose trials are chosen from.
         pick: "front", or "few" for its two ends and the knee.
         trials: numbers of trials instead, separated by commas.
         seeds: training runs of each model.
+        watcher: is told what is being done.
 
     Raises:
         BadInput: there is nothing to evaluate, or data, split or weights are not those of the search.
@@ -75,7 +78,7 @@ def evaluate(
             finalists.append(beside)
         finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers, watcher)
-        models = summarise(runs, {one.label: one.search_accuracy for one in finalists})
+        models = summarise(runs, {finalist.label: finalist.search_accuracy for finalist in finalists})
         if models:
             write_results(models, facts, config)
             keep(study, models, facts.class_names, config)
@@ -83,16 +86,20 @@ def evaluate(
 
 
 def check_same(study: optuna.Study, facts: Facts) -> None:
-    """Errors: BadInput if data, split or weights are not what the search chose with."""
+    """Make sure that this is what the search chose with.
+
+    Raises:
+        BadInput: data, split or weights are other ones.
+    """
     then = fingerprint_of(study)
     pairs = {
         "data": (then.dataset_digest, facts.dataset_digest),
         "split": (then.split, facts.split_digest),
         "weights": (then.weights, facts.weights_digest),
     }
-    if odd := [name for name, (before, now) in pairs.items() if before != now]:
+    if changed := [name for name, (before, now) in pairs.items() if before != now]:
         raise BadInput(
-            f"study {study.study_name} was made with other {' and '.join(odd)} than are here: "
+            f"study {study.study_name} was made with other {' and '.join(changed)} than are here: "
             "what it chose cannot be evaluated"
         )
 

@@ -144,7 +144,7 @@ def convert_all(
     check_installed(names)
     files = StudyFiles(config.study_dir)
     runs = read_runs(files, study.user_attrs[STUDY_ID])
-    run = next((one for one in runs if (one.label, one.seed) == (label, 0)), None)
+    run = next((run for run in runs if (run.label, run.seed) == (label, 0)), None)
     if run is None:
         words = f"--trials {label}" if label.isdecimal() else ""
         raise BadInput(
@@ -184,23 +184,24 @@ def _write(converted: Sequence[Converted], class_names: Sequence[str], folder: P
     rows: dict[str, Mapping[str, Any]] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the first one, or not ours
         rows = {row["format"]: row for row in json.loads((folder / "exports.json").read_text(encoding="utf-8"))}
-    rows |= {one.format: asdict(one) for one in converted}
+    rows |= {entry.format: asdict(entry) for entry in converted}
     write_text(folder / "exports.csv", records_to_csv(list(rows.values())))
     write_text(folder / "exports.json", json.dumps(list(rows.values()), indent=1))
     write_text(folder / "class_names.json", json.dumps(list(class_names), ensure_ascii=False))
 
 
-def cells(one: Converted) -> tuple[str, ...]:
+def cells(converted: Converted) -> tuple[str, ...]:
     """The texts under `HEADS`."""
     return (
-        one.format,
-        f"{one.accuracy:.4f}",
-        f"{one.same_class:.4f}",
-        f"{one.latency_ms:.3g} ({one.p90_ms:.3g})",
-        f"{one.bytes / 2**20:.2f}",
-        one.runtime,
+        converted.format,
+        f"{converted.accuracy:.4f}",
+        f"{converted.same_class:.4f}",
+        f"{converted.latency_ms:.3g} ({converted.p90_ms:.3g})",
+        f"{converted.bytes / 2**20:.2f}",
+        converted.runtime,
     )
 
 
 def to_table(converted: Sequence[Converted]) -> Table:
+    """A row for each format, in the order in which they were made."""
     return of_texts("exports", "", HEADS, map(cells, converted), left=("format", "runtime"))

@@ -79,18 +79,33 @@ class FinalModels(Sequence["Model"]):
 
     @property
     def best(self) -> "Model":
-        """The one most accurate on the test pictures. Errors: BadInput if there is none."""
+        """The one most accurate on the test pictures.
+
+        Raises:
+            BadInput: there is none.
+        """
         if not self._models:
             raise BadInput(f"no model of study {self.study_name} was evaluated")
         return self._models[0]
 
     def named(self, name: str | None) -> "Model":
-        """`trial-7`, `7` or `baseline`; the best one for None. Errors: BadInput naming those that there are."""
+        """The model of this name.
+
+        Args:
+            name: `trial-7`, `7` or `baseline`; None for the most accurate one.
+
+        Raises:
+            BadInput: there is no such model; the message names those that there are.
+        """
         chosen = pick([model.final for model in self], name)
         return next(model for model in self if model.final is chosen)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each model. Errors: PackageMissing if pandas is not installed."""
+        """A row for each model.
+
+        Raises:
+            PackageMissing: pandas is not installed.
+        """
         return records_to_frame([tables.values(model.final) for model in self])
 
     def _repr_html_(self) -> str:
@@ -138,6 +153,7 @@ class Model:
 
     @property
     def candidate(self) -> Candidate:
+        """What the trial decided."""
         return self.final.candidate
 
     @property
@@ -152,6 +168,7 @@ class Model:
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
         return tuple(self.final.runs[0].class_names)
 
     def predict(self, pictures: "Picture | Sequence[Picture]") -> list[Prediction]:

@@ -39,12 +39,21 @@ class Prediction:
 
 def results_folder(study: optuna.Study) -> Path:
     """The folder of results that the study was run with."""
-    kept = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
-    return check_field("out", kept)
+    stored = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
+    folder: Path = check_field("out", stored)
+    return folder
 
 
 def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:
-    """The evaluated models of a study, best first. Errors: BadInput if there are none."""
+    """The evaluated models of a study, from the most to the least accurate on the test pictures.
+
+    Args:
+        study: as it stands in the database.
+        files: its files, the results of the training runs among them.
+
+    Raises:
+        BadInput: there are none.
+    """
     search = {str(trial.number): trial.values[0] if trial.values else None for trial in study.trials}
     models = summarise(read_runs(files, study.user_attrs[STUDY_ID]), search)
     if not models:
@@ -58,7 +67,8 @@ def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:
 def pick(models: Sequence[FinalModel], name: str | None) -> FinalModel:
     """The model called `7`, `trial-7` or `baseline`; the most accurate one without a name.
 
-    Errors: BadInput naming those that there are.
+    Raises:
+        BadInput: there is no such model; the message names those that there are.
     """
     if name is None:
         return models[0]
@@ -112,7 +122,11 @@ def _as_image(picture: Any, number: int) -> Image.Image:
 
 
 def probabilities(run: FinalRun, path: Path, pictures: np.ndarray) -> np.ndarray:
-    """In a worker: (n, classes) for pictures (n, h, w, c) uint8. Errors: ModelError if the file is damaged."""
+    """In a worker: (n, classes) for pictures (n, h, w, c) uint8.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
     from hpo.final.training import classify
 
     return classify(session.current().classifier(run.candidate, run.shape, len(run.class_names), path), pictures)

@@ -38,7 +38,13 @@ class Finalist:
 def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> list[Finalist]:
     """The trials to evaluate: the front, or the two ends and the knee (`pick` few), or those named by `trials`.
 
-    Errors: BadInput for numbers that are no complete trials, and if there are none at all.
+    Args:
+        records: all trials of the study.
+        pick: "front" or "few".
+        trials: numbers separated by commas; None to follow `pick`.
+
+    Raises:
+        BadInput: a number is not that of a complete trial, or there is no complete trial at all.
     """
     trained = {record.number: record for record in complete(records)}
     if not trained:
@@ -82,9 +88,9 @@ def jobs_for(
     """All runs, those of one model one after the other; costs are measured in the first of each."""
     folder = StudyFiles(config.study_dir).final
     return [
-        FinalJob(job, one.label, seed, one.epochs, one.plateaus, seed == 0)
-        for one in finalists
-        for job in (Job(config, study_id, one.number, one.candidate, facts, folder),)
+        FinalJob(job, finalist.label, seed, finalist.epochs, finalist.plateaus, seed == 0)
+        for finalist in finalists
+        for job in (Job(config, study_id, finalist.number, finalist.candidate, facts, folder),)
         for seed in range(seeds)
     ]
 

@@ -55,6 +55,7 @@ class FinalJob:
 
     @property
     def files(self) -> RunFiles:
+        """Where the run leaves its model, predictions and result."""
         return RunFiles(self.job.folder / self.label / f"seed-{self.seed}")
 
 
@@ -170,14 +171,14 @@ def classify(
     run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, on_batch: Callable[[float], None] = lambda share: None
 ) -> np.ndarray:
     """Probabilities (n, classes) of pictures (n, h, w, c), by batches of one size, so that `run` is traced once."""
-    found = []
+    batches = []
     for begin in range(0, len(images), PREDICTION_BATCH):
         batch = images[begin : begin + PREDICTION_BATCH]
         short = PREDICTION_BATCH - len(batch)
         padded = np.concatenate([batch, np.repeat(batch[-1:], short, axis=0)]) if short else batch
-        found.append(run(padded)[: len(batch)])
+        batches.append(run(padded)[: len(batch)])
         on_batch(begin / len(images))
-    return both_classes(np.concatenate(found))
+    return both_classes(np.concatenate(batches))
 
 
 def both_classes(probabilities: np.ndarray) -> np.ndarray:

@@ -49,6 +49,7 @@ def make_report(
     """The report of one study, or of several: then their comparison first.
 
     Args:
+        loaded: the studies.
         out: the folder of results.
         places: options that stand in for those of the studies, such as where the data lies.
         pictures: of the data, Grad-CAM and saliency too.

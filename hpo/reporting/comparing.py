@@ -25,7 +25,11 @@ class Comparison:
     files: Sequence[Path]
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each backbone and kind. Errors: PackageMissing if pandas is not installed."""
+        """A row for each backbone and kind.
+
+        Raises:
+            PackageMissing: pandas is not installed.
+        """
         return records_to_frame([comparison.values(row) for row in self.rows])
 
     def _repr_html_(self) -> str:

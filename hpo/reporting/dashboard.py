@@ -20,6 +20,9 @@ def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[st
     It shows a copy, made at the start: the dashboard asks nobody who they are and can change and delete studies.
 
     Args:
+        storage: the database, `sqlite:///FILE`.
+        out: folder of results, with the files that belong to studies.
+        port: to listen on, of this machine alone.
         live: the database itself instead; what is deleted there is gone.
         on_ready: told in one line where it is.
 

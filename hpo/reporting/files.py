@@ -25,6 +25,7 @@ class ReportFiles:
 
     @property
     def page(self) -> Path:
+        """The page itself, `index.html`."""
         return self.written[0]
 
 
@@ -32,8 +33,13 @@ def write_report(report: Report, folder: Path, figures: bool = True, pdf: bool =
     """Write page and tables; with a browser on the machine, figures and the printed page too.
 
     Args:
+        report: what it says.
+        folder: where all of it goes; made if it is missing.
         figures: each figure as PNG, SVG and PDF.
         pdf: the whole page as report.pdf.
+
+    Returns:
+        What was written, and what could not be and why.
     """
     page, missing = folder / "index.html", []
     write_text(page, render(report))

@@ -32,7 +32,16 @@ def to_frame(records: Sequence[TrialRecord]) -> "pandas.DataFrame":
 
 
 def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure":
-    """Accuracy against a cost, "latency" or "flops". Errors: BadInput if it is another."""
+    """Accuracy against a cost.
+
+    Args:
+        name: of the study.
+        records: its trials.
+        against: "latency" or "flops".
+
+    Raises:
+        BadInput: it is another.
+    """
     if against not in AXES:
         raise BadInput(f"against must be one of {', '.join(AXES)}. Received: {against}")
     return page.draw_pareto(pareto_data(name, records, AXES[against]))

@@ -41,26 +41,26 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
             raise DataError(f"the data here is not what study {material.name} was made with")
     except DataError as error:
         return Gallery(), [f"pictures of the data: {error}"]
-    found = _samples(data, config)
+    pictures = _samples(data, config)
     if material.predictions is None or material.chosen is None:
-        return found, []
+        return pictures, []
     try:
         images, labels = session.current().test_data(config, side)
     except DataError as error:
-        return found, [f"test pictures: {error}"]
+        return pictures, [f"test pictures: {error}"]
     if not np.array_equal(labels, material.predictions.labels):
-        return found, ["test pictures: they are not those that the models were tested on"]
+        return pictures, ["test pictures: they are not those that the models were tested on"]
     names = class_names(material, material.chosen)
     wrong = worst_mistakes(material.predictions, MOST_MISTAKES)
-    found = replace(
-        found,
-        mistakes=tuple(_mistake(images[one.place], one, names) for one in wrong),
+    pictures = replace(
+        pictures,
+        mistakes=tuple(_mistake(images[mistake.place], mistake, names) for mistake in wrong),
         mistakes_note="The pictures that were classified wrongly with the highest confidence." if wrong else "",
     )
     try:
-        return _with_looks(found, material, images, names), []
+        return _with_looks(pictures, material, images, names), []
     except ModelError as error:
-        return found, [f"Grad-CAM and saliency: {error}"]
+        return pictures, [f"Grad-CAM and saliency: {error}"]
 
 
 def _samples(data: Dataset, config: StudyConfig) -> Gallery:
@@ -73,51 +73,53 @@ def _samples(data: Dataset, config: StudyConfig) -> Gallery:
         if len(row.samples)
     )
     more = len(preview.counts) - len(rows)
-    said = "Samples of each class" if not more else f"Samples of the first {len(rows)} of {len(preview.counts)} classes"
+    which = (
+        "Samples of each class" if not more else f"Samples of the first {len(rows)} of {len(preview.counts)} classes"
+    )
     return Gallery(
         class_names=preview.facts.class_names,
         counts=preview.counts,
         samples=pictures,
-        samples_note=f"{said}, drawn with a fixed seed from the pictures that are not test pictures.",
+        samples_note=f"{which}, drawn with a fixed seed from the pictures that are not test pictures.",
     )
 
 
-def _mistake(image: np.ndarray, one: Judged, names: Sequence[str]) -> Picture:
-    true, guess = names[one.true], names[one.predicted]
-    said = f"{true} taken for {guess}, {percent(one.confidence)} sure"
-    return Picture(png(image), f"Test picture {one.place}: {said}", said)
+def _mistake(image: np.ndarray, mistake: Judged, names: Sequence[str]) -> Picture:
+    true, guess = names[mistake.true], names[mistake.predicted]
+    caption = f"{true} taken for {guess}, {percent(mistake.confidence)} sure"
+    return Picture(png(image), f"Test picture {mistake.place}: {caption}", caption)
 
 
-def _with_looks(found: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
-    """Grad-CAM and saliency of right and wrong pictures. Errors: ModelError."""
+def _with_looks(so_far: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
+    """Grad-CAM and saliency of correct and wrong pictures. Raises ModelError if the model cannot be used."""
     from models.export.keras_file import restore_network
     from models.saliency import looks
 
     model, predictions = material.chosen, material.predictions
     assert model is not None and predictions is not None
     wrong = worst_mistakes(predictions, LOOKED_AT)
-    right = judged(predictions, [one.place for one in right_ones(predictions, LOOKED_AT)])
+    right = judged(predictions, [example.place for example in right_ones(predictions, LOOKED_AT)])
     shown = [*right, *wrong]
     if not shown:
-        return found
-    pictures = np.asarray(images[[one.place for one in shown]])
+        return so_far
+    pictures = np.asarray(images[[example.place for example in shown]])
     path = material.files.run(model.label, model.runs[0].seed).model
     network = restore_network(model.candidate, images.shape[1:], len(names), path)
-    seen = looks(network, pictures, np.array([one.predicted for one in shown]))
+    seen = looks(network, pictures, np.array([example.predicted for example in shown]))
     panels = []
-    for place, one in enumerate(shown):
-        true, guess = names[one.true], names[one.predicted]
-        what = f"right: {true}" if one.true == one.predicted else f"wrong: {true} taken for {guess}"
-        said = f"{what}, {percent(one.confidence)} sure"
-        alt = f"Test picture {one.place}, the same under its Grad-CAM, and its saliency. {said}"
-        panels.append(Picture(png(_panels(pictures[place], seen.cam[place], seen.saliency[place])), alt, said))
+    for row, example in enumerate(shown):
+        true, guess = names[example.true], names[example.predicted]
+        what = f"right: {true}" if example.true == example.predicted else f"wrong: {true} taken for {guess}"
+        caption = f"{what}, {percent(example.confidence)} sure"
+        alt = f"Test picture {example.place}, the same under its Grad-CAM, and its saliency. {caption}"
+        panels.append(Picture(png(_panels(pictures[row], seen.cam[row], seen.saliency[row])), alt, caption))
     note = (
         f"What {label_of(model)} looks at when it decides. Each group shows a test picture, the same under its "
         f"Grad-CAM (bright: speaks for the predicted class; the map has {seen.cells} × {seen.cells} cells, of layer "
         f"{seen.layer}), and SmoothGrad saliency (bright: where a small change matters most). First the surest right "
         f"pictures, one of a class, then the {counted(len(wrong), 'worst mistake')}. Such maps hint, no more."
     )
-    return replace(found, saliency=tuple(panels), saliency_note=note)
+    return replace(so_far, saliency=tuple(panels), saliency_note=note)
 
 
 def _panels(image: np.ndarray, cam: np.ndarray, saliency: np.ndarray) -> np.ndarray:

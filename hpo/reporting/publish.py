@@ -16,8 +16,12 @@ def publish(study: Any, chapter: "Chapter", chosen: str | None, storage: str, ou
     The database is locked meanwhile: not while a search writes to it.
 
     Args:
+        study: the study they are of.
+        chapter: whose charts are put into it.
         chosen: label of the final model that the pictures show, None without one. A baseline is no trial of its own:
             its pictures are kept with the study.
+        storage: the database, `sqlite:///FILE`.
+        out: folder of results.
     """
     from studies.artifacts import attach, show
     from studies.report.blocks import Pictures
@@ -27,13 +31,13 @@ def publish(study: Any, chapter: "Chapter", chosen: str | None, storage: str, ou
         with database_lock(storage, study.study_name):
             show(study, {chart.name: chart.figure for _, chart in chapter.charts()})
             blocks = [block for section in chapter.sections if section.name == LOOKS for block in section.blocks]
-            pictures = [one for block in blocks if isinstance(block, Pictures) for one in block.pictures]
-            number = int(chosen) if chosen is not None and chosen.isdecimal() else None
+            pictures = [picture for block in blocks if isinstance(block, Pictures) for picture in block.pictures]
+            trial = int(chosen) if chosen is not None and chosen.isdecimal() else None
             with tempfile.TemporaryDirectory() as folder:
-                for place, picture in enumerate(pictures, start=1):
-                    path = Path(folder) / f"grad-cam-{place}.png"
+                for number, picture in enumerate(pictures, start=1):
+                    path = Path(folder) / f"grad-cam-{number}.png"
                     path.write_bytes(picture.png)
-                    attach(study, out, path, number)
+                    attach(study, out, path, trial)
     except StudyRefused as error:
         return f"figures in the dashboard: {error}"
     return ""

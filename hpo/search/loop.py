@@ -93,6 +93,11 @@ class Search:
         self.records: list[TrialRecord] = []
 
     def run(self) -> None:
+        """Ask, send and take in until the study has its trials, or the time is over.
+
+        Raises:
+            StudyStopped: after three failures alike in a row.
+        """
         self._queue_first()
         end = time.monotonic() + (self.config.timeout or float("inf"))
         self.records = read_study(self.study)
@@ -106,7 +111,7 @@ class Search:
             if not self.running:
                 return
             concurrent.futures.wait(self.running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
-            for future in [one for one in self.running if one.done()]:  # wait() does not name cancelled ones
+            for future in [future for future in self.running if future.done()]:  # wait() does not name cancelled ones
                 self._receive(future)
             for future, legs in self.running.items():
                 give_up_silent(future, legs[0].job.files.progress, self.config.stall_timeout)
@@ -165,7 +170,7 @@ class Search:
     def _same_as(self, candidate: Candidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers or is about to."""
         known = (State.COMPLETE, State.STOPPED, State.INFEASIBLE, State.RUNNING)
-        alike = (one.number for one in self.records if one.candidate == candidate and one.state in known)
+        alike = (record.number for record in self.records if record.candidate == candidate and record.state in known)
         return next(alike, None)
 
     def _next_stop(self, epoch: int) -> int:
@@ -224,8 +229,8 @@ class Search:
     def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
         """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
         reached = reached_at(self.records, leg.until)
-        own = next(one for one in reached if one.number == leg.trial.number)
-        others = [one for one in reached if one is not own]
+        own = next(trial for trial in reached if trial.number == leg.trial.number)
+        others = [trial for trial in reached if trial is not own]
         decision = self.parts.decide(self.config.stopping, own, others, self.config.reduction_factor)
         if decision.stop:
             stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")

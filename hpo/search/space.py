@@ -45,12 +45,12 @@ class Space:
         """
 
         def rank(name: str) -> int:
-            one = DIMENSIONS[name]
-            if one.of_study:
+            dimension = DIMENSIONS[name]
+            if dimension.of_study:
                 return 0
-            if one.searched == Searched.ALWAYS and not one.sets:
+            if dimension.searched == Searched.ALWAYS and not dimension.sets:
                 return 1
-            return 3 if isinstance(one.values, Range) else 2
+            return 3 if isinstance(dimension.values, Range) else 2
 
         return {name: _described(self.searched[name]) for name in sorted(self.searched, key=rank)} | dict(self.fixed)
 
@@ -72,30 +72,32 @@ def make_space(config: StudyConfig, blocks: int, resolutions: tuple[int, ...]) -
     }
     searched: dict[str, Values] = {}
     fixed: dict[str, Any] = {}
-    for name, one in DIMENSIONS.items():
-        given: Any = getattr(config, one.option) if one.option else ()
-        if one.searched == Searched.LISTED and len(given) > 1:
+    for name, dimension in DIMENSIONS.items():
+        given: Any = getattr(config, dimension.option) if dimension.option else ()
+        if dimension.searched == Searched.LISTED and len(given) > 1:
             searched[name] = given
-        elif one.searched == Searched.LISTED:
+        elif dimension.searched == Searched.LISTED:
             fixed[name] = given[0]
-        elif one.searched == Searched.ALWAYS or name in requested:
-            searched[name] = of_study[name] if one.of_study else one.values
-        elif one.option:
+        elif dimension.searched == Searched.ALWAYS or name in requested:
+            searched[name] = of_study[name] if dimension.of_study else dimension.values
+        elif dimension.option:
             fixed[name] = given
     possible = {name: values for name, values in searched.items() if _can_apply(DIMENSIONS[name], searched, fixed)}
     return Space(config.backbone, possible, fixed)
 
 
-def _can_apply(one: Dimension, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
-    if one.under is None:
+def _can_apply(dimension: Dimension, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
+    if dimension.under is None:
         return True
-    other, value = one.under
+    other, value = dimension.under
     return value in searched.get(other, (fixed.get(other, DIMENSIONS[other].default),))
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Candidate:
     """What the study's sampler proposes; for several heads at once some parameters are given."""
-    values = {name: one.default for name, one in DIMENSIONS.items() if one.default is not None} | dict(space.fixed)
+    values = {
+        name: dimension.default for name, dimension in DIMENSIONS.items() if dimension.default is not None
+    } | dict(space.fixed)
     for name in _drawing_order(space):
         if DIMENSIONS[name].applies(values):
             values[DIMENSIONS[name].field] = _draw(trial, name, space.searched[name])
@@ -108,12 +110,12 @@ def _drawing_order(space: Space) -> Iterator[str]:
     """What is always drawn, choices, ranges, and last what depends on another: seeded samplers depend on the order."""
 
     def rank(name: str) -> int:
-        one = DIMENSIONS[name]
-        if one.under is not None:
+        dimension = DIMENSIONS[name]
+        if dimension.under is not None:
             return 3
-        if one.searched == Searched.ALWAYS:
+        if dimension.searched == Searched.ALWAYS:
             return 0
-        return 2 if isinstance(one.values, Range) else 1
+        return 2 if isinstance(dimension.values, Range) else 1
 
     return iter(sorted(space.searched, key=rank))
 
@@ -203,9 +205,9 @@ def _others(space: Space) -> dict[str, Any]:
     """Usual values of the fields that have a default."""
     values = dict(space.fixed)
     for name, searched in space.searched.items():
-        one = DIMENSIONS[name]
-        if one.searched == Searched.LISTED and isinstance(searched, tuple):
+        dimension = DIMENSIONS[name]
+        if dimension.searched == Searched.LISTED and isinstance(searched, tuple):
             values[name] = searched[0]
-        elif one.default is not None:
-            values[name] = one.default if one.first is None else one.first
+        elif dimension.default is not None:
+            values[name] = dimension.default if dimension.first is None else dimension.first
     return values

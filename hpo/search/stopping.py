@@ -51,13 +51,13 @@ def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
 
     Not those that were interrupted: their candidates are tried again, and would be counted twice.
     """
-    found = []
+    points = []
     for record in records:
         cost, curve = record.measurement, record.learning_curve[:epoch]
         if cost is not None and len(curve) == epoch and record.state != State.INTERRUPTED:
             accuracy = max(point["val_accuracy"] for point in curve)
-            found.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
-    return found
+            points.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
+    return points
 
 
 def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> Decision:
@@ -84,19 +84,19 @@ def _by_dominance(own: Reached, others: Sequence[Reached], factor: int) -> Decis
 
     If own is non-dominated, none of them is more accurate (it would dominate), so own is first and goes on.
     """
-    rivals = [one for one in others if one.latency_ms <= own.latency_ms and one.flops <= own.flops]
-    place = 1 + sum(one.val_accuracy > own.val_accuracy for one in rivals)
-    what = f"val_accuracy {own.val_accuracy:.3f} is {_ordinal(place)}"
-    return _verdict(place, len(rivals) + 1, factor, what, "that are no slower and no costlier")
+    rivals = [other for other in others if other.latency_ms <= own.latency_ms and other.flops <= own.flops]
+    rank = 1 + sum(other.val_accuracy > own.val_accuracy for other in rivals)
+    what = f"val_accuracy {own.val_accuracy:.3f} is {_ordinal(rank)}"
+    return _verdict(rank, len(rivals) + 1, factor, what, "that are no slower and no costlier")
 
 
 def _by_moasha(own: Reached, others: Sequence[Reached], factor: int) -> Decision:
     """Place in the order of `moasha_order` over all trials at the rung."""
     everyone = [own, *others]
     order = moasha_order(everyone)
-    place = 1 + order.index(0)
-    what = f"{_ordinal(place)} by non-dominated sorting and epsilon-net"
-    return _verdict(place, len(everyone), factor, what, "at this rung")
+    rank = 1 + order.index(0)
+    what = f"{_ordinal(rank)} by non-dominated sorting and epsilon-net"
+    return _verdict(rank, len(everyone), factor, what, "at this rung")
 
 
 def moasha_order(trials: Sequence[Reached]) -> list[int]:
@@ -134,17 +134,17 @@ def _farthest_first(points: np.ndarray, first: int) -> list[int]:
     return order
 
 
-def _verdict(place: int, n: int, factor: int, what: str, among: str) -> Decision:
+def _verdict(rank: int, n: int, factor: int, what: str, among: str) -> Decision:
     if n < factor:
         return Decision(False, f"{n} {among}; a decision needs {factor}")
     best = n // factor
     going = "the best one goes on" if best == 1 else f"the best {best} go on"
-    return Decision(place > best, f"{what} of {n} {among}; {going}")
+    return Decision(rank > best, f"{what} of {n} {among}; {going}")
 
 
-def _ordinal(place: int) -> str:
+def _ordinal(rank: int) -> str:
     endings = {1: "st", 2: "nd", 3: "rd"}
-    return f"{place}{'th' if place % 100 in (11, 12, 13) else endings.get(place % 10, 'th')}"
+    return f"{rank}{'th' if rank % 100 in (11, 12, 13) else endings.get(rank % 10, 'th')}"
 
 
 def _check_factor(factor: int) -> None:

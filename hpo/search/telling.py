@@ -21,19 +21,24 @@ class Streak:
     """Failures of one kind in a row, since the last trial that ended well."""
 
     def __init__(self) -> None:
-        self._kind, self._length, self._said = "", 0, ""
+        self._kind, self._length, self._words = "", 0, ""
 
     def add(self, result: Outcome | Failure, details: Path) -> None:
+        """Count a trial's end; `details` is the file that says more about a failure."""
         if isinstance(result, Outcome):
             self._kind, self._length = "", 0
             return
         self._length = self._length + 1 if result.kind == self._kind else 1
-        self._kind, self._said = result.kind, f"({result.reason}); details in {details}"
+        self._kind, self._words = result.kind, f"({result.reason}); details in {details}"
 
     def check(self, records: Sequence[TrialRecord]) -> None:
-        """Errors: StudyStopped if there are too many."""
+        """Stop the study after too many failures.
+
+        Raises:
+            StudyStopped: three failures of one kind in a row; it carries `records`.
+        """
         if self._length >= ALIKE_IN_A_ROW:
-            raise StudyStopped(f"{ALIKE_IN_A_ROW} trials in a row failed alike {self._said}", records)
+            raise StudyStopped(f"{ALIKE_IN_A_ROW} trials in a row failed alike {self._words}", records)
 
 
 def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
@@ -89,7 +94,9 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
     waiting = [trial.user_attrs[RETRY_OF] for trial in trials if _tried_again(trial)]
     candidates = [read_trial(trials[number]).candidate for number in waiting]
     study_id = study.user_attrs[STUDY_ID]
-    checkpoints.sweep(folder, {checkpoints.path_of(folder, study_id, one) for one in candidates if one is not None})
+    checkpoints.sweep(
+        folder, {checkpoints.path_of(folder, study_id, candidate) for candidate in candidates if candidate is not None}
+    )
 
 
 def _tried_again(trial: optuna.trial.FrozenTrial) -> bool:

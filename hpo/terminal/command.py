@@ -25,6 +25,7 @@ class StudyCommand(OneLineCommand):
     mistakes = MISTAKES
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run the command; whatever goes wrong in a study ends it with one line and its own exit code."""
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             super().main(args, prog_name, **extra)
@@ -50,6 +51,7 @@ class GroupedCommand(StudyCommand):
     """A command whose help shows the fields of a study by their groups, and behind them what else it takes."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under the headings of their groups."""
         sections: dict[str, list[tuple[str, str]]] = {group.capitalize(): [] for group in Group}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

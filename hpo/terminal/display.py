@@ -57,25 +57,30 @@ class PlainDisplay:
         self.begun_at = 0
 
     def note(self, text: str) -> None:
+        """Print one line."""
         self.spoke = time.monotonic()
         self.console.print(Text(text), soft_wrap=True)
         sys.stdout.flush()
 
     def waiting(self, text: str) -> None:
+        """Say so now and then, so that a long wait does not look like a hang."""
         if time.monotonic() - self.spoke > REMIND_SECONDS:
             self.note(f"still {text}")
 
     def tick(self, running: Mapping[str, Path]) -> None:
+        """Say now and then what the tasks do; `running` maps their names to their signs of life."""
         if time.monotonic() - self.spoke > REMIND_SECONDS:
             for name, progress in running.items():
                 self.note(f"{name}: {doing(progress)}")
 
     def steps(self, done: int, total: int) -> None:
+        """Remember how far a job of known length is."""
         if not self.total:
             self.begun, self.begun_at = time.monotonic(), done
         self.done, self.total = done, total
 
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
+        """Say what is searched, and on which pictures."""
         self.wanted, self.workers = config.trials, max(1, config.workers)
         self.records, self.members = records, front(records)
         height, width, channels = facts.shape
@@ -92,14 +97,16 @@ class PlainDisplay:
         self.note(f"{done} of {config.trials} trials done" + (", continuing" if 0 < done < config.trials else ""))
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        """Print the line of a trial that has ended."""
         self.records, self.members = records, front(records)
         self.note(self._line(record))
 
     def close(self) -> None:
+        """Nothing is left open."""
         pass
 
     def _line(self, record: TrialRecord) -> str:
-        finished = sum(one.counts for one in self.records)
+        finished = sum(other.counts for other in self.records)
         text = f"[{finished}/{self.wanted}] trial {record.number} {numbers(record)}"
         if record.state == State.COMPLETE:
             on_front = any(member.number == record.number for member in self.members)
@@ -129,26 +136,32 @@ class LiveDisplay(PlainDisplay):
         self.live = Live(console=self.console, get_renderable=self._view, refresh_per_second=4, transient=True)
 
     def waiting(self, text: str) -> None:
+        """Show a spinner beside the text."""
         if self.status is None:
             self.status = self.console.status(text)
             self.status.start()
 
     def steps(self, done: int, total: int) -> None:
+        """Remember how far the job is, and show the bar."""
         super().steps(done, total)
         self._start()
 
     def prepared(self, config: StudyConfig, facts: Facts, records: list[TrialRecord]) -> None:
+        """Say what is searched, then show the table that is renewed in place."""
         self._end_status()
         super().prepared(config, facts, records)
         self._start()
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        """Take in a trial that has ended; the table shows it."""
         self.records, self.members = records, front(records)
 
     def tick(self, running: Mapping[str, Path]) -> None:
+        """Take in what the tasks do; the table shows it."""
         self.running = running
 
     def close(self) -> None:
+        """Give the terminal back."""
         self._end_status()
         self.live.stop()
 
@@ -171,10 +184,15 @@ class LiveDisplay(PlainDisplay):
 
     def _trials(self) -> list[RenderableType]:
         chosen = {member.number for member in self.members}
-        ended = [one for one in self.records if one.state not in (State.RUNNING, State.WAITING)]
+        ended = [record for record in self.records if record.state not in (State.RUNNING, State.WAITING)]
         rows = [
-            (str(one.number), "front" if one.number in chosen else "", *_cells(one), tables.describe(one.candidate))
-            for one in ended[-NEWEST:]
+            (
+                str(record.number),
+                "front" if record.number in chosen else "",
+                *_cells(record),
+                tables.describe(record.candidate),
+            )
+            for record in ended[-NEWEST:]
         ]
         return [
             on_terminal(of_texts("newest", "", LIVE_HEADS, rows, left=("", "parameters"))),
@@ -201,18 +219,22 @@ class NotebookDisplay(PlainDisplay):
         self._drawn = 0.0
 
     def note(self, text: str) -> None:
+        """Add a line; only the last ones stay."""
         self._lines.append(text)
         self._draw()
 
     def waiting(self, text: str) -> None:
+        """Show what is being waited for."""
         self._now = [text]
         self._draw(rarely=True)
 
     def tick(self, running: Mapping[str, Path]) -> None:
+        """Show what each task does."""
         self._now = [f"{name}: {doing(progress)}" for name, progress in running.items()]
         self._draw(rarely=True)
 
     def close(self) -> None:
+        """Leave the lines without what was being done."""
         self._now = []
         self._draw()
 

@@ -38,7 +38,7 @@ def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str])
     for stem, suffixes in stems.items():
         click.echo(f"  {stem}{{{','.join(suffixes)}}}")
     click.echo("  trials/  every trial's numbers, learning curve and machine as JSON")
-    place = (
+    storage = (
         ""
         if config.storage == StudyConfig.model_fields["storage"].default
         else f" --storage {shlex.quote(config.storage)}"
@@ -46,13 +46,13 @@ def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str])
     out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
     click.echo("\nGo on with:")
     click.echo(f"  python -m hpo.run {shlex.join(with_more_trials(words, config.trials))}   # more trials")
-    click.echo(f"  python -m hpo.export {config.study_name}{place}{out}   # these files again")
-    click.echo(f"  python -m hpo.dashboard{place}   # the study in a browser")
+    click.echo(f"  python -m hpo.export {config.study_name}{storage}{out}   # these files again")
+    click.echo(f"  python -m hpo.dashboard{storage}   # the study in a browser")
 
 
 def with_more_trials(words: Sequence[str], trials: int) -> list[str]:
     """A run's arguments with twice the trials."""
-    kept, skip = [], False
+    others, skip = [], False
     for word in words:
         if skip or word.startswith("--trials="):
             skip = False
@@ -60,8 +60,8 @@ def with_more_trials(words: Sequence[str], trials: int) -> list[str]:
         if word == "--trials":
             skip = True
             continue
-        kept.append(word)
-    return [*kept, "--trials", str(2 * trials)]
+        others.append(word)
+    return [*others, "--trials", str(2 * trials)]
 
 
 def show_report(report: "ReportFiles") -> None:

@@ -17,16 +17,17 @@ Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. Options of fake: fake
 
 
 def print_backbones() -> None:
+    """`--list-backbones`."""
     rows = [
         (
-            one.name,
-            f"{one.parameters:,}",
-            str(one.min_resolution),
-            str(one.native_resolution),
-            str(one.blocks),
-            one.weights,
+            backbone.name,
+            f"{backbone.parameters:,}",
+            str(backbone.min_resolution),
+            str(backbone.native_resolution),
+            str(backbone.blocks),
+            backbone.weights,
         )
-        for one in BACKBONES.values()
+        for backbone in BACKBONES.values()
     ]
     _print(
         ("backbone", "parameters without top", "smallest px", "native px", "blocks", "pretrained weights"),
@@ -36,16 +37,17 @@ def print_backbones() -> None:
 
 
 def print_datasets() -> None:
+    """`--list-datasets`."""
     rows = [
         (
-            one.name,
-            str(len(one.class_names)),
-            f"{one.height}x{one.width}x{one.channels}",
-            f"{one.n_train:,}",
-            f"{one.n_test:,}",
-            one.source,
+            dataset.name,
+            str(len(dataset.class_names)),
+            f"{dataset.height}x{dataset.width}x{dataset.channels}",
+            f"{dataset.n_train:,}",
+            f"{dataset.n_test:,}",
+            dataset.source,
         )
-        for one in DATASETS.values()
+        for dataset in DATASETS.values()
     ]
     _print(("data set", "classes", "size", "train", "test", "where the data comes from"), rows, DATASETS_NOTE)
 

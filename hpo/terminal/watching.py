@@ -32,22 +32,29 @@ class LoggedDisplay:
     """Tells nobody but the log: one record for each event."""
 
     def note(self, text: str) -> None:
+        """Log a line."""
         _log.info("%s", text)
 
     def waiting(self, text: str) -> None:
+        """Not logged: nothing has happened."""
         pass
 
     def tick(self, running: Mapping[str, Path]) -> None:
+        """Not logged: nothing has happened."""
         pass
 
     def steps(self, done: int, total: int) -> None:
+        """Not logged: each step has a line of its own."""
         pass
 
     def prepared(self, config: Any, facts: Any, records: Any) -> None:
+        """Log how many trials the study has."""
         _log.info("study %s: %d trials so far", config.study_name, sum(record.counts for record in records))
 
     def told(self, record: Any, _records: Any) -> None:
+        """Log how a trial ended."""
         _log.info("trial %d: %s", record.number, record.state)
 
     def close(self) -> None:
+        """Nothing is left open."""
         pass

@@ -35,6 +35,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_mib() -> float:
+    """The most memory that this process had, in MiB, since `reset_peak_memory`."""
     try:
         status = Path("/proc/self/status").read_text()
         return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)

@@ -65,10 +65,10 @@ def load(path: Path) -> Checkpoint | None:
     return None
 
 
-def sweep(trials: Path, kept: Collection[Path]) -> None:
+def sweep(trials: Path, wanted: Collection[Path]) -> None:
     """Delete all checkpoints of a study but those in `kept`, and what killed processes left of others."""
     for path in paths.checkpoints(trials).glob("*"):
-        if path not in kept:
+        if path not in wanted:
             path.unlink(missing_ok=True)
 
 

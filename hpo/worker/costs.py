@@ -66,15 +66,21 @@ class Memory:
         return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def recall(self, architecture: str) -> dict[str, Any] | None:
+        """What was remembered of an architecture on this machine; None if it was not measured yet."""
         try:
-            kept = json.loads(self._path(architecture).read_text(encoding="utf-8"))
-            known = kept["known"]
-            if kept["identity"] == self._identity(architecture) and known["latency"]["median_ms"] > 0 and known["cost"]:
+            stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
+            known = stored["known"]
+            if (
+                stored["identity"] == self._identity(architecture)
+                and known["latency"]["median_ms"] > 0
+                and known["cost"]
+            ):
                 return known
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it
         return None
 
     def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
-        kept = {"identity": self._identity(architecture), "known": dict(known)}
-        write_text(self._path(architecture), json.dumps(kept, indent=1))
+        """Keep what was measured."""
+        stored = {"identity": self._identity(architecture), "known": dict(known)}
+        write_text(self._path(architecture), json.dumps(stored, indent=1))

@@ -42,7 +42,11 @@ class Facts:
 
 
 def machine_of(config: StudyConfig) -> dict[str, Any]:
-    """What a latency depends on here beside the model. Errors: BadInput if the GPU that is asked for is not there."""
+    """What a latency depends on here beside the model.
+
+    Raises:
+        BadInput: the GPU that is asked for is not there.
+    """
     from models.device import sees_gpu
     from models.latency import machine_facts
 
@@ -66,7 +70,11 @@ def task_of(config: StudyConfig, data: Dataset) -> "Task":
 def find_out(
     config: StudyConfig, machine: dict[str, Any], resolutions: tuple[int, ...], data: Dataset, parts: Split
 ) -> Facts:
-    """All of it, of data that is open; the network is built once for its weights. Errors: ModelError."""
+    """All of it, of data that is open; the network is built once for its weights.
+
+    Raises:
+        ModelError: the weights cannot be used.
+    """
     from models.build import build_base
     from models.weights.loading import weights_digest
 
@@ -92,7 +100,11 @@ def find_out(
 
 
 def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
-    """Sides in pixels, ascending; the pictures of a folder are decoded to the largest. Errors: DataError."""
+    """Sides in pixels, ascending; the pictures of a folder are decoded to the largest.
+
+    Raises:
+        DataError: there is no such data, or it cannot be used.
+    """
     backbone = get_backbone(config.backbone)
     look = inspect(config.dataset, config.data_dir, config.skip_unreadable)
     return config.resolutions or default_resolutions(

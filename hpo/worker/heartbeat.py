@@ -56,6 +56,7 @@ class Heartbeat:
         self._path, self._phase, self._written = path, "", 0.0
 
     def __call__(self, sign: SignOfLife) -> None:
+        """Write a sign of life, unless one of the same phase was written just before."""
         now = time.monotonic()
         if sign.phase == self._phase and now - self._written < 0.5:
             return
@@ -66,6 +67,7 @@ class Heartbeat:
         part.replace(self._path)
 
     def end(self) -> None:
+        """The task is over: remove the file."""
         self._path.unlink(missing_ok=True)
 
 

@@ -40,7 +40,7 @@ class Sources:
         from models.reuse.features import RESIZED, Features
 
         job, config = self.job, self.config
-        images, found, traced = self.data.images, [], {}  # type: ignore[var-annotated]
+        images, sets, traced = self.data.images, [], {}  # type: ignore[var-annotated]
         kind = job.candidate.augmentation
         views = [""] if self.transform is None else [f"{kind} {n} seed {config.seed}" for n in range(config.views)]
         wanted = [(self.parts.train, name, "train") for name in views]
@@ -66,8 +66,8 @@ class Sources:
                     return view(images, rows, self.transform, number, config.seed)
                 return (images[rows[start : start + 1024]] for start in range(0, len(rows), 1024))
 
-            found.append(Features(self.cache, key, len(rows), lambda: self.session.network(job), pictures, traced))
-        return found
+            sets.append(Features(self.cache, key, len(rows), lambda: self.session.network(job), pictures, traced))
+        return sets
 
     def choose(self) -> tuple[str, Plan]:
         """The cut to start from, and why."""
@@ -97,9 +97,9 @@ class Sources:
         job, config = self.job, self.config
         network = self.session.network(job)
         tensors = cut_tensors(network)
-        found = self.features(cut)
-        present = all(one.present() for one in found)
-        origins = {one.origin() for one in found}
+        sets = self.features(cut)
+        present = all(features.present() for features in sets)
+        origins = {features.origin() for features in sets}
         resizing = FLOPS_PER_RESIZED_VALUE * math.prod(network.resized.shape[1:]) if RESIZED in tensors else 0
         below = self.session.flops(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
@@ -111,7 +111,7 @@ class Sources:
             epochs=expected_epochs(config.epochs, stops, config.reduction_factor),
             # with a limit in seconds nobody knows how many trials will come
             uses=1.0 if config.timeout else expected_uses(config.trials, job.number, cells),
-            views=len([one for one in found if one.key.split == "train"]),
+            views=len([features for features in sets if features.key.split == "train"]),
             below=below,
             missing=0 if present else missing,
             above=self.session.flops(job, cut),
@@ -121,22 +121,22 @@ class Sources:
 
     def pooled(self, beat: Beat) -> tuple[Examples, Examples, str] | None:
         """Examples behind global pooling, and where they come from; None if there is room for them nowhere."""
-        found = self.features(self._deepest())
-        missing = sum(one.bytes() for one in found if not one.present())
+        sets = self.features(self._deepest())
+        missing = sum(features.bytes() for features in sets if not features.present())
         why = "no room on disk"
         if missing <= self.cache.room():
             try:
                 where = "stored" if missing else "read from the store"
-                return *self._examples(found, beat, store=True), f"pooled features {where}"
+                return *self._examples(sets, beat, store=True), f"pooled features {where}"
             except OSError as error:  # another process took the room, or the disk is full
                 why = str(error)
         if missing > IN_MEMORY:
             return None
-        keys = tuple(one.key for one in found)
+        keys = tuple(features.key for features in sets)
         in_memory = self.session.in_memory  # for the next rung or head
         if keys not in in_memory:
             in_memory.clear()
-            in_memory[keys] = self._examples(found, beat, store=False)
+            in_memory[keys] = self._examples(sets, beat, store=False)
         return *in_memory[keys], f"pooled features in memory, {why}"
 
     def start(self, beat: Beat) -> tuple[str, Examples, Examples, str]:
@@ -153,13 +153,13 @@ class Sources:
         images, labels = self.data.images, self.data.labels
         return PICTURES, Examples(images, labels, self.parts.train), Examples(images, labels, self.parts.val), why
 
-    def _examples(self, found: Sequence["Features"], beat: Beat, store: bool) -> tuple[Examples, Examples]:
+    def _examples(self, features: Sequence["Features"], beat: Beat, store: bool) -> tuple[Examples, Examples]:
         def load(number: int) -> np.ndarray:
-            return found[number].load(
-                lambda share: beat(SignOfLife(Phase.EXTRACT, share=(number + share) / len(found))), store
+            return features[number].load(
+                lambda share: beat(SignOfLife(Phase.EXTRACT, share=(number + share) / len(features))), store
             )
 
-        loaded = [load(number) for number in range(len(found))]
+        loaded = [load(number) for number in range(len(features))]
         val = loaded.pop() if len(self.parts.val) else loaded[0][:0]
         sets = []
         for x, rows in ((loaded[0] if len(loaded) == 1 else tuple(loaded), self.parts.train), (val, self.parts.val)):

@@ -28,10 +28,12 @@ class Job:
 
     @property
     def files(self) -> TrialFiles:
+        """Where the trial leaves its result, or its error."""
         return TrialFiles(self.folder, self.number)
 
     @property
     def checkpoint_path(self) -> Path:
+        """Where it stands at a rung."""
         return checkpoints.path_of(self.folder, self.study_id, self.candidate)
 
     @property

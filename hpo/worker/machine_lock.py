@@ -28,6 +28,7 @@ class MachineLock:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
+        """Alone on the machine: waits until others have given way, and keeps them out."""
         fcntl.flock(self._entry, fcntl.LOCK_EX)
         fcntl.flock(self._room, fcntl.LOCK_EX)
         try:
@@ -38,6 +39,7 @@ class MachineLock:
 
     @contextmanager
     def training(self) -> Iterator[None]:
+        """Beside others that train; none of them measures meanwhile."""
         self.give_way()
         try:
             yield

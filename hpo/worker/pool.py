@@ -155,6 +155,7 @@ def wait(
     """`answer`, as soon as it is there; Ctrl-C ends the wait.
 
     Args:
+        future: of a task that was submitted.
         on_wait: called every now and then.
         progress: signs of life of the task; without them it is never given up.
         stall_timeout: seconds of silence after which it is.

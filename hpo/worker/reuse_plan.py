@@ -44,11 +44,14 @@ class Work:
 
     @property
     def total_bytes(self) -> int:
+        """Of everything that would be stored, training views and validation pictures."""
         return self.bytes * (self.views * self.n_train + self.n_val)
 
 
 @dataclass(frozen=True)
 class Plan:
+    """Whether to store activations."""
+
     store: bool
     why: str  # one line for the log
 

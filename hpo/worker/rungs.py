@@ -20,11 +20,11 @@ def rungs(epochs: int, factor: int, first: int = FIRST_RUNG) -> tuple[int, ...]:
         raise ValueError(f"epochs must be at least 1. Received: {epochs}")
     if factor < 2:
         raise ValueError(f"factor must be at least 2. Received: {factor}")
-    found, epoch = [], first
+    due, epoch = [], first
     while epoch < epochs:
-        found.append(epoch)
+        due.append(epoch)
         epoch *= factor
-    return tuple(found)
+    return tuple(due)
 
 
 def rungs_of(config: StudyConfig, first: int = FIRST_RUNG) -> tuple[int, ...]:

@@ -58,9 +58,9 @@ class Session:
         self.in_memory: dict[Any, Any] = {}  # pooled features that found no room on disk; the last ones
 
     def _keep(self, function: Callable[..., R], size: int) -> Callable[..., R]:
-        kept = functools.lru_cache(maxsize=size)(function)
-        self._forgetful.append(kept.cache_clear)
-        return kept
+        cached = functools.lru_cache(maxsize=size)(function)
+        self._forgetful.append(cached.cache_clear)
+        return cached
 
     def forget(self) -> None:
         """Let go of everything: the next task opens, builds and traces anew."""
@@ -69,22 +69,39 @@ class Session:
         self.in_memory.clear()
 
     def facts(self, config: StudyConfig) -> Facts:
-        """Data, weights and machine, looked at once. Errors: DataError, ModelError, BadInput."""
+        """Data, weights and machine, looked at once.
+
+        Raises:
+            DataError, ModelError, BadInput: one of them cannot be used.
+        """
         return self._facts(config)
 
     def data(self, config: StudyConfig, side: int) -> Dataset:
-        """The development part; a folder's pictures at `side` pixels. Errors: DataError."""
+        """The development part; a folder's pictures at `side` pixels.
+
+        Raises:
+            DataError: there is no such data, or it cannot be used.
+        """
         return self._data(_pictures(config, side))
 
     def split(self, config: StudyConfig, side: int) -> Split:
-        """The study's training and validation pictures. Errors: DataError."""
+        """The study's training and validation pictures.
+
+        Raises:
+            DataError: a size that the data does not allow.
+        """
         return self._split(_pictures(config, side), config.train_size, config.val_size, config.seed)
 
     def test_data(self, config: StudyConfig, side: int) -> "tuple[np.ndarray, np.ndarray]":
-        """The test pictures (n, h, w, c) uint8 and their labels (n,) int64; not kept. Errors: DataError."""
+        """The test pictures (n, h, w, c) uint8 and their labels (n,) int64; not kept.
+
+        Raises:
+            DataError: there are none.
+        """
         return open_test(*_pictures(config, side).arguments())
 
     def task(self, job: Job) -> "Task":
+        """What all networks of the job's study have in common."""
         return task_of(job.config, self.data(job.config, job.facts.resolutions[-1]))
 
     def network(self, job: Job) -> "Network":
@@ -189,5 +206,9 @@ def current() -> Session:
 
 
 def prepare(config: StudyConfig) -> Facts:
-    """A worker's first task: what data, weights and machine are. Errors: DataError, ModelError, BadInput."""
+    """A worker's first task: what data, weights and machine are.
+
+    Raises:
+        DataError, ModelError, BadInput: one of them cannot be used.
+    """
     return current().facts(config)

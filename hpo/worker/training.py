@@ -35,7 +35,9 @@ def learn(
     are trained together.
 
     Args:
+        jobs: the trials.
         begun: where each of them stands; what does not fit, of another version of this program, is not used.
+        until: the epoch, from 1.
         beat: called after each step.
         session: what this worker keeps open.
 
@@ -44,7 +46,7 @@ def learn(
     """
     if jobs[0].candidate.joins_heads:
         return _learn_heads(jobs, begun, until, beat, session)
-    return [_learn_tail(job, one, until, beat, session) for job, one in zip(jobs, begun, strict=True)]
+    return [_learn_tail(job, checkpoint, until, beat, session) for job, checkpoint in zip(jobs, begun, strict=True)]
 
 
 def training(beat: Beat) -> Callable[[int, float], None]:
@@ -53,6 +55,7 @@ def training(beat: Beat) -> Callable[[int, float], None]:
 
 
 def recipe_of(job: Job) -> Recipe:
+    """All of a job's training but the network."""
     candidate, config = job.candidate, job.config
     return Recipe(
         candidate.learning_rate,
@@ -74,17 +77,17 @@ def _learn_heads(
     sets = Sources(jobs[0], session)
     pooled = sets.pooled(beat)
     if pooled is None:
-        return [_learn_tail(job, one, until, beat, session) for job, one in zip(jobs, begun, strict=True)]
+        return [_learn_tail(job, checkpoint, until, beat, session) for job, checkpoint in zip(jobs, begun, strict=True)]
     train_set, val_set, why = pooled
     _log.info("trials %s: %s", ", ".join(str(job.number) for job in jobs), why)
     width = val_set.take(val_set.indices[:1]).shape[-1]
-    heads = [_head(job, one, width, session) for job, one in zip(jobs, begun, strict=True)]
+    heads = [_head(job, checkpoint, width, session) for job, checkpoint in zip(jobs, begun, strict=True)]
     failed: dict[int, NonFiniteLoss] = {}
     standing = [len(head.curve) for head in heads]  # one that is tried again may be further than the others
     for epochs in sorted(set(standing)):
         numbers = [number for number, own in enumerate(standing) if own == epochs]
-        found = train_heads([heads[number] for number in numbers], train_set, val_set, until, training(beat))
-        failed |= {numbers[position]: error for position, error in found.items()}
+        errors = train_heads([heads[number] for number in numbers], train_set, val_set, until, training(beat))
+        failed |= {numbers[position]: error for position, error in errors.items()}
     results: list[Learned | NonFiniteLoss] = []
     for number, (job, head) in enumerate(zip(jobs, heads, strict=True)):
         if number in failed:

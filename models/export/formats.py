@@ -31,7 +31,11 @@ FORMATS = {
 
 
 def check_installed(names: Sequence[str]) -> None:
-    """Errors: ModelError naming the extra that brings what one of these formats lacks."""
+    """Make sure that these formats can be written here.
+
+    Raises:
+        ModelError: something is not installed; the message names the extra that brings it.
+    """
     for name in names:
         wanted = FORMATS[name]
         missing = [package for package in wanted.packages if importlib.util.find_spec(package) is None]

@@ -42,9 +42,13 @@ def restore_network(candidate: Candidate, shape: Sequence[int], n_classes: int, 
     """The network that `save` wrote: its weights, read into the candidate's own; nothing in the file is run.
 
     Args:
+        candidate: whose network it is.
         shape: height, width and channels of the pictures.
+        n_classes: number of classes.
+        path: the file.
 
-    Errors: ModelError, one line, if the file is not there, damaged, or of another network.
+    Raises:
+        ModelError: the file is not there, damaged, or of another network; one line.
     """
     height, width, channels = shape
     network = build_network(candidate, Task(height, width, channels, n_classes, "none"), 0)

@@ -27,9 +27,14 @@ def export(model: keras.Model, name: str, path: Path, calibration: np.ndarray) -
     """Write a model in the format `name` to `path`, in one step; what was there is replaced.
 
     Args:
+        model: raw pictures to probabilities.
+        name: savedmodel, onnx, litert or litert-int8.
+        path: the file, or the folder of a SavedModel.
         calibration: (n, h, w, c) uint8 pictures, from whose activations litert-int8 takes its ranges.
 
-    Errors: ModelError with another backend than TensorFlow's; whatever a converter raises.
+    Raises:
+        ModelError: the backend is not TensorFlow.
+        Exception: whatever a converter raises.
     """
     if keras.backend.backend() != "tensorflow":
         raise ModelError(f"models are exported with the tensorflow backend. Received: {keras.backend.backend()}")
@@ -55,7 +60,10 @@ def export(model: keras.Model, name: str, path: Path, calibration: np.ndarray) -
 def load(name: str, path: Path, threads: int) -> tuple[Runner, str]:
     """What runs an exported file, by its own runtime on `threads` cores, and that runtime's name with its version.
 
-    It takes batches of any size and is made for many of one size. Errors: whatever the runtime raises.
+    It takes batches of any size and is made for many of one size.
+
+    Raises:
+        Exception: whatever the runtime raises.
     """
     return {"savedmodel": _saved_model, "onnx": _onnx}.get(name, _litert)(path, threads)
 

@@ -107,7 +107,7 @@ def _cast(batches: Iterator[np.ndarray], key: Key) -> Generator[np.ndarray, None
 
 
 def _check_range(rows: np.ndarray, batch: np.ndarray, cut: str) -> None:
-    """Errors: FeatureOverflow if float16 cannot hold a value, or if the values are too small for it as a whole."""
+    """Raises FeatureOverflow if float16 cannot hold a value, or if the values are too small for it as a whole."""
     if not np.isfinite(rows).all():
         raise FeatureOverflow(f"activations at {cut} reach {np.abs(batch).max():.6g}: float16 ends at 65504")
     sizes = np.abs(batch)

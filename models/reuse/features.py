@@ -89,9 +89,11 @@ class Features:
         self.cache, self.key, self.n, self._network, self._pictures = cache, key, n, network, pictures
 
     def present(self) -> bool:
+        """Whether they are stored, in either dtype."""
         return any(self.cache.has(key) for key in self._keys(self.key))
 
     def bytes(self) -> int:
+        """What they take on disk."""
         shape = cut_tensors(self._network())[self.key.cut].shape[1:]
         return self.n * prod(shape) * np.dtype(self.key.dtype).itemsize
 
@@ -106,8 +108,14 @@ class Features:
     def load(self, on_step: Callable[[float], None] = lambda share: None, store: bool = True) -> np.ndarray:
         """(n, ...) float16 or float32, in the order of the rows; read-only and memory-mapped if stored.
 
-        float32 where float16 cannot hold them, or where the key asks for it. Without `store`, and if not found, they
-        are computed into memory. Errors: what `ActivationStore.get` raises when there is no room.
+        float32 where float16 cannot hold them, or where the key asks for it.
+
+        Args:
+            on_step: called with the share that is done while they are computed.
+            store: whether to keep them; if not, and if they are not there, they are computed into memory.
+
+        Raises:
+            TooLarge, OSError: there is no room, as in `ActivationStore.get`.
         """
         for key in self._keys(self.key):
             activations = self.cache.find(key)

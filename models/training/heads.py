@@ -57,6 +57,7 @@ class Head:
 
     @property
     def width(self) -> int:
+        """Units of the hidden layer; 0 without one."""
         return self.weights[0].shape[1] if len(self.weights) == 4 else 0
 
     def arrays(self) -> list[np.ndarray]:
@@ -65,7 +66,11 @@ class Head:
         return [*self.weights, *self.moments[0], *self.moments[1]]
 
     def resume(self, arrays: Sequence[np.ndarray], curve: Sequence[Epoch]) -> None:
-        """Go on from what `arrays` and `curve` of an equal head were. Errors: ValueError if shapes differ."""
+        """Go on from what `arrays` and `curve` of an equal head were.
+
+        Raises:
+            ValueError: shapes differ.
+        """
         if [array.shape for array in arrays] != [array.shape for array in self.arrays()]:
             raise ValueError("a checkpoint of another head")
         n = len(self.weights)
@@ -84,7 +89,8 @@ def train_heads(
 
     Args:
         heads: with the same number of epochs behind them; they agree in batch size, seed and number of epochs.
-        train_set, val_set: pooled features (n, features), float16 or float32.
+        train_set: pooled features (n, features), float16 or float32.
+        val_set: the same of the validation pictures.
         until: last epoch, counted from 1.
         on_step: called with epoch and share of it after each step.
 
@@ -233,8 +239,12 @@ def adam(
     """One step of Adam (Kingma and Ba 2015) in place, with decoupled weight decay (Loshchilov and Hutter 2019).
 
     Args:
-        weights, first, second, gradient: contiguous arrays of one shape, at most two axes, float32.
-        rate, decay: of all elements, or one for each column.
+        weights: contiguous, at most two axes, float32; so are the next three, of the same shape.
+        first: first moments.
+        second: second moments.
+        gradient: of the loss.
+        rate: learning rate of all elements, or one for each column.
+        decay: weight decay, the same.
         steps: from 1, this step counted.
     """
     scale = math.sqrt(1 - BETA_2**steps) / (1 - BETA_1**steps)
@@ -262,10 +272,8 @@ def _change(
     """Adam in one pass over memory, where NumPy needs thirteen.
 
     On one core: it is as fast as memory is, and waiting for a second one costs milliseconds where that has other work.
-
-    Args:
-        w, m, v, g: weights, first and second moments, gradient; (rows, columns) float32.
-        rates, decay_factors: (columns,) float32.
+    w, m, v and g are weights, first and second moments and gradient, (rows, columns) float32; rates and decay_factors
+    are (columns,) float32.
     """
     for i in range(w.shape[0]):
         for j in range(w.shape[1]):

@@ -75,7 +75,11 @@ class Epoch:
     learning_rate: float
 
     def check(self, before: Sequence["Epoch"]) -> None:
-        """Errors: NonFiniteLoss with the epochs `before` if a loss is infinite or NaN."""
+        """Make sure that the losses are numbers.
+
+        Raises:
+            NonFiniteLoss: one is infinite or NaN; it carries the epochs `before`.
+        """
         if not all(math.isfinite(loss) for loss in (self.loss, self.val_loss) if loss is not None):
             text = f"the loss is not finite in epoch {self.epoch}: loss {self.loss}, val_loss {self.val_loss}"
             raise NonFiniteLoss(text, before)

@@ -21,7 +21,8 @@ def scale(schedule: str, progress: float) -> float:
     - one_cycle: from 1/25 up to the peak at 30 %, then down to 1/250,000, both as half a cosine
       (Smith and Topin 2018, with the constants of PyTorch's OneCycleLR).
 
-    Errors: ValueError for an unknown name.
+    Raises:
+        ValueError: the name is unknown.
     """
     match schedule:
         case "constant" | "reduce_on_plateau":

@@ -95,6 +95,9 @@ def save_backbone_weights(base: Any, backbone: Backbone, path: str | Path, card:
     """Writes `<name>.weights.h5` and beside it the card `<name>.json`, each in one step by a rename.
 
     Args:
+        base: `keras.Model(inputs, feature_map)`.
+        backbone: what `base` holds.
+        path: of the weights.
         card: what is to be known about the weights; "backbone" and "sha256" (of the file) are added.
     """
     import h5py
@@ -125,7 +128,7 @@ def keras_models_folder() -> Path:
 
 
 def _converted(base: Any, backbone: Backbone) -> Path:
-    """torchvision's weights as `.weights.h5`, beside the file they came from; converted once, by one process.
+    """Weights of torchvision as `.weights.h5`, beside the file they came from; converted once, by one process.
 
     `base` is overwritten where they were not converted yet.
     """

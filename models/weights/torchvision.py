@@ -46,6 +46,7 @@ class Published:
 
     @property
     def file_name(self) -> str:
+        """The last part of the address."""
         return self.url.rsplit("/", 1)[1]
 
 

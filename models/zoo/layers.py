@@ -69,6 +69,7 @@ def conv(x: Any, filters: int, window: Window, name: str, use_bias: bool = True)
 
 
 def relu(x: Any, name: str) -> Any:
+    """A ReLU layer of this name on `x`."""
     from keras import layers
 
     return layers.ReLU(name=name)(x)

@@ -13,6 +13,8 @@ LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many tim
 
 
 class Point(NamedTuple):
+    """A trial in a plot."""
+
     number: int
     values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
     latency_low: float  # p10, ms
@@ -21,9 +23,11 @@ class Point(NamedTuple):
 
     @property
     def accuracy(self) -> float:
+        """Validation accuracy."""
         return self.at(VAL_ACCURACY)
 
     def at(self, objective: Objective) -> float:
+        """Its value of an objective, in the unit of the axis."""
         return self.values[objective.name]
 
 
@@ -41,6 +45,7 @@ class ParetoData(NamedTuple):
 
     @property
     def everything(self) -> tuple[Point, ...]:
+        """All points."""
         return (*self.front, *self.beyond, *self.dominated)
 
 
@@ -93,6 +98,7 @@ def three_data(name: str, records: Sequence[TrialRecord]) -> ThreeData:
 
 
 def to_point(record: CompleteTrial) -> Point:
+    """A trial with the text that is shown when the mouse is over it."""
     cost = record.measurement
     low, high = cost.latency.p10_ms, cost.latency.p90_ms
     text = "<br>".join(
@@ -105,7 +111,7 @@ def to_point(record: CompleteTrial) -> Point:
             f"{record.seconds:.1f} s",
         ]
     )
-    values = {one.name: one.shown(getattr(record, one.name)) for one in OBJECTIVES}
+    values = {objective.name: objective.shown(getattr(record, objective.name)) for objective in OBJECTIVES}
     return Point(record.number, values, low, high, text)
 
 

@@ -43,8 +43,8 @@ def draw_confusion(model: FinalModel, class_names: Sequence[str]) -> Figure:
 def draw_curves(model: FinalModel) -> Figure:
     """Training loss and accuracy of each run by epoch; nothing is validated on in a final training."""
     figure = Figure(figsize=(8.0, 3.4), layout="constrained")
-    for place, (name, label) in enumerate((("loss", "training loss (nats)"), ("accuracy", "training accuracy"))):
-        axes = figure.add_subplot(1, 2, place + 1)
+    for column, (name, label) in enumerate((("loss", "training loss (nats)"), ("accuracy", "training accuracy"))):
+        axes = figure.add_subplot(1, 2, column + 1)
         for run, style in zip(model.runs, ("-", "--", ":", "-.") * len(model.runs), strict=False):
             epochs = [point["epoch"] for point in run.curve]
             axes.plot(epochs, [point[name] for point in run.curve], style, color=FRONT, label=f"seed {run.seed}")

@@ -29,6 +29,8 @@ class Group(NamedTuple):
 
 
 class JointData(NamedTuple):
+    """What is drawn: groups of trials of several studies, and their joint front."""
+
     title: str
     subtitle: str
     x: Objective
@@ -38,6 +40,7 @@ class JointData(NamedTuple):
 
     @property
     def values(self) -> list[float]:
+        """Where every point lies on the x axis."""
         return [point.at(self.x) for group in self.groups for point in group.points]
 
 
@@ -46,11 +49,11 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
     backbones = list(dict.fromkeys(study.backbone for study in studies))
     groups = []
     for study in studies:
-        place = backbones.index(study.backbone)
+        number = backbones.index(study.backbone)
         label = study.backbone + (f", {SCRATCH}" if study.from_scratch else "")
         points = tuple(_point(study, record) for record in complete(study.records))
-        marker = MARKERS[(place + place // len(SERIES)) % len(MARKERS)]
-        groups.append(Group(label, SERIES[place % len(SERIES)], marker, study.from_scratch, points))
+        marker = MARKERS[(number + number // len(SERIES)) % len(MARKERS)]
+        groups.append(Group(label, SERIES[number % len(SERIES)], marker, study.from_scratch, points))
     members = []
     records = [record for study in studies for record in study.records]
     chosen = {id(record) for record in front(records, among=(VAL_ACCURACY, x))}
@@ -77,6 +80,7 @@ def _point(study: Studied, record: CompleteTrial) -> Point:
 
 
 def draw_page(data: JointData) -> go.Figure:
+    """For a page, with what each point is when the mouse is over it."""
     figure = go.Figure()
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     line = {"shape": "hv", "color": JOINT, "width": 1.5}
@@ -98,6 +102,7 @@ def draw_page(data: JointData) -> go.Figure:
 
 
 def draw_paper(data: JointData) -> Figure:
+    """For paper, told apart without colours too."""
     figure, axes = paper.framed(data.title, data.subtitle)
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     axes.step(xs, ys, where="post", color=JOINT, linewidth=1.2, zorder=1, label="joint front")

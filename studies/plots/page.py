@@ -14,6 +14,7 @@ from studies.plots.style import BEYOND, FAINT, FRONT, SPREAD
 
 
 def draw_pareto(data: ParetoData) -> go.Figure:
+    """The front as a line with marked members, the other trials behind it."""
     figure = go.Figure()
     groups = (
         (data.dominated, "dominated", {"color": FAINT, "size": 8, "opacity": 0.7}),
@@ -118,6 +119,7 @@ def write_html(figure: go.Figure, path: Path) -> None:
 
 
 def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
+    """A figure with title, legend and the look of all our pages."""
     return figure.update_layout(
         template="plotly_white",
         title={"text": title, "subtitle": {"text": subtitle}},

@@ -92,6 +92,7 @@ def write(figure: Figure, stem: Path) -> list[Path]:
 
 
 def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
+    """An empty figure with title, grid and the look of all our pictures."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     figure.suptitle(title, fontsize=13, x=0.02, ha="left")
@@ -112,6 +113,7 @@ def _number(axes: Axes, points: Sequence[Point], x: Objective) -> None:
 
 
 def logarithmic(axes: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers at its ticks."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ScalarFormatter())

@@ -10,6 +10,8 @@ from studies.tables.table import Table
 
 @dataclass(frozen=True)
 class Text:
+    """A paragraph."""
+
     text: str
 
 
@@ -30,6 +32,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Code:
+    """Lines to be copied."""
+
     text: str
 
 
@@ -110,11 +114,14 @@ class Chapter:
                         yield self.place(chart.name), chart
 
     def place(self, name: str) -> str:
+        """The anchor of something in it, unique on the page."""
         return f"{self.name}-{name}" if self.name else name
 
 
 @dataclass(frozen=True)
 class Report:
+    """The whole page."""
+
     title: str
     about: str  # one line below the title
     chapters: tuple[Chapter, ...]

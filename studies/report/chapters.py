@@ -34,8 +34,8 @@ def chapter(material: Material, gallery: Gallery = NOTHING, name: str = "") -> C
         _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, _tests, _saliency, _mistakes,
         loading, reproducing, _trials,
     )  # fmt: skip
-    found = [part(material, gallery) for part in parts]
-    return Chapter(name, f"Study {material.name}", tuple(section for section in found if section is not None))
+    sections = [part(material, gallery) for part in parts]
+    return Chapter(name, f"Study {material.name}", tuple(section for section in sections if section is not None))
 
 
 def _summary(material: Material, _gallery: Gallery) -> Section:
@@ -47,13 +47,13 @@ def _models(material: Material, _gallery: Gallery) -> Section | None:
     if not models:
         return None
     table = model_tables.models_table(material, models)
-    said = (
+    text = (
         "Accuracy is the share of pictures that are classified rightly. FLOPs count convolutions and dense layers, "
         "1 MAC = 2 FLOPs; inference time is the median of one forward call on one picture. The highlighted model is "
         "the recommended one."
     )
     return Section(
-        "models", "Pretrained against customised models", (Text(said), table, _bars(models), *_curves(models))
+        "models", "Pretrained against customised models", (Text(text), table, _bars(models), *_curves(models))
     )
 
 
@@ -80,17 +80,17 @@ def _bars(models: list[Shown]) -> Charts:
             [count(c.parameters) for c in costs],
         ),
     )
-    found = []
+    bars = []
     for name, title, values, texts in wanted:
-        said = listed([f"{model.title} {text}" for model, text in zip(models, texts, strict=True)])
+        described = listed([f"{model.title} {text}" for model, text in zip(models, texts, strict=True)])
         figure = charts.bars(models, values, texts, title)
         caption = f"{title[0].upper()}{title[1:]} of each model."
-        found.append(Chart(f"bars_{name}", caption, f"Bars of {title}: {said}.", figure, 90 + 62 * len(models)))
-    return Charts(tuple(found))
+        bars.append(Chart(f"bars_{name}", caption, f"Bars of {title}: {described}.", figure, 90 + 62 * len(models)))
+    return Charts(tuple(bars))
 
 
 def _curves(models: list[Shown]) -> list[Block]:
-    found = []
+    curves = []
     for key, title, what in (
         ("val_accuracy", "validation accuracy (share right)", "Validation accuracy"),
         ("loss", "training loss (nats)", "Training loss"),
@@ -100,8 +100,8 @@ def _curves(models: list[Shown]) -> list[Block]:
             last = [f"{m.name} ends at {m.record.learning_curve[-1][key]:.3f}" for m in shown]
             alt = f"Lines of {title} over epochs: {listed(last)}."
             caption = f"{what} after each epoch of the search."
-            found.append(Chart(f"curves_{key}", caption, alt, charts.learning_curves(shown, key, title), 400))
-    return [Charts(tuple(found))] if found else []
+            curves.append(Chart(f"curves_{key}", caption, alt, charts.learning_curves(shown, key, title), 400))
+    return [Charts(tuple(curves))] if curves else []
 
 
 def _front(material: Material, _gallery: Gallery) -> Section | None:
@@ -139,42 +139,46 @@ def _progress(material: Material, _gallery: Gallery) -> Section | None:
     if len(material.complete) < 2:
         return None
     last = steps[-1]
-    said = (
+    text = (
         "The hypervolume is the part of the space of objectives that the front dominates, from 0 to 1. The reference "
         f"point has accuracy 0 and {BEYOND_WORST:g} times the latency and the FLOPs of the slowest and the costliest "
         "complete trial; latency and FLOPs are logarithms, scaled to 0 at the best complete trial and 1 at the "
         "reference point. Seconds are those spent in trials, one after the other, so pauses do not count."
     )
     ends = f"up to {last.hypervolume:.3f} after {counted(len(steps), 'trial')} and {duration(last.seconds)}"
-    found = tuple(
+    hypervolumes = tuple(
         Chart(f"hypervolume_{over}", f"Hypervolume over {what}.", f"Hypervolume over {what}, {ends}.",
               charts.hypervolume(steps, over), 340)
         for over, what in (("number", "trials"), ("seconds", "seconds of search"))
     )  # fmt: skip
-    return Section("progress", "Progress of the search", (Text(said), Charts(found)))
+    return Section("progress", "Progress of the search", (Text(text), Charts(hypervolumes)))
 
 
 def _importance(material: Material, _gallery: Gallery) -> Section | None:
-    found = material.importances
+    importance = material.importances
     title = "Which parameter matters for which objective"
     if not material.complete:
         return None
-    if not found.shares:
-        return Section("importance", title, (Text(f"{found.why[0].upper()}{found.why[1:]}."),))
-    named = [(one.noun, found.shares[one.name]) for one in OBJECTIVES if one.name in found.shares]
+    if not importance.shares:
+        return Section("importance", title, (Text(f"{importance.why[0].upper()}{importance.why[1:]}."),))
+    named = [
+        (objective.noun, importance.shares[objective.name])
+        for objective in OBJECTIVES
+        if objective.name in importance.shares
+    ]
     most = [f"{max(shares, key=shares.__getitem__)} for {noun}" for noun, shares in named]
-    said = (
-        f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(found.quantile)} of the "
+    text = (
+        f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(importance.quantile)} of the "
         f"{counted(len(material.complete), 'complete trial')} by each objective with all of them: a parameter whose "
         f"values differ most between the two matters most. Most important here: {listed(most)}. Of latency "
         "and FLOPs only the parameters that change the network are asked. The first candidates of a search are given, "
         "and a sampler prefers what was good, so with few trials this is a hint."
     )
-    figure = charts.importance(found)
-    n_rows = max(len(shares) for shares in found.shares.values())
+    figure = charts.importance(importance)
+    n_rows = max(len(shares) for shares in importance.shares.values())
     alt = f"Bars of importance by parameter and objective; most important are {listed(most)}."
     chart = Chart("importance", "Importance of each parameter, by objective.", alt, figure, 120 + 46 * n_rows)
-    return Section("importance", title, (Text(said), chart))
+    return Section("importance", title, (Text(text), chart))
 
 
 def _parallel(material: Material, _gallery: Gallery) -> Section | None:
@@ -191,27 +195,27 @@ def _parallel(material: Material, _gallery: Gallery) -> Section | None:
 
 
 def _stopping(material: Material, _gallery: Gallery) -> Section | None:
-    found = savings(material.records, material.fingerprint.epochs, material.phases)
-    if not found.epochs:
+    saved = savings(material.records, material.fingerprint.epochs, material.phases)
+    if not saved.epochs:
         return None
-    how = [f"{counted(found.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.stopping}"]
-    how += [f"{counted(found.duplicates, 'duplicate')} not repeated"] if found.duplicates else []
-    said = [
-        f"{found.epochs:,} of {counted(found.all_epochs, 'epoch')} were trained that all candidates together would "
+    how = [f"{counted(saved.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.stopping}"]
+    how += [f"{counted(saved.duplicates, 'duplicate')} not repeated"] if saved.duplicates else []
+    sentences = [
+        f"{saved.epochs:,} of {counted(saved.all_epochs, 'epoch')} were trained that all candidates together would "
         f"have had: {listed(how)}."
     ]
-    if not found.stopped and not found.duplicates:
-        said = [f"No trial was stopped early: all {counted(found.epochs, 'epoch')} were trained."]
-    if found.saved_seconds:
-        said.append(
-            f"Training took {duration(found.seconds)}; without that it would have taken about "
-            f"{duration(found.all_seconds)}, so about {percent(found.share)} was saved. This is an estimate: a missing "
+    if not saved.stopped and not saved.duplicates:
+        sentences = [f"No trial was stopped early: all {counted(saved.epochs, 'epoch')} were trained."]
+    if saved.saved_seconds:
+        sentences.append(
+            f"Training took {duration(saved.seconds)}; without that it would have taken about "
+            f"{duration(saved.all_seconds)}, so about {percent(saved.share)} was saved. This is an estimate: a missing "
             "epoch is taken to cost what the trial's own epochs did, a duplicate what a whole trial took in the median."
         )
-    if found.over_budget:
-        verb = "was" if found.over_budget == 1 else "were"
-        said.append(f"{counted(found.over_budget, 'candidate')} over a budget {verb} measured and never trained.")
-    return Section("stopping", "What early stopping saved", (Text(" ".join(said)),))
+    if saved.over_budget:
+        verb = "was" if saved.over_budget == 1 else "were"
+        sentences.append(f"{counted(saved.over_budget, 'candidate')} over a budget {verb} measured and never trained.")
+    return Section("stopping", "What early stopping saved", (Text(" ".join(sentences)),))
 
 
 def _tests(material: Material, _gallery: Gallery) -> Section | None:
@@ -220,17 +224,17 @@ def _tests(material: Material, _gallery: Gallery) -> Section | None:
         return None
     model = material.chosen
     if model is None:
-        said = f"There are no test results yet: run `{evaluate_command(material)}` and then this report again."
-        return Section("tests", title, (Text(said),))
+        text = f"There are no test results yet: run `{evaluate_command(material)}` and then this report again."
+        return Section("tests", title, (Text(text),))
     names = class_names(material, model)
     others = [other for other in material.finals if other.label == "baseline" and other is not model]
-    said = (
+    text = (
         f"Each model was trained anew on training and validation pictures together and tested once on pictures that "
         f"the search never read. In detail: {label_of(model)}, which is highlighted."
     )
-    matrices = tuple(_confusion(one, names) for one in (model, *others))
+    matrices = tuple(_confusion(evaluated, names) for evaluated in (model, *others))
     blocks = (
-        Text(said),
+        Text(text),
         model_tables.evaluated_table(material),
         model_tables.classes_table(model, names),
         Charts(matrices),
@@ -248,8 +252,8 @@ def class_names(material: Material, model: FinalModel) -> tuple[str, ...]:
 def _confusion(model: FinalModel, names: tuple[str, ...]) -> Chart:
     matrix = model.confusion()
     off = matrix - matrix * (matrix == matrix.max()) if len(names) < 2 else matrix.copy()
-    for place in range(len(names)):
-        off[place, place] = 0
+    for label in range(len(names)):
+        off[label, label] = 0
     true, guess = divmod(int(off.argmax()), len(names))
     worst = f"most often {names[true]} is taken for {names[guess]}" if off.max() else "there is no mistake"
     caption = f"Confusion matrix of {label_of(model)}, percent of each true class over all training runs; {worst}."
@@ -271,15 +275,15 @@ def _mistakes(material: Material, gallery: Gallery) -> Section | None:
     model = material.chosen
     if model is None or material.predictions is None:
         return None
-    found = worst_mistakes(material.predictions, MOST_MISTAKES)
+    worst = worst_mistakes(material.predictions, MOST_MISTAKES)
     title = "The worst mistakes"
-    if not found:
+    if not worst:
         return Section("mistakes", title, (Text(f"{label_of(model)} classifies every test picture rightly."),))
     blocks: list[Block] = [Text(gallery.mistakes_note)] if gallery.mistakes_note else []
     if gallery.mistakes:
         blocks.append(Pictures(gallery.mistakes, 96, 140, True))
     label = f"{label_of(model)} (seed {model.runs[0].seed})"
-    blocks.append(model_tables.mistakes_table(found, class_names(material, model), label))
+    blocks.append(model_tables.mistakes_table(worst, class_names(material, model), label))
     return Section("mistakes", title, tuple(blocks))
 
 
@@ -287,7 +291,7 @@ def _trials(material: Material, _gallery: Gallery) -> Section | None:
     if not material.records:
         return None
     states = Counter(record.state for record in material.records)
-    said = f"{counted(len(material.records), 'trial')}: {listed([f'{n} {state}' for state, n in states.items()])}."
+    text = f"{counted(len(material.records), 'trial')}: {listed([f'{n} {state}' for state, n in states.items()])}."
     failed = Counter(record.reason for record in material.records if record.state == State.FAILED and record.reason)
     why = [Facts(tuple((f"{n} failed", reason) for reason, n in failed.most_common(5)))] if failed else []
-    return Section("trials", "All trials", (Text(said), *why, model_tables.trials_table(material)))
+    return Section("trials", "All trials", (Text(text), *why, model_tables.trials_table(material)))

@@ -129,15 +129,15 @@ def bars(models: Sequence[Shown], values: Sequence[float], texts: Sequence[str],
 def learning_curves(models: Sequence[Shown], key: str, title: str) -> go.Figure:
     """One line for each model over the epochs of the search."""
     figure = go.Figure()
-    for place, model in enumerate(models):
+    for number, model in enumerate(models):
         curve = [point for point in model.record.learning_curve if point.get(key) is not None]
         figure.add_scatter(
             x=[point["epoch"] for point in curve],
             y=[point[key] for point in curve],
             mode="lines+markers",
             name=model.name,
-            line={"color": SERIES[place % len(SERIES)], "dash": DASHES[place % len(DASHES)], "width": 2},
-            marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 7},
+            line={"color": SERIES[number % len(SERIES)], "dash": DASHES[number % len(DASHES)], "width": 2},
+            marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 7},
             hovertemplate=f"{model.title}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )
     n_epochs = max((len(model.record.learning_curve) for model in models), default=1)
@@ -164,20 +164,20 @@ def hypervolume(steps: Sequence[Step], over: str) -> go.Figure:
     return bare(figure, legend=False)
 
 
-def importance(found: Importances) -> go.Figure:
+def importance(importances: Importances) -> go.Figure:
     """A group of bars for each parameter, one for each objective."""
-    parameters = {name for shares in found.shares.values() for name in shares}
-    order = sorted(parameters, key=lambda name: -sum(shares.get(name, 0) for shares in found.shares.values()))
+    parameters = {name for shares in importances.shares.values() for name in shares}
+    order = sorted(parameters, key=lambda name: -sum(shares.get(name, 0) for shares in importances.shares.values()))
     figure = go.Figure()
-    for place, objective in enumerate(OBJECTIVES):
-        if objective.name in found.shares:
-            shares = found.shares[objective.name]
+    for number, objective in enumerate(OBJECTIVES):
+        if objective.name in importances.shares:
+            shares = importances.shares[objective.name]
             figure.add_bar(
                 x=[shares.get(name, 0.0) for name in order],
                 y=order,
                 orientation="h",
                 name=objective.noun,
-                marker={"color": SERIES[place], "pattern": {"shape": PATTERNS[place], "fgcolor": "white"}},
+                marker={"color": SERIES[number], "pattern": {"shape": PATTERNS[number], "fgcolor": "white"}},
                 hovertemplate=f"%{{y}}: %{{x:.1%}} of what matters for {objective.noun}<extra></extra>",
             )
     figure.update_xaxes(title="share of importance", tickformat=".0%", gridcolor=GRID)
@@ -209,11 +209,11 @@ def confusion(names: Sequence[str], matrix: np.ndarray) -> go.Figure:
     """`matrix` (classes, classes) pictures, rows are true classes; drawn are shares of each row in percent."""
     totals = matrix.sum(1, keepdims=True)
     shares = 100 * matrix / np.where(totals > 0, totals, 1)
-    said = [safe(name) for name in names]
+    labels = [safe(name) for name in names]
     text = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in shares]
     hover = [
         [
-            f"{said[true]} taken for {said[guess]}: {matrix[true, guess]:,} ({shares[true, guess]:.1f} %)"
+            f"{labels[true]} taken for {labels[guess]}: {matrix[true, guess]:,} ({shares[true, guess]:.1f} %)"
             for guess in range(len(names))
         ]
         for true in range(len(names))
@@ -246,6 +246,6 @@ def class_ticks(names: Sequence[str], most: int = 25) -> Mapping[str, Any]:
     """Ticks with names, so that two classes whose names look alike stay two; every second, third ... of many."""
     every = -(-len(names) // most)
     places = list(range(0, len(names), every))
-    texts = [names[place] for place in places]
+    texts = [names[index] for index in places]
     shown = [safe(text if len(text) <= 18 else f"{text[:10]}…{text[-7:]}") for text in texts]  # ends differ too
     return {"tickvals": places, "ticktext": shown, "tickfont": {"size": 11}}

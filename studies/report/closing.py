@@ -8,12 +8,13 @@ from studies.report.wording import listed
 
 
 def loading(material: Material, _gallery: Gallery) -> Section | None:
+    """How to load and use the model."""
     if not material.complete:
         return None
     title, model = "How to load and use the model", material.chosen
     if model is None:
-        said = f"`{evaluate_command(material)}` trains the candidates of the front for good and saves them."
-        return Section("loading", title, (Text(said),))
+        text = f"`{evaluate_command(material)}` trains the candidates of the front for good and saves them."
+        return Section("loading", title, (Text(text),))
     path = f"final/{model.label}/seed-{model.runs[0].seed}/model.keras"
     size = ", ".join(map(str, material.input_shape)) or "height, width, channels"
     two = len(model.runs[0].scores.support) == 2
@@ -35,35 +36,36 @@ with zipfile.ZipFile(path) as archive:
 pictures = np.zeros((1, {example}), "uint8")  # yours: (n, {size}), values 0 to 255
 probabilities = {last}
 print([class_names[number] for number in {guess}])"""
-    said = (
+    text = (
         f"The file is that of {label_of(model)}, below the study's folder. It takes raw pictures in the data set's own "
         "size; resizing and preprocessing are inside, and the names of the classes too. A picture unlike those it was "
         "trained on gets probabilities all the same."
     )
-    return Section("loading", title, (Text(said), Code(code)))
+    return Section("loading", title, (Text(text), Code(code)))
 
 
 def reproducing(material: Material, _gallery: Gallery) -> Section:
-    mark = material.fingerprint
+    """How to get the same numbers again."""
+    fingerprint = material.fingerprint
     commands = [material.command or f"python -m hpo.run --study {material.name}"]
-    seeds = [f"{mark.seed} (split, sampler, first weights, order of pictures)"]
+    seeds = [f"{fingerprint.seed} (split, sampler, first weights, order of pictures)"]
     if material.finals:
         n_seeds = max(len(model.runs) for model in material.finals)
         labels = ",".join(model.label for model in material.finals if model.label != "baseline")
         commands.append(f"{evaluate_command(material)} --trials {labels} --seeds {n_seeds}")
         seeds.append(f"0 to {n_seeds - 1} (final training)" if n_seeds > 1 else "0 (final training)")
     commands.append(f"python -m hpo.report {material.name}")
-    said = (
+    text = (
         "The same commands on the same machine, with the same data, weights and versions, give the same trials as long "
         "as one worker runs and the cache folder is kept; latencies measured anew differ a little, and proposals "
         "depend on them. Numbers below are to be compared in full."
     )
     facts = (
         ("seeds", listed(seeds)),
-        ("data set", mark.dataset_digest),
-        ("split", mark.split),
-        ("weights", mark.weights),
-        ("versions", ", ".join(f"{name} {version}" for name, version in (mark.versions or {}).items())),
+        ("data set", fingerprint.dataset_digest),
+        ("split", fingerprint.split),
+        ("weights", fingerprint.weights),
+        ("versions", ", ".join(f"{name} {version}" for name, version in (fingerprint.versions or {}).items())),
     )
-    blocks: tuple[Block, ...] = (Text(said), Code("\n".join(commands)), Facts(tuple(p for p in facts if p[1])))
+    blocks: tuple[Block, ...] = (Text(text), Code("\n".join(commands)), Facts(tuple(p for p in facts if p[1])))
     return Section("reproducing", "How to reproduce every number", blocks)

@@ -28,26 +28,26 @@ def comparison_chapter(materials: Sequence[Material], name: str = "comparison") 
     comparison.check_comparable(studies)
     sections = [Section("summary", "The studies together", (Points(_sentences(studies)),))]
     if comparison.joint_front(studies):
-        said = (
+        text = (
             "For each backbone: the pretrained network with a linear head, the most accurate customised candidate, and "
             "the most accurate one trained from scratch where there is such a study. A star marks members of the joint "
             "front."
         )
-        sections.append(Section("models", "Backbones side by side", (Text(said), _table(studies))))
+        sections.append(Section("models", "Backbones side by side", (Text(text), _table(studies))))
         sections.append(Section("front", "Joint Pareto front", tuple(_charts(studies))))
     return Chapter(name, f"Comparison of {len(studies)} studies", tuple(sections))
 
 
 def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
-    found = []
+    sentences = []
     rows = [(row, row.record) for row in comparison.rows(studies) if row.record is not None]
     for study in studies:
         if not complete(study.records):
-            found.append(f"No trial of {study.name} completed.")
+            sentences.append(f"No trial of {study.name} completed.")
     if not rows:
-        return tuple(found)
+        return tuple(sentences)
     best, record = max(rows, key=lambda entry: entry[1].val_accuracy)
-    found.append(
+    sentences.append(
         f"The most accurate of all is trial {record.number} of {best.study} ({best.kind}): "
         f"{percent(record.val_accuracy)} validation accuracy, {record.latency_ms:.3g} ms and "
         f"{mega(record.flops)} MFLOPs for one picture."
@@ -55,7 +55,7 @@ def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
     frozen = [(row, record) for row, record in rows if row.kind == FROZEN]
     if frozen:
         first, record = max(frozen, key=lambda entry: entry[1].val_accuracy)
-        found.append(
+        sentences.append(
             f"The best pretrained baseline is {first.backbone} with {percent(record.val_accuracy)} "
             f"(trial {record.number} of {first.study})."
         )
@@ -63,8 +63,8 @@ def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
     shares = [
         f"{n} of {study.name}" for study in studies if (n := sum(id(record) in members for record in study.records))
     ]
-    found.append(f"On the joint Pareto front are {counted(len(members), 'candidate')}: {listed(shares)}.")
-    return tuple(found)
+    sentences.append(f"On the joint Pareto front are {counted(len(members), 'candidate')}: {listed(shares)}.")
+    return tuple(sentences)
 
 
 def _table(studies: Sequence[Studied]) -> Table:
@@ -102,7 +102,7 @@ def _drawn(data: JointData) -> go.Figure:
 
 
 def _charts(studies: Sequence[Studied]) -> list[Chart]:
-    found = []
+    fronts = []
     for x in COSTS:
         data = joint.joint_data(studies, x)
         names = listed(list(dict.fromkeys(group.label for group in data.groups)))
@@ -114,5 +114,5 @@ def _charts(studies: Sequence[Studied]) -> list[Chart]:
             f"Accuracy against {x.noun} of the complete trials of {names}; the joint front of "
             f"{counted(len(data.front), 'trial')} rises to {percent(max(point.accuracy for point in data.front))}."
         )
-        found.append(Chart(f"joint_{x.stem}", caption, alt, _drawn(data)))
-    return found
+        fronts.append(Chart(f"joint_{x.stem}", caption, alt, _drawn(data)))
+    return fronts

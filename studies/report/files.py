@@ -17,15 +17,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 def table_texts(report: Report) -> dict[str, str]:
     """File name to text."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for chapter in report.chapters:
         for stem, table in chapter.tables():
-            found |= {
+            texts |= {
                 f"{stem}.md": table.to_markdown(),
                 f"{stem}.tex": table.to_latex(stem),
                 f"{stem}.csv": table.to_csv(),
             }
-    return found
+    return texts
 
 
 def find_browser() -> str | None:
@@ -33,7 +33,7 @@ def find_browser() -> str | None:
     named = os.environ.get("BROWSER_PATH")
     if named:
         return named if os.access(named, os.X_OK) else None
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 def why_no_pictures() -> str:
@@ -48,7 +48,11 @@ def why_no_pictures() -> str:
 
 
 def write_figures(report: Report, folder: Path) -> list[Path]:
-    """Each chart in each of `FORMATS`; only if `why_no_pictures` says nothing. Errors: whatever Kaleido raises."""
+    """Each chart in each of `FORMATS`; only if `why_no_pictures` says nothing.
+
+    Raises:
+        Exception: whatever Kaleido raises.
+    """
     import kaleido
 
     logging.getLogger("kaleido").setLevel(logging.ERROR)

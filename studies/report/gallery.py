@@ -38,12 +38,13 @@ class Judged(NamedTuple):
 
 
 def judged(predictions: Predictions, places: Sequence[int]) -> list[Judged]:
-    found = []
-    for place in places:
-        shares, true = predictions.probabilities[place], int(predictions.labels[place])
+    """What a model says of the pictures with these numbers."""
+    examples = []
+    for index in places:
+        shares, true = predictions.probabilities[index], int(predictions.labels[index])
         predicted = int(shares.argmax())
-        found.append(Judged(int(place), true, predicted, float(shares[predicted]), float(shares[true])))
-    return found
+        examples.append(Judged(int(index), true, predicted, float(shares[predicted]), float(shares[true])))
+    return examples
 
 
 def worst_mistakes(predictions: Predictions, most: int) -> list[Judged]:

@@ -27,23 +27,24 @@ class Importances:
 
 
 def importances(study: optuna.Study) -> Importances:
+    """How much each parameter matters for each objective, or why that cannot be said."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if len(complete) < LEAST_TRIALS:
         return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials, here are {len(complete)}")
     quantile = max(0.1, GOOD_TRIALS / len(complete))
     evaluator = _quiet_evaluator(quantile)
     shares = {}
-    for place, objective in enumerate(OBJECTIVES):
+    for number, objective in enumerate(OBJECTIVES):
         asked = _asked(objective, complete)
-        if not asked or len({trial.values[place] for trial in complete}) == 1:
+        if not asked or len({trial.values[number] for trial in complete}) == 1:
             continue  # nothing tells the trials apart
         sign = -1 if objective.maximise else 1  # it takes lower values for better ones
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = get_param_importances(study, evaluator=evaluator, params=asked, target=_target(place, sign))
-        total = sum(found.values())
+            importance = get_param_importances(study, evaluator=evaluator, params=asked, target=_target(number, sign))
+        total = sum(importance.values())
         if total > 0:
-            shares[objective.name] = {name: value / total for name, value in found.items()}
+            shares[objective.name] = {name: value / total for name, value in importance.items()}
     why = "" if shares else "all complete trials have the same numbers, so no parameter can be told to matter"
     return Importances(shares, why, quantile)
 
@@ -55,8 +56,8 @@ def _asked(objective: Objective, trials: Sequence[FrozenTrial]) -> list[str]:
     return [name for name in differing if not objective.known_before_training or name in ARCHITECTURE]
 
 
-def _target(place: int, sign: int) -> Callable[[FrozenTrial], float]:
-    return lambda trial: sign * trial.values[place]
+def _target(number: int, sign: int) -> Callable[[FrozenTrial], float]:
+    return lambda trial: sign * trial.values[number]
 
 
 def _quiet_evaluator(quantile: float) -> PedAnovaImportanceEvaluator:

@@ -57,14 +57,17 @@ class Material:
 
     @property
     def complete(self) -> list[CompleteTrial]:
+        """The completed trials."""
         return complete(self.records)
 
     @property
     def front(self) -> list[CompleteTrial]:
+        """The members of the Pareto front, from the fastest to the slowest."""
         return front(self.records)
 
     @property
     def knee(self) -> CompleteTrial | None:
+        """The member of the front with the best balance; None without a completed trial."""
         return knee(self.front) if self.complete else None
 
     @property
@@ -77,6 +80,7 @@ class Material:
         return self.finals[0] if self.finals else None
 
     def studied(self) -> Studied:
+        """The study as comparisons want it."""
         return Studied(self.name, self.fingerprint, self.records)
 
 
@@ -90,10 +94,12 @@ class Shown:
 
     @property
     def name(self) -> str:
+        """`trial 7`."""
         return f"trial {self.record.number}"
 
     @property
     def title(self) -> str:
+        """`trial 7: most accurate, knee`."""
         return f"{self.name}: {', '.join(self.roles)}" if self.roles else self.name
 
 
@@ -141,7 +147,7 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
     fingerprint = fingerprint_of(study)
     bare = Material(study.study_name, fingerprint, records, finals=finals)
     chosen = bare.chosen
-    place = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
+    run = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
     return Material(
         name=study.study_name,
         fingerprint=fingerprint,
@@ -153,9 +159,9 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
         importances=importances(study),
         finals=finals,
         files=files,
-        class_names=read_class_names(place.model) if place else (),
-        input_shape=read_input_shape(place.model) if place else (),
-        predictions=read_predictions(place.predictions) if place else None,
+        class_names=read_class_names(run.model) if run else (),
+        input_shape=read_input_shape(run.model) if run else (),
+        predictions=read_predictions(run.predictions) if run else None,
         command=command,
     )
 
@@ -187,12 +193,14 @@ def read_input_shape(path: Path) -> tuple[int, ...]:
 
 
 def read_predictions(path: Path) -> Predictions | None:
+    """The predictions of a run; None if the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            return Predictions(kept["probabilities"], kept["labels"])
+        with np.load(path, allow_pickle=False) as stored:
+            return Predictions(stored["probabilities"], stored["labels"])
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
 def label_of(model: FinalModel) -> str:
+    """`trial 7` or `baseline`."""
     return name_of(model.label)

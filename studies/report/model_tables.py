@@ -53,7 +53,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
             (model.title, model.record.val_accuracy, *([test] if tested else []), *_costs(model.record),
              describe(model.record.candidate))
         )  # fmt: skip
-    marked = frozenset(place for place, model in enumerate(models) if "recommended" in model.roles)
+    marked = frozenset(number for number, model in enumerate(models) if "recommended" in model.roles)
     caption = (
         f"Pretrained against customised models of {material.fingerprint.backbone} on "
         f"{material.fingerprint.dataset}; inference is of one picture on {material.fingerprint.device}."
@@ -62,6 +62,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
 
 
 def front_table(material: Material) -> Table:
+    """Members of the front, the knee marked."""
     rows = tuple(
         (
             record.number,
@@ -74,7 +75,7 @@ def front_table(material: Material) -> Table:
         for record in material.front
     )
     knee = material.knee
-    marked = frozenset(place for place, record in enumerate(material.front) if knee and record.number == knee.number)
+    marked = frozenset(number for number, record in enumerate(material.front) if knee and record.number == knee.number)
     caption = "Members of the Pareto front of all three objectives, from the fastest to the slowest."
     columns = (
         Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS, TRAINED, EPOCHS, SECONDS, SETTINGS
@@ -118,6 +119,7 @@ def trials_table(material: Material) -> Table:
 
 
 def evaluated_table(material: Material) -> Table:
+    """Final models on the test pictures."""
     rows = tuple(
         (
             label_of(model),
@@ -149,11 +151,12 @@ def evaluated_table(material: Material) -> Table:
         "95 % interval overlaps that of the first; gap: search minus test."
     )
     chosen = material.chosen
-    marked = frozenset(place for place, model in enumerate(material.finals) if model is chosen)
+    marked = frozenset(number for number, model in enumerate(material.finals) if model is chosen)
     return Table("evaluated", caption, columns, rows, marked)
 
 
 def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
+    """A row for each class."""
     rows = tuple(
         (row["class"], row["precision"], row["recall"], row["f1"], row["pictures"]) for row in per_class(model, names)
     )
@@ -167,8 +170,12 @@ def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
     return Table("classes", f"Each class as {label_of(model)} tells it, means over training runs.", columns, rows)
 
 
-def mistakes_table(found: Sequence[Judged], names: Sequence[str], label: str) -> Table:
-    rows = tuple((one.place, names[one.true], names[one.predicted], one.confidence, one.of_true) for one in found)
+def mistakes_table(mistakes: Sequence[Judged], names: Sequence[str], label: str) -> Table:
+    """A row for each picture that was classified wrongly."""
+    rows = tuple(
+        (mistake.place, names[mistake.true], names[mistake.predicted], mistake.confidence, mistake.of_true)
+        for mistake in mistakes
+    )
     columns = (
         Column("test picture", numeric=True),
         Column("true class"),
@@ -182,7 +189,7 @@ def mistakes_table(found: Sequence[Judged], names: Sequence[str], label: str) ->
 
 def space_table(space: dict[str, Any]) -> Table:
     """The fingerprint's description of the search space."""
-    rows = tuple((name, _said(DIMENSIONS.get(name), values)) for name, values in space.items())
+    rows = tuple((name, _in_words(DIMENSIONS.get(name), values)) for name, values in space.items())
     return Table(
         "space",
         "What the search decides for each trial.",
@@ -191,7 +198,7 @@ def space_table(space: dict[str, Any]) -> Table:
     )
 
 
-def _said(dimension: Dimension | None, values: Any) -> str:
+def _in_words(dimension: Dimension | None, values: Any) -> str:
     """Values as a fingerprint describes them: a list of choices, (low, high[, step]), or one that is fixed."""
     if not isinstance(values, list):
         return f"fixed: {values}"

@@ -69,11 +69,13 @@ def chart_json(chart: Chart) -> Markup:
 
 
 def picture_url(picture: Picture) -> str:
+    """The picture itself as an address, so that the page needs no other file."""
     kind = "jpeg" if picture.png.startswith(b"\xff\xd8") else "png"
     return f"data:image/{kind};base64,{base64.b64encode(picture.png).decode('ascii')}"
 
 
 def table_html(table: Table) -> Markup:
+    """A table as it stands in the page."""
     return Markup(table.to_html())  # which escapes
 
 
@@ -85,7 +87,7 @@ def prose(text: str) -> Markup:
 
 @cache
 def _environment() -> jinja2.Environment:
-    found = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -100,5 +102,5 @@ def _environment() -> jinja2.Environment:
         "kind": lambda block: type(block).__name__,
         "anchor": lambda name: re.sub(r"[^\w.-]", "-", name),
     }
-    found.filters.update(filters)
-    return found
+    environment.filters.update(filters)
+    return environment

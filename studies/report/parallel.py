@@ -21,8 +21,12 @@ from studies.tables.trials import row
 
 RESULTS = sorted(OBJECTIVES, key=lambda objective: not objective.known_before_training)
 CAME_OUT = tuple(objective.name for objective in RESULTS)
-LOGARITHMIC = {name for name in FIELDS if DIMENSIONS[name].log} | {one.name for one in OBJECTIVES if one.log}
-TITLES = {name: DIMENSIONS[name].title or name for name in FIELDS} | {one.name: one.head for one in OBJECTIVES}
+LOGARITHMIC = {name for name in FIELDS if DIMENSIONS[name].log} | {
+    objective.name for objective in OBJECTIVES if objective.log
+}
+TITLES = {name: DIMENSIONS[name].title or name for name in FIELDS} | {
+    objective.name: objective.head for objective in OBJECTIVES
+}
 ROW = 62  # pixels
 CATEGORIES_UP_TO = 8
 
@@ -37,36 +41,37 @@ class Axis:
 
     @property
     def title(self) -> str:
+        """What people read below the axis."""
         return TITLES[self.name]
 
 
 def axes(records: Sequence[TrialRecord]) -> list[Axis]:
     """Of complete trials: all that differs between them, and the three objectives."""
     rows = [row(record, False) for record in records]
-    found = []
+    drawn = []
     for name in (*FIELDS, *CAME_OUT):
-        values = [one[name] for one in rows]
+        values = [trial[name] for trial in rows]
         if name in CAME_OUT or len(set(values)) > 1:
-            found.append(_axis(name, values))
-    return found
+            drawn.append(_axis(name, values))
+    return drawn
 
 
 def _axis(name: str, values: Sequence[Any]) -> Axis:
     kinds = sorted(set(values))
     if isinstance(kinds[0], (str, bool)) or (name not in CAME_OUT and len(kinds) <= CATEGORIES_UP_TO):
-        at = {kind: place / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for place, kind in enumerate(kinds)}
-        return Axis(name, tuple(at[value] for value in values), tuple((at[kind], _said(kind)) for kind in kinds))
+        at = {kind: position / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for position, kind in enumerate(kinds)}
+        return Axis(name, tuple(at[value] for value in values), tuple((at[kind], _label(kind)) for kind in kinds))
     log = name in LOGARITHMIC and kinds[0] > 0
     scale = math.log if log else float
     low, high = scale(kinds[0]), scale(kinds[-1])
     if low == high:
-        return Axis(name, (0.5,) * len(values), ((0.5, _said(kinds[0])),))
+        return Axis(name, (0.5,) * len(values), ((0.5, _label(kinds[0])),))
     middle = math.exp((low + high) / 2) if log else (low + high) / 2
-    ticks = ((0.0, _said(kinds[0])), (0.5, _said(middle)), (1.0, _said(kinds[-1])))
+    ticks = ((0.0, _label(kinds[0])), (0.5, _label(middle)), (1.0, _label(kinds[-1])))
     return Axis(name, tuple((scale(value) - low) / (high - low) for value in values), ticks)
 
 
-def _said(value: Any) -> str:
+def _label(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -76,7 +81,8 @@ def _said(value: Any) -> str:
 
 def _brief(record: CompleteTrial) -> str:
     """One line: it is kept for every point of a trial's line."""
-    return f"trial {record.number}: {', '.join(one.say(getattr(record, one.name)) for one in OBJECTIVES)}"
+    values = [objective.say(getattr(record, objective.name)) for objective in OBJECTIVES]
+    return f"trial {record.number}: {', '.join(values)}"
 
 
 def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:
@@ -94,9 +100,9 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
         xs: list[float | None] = []
         ys: list[float | None] = []
         texts: list[str] = []
-        for place, record in enumerate(trained):
-            if belongs[place]:
-                xs += [*(axis.places[place] for axis in rows), None]
+        for number, record in enumerate(trained):
+            if belongs[number]:
+                xs += [*(axis.places[number] for axis in rows), None]
                 ys += [*range(len(rows)), None]
                 texts += [_brief(record)] * (len(rows) + 1)
         if xs:
@@ -110,11 +116,11 @@ def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, i
                 text=texts,
                 hovertemplate="%{text}<extra></extra>",
             )
-    for place, axis in enumerate(rows):
-        figure.add_shape(type="line", x0=0, x1=1, y0=place, y1=place, line={"color": AXIS, "width": 1})
+    for height, axis in enumerate(rows):
+        figure.add_shape(type="line", x0=0, x1=1, y0=height, y1=height, line={"color": AXIS, "width": 1})
         for at, text in axis.ticks:
             figure.add_annotation(
-                x=at, y=place, text=text, showarrow=False, yshift=-11, font={"size": 11},
+                x=at, y=height, text=text, showarrow=False, yshift=-11, font={"size": 11},
                 xanchor="left" if at == 0 else "right" if at == 1 else "center", bgcolor="rgba(255, 255, 255, 0.85)",
             )  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.02, 1.02])

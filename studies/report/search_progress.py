@@ -68,10 +68,12 @@ class Savings(NamedTuple):
 
     @property
     def all_seconds(self) -> float:
+        """What the search would have taken without stopping early."""
         return self.seconds + self.saved_seconds
 
     @property
     def share(self) -> float:
+        """Saved, 0 to 1."""
         return self.saved_seconds / self.all_seconds if self.all_seconds else 0.0
 
 

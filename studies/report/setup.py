@@ -9,6 +9,7 @@ from studies.report.wording import counted, duration, listed
 
 
 def setup(material: Material, gallery: Gallery) -> Section:
+    """What was searched, on which pictures and on which machine."""
     blocks: list[Block] = [
         Text(
             "Each trial turns the backbone into a classifier in another way and gets three numbers: validation "
@@ -34,31 +35,32 @@ def setup(material: Material, gallery: Gallery) -> Section:
 
 
 def _facts(material: Material) -> list[tuple[str, str]]:
-    mark, options = material.fingerprint, material.options
+    fingerprint, options = material.fingerprint, material.options
     ended = [record for record in material.records if record.counts]
-    scratch = mark.from_scratch
-    budgets = [f"{mark.max_latency_ms:g} ms latency" if mark.max_latency_ms else ""]
-    budgets.append(f"{mark.max_gflops:g} GFLOPs" if mark.max_gflops else "")
-    sampler = f"{options['sampler']}, seed {mark.seed}" if "sampler" in options else f"seed {mark.seed}"
+    scratch = fingerprint.from_scratch
+    budgets = [f"{fingerprint.max_latency_ms:g} ms latency" if fingerprint.max_latency_ms else ""]
+    budgets.append(f"{fingerprint.max_gflops:g} GFLOPs" if fingerprint.max_gflops else "")
+    sampler = f"{options['sampler']}, seed {fingerprint.seed}" if "sampler" in options else f"seed {fingerprint.seed}"
     return [
-        ("backbone", mark.backbone),
-        ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {mark.weights[:16]}…"),
-        ("data set", f"{mark.dataset}, SHA-256 of its pictures and labels {mark.dataset_digest[:16]}…"),
-        ("pictures", f"{mark.train_size:,} to train on, {mark.val_size:,} to validate on; test pictures apart"),
-        ("split", f"stratified, seed {mark.seed}, SHA-256 {mark.split[:16]}…"),
+        ("backbone", fingerprint.backbone),
+        ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {fingerprint.weights[:16]}…"),
+        ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),
+        ("pictures", f"{fingerprint.train_size:,} to train on, {fingerprint.val_size:,} to validate on; "
+                     "test pictures apart"),
+        ("split", f"stratified, seed {fingerprint.seed}, SHA-256 {fingerprint.split[:16]}…"),
         ("trials", f"{len(ended):,}, {duration(sum(r.seconds for r in material.records))} of work in all"),
-        ("epochs", f"{mark.epochs:,} for each trial at most"),
-        ("early stopping", _stopping(mark)),
+        ("epochs", f"{fingerprint.epochs:,} for each trial at most"),
+        ("early stopping", _stopping(fingerprint)),
         ("sampler", sampler),
         ("budget", listed([text for text in budgets if text]) or "none"),
-        ("machine", f"{mark.device}; {mark.backend}, {mark.dtype}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in (mark.versions or {}).items())),
+        ("machine", f"{fingerprint.device}; {fingerprint.backend}, {fingerprint.dtype}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in (fingerprint.versions or {}).items())),
         ("latency", "one compiled call, batch 1, synchronised, after warm-up; median; protocol "
-                    f"{mark.latency_protocol or '?'}"),
+                    f"{fingerprint.latency_protocol or '?'}"),
     ]  # fmt: skip
 
 
-def _stopping(mark: Fingerprint) -> str:
-    if mark.stopping == "none":
+def _stopping(fingerprint: Fingerprint) -> str:
+    if fingerprint.stopping == "none":
         return "none"
-    return f"{mark.stopping}, reduction factor {mark.reduction_factor}"
+    return f"{fingerprint.stopping}, reduction factor {fingerprint.reduction_factor}"

@@ -26,6 +26,7 @@ def summary(material: Material) -> tuple[str, ...]:
 
 
 def evaluate_command(material: Material) -> str:
+    """The line that evaluates the study."""
     return f"python -m hpo.evaluate {material.name}"
 
 
@@ -115,17 +116,17 @@ def _recommended(material: Material) -> str:
 def _effort(material: Material) -> str:
     ended = [record for record in material.records if record.counts]
     spent = sum(record.seconds for record in material.records)
-    found = savings(material.records, material.fingerprint.epochs, material.phases)
+    saved = savings(material.records, material.fingerprint.epochs, material.phases)
     head = (
         f"The search took {duration(spent)} of work for {counted(len(ended), 'trial')} on {material.fingerprint.device}"
     )
-    if not found.stopped and not found.duplicates:
+    if not saved.stopped and not saved.duplicates:
         return f"{head}; no trial was stopped early."
-    how = [f"stopping {found.stopped} early"] if found.stopped else []
-    how += [f"not repeating {counted(found.duplicates, 'duplicate')}"] if found.duplicates else []
+    how = [f"stopping {saved.stopped} early"] if saved.stopped else []
+    how += [f"not repeating {counted(saved.duplicates, 'duplicate')}"] if saved.duplicates else []
     return (
-        f"{head}; {listed(how)} saved about {duration(found.saved_seconds)} of training, an estimated "
-        f"{percent(found.share)} of what all trials to the end would have taken."
+        f"{head}; {listed(how)} saved about {duration(saved.saved_seconds)} of training, an estimated "
+        f"{percent(saved.share)} of what all trials to the end would have taken."
     )
 
 

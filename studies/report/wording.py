@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 
 def percent(share: float) -> str:
+    """`93.1 %`."""
     return f"{100 * share:.1f} %"
 
 
@@ -14,6 +15,7 @@ def points(difference: float) -> str:
 
 
 def duration(seconds: float) -> str:
+    """`4.2 s`, `42 s`, `3 min 7 s` or `2 h 5 min`."""
     if seconds < 99.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -28,6 +30,7 @@ def mega(number: float) -> str:
 
 
 def times(ratio: float) -> str:
+    """`1.5 times`."""
     return f"{ratio:.1f} times" if ratio >= 0.95 else f"{ratio:.2f} times"
 
 

@@ -48,8 +48,8 @@ def texts(model: FinalModel) -> dict[str, str]:
 
 def cells(model: FinalModel, heads: Sequence[str]) -> tuple[str, ...]:
     """The texts of a model under these headings."""
-    found = texts(model)
-    return tuple(found[head] for head in heads)
+    shown = texts(model)
+    return tuple(shown[head] for head in heads)
 
 
 def values(model: FinalModel) -> dict[str, Any]:
@@ -89,11 +89,13 @@ def to_table(models: Sequence[FinalModel], heads: Sequence[str], caption: str) -
 
 
 def on_terminal(models: Sequence[FinalModel]) -> table.Table:
+    """The columns that fit a terminal."""
     seeds = len(models[0].runs)
     return to_table(models, TERMINAL, f"On the test pictures, means over {seeds} seed{'s' * (seeds > 1)}")
 
 
 def to_csv(models: Sequence[FinalModel]) -> str:
+    """All models, with a line of column names."""
     return table.records_to_csv([values(model) for model in models])
 
 
@@ -119,16 +121,17 @@ def per_class(model: FinalModel, class_names: Sequence[str]) -> list[dict[str, A
         {
             "class": name,
             **{
-                key: sum(getattr(one, key)[place] for one in scores) / len(scores)
+                key: sum(getattr(run_scores, key)[label] for run_scores in scores) / len(scores)
                 for key in ("precision", "recall", "f1")
             },
-            "pictures": scores[0].support[place],
+            "pictures": scores[0].support[label],
         }
-        for place, name in enumerate(class_names)
+        for label, name in enumerate(class_names)
     ]
 
 
 def per_class_csv(model: FinalModel, class_names: Sequence[str]) -> str:
+    """A model's numbers for each class, with a line of column names."""
     return table.records_to_csv(per_class(model, class_names))
 
 

@@ -80,6 +80,7 @@ class Column:
     parts: tuple[str, ...] = ()
 
     def text(self, value: Any) -> str:
+        """A value as it is shown."""
         if value is None:
             return MISSING
         return self.show.format(value) if isinstance(self.show, str) else self.show(value)
@@ -96,16 +97,18 @@ class Table:
     marked: frozenset[int] = field(default_factory=frozenset)  # rows that stand out, such as the recommended one
 
     def __post_init__(self) -> None:
-        if odd := [len(row) for row in self.rows if len(row) != len(self.columns)]:
-            raise ValueError(f"rows of table {self.name} must have {len(self.columns)} cells. Received: {odd[0]}")
+        if wrong := [len(row) for row in self.rows if len(row) != len(self.columns)]:
+            raise ValueError(f"rows of table {self.name} must have {len(self.columns)} cells. Received: {wrong[0]}")
 
     def texts(self) -> list[list[str]]:
+        """Every cell as it is shown."""
         return [
             [printable(column.text(value)) for column, value in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
     def to_csv(self) -> str:
+        """The values, with a line of column names."""
         return to_csv(
             [name for column in self.columns for name in (column.parts or (column.head,))],
             (
@@ -115,6 +118,7 @@ class Table:
         )
 
     def to_markdown(self) -> str:
+        """Caption and rows."""
         return f"{markdown(self.caption)}\n\n{self.to_markdown_rows()}"
 
     def to_markdown_rows(self) -> str:
@@ -144,7 +148,7 @@ class Table:
         body = "\n".join(f"{' & '.join(latex(text) for text in row)} \\\\" for row in self.texts())
         form = LONG_LATEX if long else SHORT_LATEX
         values = {"CAPTION": latex(self.caption), "LABEL": label or self.name, "KINDS": kinds, "HEADS": heads}
-        return re.sub("|".join([*values, "BODY"]), lambda found: (values | {"BODY": body})[found[0]], form)
+        return re.sub("|".join([*values, "BODY"]), lambda match: (values | {"BODY": body})[match[0]], form)
 
     def to_html(self) -> str:
         """`<table>` whose caption stands before it, so that it does not scroll with it; everything is escaped."""
@@ -157,8 +161,8 @@ class Table:
         for number, row in enumerate(self.texts()):
             first, *others = [_unbroken(escape(text)) for text in row]
             cells = "".join(f"<td{kind}>{text}</td>" for text, kind in zip(others, kinds[1:], strict=True))
-            mark = ' class="marked"' if number in self.marked else ""
-            rows.append(f'<tr{mark}><th scope="row"{kinds[0]}>{first}</th>{cells}</tr>')
+            attribute = ' class="marked"' if number in self.marked else ""
+            rows.append(f'<tr{attribute}><th scope="row"{kinds[0]}>{first}</th>{cells}</tr>')
         body = "\n".join(rows)
         return (
             f'<table aria-label="{escape(printable(self.caption))}">\n<thead><tr>{heads}</tr></thead>\n'
@@ -193,8 +197,8 @@ def _parts(column: Column, value: Any) -> list[Any]:
     n = len(column.parts) or 1
     if value is None:
         return [None] * n
-    found = list(value) if n > 1 else [value]
-    return [printable(part) if isinstance(part, str) else part for part in found]
+    parts = list(value) if n > 1 else [value]
+    return [printable(part) if isinstance(part, str) else part for part in parts]
 
 
 def _unbroken(text: str) -> str:
@@ -218,6 +222,7 @@ def latex(text: str) -> str:
 
 
 def markdown(text: str) -> str:
+    """Text with everything escaped that Markdown would read as its own."""
     return MARKDOWN.sub(r"\\\g<0>", text)
 
 

@@ -60,6 +60,7 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """All trials, with a line of column names."""
     return table.records_to_csv(rows, COLUMNS)
 
 
@@ -76,8 +77,12 @@ def describe(candidate: Candidate | None) -> str:
     """
     if candidate is None:
         return "?"
-    shown = [one for one in READING if one.searched == Searched.ALWAYS or getattr(candidate, one.field) != one.default]
-    return ", ".join(text for one in shown if (text := one.say(candidate)))
+    shown = [
+        dimension
+        for dimension in READING
+        if dimension.searched == Searched.ALWAYS or getattr(candidate, dimension.field) != dimension.default
+    ]
+    return ", ".join(text for dimension in shown if (text := dimension.say(candidate)))
 
 
 def latency(measurement: Measurement) -> str:

@@ -1,9 +1,9 @@
 """The tables of the documentation that are made from the code: options, commands, dimensions, objectives, formats.
 
-    PYTHONPATH=. python docs/tables.py
+    make docs-tables        (PYTHONPATH=. python docs/tables.py)
 
 Writes each table between `<!-- table NAME -->` and `<!-- /table -->` in the pages of this folder, so that the Markdown
-shows it anywhere. `make docs` calls it; `tests/test_readme.py` says if a page is out of date.
+shows it anywhere. `tests/test_readme.py` says if a page is out of date.
 """
 
 import functools

@@ -20,6 +20,7 @@ class OneLineCommand(click.Command):
     mistakes: tuple[type[Exception], ...] = (ModelError,)
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run the command and end the process."""
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -35,5 +36,6 @@ class OneLineCommand(click.Command):
 
 
 def fail(message: str, code: int) -> NoReturn:
+    """End the process with one line on standard error."""
     click.echo("error: " + " ".join(message.split()), err=True)
     sys.exit(code)

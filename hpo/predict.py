@@ -24,7 +24,11 @@ from hpo.terminal.command import DONE, StudyCommand, field_option
 def main(
     study: str, pictures: tuple[Path, ...], model: str | None, csv_file: Path | None, device: str | None, **places: Any
 ) -> int:
-    """Classify pictures with a final model of a study."""
+    """Classify pictures with a final model of STUDY.
+
+    Prints class and probability of each. Pictures are prepared as the data set's own were: the middle square, scaled to
+    its size, EXIF orientation respected, grey where it is grey. Models: see `python -m hpo.evaluate`.
+    """
     from hpo.study import load_study
     from studies.paths import check_writable, write_text
     from studies.tables.predictions import to_csv

@@ -1,54 +1,245 @@
-"""The README is true: every option with its default and text, every command, every file that it names."""
+"""The README and the pages of docs/ are true: options, tables, commands, files, links; what is marked as run is run."""
 
+import functools
+import importlib.util
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import click
+import numpy as np
 import pytest
+from PIL import Image
 
-from hpo.config import StudyConfig, meta
+import hpo
 from models.backbones import BACKBONES
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, *DOCS]
+TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+MOST_LINES = 150  # of the README
+# Options of other programs that the pages name.
+NOT_OURS = {"--editable", "--constraint", "--strict", "--directory"}
+OTHERS = {"venv", "pytest", "http.server"}  # what is run by `python -m` and is not ours
+# What makes the commands and scripts of the pages small: put behind a command, or in place of a text in a script.
+SMALL_STUDY = "--trials 3 --epochs 1 --train-size 100 --val-size 50 --resolutions 8,16"
+SMALL = {
+    "hpo.run": SMALL_STUDY,
+    "hpo.evaluate": "--trials 0 --seeds 1",
+    "hpo.report": "--no-figures --no-pictures",
+}
+IN_SCRIPTS = {
+    "trials=10": 'trials=3, epochs=1, train_size=100, val_size=50, resolutions=(8, 16), cache_dir="cache"',
+    'pick="few", seeds=3': "trials=[0], seeds=1",
+    "pdf=False": "pdf=False, figures=False, pictures=False",
+}
+TO_RUN = re.compile(r"<!-- run -->\n```(python)?\n(.*?)```", re.DOTALL)
 
 
-def option_row(name: str) -> str:
-    field = StudyConfig.model_fields[name]
-    text, _, words = str(field.description).partition("; default ")
-    default = (
-        words if words else "off" if field.default is False else "" if field.default is None else f"`{field.default}`"
-    )
-    variable = meta(name, "env")
-    env = f" (environment: `{variable}`)" if variable else ""
-    return f"| `--{name.replace('_', '-')}` | {default} | {text}{env} |".replace("<", "&lt;")
+def load_tables():
+    """docs/tables.py, which is no module of a package."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_options_table():
-    table = "\n".join(
-        ["| option | default | meaning |", "| --- | --- | --- |", *map(option_row, StudyConfig.model_fields)]
-    )
-    assert table in README, f"the README's options table should be:\n{table}"
+TABLES = load_tables()
 
 
-@pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"(?:tests/)?(?:hpo|models|studies|datasets)/[\w/]+\.?\w*", README)))
-)
-def test_files_that_are_named_exist(path):
-    assert (ROOT / path).exists()
+def of(pages):
+    return pytest.mark.parametrize("page", pages, ids=lambda page: page.name)
 
 
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m ([\w.]+)", README))))
-def test_commands_that_are_named_exist(module):
-    path = ROOT / module.replace(".", "/")
-    assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
 
 
-def test_pictures_that_are_shown_exist_and_nothing_is_left_to_fill_in():
-    assert all((ROOT / path).is_file() for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README))
-    assert "@@" not in README
+def prose_of(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and MkDocs make it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)}
+
+
+def all_options() -> set[str]:
+    """Every option of every command, and of every benchmark."""
+    names = set(NOT_OURS) | {"--help"}
+    for place in TABLES.COMMANDS.values():
+        module, _, function = place.partition(":")
+        for parameter in getattr(importlib.import_module(module), function).params:
+            names |= set(parameter.opts) if isinstance(parameter, click.Option) else set()
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        names |= set(re.findall(r'"(--[a-z-]+)"', path.read_text(encoding="utf-8")))
+    return names
+
+
+def test_the_readme_is_short():
+    assert len(text_of(README).splitlines()) <= MOST_LINES
+
+
+@of(DOCS)
+def test_tables_are_current(page):
+    assert TABLES.renewed(text_of(page)) == text_of(page), "run: make docs-tables"
+
+
+def test_every_table_stands_somewhere():
+    marks = [name for page in DOCS for _, name, _ in TABLES.MARKED.findall(text_of(page))]
+    assert sorted(marks) == sorted(TABLES.TABLES)
+
+
+def test_options_are_grouped_as_the_fields_say(monkeypatch):
+    monkeypatch.setattr(TABLES, "_extra", lambda name: {"group": "where" if name == "out" else "what"})
+    text = TABLES.options()
+    assert text.index("### What is trained") < text.index("`--seed`") < text.index("### Where") < text.index("`--out`")
+    monkeypatch.setattr(TABLES, "_extra", lambda name: {})
+    assert TABLES.options().startswith("| option | default | meaning |\n| --- | --- | --- |\n| `--backbone` |")
+
+
+@of(TEXTS)
+def test_options_that_are_named_exist(page):
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(page)))
+    assert named <= all_options()
+
+
+@of(TEXTS)
+def test_files_that_are_named_exist(page):
+    pattern = r"(?<![\w/])(?:\.\./)?((?:tests/)?(?:hpo|models|studies|datasets|benchmarks|tests|docs)/[\w/]+\.?\w*)"
+    for path in re.findall(pattern, text_of(page)):
+        assert (ROOT / path).exists(), path
+
+
+@of(TEXTS)
+def test_commands_that_are_named_exist(page):
+    for module in re.findall(r"python -m ([\w.]+)", text_of(page)):
+        path = ROOT / module.replace(".", "/")
+        assert module in OTHERS or path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+    makefile = text_of(ROOT / "Makefile")
+    for target in re.findall(r"`make ([a-z-]+)`|^make ([a-z-]+) ", text_of(page), re.MULTILINE):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), target
+
+
+@of(TEXTS)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
+        assert "://" not in target, f"{target} is outside"
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.is_file(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@of(TEXTS)
+def test_nothing_is_left_to_fill_in(page):
+    assert not re.search(r"@@|TODO|TBD|FIXME", text_of(page))
+
+
+def test_pages_are_in_the_navigation_and_the_entry():
+    entry, navigation = text_of(ROOT / "docs" / "index.md"), text_of(ROOT / "mkdocs.yml")
+    for page in DOCS:
+        assert page.name in navigation
+        assert page.name == "index.md" or f"({page.name})" in entry
 
 
 def test_numbers_that_are_named():
-    assert f"{len(BACKBONES)} networks" in README
+    for page in (README, ROOT / "docs" / "search_space.md", ROOT / "docs" / "commands.md"):
+        assert f"{len(BACKBONES)} networks" in text_of(page)
     of_keras = sum(bool(backbone.application) for backbone in BACKBONES.values())
-    assert f"{of_keras} classifiers" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"{of_keras} classifiers" in text_of(ROOT / "CHANGELOG.md")
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {hpo.__version__}\n" in text_of(ROOT / "CITATION.cff")
+    assert re.search(rf"^## {re.escape(hpo.__version__)} \(\d{{4}}-\d\d-\d\d\)$", text_of(TEXTS[-1]), re.MULTILINE)
+    assert "version = attr: hpo.__version__" in text_of(ROOT / "setup.cfg")
+
+
+def test_the_tree_of_the_house_names_every_module():
+    tree = text_of(ROOT / "docs" / "architecture.md").split("```\nhpo/")[1].split("```")[0]
+    words = set(re.findall(r"[\w.]+", tree.replace(".py", "")))
+    for path in sorted(
+        path for package in ("hpo", "models", "datasets", "studies") for path in ROOT.glob(f"{package}/**/*.py")
+    ):
+        folder = path.parent.relative_to(ROOT).as_posix()
+        if folder not in ("models/zoo", "studies/report") and not path.stem.startswith("__"):
+            assert path.stem in words, f"docs/architecture.md has no {path.relative_to(ROOT)}"
+
+
+def small(line: str) -> list[str]:
+    """A line of a shell as an argument list: this Python, and small sizes."""
+    words = shlex.split(line, comments=True)
+    assert words[:2] == ["python", "-m"], line
+    return [sys.executable, *words[1:], *SMALL.get(words[2], "").split()]
+
+
+def small_script(script: str) -> str:
+    for text, instead in IN_SCRIPTS.items():
+        assert text in script
+        script = script.replace(text, instead)
+    return script
+
+
+def scripts(page: Path) -> list[str]:
+    return [block for language, block in TO_RUN.findall(text_of(page)) if language]
+
+
+def run(words: list[str], folder: Path) -> str:
+    """In a folder as a newcomer has it, with one picture in it; what is printed."""
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(folder / "a.png")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(folder / "cache")}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_commands_that_are_marked_run(tmp_path):
+    """In one folder, in the order of the pages: later ones use what earlier ones made."""
+    blocks = [block for page in PAGES for language, block in TO_RUN.findall(text_of(page)) if not language]
+    lines = dict.fromkeys(" ".join(small(line)) for block in blocks for line in block.splitlines())
+    assert len(lines) >= 5
+    for line in lines:
+        run(line.split(), tmp_path)
+    for path in (
+        "previews/digits.png",
+        "runs/custom_cnn-digits/final/final.csv",
+        "runs/custom_cnn-digits/report/index.html",
+    ):
+        assert (tmp_path / path).is_file()
+
+
+@pytest.mark.slow
+def test_the_script_runs(tmp_path):
+    """The one of docs/python.md, of which the README's is a part."""
+    [script] = scripts(ROOT / "docs" / "python.md")
+    (tmp_path / "script.py").write_text(small_script(script), encoding="utf-8")
+    printed = run([sys.executable, "script.py"], tmp_path)
+    assert printed.rstrip().endswith("runs/custom_cnn-digits/report/index.html") and "model.tflite" in printed
+    assert (tmp_path / "front.html").is_file() and (tmp_path / "runs/custom_cnn-digits/front.csv").is_file()
+
+
+def test_the_readme_has_ten_lines_of_that_script():
+    [short], [script] = scripts(README), scripts(ROOT / "docs" / "python.md")
+    lines = [line.partition("  #")[0].strip() for line in short.splitlines()]
+    assert len([line for line in lines if line]) == 10
+    assert lines[0] == "from hpo import StudyConfig, run_study" and "load_study, run_study" in script
+    long = {line.partition("  #")[0].strip() for line in script.splitlines()}
+    assert set(lines[1:]) <= long
+
+
+def test_small_is_small():
+    words = small("python -m hpo.run --trials 20  # the search")
+    assert words[1:] == ["-m", "hpo.run", "--trials", "20", *SMALL_STUDY.split()]

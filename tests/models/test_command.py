@@ -1,0 +1,33 @@
+"""models/command.py: what every command shares; here what the shell asks of an installed name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+SHELLS = {"bash": "complete -o nosort -F", "zsh": "#compdef hpo-run", "fish": "complete --no-files --command hpo-run"}
+
+
+def installed(instruction: str, **variables: str) -> subprocess.CompletedProcess:
+    """`hpo-run` as the shell calls it for its completion."""
+    code = "import sys; from hpo.run import main; sys.argv[:] = ['hpo-run']; sys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "_HPO_RUN_COMPLETE": instruction, **variables}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_shell_is_told_how_to_complete(shell):
+    done = installed(f"{shell}_source")
+    assert done.returncode == 0 and SHELLS[shell] in done.stdout, done.stderr
+    assert f"_HPO_RUN_COMPLETE={shell}_source hpo-run" in DOCS
+
+
+def test_options_are_completed():
+    done = installed("bash_complete", COMP_WORDS="hpo-run --bac", COMP_CWORD="1")
+    assert (done.returncode, done.stdout) == (0, "plain,--backbone\n"), done.stderr
+    several = installed("bash_complete", COMP_WORDS="hpo-run --list", COMP_CWORD="1").stdout
+    assert several.split() == ["plain,--list-backbones", "plain,--list-datasets"]

@@ -95,18 +95,19 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     """What the user decides; by `make_config`, which tells the first wrong field in one line."""
 
     # fmt: off
-    backbone: str = option("custom_cnn", IDENTITY, WHAT, "network to start from, see --list-backbones; several "
-        "separated by commas: a study for each, then their comparison")
+    backbone: str = option("custom_cnn", IDENTITY, WHAT, "network to start from, see --list-backbones; for several, "
+        "separated by commas, a study each and then their comparison")
     dataset: str = option("digits", IDENTITY, WHAT, "a name (see --list-datasets) or a folder of pictures, "
         "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*; NAME:class,class takes some of its classes")
-    data_dir: Path | None = option(None, PLACE, WHERE, "folder with <name>.npz files; without it Keras downloads",
+    data_dir: Path | None = option(None, PLACE, WHERE, "folder with <name>.npz files; without one, Keras "
+        "downloads the data",
         env="HPO_DATA_DIR")
     skip_unreadable: bool = option(False, IDENTITY, WHAT, "leave unreadable pictures out, with a count, instead of "
         "refusing the folder")
     weights: str = option("pretrained", IDENTITY, WHAT, "pretrained, none (train the whole network from scratch), or a "
         ".h5 file of the backbone without its top")
-    trials: int = option(20, EFFORT, BUDGET, "trials that the study has in the end, stopped ones included; the same "
-        "command again continues", ge=1, le=100_000)
+    trials: int = option(20, EFFORT, BUDGET, "trials that the study has in the end, stopped ones included; run the "
+        "same command again to continue", ge=1, le=100_000)
     timeout: float | None = option(None, PLACE, BUDGET, "seconds after which no new trial starts; default no limit",
         gt=0, allow_inf_nan=False)
     epochs: int = option(8, IDENTITY, BUDGET, "passes over the training pictures in each trial", ge=1, le=10_000)
@@ -117,25 +118,25 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     val_size: int | None = option(None, IDENTITY, WHAT, "pictures to validate on; default a fifth of those that are "
         "not test pictures, at most 10000", ge=1)
     resolutions: Annotated[tuple[int, ...] | None, BeforeValidator(_side_list)] = option(
-        None, IDENTITY, SEARCH, "sides in pixels to search, separated by commas; default those that backbone and data "
-        "make sense of")
+        None, IDENTITY, SEARCH, "sides in pixels to search, separated by commas; default those that make sense for "
+        "backbone and data")
     max_latency_ms: float | None = option(None, IDENTITY, BUDGET, "budget: milliseconds for one picture; slower "
         "candidates are not trained; default no limit", gt=0, allow_inf_nan=False)
     max_gflops: float | None = option(None, IDENTITY, BUDGET, "budget: GFLOPs (2 per multiply-accumulate) for one "
         "picture; costlier candidates are not trained; default no limit", gt=0, allow_inf_nan=False)
-    stopping: Literal["dominance", "moasha", "none"] = option("dominance", IDENTITY, STOPPING, "rule by which hopeless "
-        "trials end early: dominance (compares a trial only with those no slower and no costlier), moasha (Schmucker "
-        "et al. 2021), or none")
-    reduction_factor: int = option(2, IDENTITY, STOPPING, "rungs are this factor apart in epochs, from the second on, "
-        "and the best one in so many goes on", ge=2, le=100)
-    heads: int = option(4, EFFORT, REUSE, "candidates asked for at once when one trains only its head; they are "
+    stopping: Literal["dominance", "moasha", "none"] = option("dominance", IDENTITY, STOPPING, "rule that ends "
+        "hopeless trials early: dominance (compares a trial only with those no slower and no costlier), moasha "
+        "(Schmucker et al. 2021), or none")
+    reduction_factor: int = option(2, IDENTITY, STOPPING, "factor from one rung to the next, the first at epoch 2; "
+        "at each rung about one trial in this many goes on", ge=2, le=100)
+    heads: int = option(4, EFFORT, REUSE, "candidates proposed at once where only the head is trained; they are "
         "trained together", ge=1, le=64)
     augment: Annotated[tuple[Augmentation, ...], BeforeValidator(_name_list)] = option(
         (DIMENSIONS["augmentation"].default,), IDENTITY, SEARCH, "how training pictures are changed: "
         f"{', '.join(_explained('augmentation'))}; several separated by commas are searched; default "
         f"`{DIMENSIONS['augmentation'].default}`", min_length=1)
-    views: int = option(4, IDENTITY, REUSE, "with augmentation: changed views of each picture that are stored where "
-        "features are stored", ge=1, le=64)
+    views: int = option(4, IDENTITY, REUSE, "with augmentation: how many changed views of each picture are stored, "
+        "where features are stored", ge=1, le=64)
     strategy: Annotated[tuple[Strategy, ...], BeforeValidator(_name_list)] = option(
         (DIMENSIONS["strategy"].default,), IDENTITY, SEARCH, f"{' or '.join(_explained('strategy'))}; both separated "
         f"by a comma are searched; default `{DIMENSIONS['strategy'].default}`", min_length=1)
@@ -143,7 +144,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = option("tpe", EFFORT, SEARCH, "how candidates are "
         "proposed; gp needs torch")
-    seed: int = option(0, IDENTITY, SEARCH, "of split, sampler, initial weights and order of pictures",
+    seed: int = option(0, IDENTITY, SEARCH, "seeds the split, the sampler, initial weights and the order of pictures",
         ge=0, le=2**32 - 1)
     study: str | None = option(None, PLACE, WHERE, "name of the study; default <backbone>-<dataset>, with -scratch at "
         "the end for --weights none")
@@ -151,12 +152,14 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     out: Path = option(Path("runs"), PLACE, WHERE, "folder for results; each study has its own inside")
     cache_dir: Path = option(Path("~/.cache/keras-hpo"), PLACE, WHERE, "folder for stored features, decoded pictures "
         "and measured latencies, shared by all studies", env="HPO_CACHE_DIR", validate_default=True)
-    cache_gib: float = option(10, EFFORT, REUSE, "GiB for stored features, least recently used go first; 0 stores none",
-        ge=0, le=1e6, allow_inf_nan=False)
-    cache_dtype: Literal["float16", "float32"] = option("float16", IDENTITY, REUSE, "in which features are stored")
+    cache_gib: float = option(10, EFFORT, REUSE, "GiB for stored features; the least recently used are deleted first; "
+        "0 stores none", ge=0, le=1e6, allow_inf_nan=False)
+    cache_dtype: Literal["float16", "float32"] = option("float16", IDENTITY, REUSE, "number format in which "
+        "features are stored")
     workers: int = option(1, PLACE, MACHINE, "worker processes; 0 runs in this process, for debugging", ge=0, le=64)
     device: str = option("auto", PLACE, MACHINE, "auto, cpu, gpu or gpu:N")
-    stall_timeout: float = option(600, PLACE, MACHINE, "seconds without a sign of life after which a trial is given up",
+    stall_timeout: float = option(600, PLACE, MACHINE, "seconds without a sign of life after which a trial is "
+        "abandoned",
         gt=0, allow_inf_nan=False)
     # fmt: on
 
@@ -246,7 +249,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     def _nothing_to_unfreeze(self) -> "StudyConfig":
         if self.weights == "none" and "progressive" in self.strategy:
             raise BadInput(
-                "--strategy must be plain where --weights is none: every block is trained. Received: "
+                "--strategy must be plain where the weights are none: every block is trained. Received: "
                 f"{','.join(self.strategy)}"
             )
         return self

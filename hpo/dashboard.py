@@ -15,8 +15,8 @@ from hpo.terminal.command import StudyCommand, out_option, storage_option
 def main(storage: str, out: Path, port: int, live: bool) -> None:
     """Open optuna-dashboard on the database of all studies, at http://127.0.0.1:PORT (this machine only).
 
-    It shows a copy, made at the start: the dashboard asks nobody who they are and can change and delete studies. With
-    --live it shows the database itself, and what is deleted there is gone. A study that runs is not disturbed.
+    It shows a copy, made at the start: the dashboard has no login and can change and delete studies. With
+    --live it shows the database itself, and what is deleted there is gone. A running study is not disturbed.
     """
     from hpo.study import serve_dashboard
 

@@ -85,12 +85,12 @@ WORDS = {
     "int_parsing": "must be an integer",
     "int_type": "must be an integer",
     "int_from_float": "must be an integer",
-    "int_parsing_size": "must be an integer of sensible size",
+    "int_parsing_size": "must be an integer of a sensible size",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
     "finite_number": "must be finite",
     "literal_error": "must be one of {expected}",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "too_short": "must name at least one",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -106,7 +106,8 @@ def explain_field(error: ValidationError) -> str:
     text = words.format(**context) if words else str(context.get("error") or first["msg"])
     if "Received" not in text:
         text = f"{text}. Received: {str(first['input'])[:200]}"
-    if text.startswith("--"):  # said by a check that speaks of options
+    text = text.removeprefix(f"{name} ")  # a check that is not of this configuration alone names its subject
+    if text.startswith("--"):  # it speaks of options
         option, _, text = text.partition(" ")
         name = option.removeprefix("--").replace("-", "_")
     return f"{name} {text}"

@@ -1,9 +1,10 @@
-"""`python -m hpo.evaluate STUDY`: train the chosen models for good, over several seeds, and test them once."""
+"""`python -m hpo.evaluate STUDY`: the final training of the chosen models, over several seeds, and their test."""
 
 from typing import Any
 
 import click
 
+from datasets.wording import counted
 from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
 
 
@@ -19,11 +20,11 @@ from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
 @field_option("data_dir")
 @field_option("device")
 def main(study: str, pick: str, trials: str | None, seeds: int, **places: Any) -> int:
-    """Train the chosen models of STUDY for good and test them.
+    """Give the chosen models of STUDY their final training, and test them.
 
-    Each is trained on the training and validation pictures together, for the epochs that the search found best, with
-    several seeds, and tested once on the test pictures, which nothing else reads. The frozen pretrained baseline is
-    among them. The same command again continues.
+    Each is trained on the training and validation pictures together, for the number of epochs that the search found
+    best, with several seeds, and tested once on the test pictures, which nothing else reads. The frozen pretrained
+    baseline is among them. Run the same command again to continue.
     """
     from hpo.study import load_study
     from hpo.terminal.tables import show_models
@@ -37,7 +38,7 @@ def main(study: str, pick: str, trials: str | None, seeds: int, **places: Any) -
         click.echo("  <model>/card.md, per_class.csv, confusion.csv, confusion.png, curves.png")
         click.echo("  <model>/seed-<n>/model.keras, predictions.npz, result.json")
     if models.failures:
-        click.echo(f"error: {len(models.failures)} runs failed; the same command tries them again", err=True)
+        click.echo(f"error: {counted(len(models.failures), 'run')} failed; the same command tries again", err=True)
     return NO_SUCCESS if models.failures else DONE
 
 

@@ -23,14 +23,14 @@ from models.export.formats import FORMATS
 def main(study: str, names: tuple[str, ...], trial: str | None, **places: Any) -> int:
     """Write the front of STUDY: trials and front as CSV and JSON, Pareto plots as HTML, PNG, SVG and PDF.
 
-    With --format a final model (see `python -m hpo.evaluate`) is exported for another runtime, loaded again by that,
+    With --format a final model (see `python -m hpo.evaluate`) is exported for another runtime, loaded again by it,
     and measured on the same test pictures beside the original. litert-int8: quantised after training, with training
     pictures for its ranges.
     """
     from hpo.study import load_study
 
     if bool(names) != bool(trial):
-        raise BadInput("--format and --trial belong together: which model, and to what")
+        raise BadInput("--format and --trial belong together: which model, and which format")
     if not trial:
         for path in load_study(study, storage=places["storage"], out=check_field("out", places["out"])).export():
             click.echo(path)

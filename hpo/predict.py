@@ -41,7 +41,7 @@ def main(
                 raise BadInput(f"--csv must be a file. Received the folder {csv_file}")
             check_writable(csv_file.parent)
         probabilities = chosen.probabilities(pictures)
-    click.echo(f"{study}, {chosen.name}: {chosen.accuracy:.4f} of the test pictures right")
+    click.echo(f"{study}, {chosen.name}: {chosen.accuracy:.4f} of the test pictures correct")
     names = [printable(path) for path in pictures]
     classes = [printable(chosen.class_names[number]) for number in probabilities.argmax(1)]
     widths = max(map(len, names)), max(map(len, classes))

@@ -12,7 +12,7 @@ from hpo.terminal.command import StudyCommand, field_option
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY [STUDY ...]")
 @click.option("--pdf", is_flag=True, help="also print the whole page as report.pdf; needs Chromium or Chrome")
 @click.option("--no-figures", is_flag=True, help="only page and tables, no figures as files: faster")
-@click.option("--no-pictures", is_flag=True, help="without pictures of the data, Grad-CAM and saliency")
+@click.option("--no-pictures", is_flag=True, help="leave out pictures of the data, Grad-CAM and saliency")
 @field_option("storage")
 @field_option("out")
 @field_option("cache_dir")
@@ -20,8 +20,9 @@ from hpo.terminal.command import StudyCommand, field_option
 def main(studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: bool, **places: Any) -> None:
     """Write a report of STUDY: one HTML file that needs no network, tables and figures as files.
 
-    Of several studies on the same pictures: first their comparison, then a chapter for each. What
-    `hpo.evaluate` left is in it; without that it says so. Its figures are also put into the studies, for the dashboard.
+    For several studies on the same pictures, first their comparison, then a chapter for each. The results of
+    `hpo.evaluate` are in it, or it says that there are none. Its figures are also put into the studies, for the
+    dashboard.
     """
     from hpo.study import load_study, report_studies
     from hpo.terminal.hints import show_report

@@ -18,7 +18,7 @@ from models.command import BAD_INPUT
 from studies.presets import PRESETS
 
 EPILOG = """\b
-Exit codes: 0 done; 1 no trial succeeded, or three in a row failed alike;
+Exit codes: 0 done; 1 no trial succeeded, or three in a row failed in the same way;
 2 bad input; 3 storage trouble; 130 interrupted (the same command continues)."""
 
 
@@ -38,7 +38,7 @@ def _all_fields(function: Any) -> Any:
     "--preset",
     default="standard",
     metavar="PRESET",
-    help=f"{', '.join(PRESETS)}, or a TOML file of yours; options override it  [default: standard]",
+    help=f"{', '.join(PRESETS)}, or your own TOML file; options override it  [default: standard]",
 )
 @click.option("--list-backbones", is_flag=True, help="print a table of networks and exit")
 @click.option("--list-datasets", is_flag=True, help="print a table of data sets and exit")
@@ -46,7 +46,8 @@ def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any)
     """Search for the best ways to turn a pretrained Keras network into a classifier for your pictures.
 
     Searches unfreeze depth, head width, dropout, learning rate and schedule, and input resolution; measures
-    validation accuracy, latency and FLOPs of each candidate; ends in a Pareto front. The same command again continues.
+    validation accuracy, latency and FLOPs of each candidate; and ends in a Pareto front. Run the same command again to
+    continue.
     """
     if list_backbones or list_datasets:
         from hpo.terminal.listings import print_backbones, print_datasets

@@ -123,9 +123,10 @@ class Study:
         seeds: int = 3,
         progress: Progress = False,
     ) -> FinalModels:
-        """Train the chosen models for good, on training and validation pictures together, and test each once.
+        """Give the chosen models their final training, and test each once.
 
-        The frozen pretrained baseline is among them. The same call again continues; finished runs are not repeated.
+        They are trained on training and validation pictures together. The frozen pretrained baseline is among them.
+        The same call again continues; finished runs are not repeated.
 
         Args:
             pick: "front", or "few" for its two ends and the knee.
@@ -219,7 +220,7 @@ def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | No
     Raises:
         BadInput, DataError, ModelError, StudyRefused: the user's to mend, before the first trial.
         StorageError: the database cannot be opened or written to.
-        StudyStopped: three failures alike in a row.
+        StudyStopped: three failures of one kind in a row.
     """
     check_writable(config.out, config.cache_dir)
     with quiet_optuna(), watching(progress) as display:
@@ -292,10 +293,20 @@ def report_studies(
 ) -> ReportFiles:
     """The report of one study, or of several on the same pictures: then their comparison first.
 
-    Arguments are those of `Study.report`. Figures and Grad-CAM are put into the studies too, for the dashboard.
+    Figures and Grad-CAM are put into the studies too, for the dashboard.
+
+    Args:
+        studies: all in one database and one folder of results.
+        pdf: also the page as report.pdf; needs Chromium or Chrome.
+        figures: each figure as a file; needs Chromium or Chrome, and kaleido.
+        pictures: of the data, Grad-CAM and saliency.
+        progress: show what is being done.
 
     Returns:
         What was written, and what could not be and why.
+
+    Raises:
+        NotComparable: the studies are on other pictures, or were measured on another device.
     """
     first = studies[0]
     check_writable(first.out)
@@ -332,7 +343,16 @@ def serve_dashboard(
 ) -> None:
     """Open optuna-dashboard on the database at http://127.0.0.1:PORT, until the process is interrupted.
 
-    See `hpo.reporting.dashboard.serve`.
+    Args:
+        storage: database of all studies; default sqlite:///studies.db.
+        out: folder of results; default runs.
+        port: to listen on, of this machine alone.
+        live: show the database itself instead of a copy; what is deleted there is gone.
+        on_ready: told in one line where it is.
+
+    Raises:
+        BadInput: the port is taken, or an argument is wrong.
+        StudyRefused, StorageError: there is no database, or it is damaged.
     """
     with quiet_optuna():
         dashboard.serve(check_field("storage", storage), check_field("out", out), port, live, on_ready)

@@ -126,7 +126,11 @@ def get_backbone(name: str) -> Backbone:
         return BACKBONES[name]
     near = get_close_matches(str(name).lower().replace("-", "_"), BACKBONES, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise ModelError(f"unknown backbone {name!r}.{hint} See --list-backbones for all {len(BACKBONES)}")
+    shown = name if name.isprintable() and name.strip() else repr(name)
+    raise ModelError(
+        f"backbone must be a known network. Received: {shown}.{hint} "
+        f"All {len(BACKBONES)}: python -m hpo.run --list-backbones"
+    )
 
 
 def features(backbone: Backbone, x: Any) -> Any:

@@ -90,11 +90,11 @@ ROWS = (
     Dimension(name="augmentation", values=("none", "light", "strong"), searched=LISTED, option="augment",
               default="none", part="training", words="{0.augmentation} augmentation",
               meanings={"light": "small shifts, mirrored where that makes sense",
-                        "strong": "also turned, zoomed, sheared, coloured"}),
+                        "strong": "also rotated, zoomed, sheared, recoloured"}),
     Dimension(name="strategy", values=("plain", "progressive"), searched=LISTED, option="strategy", default="plain",
               part="training", each_head=True, words="{0.strategy}",
               meanings={"plain": "all free blocks from the first epoch",
-                        "progressive": "the head first, then block after block from the top, each with its share of "
+                        "progressive": "the head first, then block by block from the top, each with its share of "
                                        "the epochs"}),
 )  # fmt: skip
 DIMENSIONS: Mapping[str, Dimension] = {row.name: row for row in ROWS}

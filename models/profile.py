@@ -15,7 +15,7 @@ import click
 
 import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
-from models.backbones import BACKBONES, Backbone, features, get_backbone, with_top
+from models.backbones import Backbone, features, get_backbone, with_top
 from models.command import OneLineCommand
 from models.quiet import quiet_import
 
@@ -86,7 +86,7 @@ def _checked(name: str | None, resolution: int | None, batch_size: int) -> Backb
     try:
         backbone = get_backbone(name)
     except ModelError as error:
-        raise ModelError(f"--backbone: {error}. Received: {name}. Allowed: {_names()}") from error
+        raise ModelError(f"--{error}") from error
     least = backbone.min_resolution
     if resolution is not None and not least <= resolution <= MAX_RESOLUTION:
         allowed = f"{least} to {MAX_RESOLUTION} for {name}"
@@ -94,10 +94,6 @@ def _checked(name: str | None, resolution: int | None, batch_size: int) -> Backb
     if not 1 <= batch_size <= MAX_BATCH:
         raise ModelError(f"--batch-size is out of range. Received: {batch_size}. Allowed: 1 to {MAX_BATCH}")
     return backbone
-
-
-def _names() -> str:
-    return ", ".join(BACKBONES)
 
 
 def _console() -> Any:

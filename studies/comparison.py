@@ -71,7 +71,7 @@ def check_comparable(studies: Sequence[Studied]) -> None:
         differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         if differing:
             values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in differing.items())
-            raise NotComparable(f"studies {first.name} and {other.name} cannot be compared, they differ in {values}")
+            raise NotComparable(f"studies {first.name} and {other.name} cannot be compared: they differ in {values}")
 
 
 def joint_front(studies: Sequence[Studied]) -> list[CompleteTrial]:

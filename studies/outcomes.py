@@ -69,7 +69,7 @@ class Outcome:
     Attributes:
         study_id: of the study that asked; a file left by another study is never taken for this one's.
         number: the trial's number.
-        val_accuracy: share of validation pictures classified rightly after the best epoch; None if over budget.
+        val_accuracy: share of validation pictures classified correctly after the best epoch; None if over budget.
         constraints: by name, above 0 means over budget (value minus limit, in the unit of the name).
         curve: one dict for each epoch (see `models.training.recipe.Epoch`).
         seconds: by phase: measure, prepare (build, extract, trace), train; what several trials do together is shared

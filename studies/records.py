@@ -137,7 +137,7 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any]) -> TrialRecord:
         return TrialRecord(**known)
     for name in ("candidate", "best_epoch", "trainable_parameters", "measurement"):
         if known[name] is None:
-            raise ValueError(f"it is complete and has no {name}")
+            raise ValueError(f"it is complete but has no {name}")
     return CompleteTrial(**known, val_accuracy=trial.values[0])
 
 

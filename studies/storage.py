@@ -69,7 +69,7 @@ def writer_lock(lock: Path, study: str) -> Iterator[None]:
 def _holder(lock: Path) -> str:
     try:
         holder = json.loads(lock.read_text(encoding="utf-8"))
-        return f"process {holder['pid']} runs study {holder['study']} since {holder['since']}"
+        return f"process {holder['pid']} has been running study {holder['study']} since {holder['since']}"
     except (OSError, ValueError, KeyError):  # the holder is just writing it
         return "another process has just taken it"
 
@@ -175,7 +175,7 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         ]
         raise StudyRefused(
             f"study {name} was made with other settings: {'; '.join(fields)}. "
-            "Its trials could not be compared with new ones: give the same, or another --study"
+            "Its trials could not be compared with new ones: give the same settings, or another --study"
         )
     return study
 

@@ -1,1 +1,1 @@
-"""After the search: chosen models trained for good, tested once, used and exported."""
+"""After the search: the final training of chosen models, tested once, used and exported."""

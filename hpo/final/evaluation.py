@@ -46,7 +46,7 @@ class Evaluation:
 def evaluate(
     config: StudyConfig, study: optuna.Study, pick: str, trials: str | None, seeds: int, watcher: StepWatcher
 ) -> Evaluation:
-    """Train the chosen models for good, test them, and write what came of it beside the study and into it.
+    """Give the chosen models their final training, test them, and write what came of it beside the study and into it.
 
     Args:
         config: of the study, with the places of this machine.
@@ -99,7 +99,7 @@ def check_same(study: optuna.Study, facts: Facts) -> None:
     }
     if changed := [name for name, (before, now) in pairs.items() if before != now]:
         raise BadInput(
-            f"study {study.study_name} was made with other {' and '.join(changed)} than are here: "
+            f"study {study.study_name} was made with other {' and '.join(changed)} than those here: "
             "what it chose cannot be evaluated"
         )
 
@@ -191,6 +191,12 @@ def keep(study: optuna.Study, models: Sequence[FinalModel], class_names: Sequenc
 
     The table as the attribute `final`, and into its note behind what else is there; pictures and card of each model as
     files of its trial.
+
+    Args:
+        study: that the models are of.
+        models: from the most to the least accurate.
+        class_names: in the order of their labels.
+        config: of the study, for its folders.
     """
     import optuna_dashboard
 

@@ -136,6 +136,13 @@ def convert_all(
 ) -> tuple[list[Converted], Path]:
     """The original and these formats of the model `label`, one after the other; and the folder of files and table.
 
+    Args:
+        study: that the model is of.
+        config: of the study, with the places of this machine.
+        label: a trial's number, or baseline.
+        names: of the formats.
+        watcher: is told what is being done.
+
     Raises:
         BadInput: it was not evaluated, or the pictures are not those of the study.
         ModelError: what a format needs is not installed.

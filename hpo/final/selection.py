@@ -1,4 +1,4 @@
-"""Which models of a study are evaluated for good, and what each of their runs is given to do."""
+"""Which models of a study get the final training, and what each of their runs is given to do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a worker trains a chosen model for good: on train and validation pictures, tested once, saved to be used."""
+"""How a worker gives a chosen model its final training: on train and validation pictures, tested once, then saved."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace

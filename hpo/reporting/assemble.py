@@ -87,6 +87,15 @@ def report(
 ) -> ReportFiles:
     """Assemble the report, write it below `out`, and put its figures into the studies, for the dashboard.
 
+    Args:
+        loaded: the studies.
+        out: the folder of results.
+        places: options that stand in for those of the studies; `storage` is among them.
+        pdf: the whole page as report.pdf too.
+        figures: each figure as a file.
+        pictures: of the data, Grad-CAM and saliency too.
+        watcher: is told what is being done.
+
     Raises:
         NotComparable: as `make_report`.
     """

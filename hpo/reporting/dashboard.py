@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[str], None]) -> None:
     """Show the database at http://127.0.0.1:PORT until the process is interrupted.
 
-    It shows a copy, made at the start: the dashboard asks nobody who they are and can change and delete studies.
+    It shows a copy, made at the start: the dashboard has no login and can change and delete studies.
 
     Args:
         storage: the database, `sqlite:///FILE`.

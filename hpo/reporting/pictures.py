@@ -109,15 +109,16 @@ def _with_looks(so_far: Gallery, material: Material, images: np.ndarray, names: 
     panels = []
     for row, example in enumerate(shown):
         true, guess = names[example.true], names[example.predicted]
-        what = f"right: {true}" if example.true == example.predicted else f"wrong: {true} taken for {guess}"
+        what = f"correct: {true}" if example.true == example.predicted else f"wrong: {true} taken for {guess}"
         caption = f"{what}, {percent(example.confidence)} sure"
         alt = f"Test picture {example.place}, the same under its Grad-CAM, and its saliency. {caption}"
         panels.append(Picture(png(_panels(pictures[row], seen.cam[row], seen.saliency[row])), alt, caption))
     note = (
         f"What {label_of(model)} looks at when it decides. Each group shows a test picture, the same under its "
-        f"Grad-CAM (bright: speaks for the predicted class; the map has {seen.cells} × {seen.cells} cells, of layer "
-        f"{seen.layer}), and SmoothGrad saliency (bright: where a small change matters most). First the surest right "
-        f"pictures, one of a class, then the {counted(len(wrong), 'worst mistake')}. Such maps hint, no more."
+        f"Grad-CAM (bright: speaks for the predicted class; the map has {seen.cells} × {seen.cells} cells, from layer "
+        f"{seen.layer}), and SmoothGrad saliency (bright: where a small change matters most). First the correct "
+        f"pictures with the highest confidence, one per class, then the {counted(len(wrong), 'worst mistake')}. Such "
+        "maps are hints, no more."
     )
     return replace(so_far, saliency=tuple(panels), saliency_note=note)
 

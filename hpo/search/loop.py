@@ -35,7 +35,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
 
     Raises:
         StudyRefused, StorageError, DataError, ModelError, BadInput: before the first trial.
-        StudyStopped: after three failures alike in a row.
+        StudyStopped: after three failures of one kind in a row.
         KeyboardInterrupt: with everything in a state from which the same call continues.
     """
     files = StudyFiles(config.study_dir)
@@ -96,7 +96,7 @@ class Search:
         """Ask, send and take in until the study has its trials, or the time is over.
 
         Raises:
-            StudyStopped: after three failures alike in a row.
+            StudyStopped: after three failures of one kind in a row.
         """
         self._queue_first()
         end = time.monotonic() + (self.config.timeout or float("inf"))
@@ -235,7 +235,9 @@ class Search:
         if decision.stop:
             stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")
             self._tell(leg, stopped)
-            self.streak.add(stopped, leg.job.files.error)  # it ended well: failures before and after it are no row
+            self.streak.add(
+                stopped, leg.job.files.error
+            )  # it ended well: failures before and after it are not in a row
             return None
         job = replace(leg.job, spent=outcome.seconds)
         return replace(leg, job=job, until=self._next_stop(leg.until))

@@ -61,9 +61,15 @@ def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
 
 
 def decide(rule: str, own: Reached, others: Sequence[Reached], factor: int) -> Decision:
-    """Whether a trial that reached `own` at a rung goes on, after `others` (without own, in any order) reached theirs.
+    """Whether a trial that reached `own` at a rung goes on, after `others` reached theirs.
 
     About one in `factor` goes on from each rung. While there are fewer than `factor` to compare, all do.
+
+    Args:
+        rule: one of `STOPPING`.
+        own: what the trial reached.
+        others: what all others reached at this rung, without own, in any order.
+        factor: at least 2.
 
     Raises:
         ValueError: for an unknown rule or a factor below 2.

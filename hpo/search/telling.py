@@ -38,7 +38,7 @@ class Streak:
             StudyStopped: three failures of one kind in a row; it carries `records`.
         """
         if self._length >= ALIKE_IN_A_ROW:
-            raise StudyStopped(f"{ALIKE_IN_A_ROW} trials in a row failed alike {self._words}", records)
+            raise StudyStopped(f"{ALIKE_IN_A_ROW} trials in a row failed in the same way {self._words}", records)
 
 
 def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:

@@ -23,10 +23,10 @@ def why_none(records: Sequence[TrialRecord]) -> str:
         least = min(over, key=lambda record: sum(max(value, 0) for value in record.constraints.values()))
         assert least.latency_ms is not None and least.flops is not None
         return (
-            f"all were over budget; the nearest has {least.latency_ms:.3g} ms and {least.flops / 1e9:.3g} GFLOPs "
+            f"all were over budget; the closest has {least.latency_ms:.3g} ms and {least.flops / 1e9:.3g} GFLOPs "
             f"({describe(least.candidate)})"
         )
-    return "; ".join(dict.fromkeys(failed)) or "none was finished in the time given"
+    return "; ".join(dict.fromkeys(failed)) or "no trial was finished in the time given"
 
 
 def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str])
     out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
     click.echo("\nGo on with:")
     click.echo(f"  python -m hpo.run {shlex.join(with_more_trials(words, config.trials))}   # more trials")
-    click.echo(f"  python -m hpo.export {config.study_name}{storage}{out}   # these files again")
+    click.echo(f"  python -m hpo.export {config.study_name}{storage}{out}   # write these files again")
     click.echo(f"  python -m hpo.dashboard{storage}   # the study in a browser")
 
 

@@ -72,6 +72,13 @@ def find_out(
 ) -> Facts:
     """All of it, of data that is open; the network is built once for its weights.
 
+    Args:
+        config: of the study.
+        machine: from `machine_of`.
+        resolutions: sides in pixels, ascending.
+        data: the development part.
+        parts: its split into training and validation pictures.
+
     Raises:
         ModelError: the weights cannot be used.
     """

@@ -119,7 +119,13 @@ class Session:
     def classifier(
         self, candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path
     ) -> "Callable[[np.ndarray], np.ndarray]":
-        """A final model's file as a function from pictures (n, h, w, c) uint8 to probabilities.
+        """A final model's file as a function from pictures (n, h, w, c) uint8 to probabilities (n, classes).
+
+        Args:
+            candidate: whose network it is.
+            shape: height, width and channels of the pictures.
+            n_classes: number of classes.
+            path: the file.
 
         Raises:
             ModelError: the file is not there, damaged, or of another network.

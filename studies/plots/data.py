@@ -136,7 +136,7 @@ def accuracy_range(values: Sequence[float], on_front: Sequence[float]) -> tuple[
 def below_axis(points: Iterable[Point], y_range: tuple[float, float]) -> str:
     """What the subtitle says of trials that the first view does not reach."""
     count = sum(point.accuracy < y_range[0] for point in points)
-    return f"; {count} with less accuracy lie below the axis" if count else ""
+    return f"; {count} with lower accuracy lie below the axis" if count else ""
 
 
 def label_groups(

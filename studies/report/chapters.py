@@ -22,9 +22,9 @@ from studies.tables.trials import count
 MOST_MISTAKES = 12
 NOTHING = Gallery()
 KNEE_RULE = (
-    "Recommended is the member of the front that is nearest to the ideal point, the best of each objective if one "
-    "trial had them all; for this each objective is brought to 0 (best of the front) to 1 (worst), latency and FLOPs "
-    "as logarithms, and of equally near ones the faster is taken."
+    "The recommended candidate is the member of the front nearest to the ideal point, which has the best value of "
+    "each objective; for the distance each objective is scaled from 0 (best on the front) to 1 (worst), latency and "
+    "FLOPs as logarithms, and of equally near members the faster is taken."
 )
 
 
@@ -48,8 +48,8 @@ def _models(material: Material, _gallery: Gallery) -> Section | None:
         return None
     table = model_tables.models_table(material, models)
     text = (
-        "Accuracy is the share of pictures that are classified rightly. FLOPs count convolutions and dense layers, "
-        "1 MAC = 2 FLOPs; inference time is the median of one forward call on one picture. The highlighted model is "
+        "Accuracy is the share of pictures that are classified correctly. FLOPs count convolutions and dense layers, "
+        "1 MAC = 2 FLOPs; inference time is the median time of a forward call on one picture. The highlighted model is "
         "the recommended one."
     )
     return Section(
@@ -92,7 +92,7 @@ def _bars(models: list[Shown]) -> Charts:
 def _curves(models: list[Shown]) -> list[Block]:
     curves = []
     for key, title, what in (
-        ("val_accuracy", "validation accuracy (share right)", "Validation accuracy"),
+        ("val_accuracy", "validation accuracy (share correct)", "Validation accuracy"),
         ("loss", "training loss (nats)", "Training loss"),
     ):
         shown = [m for m in models if any(point.get(key) is not None for point in m.record.learning_curve)]
@@ -110,8 +110,8 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
     star = knee(material.front)
     blocks: list[Block] = [
         Text(
-            "A candidate is on the Pareto front if no other one is at least as good in accuracy, latency and FLOPs and "
-            f"better in one of them. {KNEE_RULE} Here this is trial {star.number}."
+            "A candidate is on the Pareto front if no other is at least as good in accuracy, latency and FLOPs and "
+            f"better in one of them. {KNEE_RULE} Here that is trial {star.number}."
         )
     ]
     for x in COSTS:
@@ -129,7 +129,7 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
         blocks.append(Chart(f"accuracy_{x.stem}", caption, alt, charts.pareto(data, star.number)))
     space = charts.pareto_space(three_data(material.name, material.records), star.number)
     alt = f"The same trials in space: accuracy over latency and FLOPs, {len(material.front)} on the front."
-    caption = "All three objectives; the view turns under the mouse."
+    caption = "All three objectives; drag to turn the view."
     blocks += [Chart("accuracy_latency_flops", caption, alt, space, 520), model_tables.front_table(material)]
     return Section("front", "Pareto front", tuple(blocks))
 
@@ -140,7 +140,7 @@ def _progress(material: Material, _gallery: Gallery) -> Section | None:
         return None
     last = steps[-1]
     text = (
-        "The hypervolume is the part of the space of objectives that the front dominates, from 0 to 1. The reference "
+        "The hypervolume is the share of the objective space that the front dominates, from 0 to 1. The reference "
         f"point has accuracy 0 and {BEYOND_WORST:g} times the latency and the FLOPs of the slowest and the costliest "
         "complete trial; latency and FLOPs are logarithms, scaled to 0 at the best complete trial and 1 at the "
         "reference point. Seconds are those spent in trials, one after the other, so pauses do not count."
@@ -170,9 +170,9 @@ def _importance(material: Material, _gallery: Gallery) -> Section | None:
     text = (
         f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(importance.quantile)} of the "
         f"{counted(len(material.complete), 'complete trial')} by each objective with all of them: a parameter whose "
-        f"values differ most between the two matters most. Most important here: {listed(most)}. Of latency "
-        "and FLOPs only the parameters that change the network are asked. The first candidates of a search are given, "
-        "and a sampler prefers what was good, so with few trials this is a hint."
+        f"values differ most between the two matters most. Most important here: {listed(most)}. For latency "
+        "and FLOPs only parameters that change the network are considered. The first candidates of a search are fixed, "
+        "and a sampler prefers what did well, so with few trials this is only a hint."
     )
     figure = charts.importance(importance)
     n_rows = max(len(shares) for shares in importance.shares.values())
@@ -201,8 +201,8 @@ def _stopping(material: Material, _gallery: Gallery) -> Section | None:
     how = [f"{counted(saved.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.stopping}"]
     how += [f"{counted(saved.duplicates, 'duplicate')} not repeated"] if saved.duplicates else []
     sentences = [
-        f"{saved.epochs:,} of {counted(saved.all_epochs, 'epoch')} were trained that all candidates together would "
-        f"have had: {listed(how)}."
+        f"Of the {counted(saved.all_epochs, 'epoch')} that all candidates together would have taken, "
+        f"{saved.epochs:,} were trained: {listed(how)}."
     ]
     if not saved.stopped and not saved.duplicates:
         sentences = [f"No trial was stopped early: all {counted(saved.epochs, 'epoch')} were trained."]
@@ -210,11 +210,11 @@ def _stopping(material: Material, _gallery: Gallery) -> Section | None:
         sentences.append(
             f"Training took {duration(saved.seconds)}; without that it would have taken about "
             f"{duration(saved.all_seconds)}, so about {percent(saved.share)} was saved. This is an estimate: a missing "
-            "epoch is taken to cost what the trial's own epochs did, a duplicate what a whole trial took in the median."
+            "epoch is taken to cost what the trial's own epochs did, a duplicate what the median complete trial took."
         )
     if saved.over_budget:
         verb = "was" if saved.over_budget == 1 else "were"
-        sentences.append(f"{counted(saved.over_budget, 'candidate')} over a budget {verb} measured and never trained.")
+        sentences.append(f"{counted(saved.over_budget, 'candidate')} over a budget {verb} measured but not trained.")
     return Section("stopping", "What early stopping saved", (Text(" ".join(sentences)),))
 
 
@@ -224,13 +224,13 @@ def _tests(material: Material, _gallery: Gallery) -> Section | None:
         return None
     model = material.chosen
     if model is None:
-        text = f"There are no test results yet: run `{evaluate_command(material)}` and then this report again."
+        text = f"There are no test results yet: run `{evaluate_command(material)}` and then make this report again."
         return Section("tests", title, (Text(text),))
     names = class_names(material, model)
     others = [other for other in material.finals if other.label == "baseline" and other is not model]
     text = (
-        f"Each model was trained anew on training and validation pictures together and tested once on pictures that "
-        f"the search never read. In detail: {label_of(model)}, which is highlighted."
+        f"Each model was retrained on training and validation pictures together and tested once on pictures that "
+        f"the search never read. Shown in detail: {label_of(model)}, which is highlighted."
     )
     matrices = tuple(_confusion(evaluated, names) for evaluated in (model, *others))
     blocks = (
@@ -278,7 +278,7 @@ def _mistakes(material: Material, gallery: Gallery) -> Section | None:
     worst = worst_mistakes(material.predictions, MOST_MISTAKES)
     title = "The worst mistakes"
     if not worst:
-        return Section("mistakes", title, (Text(f"{label_of(model)} classifies every test picture rightly."),))
+        return Section("mistakes", title, (Text(f"{label_of(model)} classifies every test picture correctly."),))
     blocks: list[Block] = [Text(gallery.mistakes_note)] if gallery.mistakes_note else []
     if gallery.mistakes:
         blocks.append(Pictures(gallery.mistakes, 96, 140, True))

@@ -13,7 +13,7 @@ def loading(material: Material, _gallery: Gallery) -> Section | None:
         return None
     title, model = "How to load and use the model", material.chosen
     if model is None:
-        text = f"`{evaluate_command(material)}` trains the candidates of the front for good and saves them."
+        text = f"`{evaluate_command(material)}` gives the candidates on the front their final training and saves them."
         return Section("loading", title, (Text(text),))
     path = f"final/{model.label}/seed-{model.runs[0].seed}/model.keras"
     size = ", ".join(map(str, material.input_shape)) or "height, width, channels"
@@ -37,8 +37,8 @@ pictures = np.zeros((1, {example}), "uint8")  # yours: (n, {size}), values 0 to 
 probabilities = {last}
 print([class_names[number] for number in {guess}])"""
     text = (
-        f"The file is that of {label_of(model)}, below the study's folder. It takes raw pictures in the data set's own "
-        "size; resizing and preprocessing are inside, and the names of the classes too. A picture unlike those it was "
+        f"The file is that of {label_of(model)}, in the study's folder. It takes raw pictures in the data set's own "
+        "size; resizing, preprocessing and the class names are inside. A picture unlike those it was "
         "trained on gets probabilities all the same."
     )
     return Section("loading", title, (Text(text), Code(code)))
@@ -48,7 +48,7 @@ def reproducing(material: Material, _gallery: Gallery) -> Section:
     """How to get the same numbers again."""
     fingerprint = material.fingerprint
     commands = [material.command or f"python -m hpo.run --study {material.name}"]
-    seeds = [f"{fingerprint.seed} (split, sampler, first weights, order of pictures)"]
+    seeds = [f"{fingerprint.seed} (split, sampler, initial weights, order of pictures)"]
     if material.finals:
         n_seeds = max(len(model.runs) for model in material.finals)
         labels = ",".join(model.label for model in material.finals if model.label != "baseline")
@@ -57,8 +57,8 @@ def reproducing(material: Material, _gallery: Gallery) -> Section:
     commands.append(f"python -m hpo.report {material.name}")
     text = (
         "The same commands on the same machine, with the same data, weights and versions, give the same trials as long "
-        "as one worker runs and the cache folder is kept; latencies measured anew differ a little, and proposals "
-        "depend on them. Numbers below are to be compared in full."
+        "as only one worker runs and the cache folder is kept; latencies measured again differ a little, and proposals "
+        "depend on them. Compare the numbers below in full."
     )
     facts = (
         ("seeds", listed(seeds)),

@@ -63,7 +63,7 @@ def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
     shares = [
         f"{n} of {study.name}" for study in studies if (n := sum(id(record) in members for record in study.records))
     ]
-    sentences.append(f"On the joint Pareto front are {counted(len(members), 'candidate')}: {listed(shares)}.")
+    sentences.append(f"The joint Pareto front has {counted(len(members), 'candidate')}: {listed(shares)}.")
     return tuple(sentences)
 
 
@@ -107,7 +107,7 @@ def _charts(studies: Sequence[Studied]) -> list[Chart]:
         data = joint.joint_data(studies, x)
         names = listed(list(dict.fromkeys(group.label for group in data.groups)))
         caption = (
-            f"Accuracy against {x.noun} of {names}; hollow markers are trained from scratch. "
+            f"Accuracy against {x.noun} of {names}; hollow markers: trained from scratch. "
             f"{data.subtitle[0].upper()}{data.subtitle[1:]}."
         )
         alt = (

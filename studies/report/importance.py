@@ -30,7 +30,7 @@ def importances(study: optuna.Study) -> Importances:
     """How much each parameter matters for each objective, or why that cannot be said."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if len(complete) < LEAST_TRIALS:
-        return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials, here are {len(complete)}")
+        return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials; there are {len(complete)}")
     quantile = max(0.1, GOOD_TRIALS / len(complete))
     evaluator = _quiet_evaluator(quantile)
     shares = {}
@@ -45,7 +45,7 @@ def importances(study: optuna.Study) -> Importances:
         total = sum(importance.values())
         if total > 0:
             shares[objective.name] = {name: value / total for name, value in importance.items()}
-    why = "" if shares else "all complete trials have the same numbers, so no parameter can be told to matter"
+    why = "" if shares else "all complete trials have the same numbers, so no parameter can be said to matter"
     return Importances(shares, why, quantile)
 
 

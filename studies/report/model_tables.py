@@ -29,8 +29,8 @@ TEST = Column("test accuracy (%), 95 % interval", _interval, True, parts=("test_
 FLOPS = Column("MFLOPs", mega, True, parts=("flops",))
 TIME = Column("inference (ms, p10–p90)", _spread, True, parts=("latency_ms", "latency_p10_ms", "latency_p90_ms"))
 WEIGHTS = Column("parameters", count, True)
-TRAINED = Column("of them trained", count, True, parts=("trained_parameters",))
-EPOCHS = Column("epochs, best of all", "{0[0]} of {0[1]}", True, parts=("best_epoch", "epochs"))
+TRAINED = Column("trained parameters", count, True, parts=("trained_parameters",))
+EPOCHS = Column("best epoch", "{0[0]} of {0[1]}", True, parts=("best_epoch", "epochs"))
 SECONDS = Column("trial (s)", "{:.1f}", True, parts=("seconds",))
 SETTINGS = Column("settings", wide=True)
 
@@ -56,7 +56,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
     marked = frozenset(number for number, model in enumerate(models) if "recommended" in model.roles)
     caption = (
         f"Pretrained against customised models of {material.fingerprint.backbone} on "
-        f"{material.fingerprint.dataset}; inference is of one picture on {material.fingerprint.device}."
+        f"{material.fingerprint.dataset}; inference times are for one picture on {material.fingerprint.device}."
     )
     return Table("models", caption, (*columns, SETTINGS), tuple(rows), marked)
 
@@ -167,7 +167,7 @@ def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
         Column("F1", "{:.3f}", True),
         Column("test pictures", "{:,}", True),
     )
-    return Table("classes", f"Each class as {label_of(model)} tells it, means over training runs.", columns, rows)
+    return Table("classes", f"How {label_of(model)} does on each class, means over training runs.", columns, rows)
 
 
 def mistakes_table(mistakes: Sequence[Judged], names: Sequence[str], label: str) -> Table:
@@ -181,9 +181,12 @@ def mistakes_table(mistakes: Sequence[Judged], names: Sequence[str], label: str)
         Column("true class"),
         Column("predicted class"),
         Column("confidence", percent, True),
-        Column("given to the true class", percent, True),
+        Column("probability of the true class", percent, True),
     )
-    caption = f"The mistakes that {label} is surest of; pictures are counted from 0 in the order of the test split."
+    caption = (
+        f"The mistakes that {label} is most confident about; pictures are counted from 0 in the order of the test "
+        "split."
+    )
     return Table("mistakes", caption, columns, rows)
 
 

@@ -12,8 +12,8 @@ def setup(material: Material, gallery: Gallery) -> Section:
     """What was searched, on which pictures and on which machine."""
     blocks: list[Block] = [
         Text(
-            "Each trial turns the backbone into a classifier in another way and gets three numbers: validation "
-            "accuracy (higher is better), latency of one picture on this machine and FLOPs (lower is better)."
+            "Each trial turns the backbone into a classifier in a different way and gets three numbers: validation "
+            "accuracy (higher is better), and latency and FLOPs for one picture on this machine (lower is better)."
         ),
         Facts(tuple((name, text) for name, text in _facts(material) if text)),
         model_tables.space_table(dict(material.fingerprint.space)),
@@ -21,9 +21,9 @@ def setup(material: Material, gallery: Gallery) -> Section:
     if gallery.counts:
         total = sum(gallery.counts)
         least, most = min(gallery.counts), max(gallery.counts)
-        spread = f"{most:,} each" if least == most else f"from {least:,} to {most:,}"
+        spread = f"{most:,} in each" if least == most else f"from {least:,} to {most:,} in each"
         n_classes = counted(len(gallery.counts), "class", "classes")
-        alt = f"Bars of the pictures of {n_classes}: {spread}."
+        alt = f"Bars of the number of pictures in {n_classes}: {spread}."
         caption = f"Class distribution of the {total:,} pictures that are not test pictures: {spread} of {n_classes}."
         height = 90 + 26 * min(len(gallery.counts), 30)
         blocks.append(Chart("classes", caption, alt, charts.classes(gallery.class_names, gallery.counts), height))
@@ -46,10 +46,10 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {fingerprint.weights[:16]}…"),
         ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),
         ("pictures", f"{fingerprint.train_size:,} to train on, {fingerprint.val_size:,} to validate on; "
-                     "test pictures apart"),
+                     "test pictures kept apart"),
         ("split", f"stratified, seed {fingerprint.seed}, SHA-256 {fingerprint.split[:16]}…"),
         ("trials", f"{len(ended):,}, {duration(sum(r.seconds for r in material.records))} of work in all"),
-        ("epochs", f"{fingerprint.epochs:,} for each trial at most"),
+        ("epochs", f"{fingerprint.epochs:,} at most for each trial"),
         ("early stopping", _stopping(fingerprint)),
         ("sampler", sampler),
         ("budget", listed([text for text in budgets if text]) or "none"),

@@ -48,17 +48,17 @@ def _best(material: Material) -> str:
     record = most_accurate(material.front)
     n_val = material.fingerprint.val_size
     n_complete, which = len(material.complete), f"{record.number} ({describe(record.candidate)})"
-    text = f"Of {n_complete:,} fully trained candidates trial {which} is the most accurate in the search"
+    text = f"Of {n_complete:,} fully trained candidates, trial {which} is the most accurate in the search"
     if n_complete == 1:
         text = f"Trial {which} is the only fully trained candidate"
-    text += f": it classifies {percent(record.val_accuracy)} of the {n_val:,} validation pictures rightly"
+    text += f": it classifies {percent(record.val_accuracy)} of the {n_val:,} validation pictures correctly"
     final = _final_of(material, record)
     if final is None:
         return f"{text}."
     low, high = final.interval
     return (
-        f"{text}, and trained anew {percent(final.accuracy)} of {sum(final.runs[0].scores.support):,} test pictures "
-        f"(95 % interval {percent(low)} to {percent(high)}, {counted(len(final.runs), 'training run')})."
+        f"{text}, and after retraining {percent(final.accuracy)} of {sum(final.runs[0].scores.support):,} test "
+        f"pictures (95 % interval {percent(low)} to {percent(high)}, {counted(len(final.runs), 'training run')})."
     )
 
 
@@ -95,16 +95,16 @@ def _recommended(material: Material) -> str:
     knee, best, members = material.knee, most_accurate(material.front), material.front
     assert knee is not None
     if len(members) == 1:
-        return f"Trial {knee.number} is recommended: no other fully trained candidate is better in anything."
+        return f"Trial {knee.number} is recommended: no other fully trained candidate is better in any objective."
     final = _final_of(material, knee)
-    tested = f" ({percent(final.accuracy)} in the test)" if final else ""
+    tested = f" ({percent(final.accuracy)} on the test pictures)" if final else ""
     head = (
-        f"Of the {len(members)} candidates on the Pareto front trial {knee.number} is recommended, the one nearest to "
+        f"Of the {len(members)} candidates on the Pareto front, trial {knee.number} is recommended, the one nearest to "
         f"the ideal point: {percent(knee.val_accuracy)} validation accuracy{tested} at {knee.latency_ms:.3g} ms "
         f"and {mega(knee.flops)} MFLOPs"
     )
     if knee.number == best.number:
-        return f"{head}; it is the most accurate one too."
+        return f"{head}; it is also the most accurate."
     lost = points(best.val_accuracy - knee.val_accuracy)
     return (
         f"{head}, {lost} below the most accurate in the search, at "
@@ -126,7 +126,7 @@ def _effort(material: Material) -> str:
     how += [f"not repeating {counted(saved.duplicates, 'duplicate')}"] if saved.duplicates else []
     return (
         f"{head}; {listed(how)} saved about {duration(saved.saved_seconds)} of training, an estimated "
-        f"{percent(saved.share)} of what all trials to the end would have taken."
+        f"{percent(saved.share)} of what training all of them to the end would have taken."
     )
 
 
@@ -140,14 +140,14 @@ def _certainty(material: Material) -> str:
             f"{counted(near, 'other candidate')} {'is' if near == 1 else 'are'}" if near else "no other candidate is"
         )
         return (
-            f"With {n_val:,} validation pictures the best accuracy is known to lie between {percent(low)} and "
-            f"{percent(high)} (95 %), and {others} within that; the best of many trials is somewhat lucky, so run "
-            f"`{evaluate_command(material)}` for test results."
+            f"With {n_val:,} validation pictures, the best accuracy lies between {percent(low)} and "
+            f"{percent(high)} (95 %), and {others} within that range; the best of many trials is somewhat lucky, so "
+            f"run `{evaluate_command(material)}` for test results."
         )
     tied = [model for model in material.finals[1:] if model.tied]
     names = listed([_called(model) for model in tied])
     text = (
-        f"Of the {counted(len(material.finals), 'evaluated model')} {names} cannot be told apart from the most "
+        f"Of the {counted(len(material.finals), 'evaluated model')}, {names} cannot be told apart from the most "
         f"accurate, {_called(material.finals[0])}: the 95 % intervals overlap"
         if tied
         else f"No other evaluated model comes near {_called(material.finals[0])}: the 95 % intervals do not overlap"

@@ -11,7 +11,7 @@ from studies.tables.trials import count, describe
 METHOD = (
     "95 % interval of the mean over seeds: Student's t over the seeds and the normal interval over the test pictures, "
     "half widths added in quadrature; with one seed Wilson's interval over the pictures. Tied: it overlaps that of the "
-    "first. Gap: accuracy in the search minus test accuracy, what was won by luck."
+    "first. Gap: accuracy in the search minus test accuracy: how optimistic the search was."
 )
 TERMINAL = ("model", "test accuracy (95 %)", "tied", "in the search", "gap", "macro F1", "latency ms (p90)", "MFLOPs")
 PAPER = ("model", "test accuracy (95 %)", "tied", "macro F1", "calibration error", "weights", "MFLOPs",

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import tomllib
 
 import pytest
@@ -92,6 +93,16 @@ def test_gp_without_torch_says_so():
 
 def test_resolutions_are_sorted_and_single():
     assert make_config({"resolutions": "32,16, 32"}).resolutions == (16, 32)
+
+
+def test_an_unknown_backbone_reads_well_in_python_and_on_the_command_line():
+    text = "must be a known network. Received: vgg91. Did you mean vgg19 or vgg16? All "
+    with pytest.raises(BadInput, match=f"^backbone {re.escape(text)}"):
+        StudyConfig(backbone="vgg91")
+    with pytest.raises(BadInput, match=f"^--backbone {re.escape(text)}"):
+        make_config({"backbone": "vgg91"})
+    with pytest.raises(BadInput, match=r"^.*Received: 'a\\nb'\..*$"):  # one line, whatever was given
+        StudyConfig(backbone="a\nb")
 
 
 def test_smallest_resolution_is_the_backbones():

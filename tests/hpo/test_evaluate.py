@@ -153,7 +153,7 @@ def test_runs_that_fail_are_named_and_the_others_kept(copied, monkeypatch):
     done = call(copied, "--trials", "0,2", "--seeds", "1")
     assert done.exit_code == 1
     assert "[2/3] trial 2, seed 0: out of memory: 3 GiB" in done.output
-    assert done.output.rstrip().endswith("error: 1 runs failed; the same command tries them again")
+    assert done.output.rstrip().endswith("error: 1 run failed; the same command tries again")
     rows = json.loads((copied.study_dir / "final" / "final.json").read_text())
     assert [row["model"] for row in rows] == ["trial 0", "baseline"]
     assert not list(copied.study_dir.rglob("*.progress"))
@@ -209,7 +209,7 @@ def test_a_study_of_an_older_version(copied):
 def test_other_data_or_weights_than_the_search_had(evaluated, changes, said):
     study = load_study(evaluated.storage, evaluated.study_name)
     check_same(study, prepare(evaluated))
-    with pytest.raises(BadInput, match=f"was made with other {said} than are here"):
+    with pytest.raises(BadInput, match=f"was made with other {said} than those here"):
         check_same(study, dataclasses.replace(prepare(evaluated), **changes))
 
 

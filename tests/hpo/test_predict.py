@@ -49,7 +49,7 @@ def test_what_it_said_of_its_test_pictures(call, pictures, tmp_path):
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert lines[0].startswith("custom_cnn-digits, ")
-    assert lines[0].endswith(f": {models[0].accuracy:.4f} of the test pictures right")
+    assert lines[0].endswith(f": {models[0].accuracy:.4f} of the test pictures correct")
     for line, path, row in zip(lines[1:11], paths, expected, strict=True):
         name, said, share = line.split()
         assert (name, said, float(share)) == (str(path), str(row.argmax()), pytest.approx(row.max(), abs=1e-4))

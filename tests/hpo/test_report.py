@@ -61,7 +61,7 @@ def test_several_studies_begin_with_their_comparison(configure, fakes):
     [
         (["nosuch"], "there is no study nosuch in "),
         ([], "Missing argument 'STUDY [STUDY ...]'"),
-        (["first", "second"], "studies first and second cannot be compared, they differ in split"),
+        (["first", "second"], "studies first and second cannot be compared: they differ in split"),
     ],
 )
 def test_mistakes_in_one_line(configure, names, said, fakes):

@@ -186,7 +186,7 @@ def test_two_runs_at_once_and_the_second_is_told_who_holds_it(tmp_path):
         assert first.poll() is None
     code, _, err = run(tmp_path, *SMALL, "--study", "another")
     assert (code, err.count("\n")) == (2, 1)
-    assert re.search(rf"in use: process {first.pid} runs study custom_cnn-digits since 2", err)
+    assert re.search(rf"in use: process {first.pid} has been running study custom_cnn-digits since 2", err)
     first.communicate(timeout=300)
     assert first.returncode == 0
 

@@ -56,7 +56,7 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--backbone", "vgg18"], ("--backbone", "Received: vgg18", "Allowed: vgg16, vgg19, ")),
+        (["--backbone", "vgg18"], ("--backbone", "Received: vgg18", "Did you mean ")),
         (["--backbone", "vgg19", "--resolution", "16"], ("--resolution", "Received: 16", "Allowed: 32 to")),
         (["--backbone", "vgg19", "--resolution", "big"], ("--resolution", "'big' is not a valid integer")),
         (["--backbone", "vgg19", "--batch-size", "0"], ("--batch-size", "Received: 0", "Allowed: 1 to")),

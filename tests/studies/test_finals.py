@@ -15,7 +15,7 @@ from tests import made
 @pytest.fixture
 def make_run():
     def make(label, seed, right, of=100, **changes):
-        """A run that classifies `right` pictures of two classes rightly, of each class half."""
+        """A run that classifies `right` pictures of two classes correctly, of each class half."""
         labels = np.arange(of) % 2
         probabilities = np.eye(2)[np.where(np.arange(of) < right, labels, 1 - labels)]
         values = {

@@ -29,7 +29,7 @@ def test_values_with_their_units(objective, value, text):
 
 def test_labels_of_figures():
     assert [one.label for one in OBJECTIVES] == [
-        "validation accuracy (share right)",
+        "validation accuracy (share correct)",
         "latency (ms per picture, batch 1, median)",
         "MFLOPs per picture",
     ]

@@ -65,8 +65,8 @@ def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"measurement": None}, "it is complete and has no measurement"),
-        ({"best_epoch": None}, "it is complete and has no best_epoch"),
+        ({"measurement": None}, "it is complete but has no measurement"),
+        ({"best_epoch": None}, "it is complete but has no best_epoch"),
         ({"measurement": {"flops": 3}}, "Measurement.latency_ms: field required"),
         ({"candidate": {"backbone": "x"}}, "a candidate has the fields"),
     ],

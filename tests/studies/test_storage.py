@@ -131,7 +131,7 @@ def test_the_second_writer_is_told_who_holds_it(url):
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"
         with (
-            pytest.raises(StudyRefused, match=rf"in use: process {holder.pid} runs study first since 2"),
+            pytest.raises(StudyRefused, match=rf"in use: process {holder.pid} has been running study first since 2"),
             storage.database_lock(url, "second"),
         ):
             pass

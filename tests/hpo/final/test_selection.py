@@ -1,4 +1,4 @@
-"""Which models are evaluated for good, from records made by hand."""
+"""Which models get the final training, from records made by hand."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""A chosen model trained for good: against training the whole network, scikit-learn, and Keras without this project."""
+"""A chosen model's final training: against training the whole network, scikit-learn, and Keras without this project."""
 
 import dataclasses
 import json

@@ -97,7 +97,7 @@ def test_mistakes_and_where_the_model_looks(evaluated, config):
     place = int(found.mistakes[0].alt.split()[2].rstrip(":"))
     np.testing.assert_array_equal(opened(found.mistakes[0]), images[place, ..., 0])
     assert "taken for" in found.mistakes[0].caption
-    n_right = sum(picture.caption.startswith("right: ") for picture in found.saliency)
+    n_right = sum(picture.caption.startswith("correct: ") for picture in found.saliency)
     n_wrong = sum(picture.caption.startswith("wrong: ") for picture in found.saliency)
     assert 1 <= n_right <= 4 and n_wrong == 4
     assert opened(found.saliency[0]).shape == (PANEL, 3 * PANEL + 12, 3)

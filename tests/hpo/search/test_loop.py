@@ -122,7 +122,9 @@ def test_a_failed_trial_counts_and_says_why(configure, fakes):
 
 def test_three_failures_alike_stop_the_study(configure, fakes):
     fakes.evaluate = fail_at({1, 2, 3}, RuntimeError("no such op\nmore"))
-    with pytest.raises(StudyStopped, match="3 trials in a row failed alike .RuntimeError: no such op.") as stopped:
+    with pytest.raises(
+        StudyStopped, match="3 trials in a row failed in the same way .RuntimeError: no such op."
+    ) as stopped:
         fakes.run(configure())
     assert [record.state for record in stopped.value.records[:4]] == ["complete", "failed", "failed", "failed"]
 

@@ -150,5 +150,7 @@ def test_only_failures_of_one_kind_without_a_success_between_are_a_streak(config
         streak.add(result, tmp_path / "x")
         streak.check([])
     streak.add(bad, tmp_path / "last")
-    with pytest.raises(StudyStopped, match=f"^3 trials in a row failed alike .text.; details in {tmp_path}/last$"):
+    with pytest.raises(
+        StudyStopped, match=f"^3 trials in a row failed in the same way .text.; details in {tmp_path}/last$"
+    ):
         streak.check([])

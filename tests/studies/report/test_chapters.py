@@ -45,7 +45,7 @@ def test_before_the_evaluation_one_sentence_says_what_to_run(make_material, curv
     found = sections(make_material(curved))
     assert "mistakes" not in found and "saliency" not in found
     assert texts(found["tests"]) == (
-        "There are no test results yet: run `python -m hpo.evaluate custom_cnn-digits` and then this report again."
+        "There are no test results yet: run `python -m hpo.evaluate custom_cnn-digits` and then make this report again."
     )
     assert "`python -m hpo.evaluate custom_cnn-digits`" in texts(found["loading"])
 
@@ -67,7 +67,7 @@ def test_nothing_wrong_is_said(evaluated, make_finals, curved):
     finals, _, predictions = make_finals(curved[1:2], (30,))
     material = dataclasses.replace(evaluated(), finals=finals, predictions=predictions)
     found = sections(material)
-    assert texts(found["mistakes"]) == "trial 1 classifies every test picture rightly."
+    assert texts(found["mistakes"]) == "trial 1 classifies every test picture correctly."
     assert next(found["tests"].blocks[-1].charts[0] for _ in (0,)).caption.endswith("there is no mistake.")
 
 
@@ -87,8 +87,8 @@ def test_the_loading_example_names_file_and_size(evaluated):
 def test_savings_are_called_an_estimate(make_material, curved):
     said = texts(sections(make_material(curved))["stopping"])
     assert said.startswith(
-        "14 of 20 epochs were trained that all candidates together would have had: 1 trial stopped at a rung by the "
-        "rule dominance and 1 duplicate not repeated."
+        "Of the 20 epochs that all candidates together would have taken, 14 were trained: 1 trial stopped at a rung by "
+        "the rule dominance and 1 duplicate not repeated."
     )
     assert "This is an estimate" in said
 

@@ -20,7 +20,7 @@ def test_sentences_table_and_joint_front(two):
         "The most accurate of all is trial 0 of other (customised): 95.0 % validation accuracy, 9 ms and 90 MFLOPs for "
         "one picture.",
         "The best pretrained baseline is custom_cnn with 60.0 % (trial 0 of custom_cnn-digits).",
-        "On the joint Pareto front are 4 candidates: 3 of custom_cnn-digits and 1 of other.",
+        "The joint Pareto front has 4 candidates: 3 of custom_cnn-digits and 1 of other.",
     )
     ((_, table),) = found.tables()
     assert [row[:3] for row in table.rows] == [

@@ -38,7 +38,7 @@ def test_what_decides_an_objective_matters_for_it():
 def test_few_trials_say_so():
     found = importances(study_of([(0.1, 8, [0.5, 1, 1])] * 9))
     assert found.shares == {}
-    assert found.why == "importances need at least 10 complete trials, here are 9"
+    assert found.why == "importances need at least 10 complete trials; there are 9"
 
 
 def test_ties_say_so():

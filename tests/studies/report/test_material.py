@@ -101,4 +101,4 @@ def test_a_study_in_the_database(tmp_path):
     material = read_material(study, tmp_path, "command")
     assert (material.name, material.command, len(material.records)) == ("s", "command", 1)
     assert material.phases == {0: {"train": 2.0}}
-    assert material.importances.why == "importances need at least 10 complete trials, here are 0"
+    assert material.importances.why == "importances need at least 10 complete trials; there are 0"

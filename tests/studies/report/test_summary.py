@@ -7,8 +7,8 @@ from studies.report.summary import summary
 def test_before_the_evaluation(make_material, curved):
     best, beside, recommended, effort, certainty = summary(make_material(curved))
     assert best == (
-        "Of 3 fully trained candidates trial 2 (32 px, top 2 blocks free, head 128, dropout 0.25, 1.0e-03 cosine) is "
-        "the most accurate in the search: it classifies 90.0 % of the 50 validation pictures rightly."
+        "Of 3 fully trained candidates, trial 2 (32 px, top 2 blocks free, head 128, dropout 0.25, 1.0e-03 cosine) is "
+        "the most accurate in the search: it classifies 90.0 % of the 50 validation pictures correctly."
     )
     assert beside == (
         "It gains 30.0 percentage points of validation accuracy against the pretrained baseline (trial 0, a linear "
@@ -16,26 +16,26 @@ def test_before_the_evaluation(make_material, curved):
         "and 4 ms for one picture and has 318,000 weights."
     )
     assert recommended == (
-        "Of the 3 candidates on the Pareto front trial 1 is recommended, the one nearest to the ideal point: 85.0 % "
+        "Of the 3 candidates on the Pareto front, trial 1 is recommended, the one nearest to the ideal point: 85.0 % "
         "validation accuracy at 1.5 ms and 12 MFLOPs, 5.0 percentage points below the most accurate in the search, "
         "at 0.30 times its FLOPs and 0.38 times its latency."
     )
     assert effort == (
         "The search took 18 s of work for 5 trials on test device; stopping 1 early and not repeating 1 duplicate "
-        "saved about 9.0 s of training, an estimated 33.3 % of what all trials to the end would have taken."
+        "saved about 9.0 s of training, an estimated 33.3 % of what training all of them to the end would have taken."
     )
-    assert certainty.startswith("With 50 validation pictures the best accuracy is known to lie between 78.6 % and")
+    assert certainty.startswith("With 50 validation pictures, the best accuracy lies between 78.6 % and")
     assert "1 other candidate is within that" in certainty
     assert "`python -m hpo.evaluate custom_cnn-digits`" in certainty
 
 
 def test_after_the_evaluation(evaluated):
     best, beside, recommended, _, certainty = summary(evaluated())
-    assert "pictures rightly, and trained anew 90.0 % of 30 test pictures (95 % interval" in best
+    assert "pictures correctly, and after retraining 90.0 % of 30 test pictures (95 % interval" in best
     assert best.endswith(", 2 training runs).")
     assert beside.startswith("It gains 23.3 percentage points of test accuracy (the 95 % intervals overlap) against")
-    assert "85.0 % validation accuracy (86.7 % in the test) at 1.5 ms" in recommended
-    assert certainty.startswith("Of the 3 evaluated models trial 1")
+    assert "85.0 % validation accuracy (86.7 % on the test pictures) at 1.5 ms" in recommended
+    assert certainty.startswith("Of the 3 evaluated models, trial 1")
     assert certainty.endswith("the search was too pessimistic by 2.8 percentage points on average.")
 
 
@@ -57,13 +57,13 @@ def test_one_trial_is_all(make_material, curved):
     best, beside, recommended, effort, certainty = summary(make_material(curved[:1]))
     assert best.startswith("Trial 0 (16 px, frozen, no hidden layer, dropout 0.20, 3.0e-03 cosine) is the only fully")
     assert beside.startswith("It is the pretrained baseline itself")
-    assert recommended == "Trial 0 is recommended: no other fully trained candidate is better in anything."
+    assert recommended == "Trial 0 is recommended: no other fully trained candidate is better in any objective."
     assert effort.endswith("; no trial was stopped early.")
     assert "no other candidate is within that" in certainty
 
 
 def test_ties(make_material, make_record):
     found = summary(make_material([make_record(number, 0.7, 1.0, 10) for number in range(3)]))
-    assert found[2].startswith("Of the 3 candidates on the Pareto front trial 0 is recommended")
-    assert found[2].endswith("; it is the most accurate one too.")
+    assert found[2].startswith("Of the 3 candidates on the Pareto front, trial 0 is recommended")
+    assert found[2].endswith("; it is also the most accurate.")
     assert "2 other candidates are within that" in found[4]

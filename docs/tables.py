@@ -83,6 +83,8 @@ def _option_row(name: str) -> tuple[str, str, str]:
     field = StudyConfig.model_fields[name]
     text, _, words = str(field.description).partition("; default ")
     plain = "off" if field.default is False else "" if field.default is None else f"`{field.default}`"
+    if isinstance(field.default, tuple) and words == ",".join(field.default):
+        words = f"`{words}`"
     env = f" (environment: `{_extra(name)['env']}`)" if _extra(name).get("env") else ""
     return f"`--{name.replace('_', '-')}`", words or plain, text + env
 

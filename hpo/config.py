@@ -9,9 +9,17 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from datasets.registry import check_name, safe_name
 from hpo.errors import BadInput, as_option, explain_field
@@ -81,6 +89,8 @@ def _side_list(value: object) -> object:
         if not parts or not all(part.isdecimal() for part in parts):
             raise ValueError("must be sides in pixels separated by commas, such as 32,64,96")
         return tuple(int(part) for part in parts)
+    if isinstance(value, (list, tuple)) and not (value and all(type(side) is int for side in value)):
+        raise ValueError("must be a list of sides in pixels, such as [32, 64, 96]")
     return value
 
 
@@ -134,12 +144,12 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     augment: Annotated[tuple[Augmentation, ...], BeforeValidator(_name_list)] = option(
         (DIMENSIONS["augmentation"].default,), IDENTITY, SEARCH, "how training pictures are changed: "
         f"{', '.join(_explained('augmentation'))}; several separated by commas are searched; default "
-        f"`{DIMENSIONS['augmentation'].default}`", min_length=1)
+        f"{DIMENSIONS['augmentation'].default}", min_length=1)
     views: int = option(4, IDENTITY, REUSE, "with augmentation: how many changed views of each picture are stored, "
         "where features are stored", ge=1, le=64)
     strategy: Annotated[tuple[Strategy, ...], BeforeValidator(_name_list)] = option(
         (DIMENSIONS["strategy"].default,), IDENTITY, SEARCH, f"{' or '.join(_explained('strategy'))}; both separated "
-        f"by a comma are searched; default `{DIMENSIONS['strategy'].default}`", min_length=1)
+        f"by a comma are searched; default {DIMENSIONS['strategy'].default}", min_length=1)
     search: Annotated[tuple[Requested, ...], BeforeValidator(_name_list)] = option(
         (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = option("tpe", EFFORT, SEARCH, "how candidates are "
@@ -168,6 +178,14 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
             super().__init__(**values)
         except ValidationError as error:
             raise BadInput(explain_field(error)) from error
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
+            raise ValueError("must be a number")  # to Python, True is 1
+        return value
 
     @field_validator("backbone")
     @classmethod

@@ -3,6 +3,7 @@
 import ast
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -196,8 +197,10 @@ def test_files_images_and_arrays_are_predicted_alike(study, evaluated, tmp_path)
         assert first.probability == pytest.approx(stored["probabilities"][0].max(), abs=1e-5)
 
 
-def test_a_model_is_exported(study, evaluated, tmp_path, monkeypatch):
+def test_a_model_is_exported(evaluated, tmp_path, monkeypatch):
     monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+    shutil.copytree(evaluated.out, tmp_path / "runs")
+    study = load_study(evaluated.study_name, storage=evaluated.storage, out=tmp_path / "runs")
     best = study.models()["2"]
     exported = best.export("litert")
     assert exported.path == study.files.exports("2") / "model.tflite"

@@ -30,7 +30,7 @@ from studies.comparison import Studied
 from studies.fingerprint import fingerprint_of
 from studies.pareto import front
 from studies.paths import StudyFiles, check_writable
-from studies.records import TrialRecord, read_study
+from studies.records import CompleteTrial, TrialRecord, read_study
 
 if TYPE_CHECKING:
     import pandas
@@ -77,12 +77,12 @@ class Study:
             return read_study(self.optuna)
 
     @property
-    def front(self) -> list[TrialRecord]:
+    def front(self) -> list[CompleteTrial]:
         """The completed trials that no other one dominates, the most accurate first."""
-        return sorted(front(self.records), key=lambda record: -(record.val_accuracy or 0))
+        return sorted(front(self.records), key=lambda record: -record.val_accuracy)
 
     @property
-    def best(self) -> TrialRecord:
+    def best(self) -> CompleteTrial:
         """The most accurate completed trial; of equally accurate ones the faster.
 
         Raises:

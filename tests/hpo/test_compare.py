@@ -59,6 +59,7 @@ def test_mistakes_in_one_line(configure, names, said, fakes):
     assert not list(configure().out.glob("comparison*"))
 
 
+@pytest.mark.slow
 def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys, fakes):
     base = configure()
     options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
@@ -71,6 +72,7 @@ def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys, 
     assert (base.out / "comparison-digits" / "joint_latency.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsys, fakes):
     def prepare(config):
         if config.backbone == "resnet50":

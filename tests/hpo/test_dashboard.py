@@ -42,6 +42,7 @@ def get(port, path):
             time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_it_shows_the_study_and_disturbs_nothing(configure, fakes):
     config = configure(trials=3, max_latency_ms=3.0)
     fakes.run(config)
@@ -71,6 +72,7 @@ def test_it_shows_the_study_and_disturbs_nothing(configure, fakes):
                 server.kill()
 
 
+@pytest.mark.slow
 def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, tmp_path, fakes):
     config = configure(trials=2)
     fakes.run(config)

@@ -113,6 +113,7 @@ def test_fewer_seeds_and_other_trials_take_what_is_there(copied):
     assert sorted((row["model"], row["seeds"]) for row in rows) == [("baseline", 1), ("trial 2", 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "harm",
     [
@@ -222,6 +223,7 @@ def test_nothing_to_evaluate(configure, fakes):
     assert not (config.study_dir / "final").exists()
 
 
+@pytest.mark.slow
 def test_from_scratch_says_that_there_is_no_baseline(tmp_path, configure, recorder):
     config = configure(train_size=60, val_size=20, epochs=1, resolutions=(16,), trials=1, weights="none")
     run_search(config, recorder)

@@ -64,6 +64,7 @@ def call(config, *words):
     return CliRunner().invoke(main, [config.study_name, *places, *words])
 
 
+@pytest.mark.slow
 def test_a_final_model_beside_the_original(copied):
     done = call(copied, "--trial", "2", "--format", "litert", "--format", "litert")
     assert done.exit_code == 0, done.output

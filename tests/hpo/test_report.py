@@ -87,6 +87,7 @@ def test_without_a_browser_one_line_says_so(configure, monkeypatch, tmp_path, fa
     assert [line.split(":")[1].strip() for line in missing] == ["figures as files", "report.pdf"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is missing: apt-get install chromium")
 def test_the_page_on_paper(configure, fakes):
     config = configure(trials=1)

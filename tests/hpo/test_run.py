@@ -71,6 +71,7 @@ def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(tmp_path, words, sa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to(tmp_path):
     code, out, err = run(tmp_path, "--out", "/proc/runs")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -85,6 +86,7 @@ def test_a_file_that_is_no_database(tmp_path):
     assert (tmp_path / "studies.db").read_text() == "a diary" * 1000
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused_before_the_first_trial(tmp_path):
     (tmp_path / "foreign.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
     code, _, err = run(tmp_path, "--weights", "foreign.h5")

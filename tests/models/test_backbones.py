@@ -14,6 +14,7 @@ import pytest
 from models import ModelError
 from models.backbones import BACKBONES, features, get_backbone, preprocess, with_top
 from models.cuts import blocks
+from tests.models.families import families
 
 SMALL = (
     "custom_cnn",
@@ -45,7 +46,7 @@ def test_every_classifier_of_keras_is_there() -> None:
     assert builders == {backbone.application for backbone in BACKBONES.values()} - {""}
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", families(SMALL))
 def test_table_equals_network(name: str, build: Callable[..., Any]) -> None:
     _check_row(name, build)
 
@@ -137,6 +138,7 @@ def test_custom_cnn_with_top() -> None:
         with_top(BACKBONES["custom_cnn"], 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_trainable_parameters_with_top(name: str) -> None:
     model = with_top(BACKBONES[name], BACKBONES[name].native_resolution)
@@ -144,6 +146,7 @@ def test_trainable_parameters_with_top(name: str) -> None:
     assert model.output.shape == (None, 10 if name == "lenet5" else 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet18", "zfnet", "lenet5"])
 @pytest.mark.parametrize("resolution", [32, 33, 64, 97])
 def test_small_pictures_leave_a_map(name: str, resolution: int, build: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from models import ModelError
 from models.backbones import BACKBONES, features
 from models.cuts import blocks, cut_points, cut_tensor, freeze
-from tests.models.families import FAMILIES
+from tests.models.families import FAMILIES, families
 
 EXPECTED = {
     "vgg19": ["block1_pool", "block2_pool", "block3_pool", "block4_pool"],
@@ -36,7 +36,7 @@ EXPECTED = {
 FROZEN_EXACTLY = ("custom_cnn", "googlenet", "resnet18", "mobilenet_v2_0.35", "efficientnet_b0", "convnext_tiny")
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", families(EXPECTED))
 def test_blocks_begin_where_expected(name: str, build: Callable[..., Any]) -> None:
     assert [block.cut for block in blocks(build(name))[1:]] == EXPECTED[name]
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_cut_is_refused() -> None:
         cut_points(keras.layers.Dense(3))
 
 
-@pytest.mark.parametrize("name", FROZEN_EXACTLY)
+@pytest.mark.parametrize("name", families(FROZEN_EXACTLY))
 def test_frozen_prefix_is_the_same_in_training(name: str, build: Callable[..., Any]) -> None:
     import keras
 

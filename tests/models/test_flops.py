@@ -180,6 +180,7 @@ def test_every_family_can_be_counted(name: str) -> None:
     assert 0 < features_macs < count(with_top(backbone, backbone.min_resolution)).macs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_0.25", "mobilenet_v2_0.35", "custom_cnn"])
 def test_profiler_of_tensorflow_agrees(name: str) -> None:
     tf = pytest.importorskip("tensorflow")

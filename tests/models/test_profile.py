@@ -29,6 +29,7 @@ def status(arguments: list[str]) -> int:
     return ended.value.code
 
 
+@pytest.mark.slow
 def test_json() -> None:
     done = _run("--backbone", "custom_cnn", "--json")
     assert done.returncode == 0

@@ -53,6 +53,7 @@ def test_calibration_error_by_hand(confidence, right, expected):
     assert calibration_error(np.array(confidence), np.array(right)) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [1, 3, 5])
 @pytest.mark.parametrize(("accuracy", "spread"), [(0.8, 0.0), (0.8, 0.01), (0.7, 0.03), (0.97, 0.005)])
 def test_intervals_cover_what_they_say(runs, accuracy, spread):

@@ -168,6 +168,7 @@ for i in range(10_000):
 """
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_a_kill_while_a_reader_looks_on(url, tmp_path):
     make(url, fingerprint={})
     acknowledged: list[int] = []

@@ -54,6 +54,7 @@ def test_the_original_gives_its_own_numbers(make_job):
     assert 0 < found.latency_ms <= found.p90_ms
 
 
+@pytest.mark.slow
 def test_exported_for_another_runtime(make_job):
     job = make_job("litert")
     found = convert(job)

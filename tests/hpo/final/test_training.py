@@ -53,6 +53,7 @@ def finish(tmp_path, monkeypatch):
     return finish
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_predictions_kept(small, finish):
     run, folder = finish(small, TAIL, measure=True)
     with np.load(folder / "predictions.npz", allow_pickle=False) as kept:
@@ -75,6 +76,7 @@ def test_scores_are_those_of_the_predictions_kept(small, finish):
     assert set(run.seconds) == {"prepare", "train"}
 
 
+@pytest.mark.slow
 def test_it_is_training_the_whole_network_on_all_development_pictures(small, finish):
     """Stored features are float16, so a few pictures may fall on the other side."""
     run, folder = finish(small, TAIL, seed=5)
@@ -91,6 +93,7 @@ def test_it_is_training_the_whole_network_on_all_development_pictures(small, fin
     assert run.scores.accuracy == pytest.approx((expected.argmax(1) == labels).mean(), abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_file_needs_nothing_of_this_project(small, finish, tmp_path):
     _, folder = finish(small, TAIL)
     np.savez(tmp_path / "pictures.npz", pictures=open_test("digits", None, picture_store(small.cache_dir), None)[0])

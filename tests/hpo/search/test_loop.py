@@ -47,7 +47,9 @@ def test_the_same_command_again_continues(configure, fakes):
     assert len(set(candidates(records))) == 9
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "random"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nsga2", "nsga3", "random"))]
+)
 def test_same_seed_same_trials_in_one_run_or_two(configure, sampler, fakes):
     """With `heads=1`: where a run ends, a group of heads ends too, and TPE proposes the next ones knowing more."""
 
@@ -510,6 +512,7 @@ def test_a_worker_that_dies_with_a_group_is_one_failure(configure, watched, fake
     assert numbers_of(tasks) == [[4], [5], [6], [7]]
 
 
+@pytest.mark.slow
 def test_a_group_that_stalls_is_tried_again_one_by_one(configure, watched, fakes):
     watched(HEAD, accuracy=fake_accuracy)
 

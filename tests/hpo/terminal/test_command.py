@@ -114,6 +114,7 @@ def test_help_imports_nothing_heavy():
     assert not heavy & modules_after(HELP)
 
 
+@pytest.mark.slow
 def test_the_parent_of_a_study_never_imports_keras():
     loaded = modules_after(
         "import hpo.run, hpo.search.loop, hpo.terminal.display, hpo.export, hpo.worker.trial, hpo.worker.pool, "

@@ -70,6 +70,7 @@ def test_cancelling_ends_the_worker_that_stalls(workers):
     assert workers.submit(os.getpid).result(30) != pid
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_between_two_tasks_does_not_end_the_pool(workers):
     for _ in range(2):
         pid = workers.submit(os.getpid).result(30)

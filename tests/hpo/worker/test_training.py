@@ -223,6 +223,7 @@ def test_without_room_for_views_the_pictures_are_changed_while_training(four, te
 # ---- Together
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -240,6 +241,7 @@ def test_heads_that_are_not_trained_in_numpy_start_from_the_pooled_features_too(
     assert result.curve[-1].loss < result.curve[0].loss
 
 
+@pytest.mark.slow
 def test_each_field_of_a_candidate_reaches_its_training(four, teach):
     changes = [{}, {"weight_decay": 0.1}, {"label_smoothing": 0.1}, {"batch_size": 16}, {"pooling": "max"}]
     losses = [teach(four, dataclasses.replace(HEAD, **change)).curve[-1].val_loss for change in changes]
@@ -325,6 +327,7 @@ def test_a_second_trial_of_an_architecture_is_neither_built_nor_traced(four, tea
 # ---- Broken off and continued
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["cosine", "reduce_on_plateau"])
 @pytest.mark.parametrize("depth", [0, 1, 4])
 def test_a_run_that_is_broken_off_at_rungs_is_exactly_the_whole_run(four, teach, depth, schedule):

@@ -55,6 +55,7 @@ def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
     assert outcome.seed == task.seed
 
 
+@pytest.mark.slow
 def test_same_seed_same_numbers(small, tmp_path):
     tuned = dataclasses.replace(PROBE, unfreeze_depth=2, head_width=128)
     first, again = (evaluate(job(small, tmp_path / name, tuned)) for name in "ab")
@@ -124,6 +125,7 @@ def test_data_that_changed_since_the_study_began(small, tmp_path):
     assert failure.reason.startswith("Changed: changed since the study was opened: dataset_digest;")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0, 1])
 def test_rung_by_rung_is_the_same_trial(small, tmp_path, depth):
     config = small.model_copy(update={"epochs": 3})
@@ -151,6 +153,7 @@ def test_from_a_damaged_checkpoint_it_begins_anew(small, tmp_path, damage):
     assert evaluate(task).curve == whole.curve
 
 
+@pytest.mark.slow
 def test_a_group_has_its_own_numbers_each(small, tmp_path):
     """One of three heads is over budget; the others are trained, and each keeps its place."""
     config = small.model_copy(update={"max_gflops": 0.0072})

@@ -35,7 +35,8 @@ def saved(candidate, path, n_classes=3, names=("a", "b", "Käse/<x>")):
     [
         HEAD,
         dataclasses.replace(HEAD, head_width=0, unfreeze_depth=0, batch_norm_head=True, pooling="max"),
-        dataclasses.replace(HEAD, backbone="efficientnet_b0", resolution=32),  # with a Normalization layer
+        # with a Normalization layer
+        pytest.param(dataclasses.replace(HEAD, backbone="efficientnet_b0", resolution=32), marks=pytest.mark.slow),
     ],
 )
 def test_back_to_the_last_bit(tmp_path, candidate):

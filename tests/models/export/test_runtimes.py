@@ -37,6 +37,7 @@ def skip_without(name):
         pytest.skip(f"needs the extra {FORMATS[name].extra}: {', '.join(lacking)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tolerance", "runtime"),
     [
@@ -62,6 +63,7 @@ def test_the_same_from_raw_pictures(model, tmp_path, name, tolerance, runtime):
     assert size(path) == sum(one.stat().st_size for one in [path, *path.rglob("*")] if one.is_file()) > 0
 
 
+@pytest.mark.slow
 def test_int8_is_int8(model, tmp_path):
     export(model, "litert", tmp_path / "a", PICTURES)
     export(model, "litert-int8", tmp_path / "b", PICTURES)

@@ -10,7 +10,7 @@ from models.build import Task, build_network
 from models.candidate import Candidate
 from models.reuse.activations import ActivationStore, Key
 from models.reuse.features import PICTURES, POOLED, RESIZED, Features, cut_name, cut_tensors
-from tests.models.families import FAMILIES
+from tests.models.families import families
 
 SIDES = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
 TASK = Task(32, 32, 3, 10, "none")
@@ -58,7 +58,7 @@ def logits_behind(model, cut, name, features):
     return keras.ops.convert_to_numpy(tail(features.astype("float32"), training=False))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families())
 def test_equal_logits_within_float16_for_a_cut_in_every_family(family, tmp_path):
     side = SIDES.get(family, 32)
     model = network(family, 1, side)

@@ -139,6 +139,7 @@ def test_it_learns_what_keras_would_learn(options):
     assert [point.val_loss for point in curve] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_from_scratch_it_learns_what_keras_would_learn():
     """All of a network with BatchNormalization, at a rate at which roundings do not yet grow apart."""
     x, y = stripes(16)
@@ -294,6 +295,7 @@ def test_going_on_from_a_checkpoint_is_never_having_stopped(name):
         later.resume(arrays[1:], part.curve, len(train_set), asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 3])
 def test_training_from_a_cut_is_training_the_whole_network(depth):
     x, y = stripes()

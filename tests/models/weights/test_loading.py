@@ -138,6 +138,7 @@ def test_a_file_with_top_is_refused(tmp_path: Path, build: Callable[..., Any]) -
     _refused(base, MOBILENET, old, "weights of a classifier too")
 
 
+@pytest.mark.slow
 def test_older_files_load(tmp_path: Path, build: Callable[..., Any]) -> None:
     model = application(MOBILENET, include_top=False, weights=None, input_shape=(64, 64, 3))
     path = tmp_path / "old.h5"
@@ -163,6 +164,7 @@ def _publish(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., str]) -> Non
     monkeypatch.setattr(file_utils, "get_file", answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_0.25", pytest.param("efficientnet_b0", marks=pytest.mark.slow)])
 def test_pretrained_is_the_network_of_keras(
     name: str, tmp_path: Path, build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -247,6 +249,7 @@ def _signature(weight: Any) -> tuple[str, tuple[int, ...]]:
     return name, tuple(weight.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["zfnet", "lenet5"])
 def test_what_nobody_published_says_so(name: str, build: Callable[..., Any]) -> None:
     with pytest.raises(ModelError, match=f"no pretrained weights of {name} are published: choose --weights none"):

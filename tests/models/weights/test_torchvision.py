@@ -71,6 +71,7 @@ def test_every_backbone_of_torchvision_is_published() -> None:
         assert published.file_name.endswith(f"-{published.sha256}.pth")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_same_logits_as_torch(name: str, torch: Any) -> None:
     import keras
@@ -91,8 +92,12 @@ def test_same_logits_as_torch(name: str, torch: Any) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("side", [64, 75, 97])
+@pytest.mark.parametrize(
+    "name", [name if name == SMALL else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+@pytest.mark.parametrize(
+    "side", [64, pytest.param(75, marks=pytest.mark.slow), pytest.param(97, marks=pytest.mark.slow)]
+)
 def test_same_features_as_torch_at_other_sizes(name: str, side: int, torch: Any, build: Callable[..., Any]) -> None:
     """Where the poolings meet odd and even maps."""
     import keras
@@ -109,6 +114,7 @@ def test_same_features_as_torch_at_other_sizes(name: str, side: int, torch: Any,
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_convolution_with_a_top_of_another_size(torch: Any) -> None:
     """AlexNet's top averages to 6 x 6 as torch does, where the map is larger, smaller or one pixel."""
     import keras
@@ -126,6 +132,7 @@ def test_convolution_with_a_top_of_another_size(torch: Any) -> None:
         np.testing.assert_allclose(keras.ops.convert_to_numpy(pooled(pictures)), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_pretrained(
     name: str, torch: Any, home: Path, build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -238,6 +245,7 @@ CHANGES: list[tuple[Callable[[Any, Any], Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "match"), CHANGES)
 def test_a_tensor_that_does_not_fit_is_named(
     change: Callable[[Any, Any], Any],

@@ -36,6 +36,7 @@ def test_what_is_missing_is_one_line(monkeypatch, tmp_path):
     assert "\n" not in why
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is missing: apt-get install chromium")
 def test_figures_are_drawn(make_material, curved, tmp_path):
     pytest.importorskip("kaleido", reason="kaleido is missing: extra report")

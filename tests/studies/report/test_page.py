@@ -153,6 +153,7 @@ OVERLAPS = """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
 })"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser(visit, nasty, width):
     tab, wrong, requests = visit(nasty, width)
@@ -172,6 +173,7 @@ def test_in_a_browser(visit, nasty, width):
     tab.close()
 
 
+@pytest.mark.slow
 def test_hard_cases_in_a_browser(visit, make_material, make_record):
     """One trial, only failures, ties and 500 trials, all on one page on a phone."""
     failed = [TrialRecord(n, State.FAILED, None, reason="<img src=x>") for n in range(3)]

@@ -20,16 +20,6 @@ from datasets.splits import held_out_fifth
 from datasets.subset import only
 from datasets.synthetic import draw
 
-# What Keras' loaders download, and the name they look for below KERAS_HOME/datasets.
-_KERAS_FILES = {
-    "cifar10": ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "cifar-10-batches-py-target_archive"),
-    "cifar100": ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "cifar-100-python-target_archive"),
-    "mnist": ("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz", "mnist.npz"),
-    "fashion_mnist": (
-        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/train-images-idx3-ubyte.gz (and 3 more)",
-        "fashion-mnist/train-images-idx3-ubyte.gz (and 3 more)",
-    ),
-}
 _MEMBERS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -40,7 +30,7 @@ def npz_path(info: DatasetInfo, data_dir: Path | None) -> Path | None:
     if not data_dir.is_dir():
         raise DataError(f"--data-dir must be a folder. Received: {data_dir}")
     path = data_dir / f"{info.name}.npz"
-    return path if path.is_file() and info.name in _KERAS_FILES else None
+    return path if path.is_file() and info.download else None
 
 
 def count(info: DatasetInfo, data_dir: Path | None, classes: Sequence[int] | None = None) -> tuple[int, int | None]:
@@ -184,7 +174,7 @@ def _through_keras(info: DatasetInfo, data_dir: Path | None) -> tuple:
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress to stdout
             return loader.load_data()
     except Exception as error:  # get_file raises a plain Exception when a download fails
-        url, file = _KERAS_FILES[info.name]
+        url, file = info.download or ("its source", info.name)
         home = os.environ.get("KERAS_HOME", "~/.keras")
         folder = data_dir if data_dir is not None else "DIR"
         raise DataError(

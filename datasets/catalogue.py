@@ -28,7 +28,9 @@ class DatasetInfo:
     """What is known of a data set by its name alone.
 
     Pictures are `height` x `width` x `channels`, uint8. `n_train` counts the development part, from which
-    training and validation pictures are cut; `n_test` the test split. `source` says where the data comes from.
+    training and validation pictures are cut; `n_test` the test split. `source` says where the data comes from;
+    `download` is what the loader of `keras.datasets` fetches, and the name it looks for below KERAS_HOME/datasets, of a
+    data set that it has.
     """
 
     name: str
@@ -39,6 +41,7 @@ class DatasetInfo:
     n_train: int
     n_test: int
     source: str
+    download: tuple[str, str] | None = None
 
     def per_class(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Official numbers of pictures of each class: development part, test split. Most data sets are even."""
@@ -57,14 +60,32 @@ _UNEVEN = {
     ),
 }
 
+_TORONTO = "https://www.cs.toronto.edu/~kriz"
+_GOOGLE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
+
 DATASETS: dict[str, DatasetInfo] = {
     info.name: info
     for info in (
-        DatasetInfo("cifar10", _CIFAR10, 32, 32, 3, 50_000, 10_000, "CIFAR-10 through keras.datasets"),
-        DatasetInfo("cifar100", _CIFAR100, 32, 32, 3, 50_000, 10_000, "CIFAR-100, fine labels, through keras.datasets"),
-        DatasetInfo("mnist", _DIGITS, 28, 28, 1, 60_000, 10_000, "MNIST through keras.datasets"),
-        DatasetInfo("fashion_mnist", _FASHION, 28, 28, 1, 60_000, 10_000, "Fashion-MNIST through keras.datasets"),
+        DatasetInfo(
+            "cifar10", _CIFAR10, 32, 32, 3, 50_000, 10_000, "CIFAR-10 through keras.datasets",
+            (f"{_TORONTO}/cifar-10-python.tar.gz", "cifar-10-batches-py-target_archive"),
+        ),
+        DatasetInfo(
+            "cifar100", _CIFAR100, 32, 32, 3, 50_000, 10_000, "CIFAR-100, fine labels, through keras.datasets",
+            (f"{_TORONTO}/cifar-100-python.tar.gz", "cifar-100-python-target_archive"),
+        ),
+        DatasetInfo(
+            "mnist", _DIGITS, 28, 28, 1, 60_000, 10_000, "MNIST through keras.datasets",
+            (f"{_GOOGLE}/mnist.npz", "mnist.npz"),
+        ),
+        DatasetInfo(
+            "fashion_mnist", _FASHION, 28, 28, 1, 60_000, 10_000, "Fashion-MNIST through keras.datasets",
+            (
+                f"{_GOOGLE}/train-images-idx3-ubyte.gz (and 3 more)",
+                "fashion-mnist/train-images-idx3-ubyte.gz (and 3 more)",
+            ),
+        ),
         DatasetInfo("digits", _DIGITS, 8, 8, 1, 1_438, 359, "UCI digits that come with scikit-learn; no download"),
         DatasetInfo("fake", _FAKE, 32, 32, 3, 400, 100, "random pictures for smoke tests; see datasets/synthetic.py"),
     )
-}
+}  # fmt: skip

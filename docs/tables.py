@@ -10,17 +10,17 @@ import functools
 import importlib
 import math
 import re
+import tomllib
 from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 
 import click
 
-from hpo.config import StudyConfig, load_preset
+from hpo.config import StudyConfig
 from models.candidate import DIMENSIONS, Architecture, Training
 from models.dimension import Dimension, Range, Searched
 from models.export.formats import FORMATS
 from studies.objectives import OBJECTIVES
-from studies.presets import PRESETS
 
 HERE = Path(__file__).parent
 # The groups of options, as `--help` has them; fields without a group stand in one table.
@@ -90,9 +90,15 @@ def _option_row(name: str) -> tuple[str, str, str]:
 
 
 def presets() -> str:
-    """What each preset sets."""
-    rows = [(f"`{name}`", *(str(load_preset(name)[field]) for field in ("trials", "epochs"))) for name in PRESETS]
-    return markdown(("preset", "`--trials`", "`--epochs`"), *rows)
+    """What each preset sets, the quickest first."""
+    files = (HERE.parent / "studies" / "presets").glob("*.toml")
+    values = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in files}
+    fields = sorted({field for preset in values.values() for field in preset}, reverse=True)
+    rows = [
+        (f"`{name}`", *(str(values[name].get(field, "")) for field in fields))
+        for name in sorted(values, key=lambda name: values[name]["trials"])
+    ]
+    return markdown(("preset", *(f"`--{field.replace('_', '-')}`" for field in fields)), *rows)
 
 
 def command_options(name: str, leave_out: Container[str] = ()) -> str:

@@ -56,8 +56,8 @@ class NameTaken(ImportError):
 def check_names() -> None:
     """Make sure that nobody gets another's package for his own, before anything of the project is imported.
 
-    What is looked at: where each name is found, and which distributions in the folders of `sys.path` own one. Takes a
-    few milliseconds, since only names of files are read and no package is imported.
+    What is looked at: where each name is found, and which distributions in the folders of `sys.path` own one. Takes
+    little time, since only lists of files are read and no package is imported.
 
     Raises:
         NameTaken: ours are hidden, or would hide those of another distribution.

@@ -29,6 +29,7 @@ from models.dimension import Searched
 from studies.presets import read_preset
 from studies.url import database_path
 
+MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:

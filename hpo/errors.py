@@ -32,7 +32,7 @@ class BadInput(ValueError):
     """A user's mistake; the message is one line that names the field, what was received and what is allowed."""
 
 
-# All that a user can mend; each message is one line.
+# What a user got wrong; each message is one line. What the machine refuses is a StorageError.
 MISTAKES: tuple[type[Exception], ...] = (
     BadInput,
     DataError,

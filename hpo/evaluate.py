@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from datasets.wording import counted
+from hpo.config import MOST_SEEDS
 from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
 
 
@@ -13,7 +14,9 @@ from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
 @click.option("--pick", type=click.Choice(["front", "few"]), default="front", show_default=True,
               help="all members of the front, or the two ends and the knee")  # fmt: skip
 @click.option("--trials", metavar="N,N,...", help="these trials instead")
-@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="training runs of each model")
+@click.option(
+    "--seeds", type=click.IntRange(1, MOST_SEEDS), default=3, show_default=True, help="training runs of each model"
+)
 @field_option("storage")
 @field_option("out")
 @field_option("cache_dir")

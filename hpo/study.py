@@ -4,6 +4,7 @@ All is silent but for the logger "hpo", unless `progress=True` is given, which s
 """
 
 import functools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import optuna
 from datasets.catalogue import DATASETS
 from datasets.subset import base_name
 from datasets.wording import counted
-from hpo.config import StudyConfig, check_field, restore_config
+from hpo.config import MOST_SEEDS, StudyConfig, check_field, restore_config
 from hpo.errors import BadInput
 from hpo.final import evaluation, exporting, prediction
 from hpo.final.exporting import Converted
@@ -24,6 +25,7 @@ from hpo.reporting.files import ReportFiles
 from hpo.search.loop import REAL, Parts, run_search
 from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
+from models.export.formats import FORMATS
 from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.comparison import Studied
@@ -35,6 +37,9 @@ from studies.records import CompleteTrial, TrialRecord, read_study
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects as go
+
+_quiet_lock = threading.Lock()
+_quiet, _verbosity = 0, optuna.logging.INFO  # how many want silence; how it was before the first of them
 
 
 class Study:
@@ -119,7 +124,7 @@ class Study:
     def evaluate(
         self,
         pick: str = "front",
-        trials: Sequence[int] | str | None = None,
+        trials: Sequence[int] | int | str | None = None,
         seeds: int = 3,
         progress: Progress = False,
     ) -> FinalModels:
@@ -130,7 +135,7 @@ class Study:
 
         Args:
             pick: "front", or "few" for its two ends and the knee.
-            trials: numbers of trials to take instead.
+            trials: number or numbers of trials to take instead.
             seeds: training runs of each model.
             progress: show what is being done.
 
@@ -143,23 +148,28 @@ class Study:
         """
         if pick not in ("front", "few"):
             raise BadInput(f"pick must be front or few. Received: {pick}")
-        if seeds < 1:
-            raise BadInput(f"seeds must be at least 1. Received: {seeds}")
-        named = trials if trials is None or isinstance(trials, str) else ",".join(map(str, trials))
+        if type(seeds) is not int or not 1 <= seeds <= MOST_SEEDS:
+            raise BadInput(f"seeds must be an integer from 1 to {MOST_SEEDS}. Received: {seeds}")
+        named = ",".join(map(str, trials)) if isinstance(trials, Sequence) and not isinstance(trials, str) else trials
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
-            result = evaluation.evaluate(self.config, self.optuna, pick, named, seeds, watcher)
-        return FinalModels(self.name, self.files, self.convert, result.models, result.failures)
+            result = evaluation.evaluate(
+                self.config, self.optuna, pick, None if named is None else str(named), seeds, watcher
+            )
+        return FinalModels(
+            self.name, self.files, self.convert, result.models, result.failures, device=self.config.device
+        )
 
-    def models(self, device: str = "auto") -> FinalModels:
+    def models(self, device: str | None = None) -> FinalModels:
         """The models that `evaluate` left, from the most to the least accurate on the test pictures.
 
         Args:
-            device: that predicts: auto, cpu, gpu or gpu:N.
+            device: that predicts: auto, cpu, gpu or gpu:N; default the one given to `load_study`, else auto.
 
         Raises:
-            BadInput: there are none.
+            BadInput: there are none, or there is no such device.
         """
+        device = check_field("device", device or self.places.get("device"))
         with database.storage_trouble(self.storage):
             models = prediction.models_of(self.optuna, self.files)
         return FinalModels(self.name, self.files, self.convert, models, device=device)
@@ -180,6 +190,9 @@ class Study:
             ModelError: what a format needs is not installed.
             WorkerLost, TaskFailed: one fails; those before it are kept.
         """
+        for name in names:
+            if name not in FORMATS:
+                raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {name}")
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             return exporting.convert_all(self.optuna, self.config, label, names, watcher)
@@ -201,9 +214,13 @@ class Study:
             progress: show what is being done.
 
         Returns:
-            The path of the page.
+            The path of the page. What could not be made is shown with `progress`, and logged.
         """
-        return report_studies([self], pdf, figures, pictures, progress).page
+        files = report_studies([self], pdf, figures, pictures, progress)
+        with watching(progress) as watcher:
+            for line in files.missing:
+                watcher.note(f"left out: {line}")
+        return files.page
 
 
 def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | None = None) -> Study:
@@ -254,11 +271,12 @@ def load_study(
         StorageError: the database cannot be read.
     """
     url = check_field("storage", storage)
-    places = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device}
+    given = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device}
+    places = {key: check_field(key, value) for key, value in given.items() if value is not None}
     with quiet_optuna(), database.storage_trouble(url):
         study = database.load_study(url, name)
     folder = prediction.results_folder(study) if out is None else check_field("out", out)
-    return Study(study, url, folder, {key: value for key, value in places.items() if value is not None})
+    return Study(study, url, folder, places)
 
 
 def compare_studies(
@@ -275,8 +293,14 @@ def compare_studies(
         BadInput: nothing is complete.
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
+    if isinstance(studies, str):
+        studies = [studies]
+    if not studies:
+        raise BadInput("studies must name at least one study. Received: none")
     loaded = [study if isinstance(study, Study) else load_study(study, storage=storage) for study in studies]
-    unique = list({study.name: study for study in loaded}.values())
+    unique = list({(study.storage, study.name): study for study in loaded}.values())
+    if len({study.name for study in unique}) < len(unique):
+        raise BadInput("studies of one name cannot be told apart in a comparison; give them different names")
     folder = check_field("out", out)
     check_writable(folder)
     return comparing.compare(
@@ -368,9 +392,16 @@ def working(storage: str) -> Iterator[None]:
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
     """Optuna's lines repeat what our display shows; the caller's verbosity is as it was afterwards."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    global _quiet, _verbosity
+    with _quiet_lock:
+        if not _quiet:
+            _verbosity = optuna.logging.get_verbosity()
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+        _quiet += 1
     try:
         yield
     finally:
-        optuna.logging.set_verbosity(before)
+        with _quiet_lock:
+            _quiet -= 1
+            if not _quiet:
+                optuna.logging.set_verbosity(_verbosity)

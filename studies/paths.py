@@ -23,6 +23,11 @@ from studies.errors import NotWritable
 BASELINE = "baseline"  # label of the pretrained network with all of it frozen and a linear head
 
 
+def run_name(seed: int) -> str:
+    """The folder of one training run of a final model, in that model's folder."""
+    return f"seed-{seed}"
+
+
 @dataclass(frozen=True)
 class TrialFiles:
     """What a trial leaves in `folder`: its result, why it failed, and signs of life while it runs."""
@@ -109,7 +114,7 @@ class StudyFiles:
 
     def run(self, label: str, seed: int) -> RunFiles:
         """The files of one training run of a final model."""
-        return RunFiles(self.model(label) / f"seed-{seed}")
+        return RunFiles(self.model(label) / run_name(seed))
 
     def runs(self) -> list[RunFiles]:
         """The training runs that left a result, by label and seed as their folders are named."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,6 +92,7 @@ def convert(job: Conversion) -> Converted:
 
 
 def _convert(job: Conversion, beat: Heartbeat) -> Converted:
+    from models.device import cores
     from models.export import runtimes
     from models.export.keras_file import restore
     from models.latency import measure_call
@@ -113,7 +113,7 @@ def _convert(job: Conversion, beat: Heartbeat) -> Converted:
         rows = here.split(config, side).train
         chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).astype(int)]
         runtimes.export(model, job.name, job.path, data.images[chosen])
-        runner, runtime = runtimes.load(job.name, job.path, len(os.sched_getaffinity(0)))
+        runner, runtime = runtimes.load(job.name, job.path, cores())
     probabilities = classify(runner, images, lambda share: beat(SignOfLife(Phase.TEST, share=share)))
     picture = np.ascontiguousarray(images[:1])
     beat(SignOfLife(Phase.LATENCY))

@@ -20,7 +20,7 @@ from hpo.worker.session import Session
 from hpo.worker.training import recipe_of, training
 from studies.finals import FinalCosts, FinalRun
 from studies.outcomes import Latency
-from studies.paths import RunFiles, write_arrays, write_text
+from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FinalJob:
     @property
     def files(self) -> RunFiles:
         """Where the run leaves its model, predictions and result."""
-        return RunFiles(self.job.folder / self.label / f"seed-{self.seed}")
+        return RunFiles(self.job.folder / self.label / run_name(self.seed))
 
 
 def look(config: StudyConfig) -> Facts:

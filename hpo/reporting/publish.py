@@ -24,8 +24,9 @@ def publish(study: Any, chapter: "Chapter", chosen: str | None, storage: str, ou
         out: folder of results.
     """
     from studies.artifacts import attach, show
+    from studies.errors import StorageError, StudyRefused
     from studies.report.blocks import Pictures
-    from studies.storage import StudyRefused, database_lock
+    from studies.storage import database_lock
 
     try:
         with database_lock(storage, study.study_name):
@@ -38,6 +39,6 @@ def publish(study: Any, chapter: "Chapter", chosen: str | None, storage: str, ou
                     path = Path(folder) / f"grad-cam-{number}.png"
                     path.write_bytes(picture.png)
                     attach(study, out, path, trial)
-    except StudyRefused as error:
+    except (StudyRefused, StorageError) as error:
         return f"figures in the dashboard: {error}"
     return ""

@@ -6,6 +6,7 @@ guard would be made again there, by a worker that is still starting; it would di
 
 import ast
 import inspect
+import sys
 from pathlib import Path
 from types import FrameType
 
@@ -18,8 +19,14 @@ def check_main_guard() -> None:
     """Do nothing unless the main script makes this call outside of its guard.
 
     Raises:
-        BadInput: it does; one line that names the file and the line.
+        BadInput: it does, one line that names the file and the line; or the script is no file, as in `python - < FILE`.
     """
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not Path(file).is_file():
+        raise BadInput(
+            f"the main script {Path(file).name} must be a file on disk, since each worker process runs the script again"
+        )
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") in ("__main__", "__mp_main__"):

@@ -4,11 +4,12 @@ All talk with a worker is here: a task goes in by `Workers.submit`, `answer` is 
 """
 
 import concurrent.futures
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -23,6 +24,7 @@ from hpo.worker.main_guard import check_main_guard
 
 T = TypeVar("T")
 POLL_SECONDS = 0.2
+PARENT_SECONDS = 0.5  # between two looks of a worker whether its parent lives
 
 # A process keeps some native memory for every network that TensorFlow traced in it; a new one starts at nothing, but
 # must import TensorFlow and trace again. Trials that share an architecture share its trace: 230 of them grew a worker
@@ -186,8 +188,14 @@ def _begin(variables: dict[str, str], parent: int, log: Path) -> None:
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("hpo").setLevel(logging.INFO)  # why a trial starts from where it does
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):  # Linux: PR_SET_PDEATHSIG
-        libc.prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent died before that took effect
-        os._exit(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is no more.
+
+    Linux could send a signal (PR_SET_PDEATHSIG), but would send it when the *thread* ends that started the worker.
+    """
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)

@@ -1,5 +1,6 @@
 """The last sections: how to load and use the model, and how to get every number again."""
 
+from studies.paths import run_name
 from studies.report.blocks import Block, Code, Facts, Section, Text
 from studies.report.gallery import Gallery
 from studies.report.material import Material, label_of
@@ -15,7 +16,7 @@ def loading(material: Material, _gallery: Gallery) -> Section | None:
     if model is None:
         text = f"`{evaluate_command(material)}` gives the candidates on the front their final training and saves them."
         return Section("loading", title, (Text(text),))
-    path = f"final/{model.label}/seed-{model.runs[0].seed}/model.keras"
+    path = f"final/{model.label}/{run_name(model.runs[0].seed)}/model.keras"
     size = ", ".join(map(str, material.input_shape)) or "height, width, channels"
     two = len(model.runs[0].scores.support) == 2
     last = (

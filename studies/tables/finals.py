@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studies.finals import FinalModel
-from studies.paths import name_of
+from studies.paths import name_of, run_name
 from studies.tables import table
 from studies.tables.trials import count, describe
 
@@ -158,7 +158,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 
 - **Use**: classifies one picture as one of {len(class_names)} classes. Input: uint8 pictures of {about["size"]}
   (height x width x channels), RGB or grey as in training; output: {_output(len(class_names))}.
-- **Load**: `keras.saving.load_model("seed-{first.seed}/model.keras")`; the class names are the entry
+- **Load**: `keras.saving.load_model("{run_name(first.seed)}/model.keras")`; the class names are the entry
   `class_names.json` of that file, which is a zip archive.
 - **Trained** on {first.n_train:,} pictures of {table.markdown(about["dataset"])}
   (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seeds.

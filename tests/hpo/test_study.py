@@ -19,7 +19,7 @@ import hpo
 from datasets.registry import open_test
 from hpo import compare, dashboard, evaluate, export, predict, report, run
 from hpo.errors import BadInput, ModelError, StudyRefused
-from hpo.study import Study, compare_studies, load_study, run_study
+from hpo.study import Study, compare_studies, load_study, quiet_optuna, run_study
 from hpo.worker.pool import Workers
 from models.reuse.store import picture_store
 
@@ -153,7 +153,9 @@ def test_a_study_that_is_not_there(tmp_path, evaluated):
     ("arguments", "said"),
     [
         ({"pick": "best"}, "pick must be front or few. Received: best"),
-        ({"seeds": 0}, "seeds must be at least 1. Received: 0"),
+        ({"seeds": 0}, "seeds must be an integer from 1 to 100. Received: 0"),
+        ({"seeds": 1.5}, "seeds must be an integer from 1 to 100. Received: 1.5"),
+        ({"trials": 7}, r"--trials must be numbers of complete trials \(0, 1, 2\). Received: 7"),
         ({"trials": [7]}, r"--trials must be numbers of complete trials \(0, 1, 2\). Received: 7"),
     ],
 )
@@ -215,6 +217,51 @@ def test_a_damaged_model_is_named(study, here, tmp_path):
     models.best.path = tmp_path / "model.keras"
     with pytest.raises(ModelError, match="model.keras is not the model that it should be"):
         models.best.predict(np.zeros((8, 8, 1), np.uint8))
+
+
+def test_what_a_report_lacks_is_logged(study, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+    other = Study(study.optuna, study.storage, tmp_path, study.places)
+    with caplog.at_level(logging.INFO, "hpo"):
+        other.report(pdf=True, figures=False, pictures=False)
+    assert "left out: report.pdf: no Chromium or Chrome was found on the PATH or as BROWSER_PATH" in caplog.messages
+
+
+def test_two_at_once_leave_the_verbosity_as_it_was():
+    before = optuna.logging.get_verbosity()
+    first, second = quiet_optuna(), quiet_optuna()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+    second.__exit__(None, None, None)
+    assert optuna.logging.get_verbosity() == before
+
+
+def test_models_predict_on_the_device_that_was_given(study, evaluated):
+    chosen = load_study(evaluated.study_name, storage=evaluated.storage, device="cpu")
+    assert (chosen.models()._device, study.models()._device, study.models("gpu:1")._device) == ("cpu", "auto", "gpu:1")
+    with pytest.raises(BadInput, match="device must be auto, cpu, gpu or gpu:N. Received: tpu"):
+        study.models("tpu")
+    with pytest.raises(BadInput, match="device must be auto, cpu, gpu or gpu:N. Received: tpu"):
+        load_study(evaluated.study_name, storage=evaluated.storage, device="tpu")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda study: study.convert("2", ["pdf"]), "format must be one of"),
+        (lambda study: compare_studies([]), "studies must name at least one study"),
+        (
+            lambda study: compare_studies([study, Study(study.optuna, "sqlite:///other.db", study.out, {})]),
+            "studies of one name cannot be told apart",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for(study, call, said):
+    with pytest.raises(BadInput, match=said):
+        call(study)
 
 
 def test_a_report_is_a_page(study, tmp_path):
@@ -302,6 +349,22 @@ def test_without_the_guard_a_script_ends_in_one_line(tmp_path):
     assert done.stderr.splitlines()[-1] == (
         'hpo.errors.BadInput: mine.py, line 5: put what calls it below `if __name__ == "__main__":`, since each worker '
         "process runs the script again"
+    )
+
+
+def test_a_script_on_standard_input_ends_in_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable],
+        input=SCRIPT.format(call='if __name__ == "__main__": run_study(config)'),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "hpo.errors.BadInput: the main script <stdin> must be a file on disk, since each worker process runs the "
+        "script again"
     )
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from hpo.errors import TaskFailed, WorkerLost
 from hpo.worker import heartbeat
-from hpo.worker.pool import Workers, answer, environment, wait
+from hpo.worker.pool import PARENT_SECONDS, Workers, answer, environment, wait
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -43,6 +44,16 @@ def workers(tmp_path):
 def test_a_task_runs_elsewhere_with_its_environment(workers):
     assert workers.submit(os.getpid).result(30) != os.getpid()
     assert workers.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result(30) == "-1"
+
+
+def test_a_worker_outlives_the_thread_that_started_it(workers):
+    numbers = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: numbers.append(workers.submit(os.getpid).result(30)))
+        thread.start()
+        thread.join()
+        time.sleep(2 * PARENT_SECONDS)
+    assert numbers[0] == numbers[1]
 
 
 def test_errors_come_back(workers):

@@ -101,17 +101,20 @@ DIMENSIONS: Mapping[str, Dimension] = {row.name: row for row in ROWS}
 FIELDS = tuple(row.name for row in ROWS if not row.sets)
 # The same as people read them: what is always searched first, each from the picture on.
 READING = tuple(
-    sorted((DIMENSIONS[name] for name in FIELDS), key=lambda one: (one.searched != ALWAYS, PARTS.index(one.part)))
+    sorted(
+        (DIMENSIONS[name] for name in FIELDS),
+        key=lambda dimension: (dimension.searched != ALWAYS, PARTS.index(dimension.part)),
+    )
 )
 
 
 class _Checked:
     def __post_init__(self) -> None:
         checks = {"backbone": NAME} | {name: DIMENSIONS[name].valid for name in FIELDS}
-        for one in fields(self):  # type: ignore[arg-type]
-            value, check = getattr(self, one.name), checks[one.name]
+        for entry in fields(self):  # type: ignore[arg-type]
+            value, check = getattr(self, entry.name), checks[entry.name]
             if not check.passes(value):
-                raise ValueError(f"{one.name} must be {check.allowed}. Received: {value!r}")
+                raise ValueError(f"{entry.name} must be {check.allowed}. Received: {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +137,12 @@ class Architecture(_Checked):
 
     def architecture_key(self) -> str:
         """The fields that change inference, as one string: latency and FLOPs are remembered under it."""
-        pieces = [one for one in READING if one.changes_inference and getattr(self, one.field) != one.default]
-        return self.backbone + "".join(one.key.format(getattr(self, one.field)) for one in pieces)
+        pieces = [
+            dimension
+            for dimension in READING
+            if dimension.changes_inference and getattr(self, dimension.field) != dimension.default
+        ]
+        return self.backbone + "".join(dimension.key.format(getattr(self, dimension.field)) for dimension in pieces)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +186,7 @@ class Candidate(Training, Architecture):
     @property
     def architecture(self) -> Architecture:
         """What of it changes inference."""
-        return Architecture(**{one.name: getattr(self, one.name) for one in fields(Architecture)})
+        return Architecture(**{entry.name: getattr(self, entry.name) for entry in fields(Architecture)})
 
     @property
     def joins_heads(self) -> bool:
@@ -210,8 +217,8 @@ class Candidate(Training, Architecture):
         Raises:
             ValueError: naming what is missing, unknown or out of range.
         """
-        names = {one.name for one in fields(cls)}
-        needed = {one.name for one in fields(cls) if one.default is MISSING}
+        names = {entry.name for entry in fields(cls)}
+        needed = {entry.name for entry in fields(cls) if entry.default is MISSING}
         if odd := sorted(set(values) - names | needed - set(values)):
             raise ValueError(
                 f"a candidate has the fields {', '.join(sorted(names))}. Missing or unknown: {', '.join(odd)}"

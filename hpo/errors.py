@@ -91,6 +91,8 @@ WORDS = {
     "finite_number": "must be finite",
     "literal_error": "must be one of {expected}",
     "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "path_type": "must be a path",
     "too_short": "must name at least one",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",

@@ -39,6 +39,8 @@ WRONG = [
     ("resolutions", [], "a list of sides"),
     ("resolutions", [8.5, 16], "a list of sides"),
     ("resolutions", [True], "a list of sides"),
+    ("resolutions", 16, "must be a list"),
+    ("cache_dir", 3, "must be a path"),
     ("resolutions", "7", "from 8"),
     ("resolutions", "16,5000", "4096"),
     ("max_latency_ms", "0", "above 0"),

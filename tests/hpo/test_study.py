@@ -242,9 +242,13 @@ def test_two_at_once_leave_the_verbosity_as_it_was():
 def test_models_predict_on_the_device_that_was_given(study, evaluated):
     chosen = load_study(evaluated.study_name, storage=evaluated.storage, device="cpu")
     assert (chosen.models()._device, study.models()._device, study.models("gpu:1")._device) == ("cpu", "auto", "gpu:1")
-    with pytest.raises(BadInput, match="device must be auto, cpu, gpu or gpu:N. Received: tpu"):
+    with pytest.raises(
+        BadInput, match="device must be auto, cpu, gpu or gpu:N with N the number of the GPU. Received: tpu"
+    ):
         study.models("tpu")
-    with pytest.raises(BadInput, match="device must be auto, cpu, gpu or gpu:N. Received: tpu"):
+    with pytest.raises(
+        BadInput, match="device must be auto, cpu, gpu or gpu:N with N the number of the GPU. Received: tpu"
+    ):
         load_study(evaluated.study_name, storage=evaluated.storage, device="tpu")
 
 

@@ -186,7 +186,9 @@ def test_two_runs_at_once_and_the_second_is_told_who_holds_it(tmp_path):
     first = start(tmp_path, *SMALL, "--trials", "3")
     while "trial 0 val_accuracy" not in first.stdout.readline():
         assert first.poll() is None
+    first.send_signal(signal.SIGSTOP)  # or it might be done before the second one begins
     code, _, err = run(tmp_path, *SMALL, "--study", "another")
+    first.send_signal(signal.SIGCONT)
     assert (code, err.count("\n")) == (2, 1)
     assert re.search(rf"in use: process {first.pid} has been running study custom_cnn-digits since 2", err)
     first.communicate(timeout=300)

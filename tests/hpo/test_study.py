@@ -356,6 +356,7 @@ def test_without_the_guard_a_script_ends_in_one_line(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_script_on_standard_input_ends_in_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable],

@@ -59,6 +59,7 @@ def test_a_final_run_is_read_and_written_back_as_it_is():
     assert FinalRun.from_json(path.read_text()).to_json() == path.read_text()
 
 
+@pytest.mark.slow
 def test_a_final_model_says_what_it_said(opened, monkeypatch):
     study = opened(FROM_SCRATCH)
     (model,) = study.models()
@@ -76,6 +77,7 @@ def test_another_machine_is_refused(opened):
         run_study(study.config.model_copy(update={"workers": 0}))
 
 
+@pytest.mark.slow
 def test_it_continues_from_what_is_stored(opened):
     study = opened(SEARCHED)
     # as if this machine had made it

@@ -1,9 +1,11 @@
 """A study without Keras: fake facts and a fake evaluation, in this process."""
 
 import functools
+import os
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import hpo.search.loop
 import hpo.worker.trial
@@ -187,17 +189,28 @@ def fakes(recorder):
 def evaluated(tmp_path_factory):
     """The configuration of a small study on real digits whose two trials and baseline were evaluated with two seeds.
 
-    Only to be read: it is there once for all tests. The baseline is trial 0.
+    Only to be read: it is there once for all tests, and made by the first process of pytest-xdist that wants it. The
+    baseline is trial 0.
     """
-    from hpo.study import load_study
-
-    folder = tmp_path_factory.mktemp("evaluated")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "evaluated"
     places = {"storage": f"sqlite:///{folder}/studies.db", "out": folder / "runs", "cache_dir": folder / "cache"}
     sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 0}
     config = make_config({**places, **sizes, "stopping": "none"})
+    with FileLock(shared / "evaluated.lock"):
+        if not (folder / "done").exists():
+            _evaluate(config)
+            (folder / "done").touch()
+    return config
+
+
+def _evaluate(config):
+    from hpo.study import load_study
+
     hpo.search.loop.run_search(config, Recorder())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
         models = load_study(config.study_name, storage=config.storage).evaluate(trials=[0, 2], seeds=2)
     assert (len(models), models.failures) == (3, ())
-    return config

@@ -87,6 +87,7 @@ def test_it_is_kept_in_the_study(evaluated):
     assert [attached(study, number) for number in (0, 1, 2)] == [files, [], files]
 
 
+@pytest.mark.slow
 def test_again_nothing_is_trained_and_a_note_of_the_users_stays(copied):
     study = load_study(copied.storage, copied.study_name)
     optuna_dashboard.save_note(study, f"my own words\n\n{optuna_dashboard.get_note(study)}")

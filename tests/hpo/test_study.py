@@ -199,6 +199,7 @@ def test_files_images_and_arrays_are_predicted_alike(study, evaluated, tmp_path)
         assert first.probability == pytest.approx(stored["probabilities"][0].max(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_is_exported(evaluated, tmp_path, monkeypatch):
     monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
@@ -347,6 +348,7 @@ def script(tmp_path, call):
     )
 
 
+@pytest.mark.slow
 def test_without_the_guard_a_script_ends_in_one_line(tmp_path):
     done = script(tmp_path, "run_study(config)")
     assert done.returncode == 1

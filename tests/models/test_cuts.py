@@ -69,6 +69,7 @@ def test_what_lies_before_the_network_changes_no_block(build: Callable[..., Any]
     assert blocks(base)[0].cut == base.layers[0].name
 
 
+@pytest.mark.slow
 def test_cutting_changes_nothing(build: Callable[..., Any]) -> None:
     import keras
 

@@ -31,6 +31,7 @@ def test_measure_keeps_its_promises() -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 def test_larger_batch_takes_longer() -> None:
     one, many = (measure(_model(64), batch_size=size, run_seconds=0.1) for size in (1, 256))
     assert many.batch_size == 256

@@ -116,12 +116,14 @@ def _without_project():
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
+@pytest.mark.slow
 def test_same_seed_same_model_and_another_seed_another(small, finish):
     first, again, other = (finish(small, TAIL, seed)[0].scores for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
 
+@pytest.mark.slow
 def test_fewer_epochs_follow_the_schedule_of_the_search(small, finish):
     four = small.model_copy(update={"epochs": 4})
     short, long = (finish(four, TAIL, epochs=epochs)[0].curve for epochs in (2, 4))

@@ -85,6 +85,7 @@ def test_a_file_that_is_no_result_is_named_and_not_taken(configure, recorder, co
     assert any("00001.json is not a result of this program" in note for note in recorder.notes)
 
 
+@pytest.mark.slow
 def test_interrupted_a_second_time_is_not_tried_again(configure, fakes):
     config = configure(trials=1)
     fakes.run(config)

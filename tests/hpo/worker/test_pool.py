@@ -46,6 +46,7 @@ def test_a_task_runs_elsewhere_with_its_environment(workers):
     assert workers.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result(30) == "-1"
 
 
+@pytest.mark.slow
 def test_a_worker_outlives_the_thread_that_started_it(workers):
     numbers = []
     for _ in range(2):

@@ -169,6 +169,7 @@ def no_room(*arguments, **options):
     raise TooLarge("activations take 3 MiB; there is room for 2 MiB")
 
 
+@pytest.mark.slow
 def test_room_that_another_process_takes_costs_no_trial(four, teach, monkeypatch):
     expected = [teach(four, one) for one in (HEAD, TAIL)]
     ActivationStore(four.cache_dir, 0).files.clear()

@@ -144,6 +144,7 @@ def test_rung_by_rung_is_the_same_trial(small, tmp_path, depth):
     assert Outcome.from_json(task.files.outcome.read_text()) == last
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None])
 def test_from_a_damaged_checkpoint_it_begins_anew(small, tmp_path, damage):
     whole, task = evaluate(job(small, tmp_path / "whole")), job(small, tmp_path / "rungs")
@@ -171,6 +172,7 @@ def test_a_group_has_its_own_numbers_each(small, tmp_path):
         assert Outcome.from_json(task.files.outcome.read_text()) == result
 
 
+@pytest.mark.slow
 def test_a_group_in_which_something_fails_is_tried_one_by_one(small, tmp_path, monkeypatch):
     learn, seen = hpo.worker.trial.learn, []
 

@@ -66,8 +66,14 @@ def check_names() -> None:
     for name in _NAMES:
         folder = _folder_of(name)
         if folder is not None and folder != home:
-            owner = [*_owners(folder, name), "another package"][0]
-            raise _taken(name, f"{owner} in {folder}, which is found first")
+            owners = _owners(folder, name)
+            if not owners:  # a file or folder of the user's own, such as models.py beside his script
+                raise NameTaken(
+                    f"{name!r} in {folder} hides keras-hpo's package of that name: rename it, or import keras-hpo from "
+                    "another folder",
+                    name="hpo",
+                )
+            raise _taken(name, f"{owners[0]} in {folder}, which is found first")
     for folder in dict.fromkeys(os.path.realpath(entry) for entry in sys.path):
         for name in _NAMES:
             if _has_package(folder, name):

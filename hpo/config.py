@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from datasets.registry import check_name, safe_name
-from hpo.errors import BadInput, as_option, explain_field
+from hpo.errors import BadField, BadInput, explain_field
 from models.backbones import get_backbone
 from models.candidate import DIMENSIONS
 from models.dimension import Searched
@@ -178,7 +178,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise BadInput(explain_field(error)) from error
+            raise explain_field(error) from error
 
     @field_validator("*", mode="before")
     @classmethod
@@ -256,9 +256,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         least = get_backbone(self.backbone).min_resolution
         for side in self.resolutions or ():
             if not least <= side <= 4096:
-                raise BadInput(
-                    f"--resolutions must be from {least} (smallest for {self.backbone}) to 4096 px. "
-                    f"Received: {','.join(map(str, self.resolutions or ()))}"
+                raise BadField(
+                    "resolutions",
+                    f"must be from {least} (smallest for {self.backbone}) to 4096 px. "
+                    f"Received: {','.join(map(str, self.resolutions or ()))}",
                 )
         if self.resolutions is not None:
             object.__setattr__(self, "resolutions", tuple(sorted(set(self.resolutions))))
@@ -267,9 +268,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _nothing_to_unfreeze(self) -> "StudyConfig":
         if self.weights == "none" and "progressive" in self.strategy:
-            raise BadInput(
-                "--strategy must be plain where the weights are none: every block is trained. Received: "
-                f"{','.join(self.strategy)}"
+            received = ",".join(self.strategy)
+            raise BadField(
+                "strategy", f"must be plain where the weights are none: every block is trained. Received: {received}"
             )
         return self
 
@@ -294,10 +295,10 @@ def load_preset(name: str) -> dict[str, Any]:
     try:
         values = read_preset(name)
     except ValueError as error:
-        raise BadInput(f"--preset {error}") from error
+        raise BadField("preset", str(error)) from error
     if unknown := sorted(set(values) - set(StudyConfig.model_fields)):
-        raise BadInput(
-            f"--preset {name} has the unknown field {unknown[0]}. Allowed: {', '.join(StudyConfig.model_fields)}"
+        raise BadField(
+            "preset", f"{name} has the unknown field {unknown[0]}. Allowed: {', '.join(StudyConfig.model_fields)}"
         )
     return values
 
@@ -308,11 +309,7 @@ def make_config(values: Mapping[str, Any], preset: str = "standard") -> StudyCon
     Raises:
         BadInput: one line for the first wrong field.
     """
-    fields = {**load_preset(preset), **values}
-    try:
-        return StudyConfig(**fields)
-    except BadInput as error:
-        raise BadInput(as_option(str(error))) from error
+    return StudyConfig(**{**load_preset(preset), **values})
 
 
 def restore_config(options: Mapping[str, Any] | None, study: str, places: Mapping[str, Any]) -> StudyConfig:
@@ -329,5 +326,9 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
 
 
 def check_field(name: str, value: Any) -> Any:
-    """One field alone, or its default for None: for the other commands. Raises as `make_config`."""
-    return getattr(make_config({} if value is None else {name: value}), name)
+    """One field alone, or its default for None.
+
+    Raises:
+        BadField: it is wrong.
+    """
+    return getattr(StudyConfig(**({} if value is None else {name: value})), name)

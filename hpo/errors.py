@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MISTAKES",
+    "BadField",
     "BadInput",
     "DataError",
     "ModelError",
@@ -30,6 +31,27 @@ __all__ = [
 
 class BadInput(ValueError):
     """A user's mistake; the message is one line that names the field, what was received and what is allowed."""
+
+
+class BadField(BadInput):
+    """One field or argument is wrong. The message begins with its name; a command shows it as its option.
+
+    Attributes:
+        field: its name, such as "max_latency_ms".
+        text: the rest of the message: "must be ... Received: ..."
+    """
+
+    def __init__(self, field: str, text: str):
+        super().__init__(field, text)  # what pickle calls the class with again
+        self.field, self.text = field, text
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.text}"
+
+    @property
+    def as_option(self) -> str:
+        """The message for a command line: `--max-latency-ms must ...`."""
+        return f"--{self.field.replace('_', '-')} {self.text}"
 
 
 # What a user got wrong; each message is one line. What the machine refuses is a StorageError.
@@ -100,22 +122,15 @@ WORDS = {
 }
 
 
-def explain_field(error: ValidationError) -> str:
-    """The first wrong field of a configuration in one line: its name, what is allowed, what was received."""
+def explain_field(error: ValidationError) -> BadField:
+    """The first wrong field of a configuration: its name, what is allowed, what was received."""
     first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
     context, words = first.get("ctx", {}), WORDS.get(first["type"])
-    text = words.format(**context) if words else str(context.get("error") or first["msg"])
+    cause = context.get("error")
+    if isinstance(cause, BadField):
+        return cause
+    name = str(first["loc"][0])
+    text = words.format(**context).replace("'", "") if words else str(cause or first["msg"])
     if "Received" not in text:
         text = f"{text}. Received: {str(first['input'])[:200]}"
-    text = text.removeprefix(f"{name} ")  # a check that is not of this configuration alone names its subject
-    if text.startswith("--"):  # it speaks of options
-        option, _, text = text.partition(" ")
-        name = option.removeprefix("--").replace("-", "_")
-    return f"{name} {text}"
-
-
-def as_option(message: str) -> str:
-    """What `explain_field` says, for a command line: `epochs must ...` -> `--epochs must ...`."""
-    name, _, text = message.partition(" ")
-    return f"--{name.replace('_', '-')} {text}"
+    return BadField(name, text.removeprefix(f"{name} "))  # a check that is not of this configuration names its subject

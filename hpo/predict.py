@@ -7,7 +7,7 @@ import click
 
 from datasets.wording import printable
 from hpo.config import check_field
-from hpo.errors import BadInput
+from hpo.errors import BadField
 from hpo.terminal.command import DONE, StudyCommand, field_option
 
 
@@ -38,7 +38,7 @@ def main(
         chosen = models.named(model)
         if csv_file is not None:
             if csv_file.is_dir():
-                raise BadInput(f"--csv must be a file. Received the folder {csv_file}")
+                raise BadField("csv", f"must be a file. Received the folder {csv_file}")
             check_writable(csv_file.parent)
         probabilities = chosen.probabilities(pictures)
     click.echo(f"{study}, {chosen.name}: {chosen.accuracy:.4f} of the test pictures correct")

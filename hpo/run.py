@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hpo.config import StudyConfig, load_preset, make_config
-from hpo.errors import MISTAKES, BadInput, StudyStopped
+from hpo.errors import MISTAKES, BadField, StudyStopped
 from hpo.terminal.command import DONE, NO_SUCCESS, GroupedCommand, field_option
 from models.backbones import UNPUBLISHED, get_backbone
 from models.command import BAD_INPUT
@@ -79,14 +79,14 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
     if len(names) < 2:
         return [make_config({**options, "backbone": names[0]} if names else options, preset)]
     if loaded.get("study"):
-        raise BadInput(f"--study must be left out with several backbones. Received: {loaded['study']}")
+        raise BadField("study", f"must be left out with several backbones. Received: {loaded['study']}")
     configs = []
     for name in names:
         weights = loaded.get("weights") or default_weights(name)
         try:
             configs.append(make_config({**options, "backbone": name, "weights": weights}, preset))
-        except BadInput as error:
-            raise BadInput(f"{error} (backbone {name}, weights {weights})") from error
+        except BadField as error:
+            raise BadField(error.field, f"{error.text} (backbone {name}, weights {weights})") from error
     from hpo.study import check_one_size
 
     check_one_size(configs)

@@ -4,7 +4,6 @@ All is silent but for the logger "hpo", unless `progress=True` is given, which s
 """
 
 import functools
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from datasets.catalogue import DATASETS
 from datasets.subset import base_name
 from datasets.wording import counted
 from hpo.config import MOST_SEEDS, StudyConfig, check_field, restore_config
-from hpo.errors import BadInput
+from hpo.errors import BadField, BadInput
 from hpo.final import evaluation, exporting, prediction
 from hpo.final.exporting import Converted
 from hpo.final.models import FinalModels
@@ -32,14 +31,12 @@ from studies.comparison import Studied
 from studies.fingerprint import fingerprint_of
 from studies.pareto import front
 from studies.paths import StudyFiles, check_writable
+from studies.quiet import quiet_optuna
 from studies.records import CompleteTrial, TrialRecord, read_study
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects as go
-
-_quiet_lock = threading.Lock()
-_quiet, _verbosity = 0, optuna.logging.INFO  # how many want silence; how it was before the first of them
 
 
 class Study:
@@ -147,9 +144,9 @@ class Study:
             WorkerLost, TaskFailed: before the first run; runs that fail later are in `FinalModels.failures`.
         """
         if pick not in ("front", "few"):
-            raise BadInput(f"pick must be front or few. Received: {pick}")
+            raise BadField("pick", f"must be front or few. Received: {pick}")
         if type(seeds) is not int or not 1 <= seeds <= MOST_SEEDS:
-            raise BadInput(f"seeds must be an integer from 1 to {MOST_SEEDS}. Received: {seeds}")
+            raise BadField("seeds", f"must be an integer from 1 to {MOST_SEEDS}. Received: {seeds}")
         named = ",".join(map(str, trials)) if isinstance(trials, Sequence) and not isinstance(trials, str) else trials
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
@@ -192,7 +189,7 @@ class Study:
         """
         for name in names:
             if name not in FORMATS:
-                raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {name}")
+                raise BadField("format", f"must be one of {', '.join(FORMATS)}. Received: {name}")
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             return exporting.convert_all(self.optuna, self.config, label, names, watcher)
@@ -296,7 +293,7 @@ def compare_studies(
     if isinstance(studies, str):
         studies = [studies]
     if not studies:
-        raise BadInput("studies must name at least one study. Received: none")
+        raise BadField("studies", "must name at least one study. Received: none")
     loaded = [study if isinstance(study, Study) else load_study(study, storage=storage) for study in studies]
     unique = list({(study.storage, study.name): study for study in loaded}.values())
     if len({study.name for study in unique}) < len(unique):
@@ -352,9 +349,10 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
     sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
     if len(set(sides.values())) > 1:
         text = ", ".join(f"{side} px for {name}" for name, side in sides.items())
-        raise BadInput(
-            "--resolutions must be given for several backbones on a folder, whose pictures are decoded to the largest "
-            f"side: by default that is {text}, and studies on pictures of different sizes cannot be compared"
+        raise BadField(
+            "resolutions",
+            "must be given for several backbones on a folder, whose pictures are decoded to the largest "
+            f"side: by default that is {text}, and studies on pictures of different sizes cannot be compared",
         )
 
 
@@ -387,21 +385,3 @@ def working(storage: str) -> Iterator[None]:
     """Without Optuna's lines; trouble with the database is one StorageError."""
     with quiet_optuna(), database.storage_trouble(storage):
         yield
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna's lines repeat what our display shows; the caller's verbosity is as it was afterwards."""
-    global _quiet, _verbosity
-    with _quiet_lock:
-        if not _quiet:
-            _verbosity = optuna.logging.get_verbosity()
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
-        _quiet += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet -= 1
-            if not _quiet:
-                optuna.logging.set_verbosity(_verbosity)

@@ -26,13 +26,17 @@ class OneLineCommand(click.Command):
         except click.ClickException as error:
             fail(error.format_message(), BAD_INPUT)
         except self.mistakes as error:
-            fail(str(error), BAD_INPUT)
+            fail(self.wording(error), BAD_INPUT)
         except (KeyboardInterrupt, click.Abort):
             fail("interrupted; what is finished is kept", INTERRUPTED)
         except BrokenPipeError:  # the reader of our output has gone: `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(INTERRUPTED)
         sys.exit(code or 0)
+
+    def wording(self, mistake: Exception) -> str:
+        """A mistake as this command tells it."""
+        return str(mistake)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -1,5 +1,6 @@
 """Final models to be used: what they are worth, what they say of pictures, and exported for other runtimes."""
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.errors import BadInput
+from hpo.errors import BadField, BadInput
 from hpo.final.exporting import Converted
 from hpo.final.prediction import Picture, Prediction, pick, probabilities, to_pictures, to_predictions
 from hpo.worker.pool import Workers, wait
@@ -30,7 +31,8 @@ class Exported:
     Attributes:
         path: the file, or the folder of a SavedModel.
         numbers: what it is worth when its own runtime runs it.
-        original: the same of the model as it was.
+        original: the same of the model as it was: that of the first training run, which is the one exported
+            (`Model.accuracy` is the mean of all runs).
     """
 
     path: Path
@@ -63,6 +65,7 @@ class FinalModels(Sequence["Model"]):
         self.failures = tuple(failures)
         self._models = [Model(self, model) for model in models]
         self._workers: Workers | None = None
+        self._starting = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._models)
@@ -125,10 +128,11 @@ class FinalModels(Sequence["Model"]):
 
     def worker(self) -> Workers:
         """The worker that predicts, started when it is first needed."""
-        if self._workers is None:
-            self._workers = Workers(1, self._device, self.files.worker_log)
-            weakref.finalize(self, self._workers.stop)
-        return self._workers
+        with self._starting:
+            if self._workers is None:
+                self._workers = Workers(1, self._device, self.files.worker_log)
+                weakref.finalize(self, self._workers.stop)
+            return self._workers
 
 
 class Model:
@@ -179,7 +183,7 @@ class Model:
                 (n, h, w, c).
 
         Returns:
-            One prediction for each picture.
+            One prediction for each picture; none for none.
 
         Raises:
             BadInput: a picture cannot be read.
@@ -193,6 +197,8 @@ class Model:
         run = self.final.runs[0]
         height, width, channels = run.shape
         prepared = to_pictures(_several(pictures), (height, width, channels))
+        if not len(prepared):
+            return np.empty((0, len(self.class_names)), "float32")
         return wait(self._models.worker().submit(probabilities, run, self.path, prepared))
 
     def export(self, name: str, progress: Any = False) -> Exported:
@@ -208,7 +214,7 @@ class Model:
             WorkerLost, TaskFailed: the worker fails.
         """
         if name not in FORMATS:
-            raise BadInput(f"format must be one of {', '.join(FORMATS)}. Received: {name}")
+            raise BadField("format", f"must be one of {', '.join(FORMATS)}. Received: {name}")
         (original, numbers), folder = self._models.convert(self.final.label, [name], progress)
         return Exported(folder / FORMATS[name].file, numbers, original)
 

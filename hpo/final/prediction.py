@@ -13,7 +13,7 @@ from PIL import Image
 
 from datasets.wording import printable
 from hpo.config import StudyConfig, check_field
-from hpo.errors import BadInput
+from hpo.errors import BadField, BadInput
 from hpo.worker import session
 from studies.attributes import OPTIONS, STUDY_ID
 from studies.finals import FinalModel, FinalRun, read_runs, summarise
@@ -77,7 +77,7 @@ def pick(models: Sequence[FinalModel], name: str | None) -> FinalModel:
         if model.label == label and (name == label or label != BASELINE):
             return model
     there = ", ".join(name_of(model.label).replace(" ", "-") for model in models)
-    raise BadInput(f"--model must be one of those evaluated ({there}). Received: {name}")
+    raise BadField("model", f"must be one of those evaluated ({there}). Received: {name}")
 
 
 def to_pictures(given: Sequence[Picture], shape: tuple[int, int, int]) -> np.ndarray:

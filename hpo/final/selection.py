@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpo.config import StudyConfig
-from hpo.errors import BadInput
+from hpo.errors import BadField, BadInput
 from hpo.final.training import FinalJob
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
@@ -54,7 +54,7 @@ def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> lis
     words = [word.strip() for word in trials.split(",") if word.strip()]
     if not words or not all(word.isdecimal() and int(word) in trained for word in words):
         there = ", ".join(map(str, trained))
-        raise BadInput(f"--trials must be numbers of complete trials ({there}). Received: {trials}")
+        raise BadField("trials", f"must be numbers of complete trials ({there}). Received: {trials}")
     return [_of(trained[number]) for number in dict.fromkeys(int(word) for word in words)]
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from hpo.errors import BadInput
+from hpo.errors import BadField
 from studies import paths
 
 HOST = "127.0.0.1"
@@ -42,7 +42,7 @@ def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[st
             try:
                 probe.bind((HOST, port))
             except OSError as error:
-                raise BadInput(f"--port must be a free port. Received: {port} ({error.strerror})") from error
+                raise BadField("port", f"must be a free port. Received: {port} ({error.strerror})") from error
         how = "live: what is deleted there is gone" if live else "a copy; start again to see newer trials"
         on_ready(f"dashboard of {storage} ({how}) at http://{HOST}:{port} (stop with Ctrl-C)")
         if not live and paths.artifacts(out).is_dir():  # deleting a study deletes its files too

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from datasets.wording import counted
-from hpo.errors import BadInput
+from hpo.errors import BadField
 from studies.objectives import COSTS, LATENCY
 from studies.pareto import front
 from studies.plots import page, paper
@@ -43,7 +43,7 @@ def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure"
         BadInput: it is another.
     """
     if against not in AXES:
-        raise BadInput(f"against must be one of {', '.join(AXES)}. Received: {against}")
+        raise BadField("against", f"must be one of {', '.join(AXES)}. Received: {against}")
     return page.draw_pareto(pareto_data(name, records, AXES[against]))
 
 

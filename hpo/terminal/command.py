@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from hpo.config import Group, StudyConfig, check_field, meta
-from hpo.errors import MISTAKES, StorageError, StudyStopped, TaskFailed, WorkerLost
+from hpo.errors import MISTAKES, BadField, StorageError, StudyStopped, TaskFailed, WorkerLost
 from models.command import OneLineCommand, fail
 
 # Exit codes, as documented in --help and in the README.
@@ -37,6 +37,10 @@ class StudyCommand(OneLineCommand):
             if isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
                 fail(f"{error.filename or 'a file'}: {error.strerror}", STORAGE_TROUBLE)
             raise
+
+    def wording(self, mistake: Exception) -> str:
+        """A mistake as this command tells it: fields are its options."""
+        return mistake.as_option if isinstance(mistake, BadField) else str(mistake)
 
 
 class FieldOption(click.Option):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from datasets.registry import Dataset, inspect
 from datasets.splits import Split
 from hpo.config import StudyConfig
-from hpo.errors import BadInput
+from hpo.errors import BadField
 from models.backbones import get_backbone
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def machine_of(config: StudyConfig) -> dict[str, Any]:
 
     machine = machine_facts()
     if config.device.startswith("gpu") and not sees_gpu():
-        raise BadInput(
-            f"--device must be auto or cpu: the {machine['backend']} backend sees no such GPU here. "
-            f"Received: {config.device}"
+        raise BadField(
+            "device",
+            f"must be auto or cpu: the {machine['backend']} backend sees no such GPU here. Received: {config.device}",
         )
     return machine
 

@@ -91,7 +91,7 @@ def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsy
 
 
 def test_a_wrong_option_names_the_backbone_that_it_is_wrong_for():
-    with pytest.raises(BadInput, match=r"--strategy must be plain .*\(backbone lenet5, weights none\)"):
+    with pytest.raises(BadInput, match=r"^strategy must be plain .*\(backbone lenet5, weights none\)"):
         each_backbone({"backbone": "custom_cnn,lenet5", "strategy": "progressive"}, "standard")
 
 
@@ -101,7 +101,7 @@ def test_backbones_that_would_see_a_folder_in_different_sizes_are_refused_before
         for number in range(5):
             Image.new("RGB", (70, 80), (number, 0, 0)).save(tmp_path / "pets" / name / f"{number}.png")
     options = {"backbone": "lenet5,mobilenet_0.25", "dataset": str(tmp_path / "pets"), "weights": "none"}
-    with pytest.raises(BadInput, match=r"--resolutions .* 32 px for lenet5, 224 px for mobilenet_0.25"):
+    with pytest.raises(BadInput, match=r"^resolutions .* 32 px for lenet5, 224 px for mobilenet_0.25"):
         each_backbone(options, "standard")
     assert len(each_backbone({**options, "resolutions": "32,64"}, "standard")) == 2
     assert len(each_backbone({**options, "dataset": "mnist"}, "standard")) == 2  # keeps its own size

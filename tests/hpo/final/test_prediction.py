@@ -42,7 +42,7 @@ def test_choice_by_name(models):
 
 @pytest.mark.parametrize("name", ["1", "trial-9", "trial-baseline", "trial 2", "", "../2"])
 def test_choice_that_is_not_there(models, name):
-    with pytest.raises(BadInput, match=r"--model must be one of those evaluated \(.*trial-2.*\). Received: "):
+    with pytest.raises(BadInput, match=r"^model must be one of those evaluated \(.*trial-2.*\). Received: "):
         pick(models, name)
 
 

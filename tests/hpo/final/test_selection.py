@@ -38,7 +38,7 @@ def test_choice(records, pick, trials, labels):  # noqa: F811
 
 @pytest.mark.parametrize("trials", ["4", "99", "1,x", "", "-1"])
 def test_numbers_that_are_no_complete_trials(records, trials):  # noqa: F811
-    with pytest.raises(BadInput, match=r"--trials must be numbers of complete trials \(0, 1, 2, 3\). Received: "):
+    with pytest.raises(BadInput, match=r"^trials must be numbers of complete trials \(0, 1, 2, 3\). Received: "):
         choose(records, "front", trials)
 
 

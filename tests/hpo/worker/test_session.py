@@ -44,7 +44,7 @@ def test_facts_tell_splits_seeds_and_weights_apart(small):
 @pytest.mark.parametrize("backends", ["gpu", "gpu:3"])
 def test_a_gpu_that_is_not_there(small, monkeypatch, backends):
     monkeypatch.setattr("models.device.sees_gpu", lambda: False)
-    with pytest.raises(BadInput, match=f"--device must be auto or cpu: .* sees no such GPU here. Received: {backends}"):
+    with pytest.raises(BadInput, match=f"^device must be auto or cpu: .* sees no such GPU here. Received: {backends}"):
         prepare(small.model_copy(update={"device": backends}))
 
 

@@ -46,6 +46,8 @@ def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str])
     out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
     click.echo("\nGo on with:")
     click.echo(f"  python -m hpo.run {shlex.join(with_more_trials(words, config.trials))}   # more trials")
+    click.echo(f"  python -m hpo.evaluate {config.study_name}{storage}{out}   # train the front once more, and test it")
+    click.echo(f"  python -m hpo.report {config.study_name}{storage}{out}   # a page to hand in")
     click.echo(f"  python -m hpo.export {config.study_name}{storage}{out}   # write these files again")
     click.echo(f"  python -m hpo.dashboard{storage}   # the study in a browser")
 

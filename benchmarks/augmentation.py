@@ -28,7 +28,7 @@ with quiet_import():
     import keras
 
     from models.build import Task, build_network
-    from models.latency import machine_facts
+    from models.latency.call import machine_facts
     from models.training.backend import forward
     from models.training.trainer import Trainer
 

@@ -56,7 +56,7 @@ def accuracy(data, parts, depth: int, rate: float, train_batch_norm: bool, seed:
 @click.option("--data-dir", type=click.Path(exists=True, path_type=Path), required=True)
 def main(data_dir: Path) -> None:
     with quiet_import():
-        from models.latency import machine_facts
+        from models.latency.call import machine_facts
 
     data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=4000, val_size=1000, seed=0)

@@ -28,7 +28,7 @@ with quiet_import():
 
     from models import flops
     from models.build import Task, build_network
-    from models.latency import machine_facts
+    from models.latency.call import machine_facts
     from models.training.backend import compiled, forward, fused
     from models.training.batches import DropoutNoise, Examples, keep_mask, padded, training_batches
     from models.training.optimizers import adam as adam_step

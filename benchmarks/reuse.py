@@ -41,7 +41,7 @@ with quiet_import():
     import rivals_plain as plain
 
     from models.build import Task, build_network
-    from models.latency import machine_facts
+    from models.latency.call import machine_facts
 
 BATCH, TRAIN, VAL = 32, 4000, 1000
 EPOCHS = {"mobilenet_v2_0.35": 8, "vgg19": 2}

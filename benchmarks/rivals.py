@@ -42,7 +42,7 @@ with quiet_import():
     import keras_tuner
     import rivals_plain as plain
 
-    from models.latency import machine_facts
+    from models.latency.call import machine_facts
 
 Run = Callable[[plain.Setup, plain.Pictures, plain.Journal], None]
 LIBRARIES = ("optuna", "keras-tuner", "syne-tune", "keras", "tensorflow", "numpy")

@@ -8,12 +8,12 @@ Tune's MO-ASHA (PYTHON is one that has syne-tune; without it MO-ASHA is left out
 worker and an empty cache folder, once with its own stopping rule and once with MO-ASHA's.
 
 Clocks start when libraries are imported and the data is open. Every method gets the same seconds on one core of its
-own, as many runs beside each other as there are cores, nothing else running. A trial counts with its best accuracy
-when its numbers are known, also one that was stopped early. Ours begins with five known good candidates, as it always
-does; so that this is not taken for speed, TPE is run with the same five too. At the end the latency of every
-architecture that anyone tried is measured once by `models.latency`, so all are judged by the same costs. Hypervolume is
-that of (error, latency, FLOPs), each divided by the largest that occurs (error: by 0.9, which is guessing), against the
-point (1, 1, 1).
+own, as many runs beside each other as there are cores, nothing else running. A trial counts with its best accuracy when
+its numbers are known, also one that was stopped early. Ours begins with five known good candidates, as it always does;
+so that this is not taken for speed, TPE is run with the same five too. At the end the latency of every architecture
+that anyone tried is measured once by `models.latency.call`, so all are judged by the same costs. Hypervolume is that of
+(error, latency, FLOPs), each divided by the largest that occurs (error: by 0.9, which is guessing), against the point
+(1, 1, 1).
 
 Prints a table, writes search.json and search.png beside this file; runs that are in --folder already are not repeated.
 """
@@ -148,7 +148,7 @@ def latencies(runs: Sequence[dict]) -> dict[str, float]:
         import keras
 
         from models.build import Task, build_network
-        from models.latency import measure
+        from models.latency.call import measure
     found: dict[str, float] = {}
     for run in runs:
         for trial in run["trials"]:
@@ -286,7 +286,7 @@ def main(
             f"{row['theirs_after_s']:>6.0f} s   "
             + (f"{mine:.0f} s ({row['share_of_the_time_given']:.0%} of the time given)" if mine is not None else "-")
         )
-    from models.latency import machine_facts
+    from models.latency.call import machine_facts
 
     output = Path(__file__).with_suffix(".json")
     versions = next((run["versions"] for run in everything if "versions" in run), {})

@@ -46,7 +46,7 @@ def pretrain(
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
         from models import build
-        from models.latency import machine_facts
+        from models.latency.call import machine_facts
         from models.training import trainer
         from models.training.batches import Examples
         from models.training.recipe import Recipe as Steps

@@ -49,7 +49,7 @@ def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: i
         import keras
 
     from models.flops import count
-    from models.latency import machine_facts, measure
+    from models.latency.call import machine_facts, measure
 
     if top:
         model = with_top(backbone, resolution)

@@ -24,7 +24,7 @@ class Fingerprint:
         max_latency_ms, max_gflops: budgets, None without.
         stopping: the rule; "none", then `reduction_factor` is None.
         views: of augmented pictures; None where nothing is augmented.
-        latency_protocol: `models.latency.PROTOCOL`.
+        latency_protocol: `models.latency.call.PROTOCOL`.
     """
 
     backbone: str

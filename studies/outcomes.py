@@ -27,7 +27,7 @@ CheckedCandidate = Annotated[
 @with_config(strict.STRICT)
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds for one call on a batch, over all runs, and where that was; as `models.latency` measures it."""
+    """Milliseconds for one call on a batch, over all runs, and where that was; as `models.latency.call` measures it."""
 
     median_ms: float
     p10_ms: float

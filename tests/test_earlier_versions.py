@@ -9,7 +9,7 @@ import pytest
 from datasets.registry import open_test
 from hpo.reporting.assemble import run_command
 from hpo.study import compare_studies, load_study, run_study
-from models.latency import machine_facts
+from models.latency.call import machine_facts
 from models.reuse.activations import ActivationStore
 from models.reuse.store import picture_store
 from studies.attributes import FINGERPRINT, OPTIONS

@@ -62,7 +62,7 @@ class Converted:
         same_class: share of the test pictures of which it says what the original says.
         max_difference: largest difference of a probability to the original's.
         latency_ms, p90_ms: of one picture, from an array of the host to an array of the host; else by the protocol of
-            `models.latency`, which leaves the picture on the device.
+            `models.latency.call`, which leaves the picture on the device.
         bytes: on disk.
         runtime: what ran it.
     """
@@ -95,7 +95,7 @@ def _convert(job: Conversion, beat: Heartbeat) -> Converted:
     from models.device import cores
     from models.export import runtimes
     from models.export.keras_file import restore
-    from models.latency import measure_call
+    from models.latency.call import measure_call
 
     config, run, here = job.config, job.run, session.current()
     side = run.shape[0]

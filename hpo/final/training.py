@@ -190,7 +190,7 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
 
 def _costs(network: "Network", beat: Beat) -> FinalCosts:
     from models import flops
-    from models.latency import measure
+    from models.latency.call import measure
 
     cost = flops.count(network.model)
     beat(SignOfLife(Phase.LATENCY))

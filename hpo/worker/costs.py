@@ -25,7 +25,8 @@ def measure(job: Job, session: Session, lock: MachineLock) -> Measurement:
     known = memory.recall(key)
     if known is None:
         with lock.training():  # building and importing disturb a measurement too
-            from models import flops, latency
+            from models import flops
+            from models.latency import call
 
             model = session.network(job).model
             cost = flops.count(model)
@@ -33,7 +34,7 @@ def measure(job: Job, session: Session, lock: MachineLock) -> Measurement:
             known = memory.recall(key)  # another worker may have measured it while this one waited
             if known is None:
                 known = {
-                    "latency": asdict(latency.measure(model)),
+                    "latency": asdict(call.measure(model)),
                     "cost": {
                         "macs": cost.macs,
                         "flops": cost.flops,

@@ -48,7 +48,7 @@ def machine_of(config: StudyConfig) -> dict[str, Any]:
         BadInput: the GPU that is asked for is not there.
     """
     from models.device import sees_gpu
-    from models.latency import machine_facts
+    from models.latency.call import machine_facts
 
     machine = machine_facts()
     if config.device.startswith("gpu") and not sees_gpu():

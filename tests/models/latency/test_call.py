@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from models import ModelError, latency
+from models import ModelError
 from models.backbones import BACKBONES, with_top
 from models.device import device_facts
-from models.latency import Latency, machine_facts, measure
+from models.latency import call as latency
+from models.latency.call import Latency, machine_facts, measure
 
 
 def _model(width: int = 8) -> Any:

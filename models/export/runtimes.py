@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from models import ModelError
+from models.export.convertible import convertible
 from models.training.backend import forward
 
 Runner = Callable[[np.ndarray], np.ndarray]  # (n, h, w, c) uint8 -> what the model gives, float32
@@ -38,6 +39,8 @@ def export(model: keras.Model, name: str, path: Path, calibration: np.ndarray) -
     """
     if keras.backend.backend() != "tensorflow":
         raise ModelError(f"models are exported with the tensorflow backend. Received: {keras.backend.backend()}")
+    if name != "savedmodel":
+        model = convertible(model)
     part = path.with_name(f".{os.getpid()}.{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():

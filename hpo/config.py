@@ -169,6 +169,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "features are stored")
     workers: int = option(1, PLACE, MACHINE, "worker processes; 0 runs in this process, for debugging", ge=0, le=64)
     device: str = option("auto", PLACE, MACHINE, "auto, cpu, gpu or gpu:N")
+    latency_runtime: Literal["auto", "litert", "onnx", "keras"] = option("auto", IDENTITY, MACHINE, "what latency is "
+        "measured in: litert, onnx (ONNX Runtime) or keras (one compiled call); auto: litert on a CPU, keras on a GPU")
+    latency_threads: int = option(1, IDENTITY, MACHINE, "threads of litert or onnx while latency is measured",
+        ge=1, le=64)
     stall_timeout: float = option(600, PLACE, MACHINE, "seconds without a sign of life after which a trial is "
         "abandoned",
         gt=0, allow_inf_nan=False)
@@ -320,9 +324,9 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
     """
     if options is None:
         raise BadInput(f"study {study} was made by an older version, which did not keep its options; run it again")
-    return make_config(
-        {**options, "study": study, **{key: value for key, value in places.items() if value is not None}}
-    )
+    # A study of 0.1 does not say what its latencies were measured in: it was Keras.
+    given = {key: value for key, value in places.items() if value is not None}
+    return make_config({"latency_runtime": "keras", **options, "study": study, **given})
 
 
 def check_field(name: str, value: Any) -> Any:

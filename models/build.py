@@ -125,6 +125,28 @@ def build_frozen(candidate: Candidate, task: Task, seed: int) -> keras.Model:
     return base
 
 
+def head_alone(candidate: Candidate, channels: int, n_logits: int) -> keras.Model:
+    """The head of a candidate: pooled features (n, channels) float32 to probabilities."""
+    pooled = keras.Input((channels,), name="pooled")
+    return keras.Model(pooled, _head(pooled, candidate, n_logits)[1], name="head_alone")
+
+
+def _head(
+    pooled: keras.KerasTensor, candidate: Candidate, n_logits: int
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Logits and probabilities, see `attach_head`."""
+    x = pooled  # (n, channels)
+    if candidate.head_width:
+        x = keras.layers.Dense(candidate.head_width, name="head")(x)
+    if candidate.batch_norm_head:
+        x = keras.layers.BatchNormalization(momentum=HEAD_NORM_MOMENTUM, name="head_norm")(x)
+    if candidate.head_width:
+        x = keras.layers.ReLU(name="head_relu")(x)
+    x = keras.layers.Dropout(candidate.dropout, name="head_dropout")(x)
+    logits = keras.layers.Dense(n_logits, name="logits")(x)
+    return logits, keras.layers.Activation("sigmoid" if n_logits == 1 else "softmax", name="probabilities")(logits)
+
+
 def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) -> Network:
     """A new head on a base that may have others already.
 
@@ -133,17 +155,8 @@ def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) 
     BatchNormalization before the ReLU, or before the dropout of a head without hidden layer.
     """
     pooled = POOLINGS[candidate.pooling](name="pool")(base.output)  # (n, channels)
-    x = pooled
-    if candidate.head_width:
-        x = keras.layers.Dense(candidate.head_width, name="head")(x)
-    if candidate.batch_norm_head:
-        x = keras.layers.BatchNormalization(momentum=HEAD_NORM_MOMENTUM, name="head_norm")(x)
-    if candidate.head_width:
-        x = keras.layers.ReLU(name="head_relu")(x)
-    x = keras.layers.Dropout(candidate.dropout, name="head_dropout")(x)
     n_logits = task.n_logits
-    logits = keras.layers.Dense(n_logits, name="logits")(x)
-    probabilities = keras.layers.Activation("sigmoid" if n_logits == 1 else "softmax", name="probabilities")(logits)
+    logits, probabilities = _head(pooled, candidate, n_logits)
 
     below = cuts.cut_tensor(base, candidate.unfreeze_depth)
     cut = pooled if candidate.unfreeze_depth == 0 else None if below is base.input else below

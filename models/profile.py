@@ -1,7 +1,8 @@
 """What a backbone costs: `python -m models.profile --backbone vgg19 --resolution 224`.
 
-Prints parameters, MACs and FLOPs by layer kind, and latency with its spread on this machine. `--json` prints one
-object instead. Arguments are checked before Keras is imported, so a wrong one costs no time.
+Prints parameters, MACs and FLOPs by layer kind, and latency with its spread on this machine, in the runtime that is
+chosen. `--all-runtimes` prints a table of all that are installed. `--json` prints one object instead. Arguments are
+checked before Keras is imported, so a wrong one costs no time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,10 +19,12 @@ import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
 from models.backbones import Backbone, features, get_backbone, with_top
 from models.command import OneLineCommand
+from models.latency.runtimes import AUTO, KERAS, RUNTIMES, describe, resolve
 from models.quiet import quiet_import
 
 MAX_RESOLUTION = 4096
 MAX_BATCH = 4096
+MAX_THREADS = 64
 
 
 @click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,28 +32,69 @@ MAX_BATCH = 4096
 @click.option("--resolution", type=int, metavar="PIXELS", help="Side of the square pictures. Default: its native one.")
 @click.option("--no-top", is_flag=True, help="Without the ImageNet classifier: the part that transfer learning keeps.")
 @click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Pictures in one call.")
+@click.option("--latency-runtime", "runtime", type=click.Choice([AUTO, *RUNTIMES]), default=AUTO, show_default=True,
+              help="What runs the network; auto: LiteRT on a CPU and for one picture, else Keras.")  # fmt: skip
+@click.option("--latency-threads", "threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True,
+              help="Threads of LiteRT or ONNX Runtime.")  # fmt: skip
+@click.option("--all-runtimes", is_flag=True, help="Latency in each runtime that is installed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def command(name: str | None, resolution: int | None, no_top: bool, batch_size: int, as_json: bool) -> None:
+def command(
+    name: str | None,
+    resolution: int | None,
+    no_top: bool,
+    batch_size: int,
+    runtime: str,
+    threads: int,
+    all_runtimes: bool,
+    as_json: bool,
+) -> None:
     """Parameters, FLOPs and latency of one backbone on this machine."""
     backbone = _checked(name, resolution, batch_size)
-    report = profile(backbone, resolution or backbone.native_resolution, not no_top, batch_size)
+    if batch_size > 1 and (runtime not in (AUTO, KERAS) or all_runtimes):
+        raise ModelError(f"--batch-size must be 1 but with --latency-runtime keras. Received: {batch_size}")
+    if batch_size > 1:
+        runtime = KERAS
+    runtimes = [each for each, row in RUNTIMES.items() if row.installed] if all_runtimes else [runtime]
+    report = profile(backbone, resolution or backbone.native_resolution, not no_top, batch_size, runtimes, threads)
     if as_json:
         print(json.dumps(report))
     else:
         _print_report(report)
 
 
-def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: int = 1) -> dict[str, Any]:
+def profile(
+    backbone: Backbone,
+    resolution: int,
+    top: bool = True,
+    batch_size: int = 1,
+    runtimes: Sequence[str] = (AUTO,),
+    threads: int = 1,
+) -> dict[str, Any]:
     """Builds the network with random weights, counts and measures it.
 
+    Args:
+        backbone: which network.
+        resolution: side in pixels.
+        top: with its classifier.
+        batch_size: pictures in one call; above 1 only with the runtime keras.
+        runtimes: names, see `models.latency.runtimes.RUNTIMES`, or auto.
+        threads: of the runtimes other than keras.
+
     Returns:
-        What `--json` prints: latency in ms for a batch, all else for one picture.
+        What `--json` prints: latency in ms for a batch, all else for one picture; `latency_ms` is that of the first
+        runtime.
+
+    Raises:
+        ModelError: a runtime is not installed, or cannot run the network.
     """
     with quiet_import():
         import keras
 
+    from models.device import sees_gpu
     from models.flops import count
-    from models.latency.call import machine_facts, measure
+    from models.latency.call import machine_facts
+
+    chosen = [resolve(name, sees_gpu()) for name in runtimes]
 
     if top:
         model = with_top(backbone, resolution)
@@ -57,7 +102,7 @@ def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: i
         inputs = keras.Input((resolution, resolution, 3), name="pictures")
         model = keras.Model(inputs, features(backbone, inputs), name=backbone.name)
     flops = count(model)
-    latency = measure(model, batch_size)
+    latencies = {name: _latency(model, name, batch_size, threads) for name in chosen}
     return {
         "backbone": backbone.name,
         "resolution": resolution,
@@ -69,15 +114,25 @@ def profile(backbone: Backbone, resolution: int, top: bool = True, batch_size: i
         "other_flops": flops.other_flops,
         "flops_by_kind": flops.by_kind,
         "batch_size": batch_size,
-        "latency_ms": {
-            "median": latency.median_ms,
-            "p10": latency.p10_ms,
-            "p90": latency.p90_ms,
-            "p99": latency.p99_ms,
-            "runs": latency.runs,
-        },
+        "latency_ms": latencies[chosen[0]],
+        "latency_ms_by_runtime": latencies,
         **machine_facts(),
     }
+
+
+def _latency(model: Any, runtime: str, batch_size: int, threads: int) -> dict[str, Any]:
+    """In one runtime: the number of record, and how far runs spread."""
+    from models.latency import call, deployed
+
+    if runtime == KERAS:
+        measured = call.measure(model, batch_size)
+        number: dict[str, Any] = {"record": measured.median_ms, "protocol": call.PROTOCOL, "threads": None}
+    else:
+        with quiet_import():  # converters write to the terminal
+            measured = timed = deployed.measure(model, runtime, threads)
+        number = {"record": timed.ms, "protocol": deployed.PROTOCOL, "threads": threads, "high": timed.high_ms}
+    spread = {"p10": measured.p10_ms, "median": measured.median_ms, "p90": measured.p90_ms, "p99": measured.p99_ms}
+    return {**number, **spread, "runs": measured.runs, "runtime": runtime, "measured_by": measured.backend}
 
 
 def _checked(name: str | None, resolution: int | None, batch_size: int) -> Backbone:
@@ -129,12 +184,26 @@ def _print_report(report: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("all", f"{report['macs']:,}", f"{total:,}", "100.0%")
     console.print(table)
-    latency = report["latency_ms"]
-    spread = ", ".join(f"{key} {latency[key]:.2f}" for key in ("p10", "p90", "p99"))
-    batch = f"batch {report['batch_size']}"
-    console.print(f"latency     {latency['median']:.2f} ms median of {latency['runs']} runs, {batch} ({spread})")
+    _print_latency(console, report)
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     console.print(f"device      {report['device']} ({report['backend']}, {report['dtype']})\nversions    {versions}")
+
+
+def _print_latency(console: Any, report: dict[str, Any]) -> None:
+    """A line for one runtime, a table for several."""
+    measured = report["latency_ms_by_runtime"]
+    if len(measured) == 1:
+        ((name, latency),) = measured.items()
+        where = describe(name, latency["threads"] or 1)
+        spread = ", ".join(f"{key} {latency[key]:.3g}" for key in ("p10", "median", "p90", "p99"))
+        console.print(f"latency     {latency['record']:.3g} ms, {where}, batch {report['batch_size']}")
+        console.print(f"runs        {latency['runs']} ({spread} ms)")
+        return
+    table = _table("runtime", "latency ms", "p10", "median", "p90", "p99", "runs")
+    for name, latency in sorted(measured.items(), key=lambda item: item[1]["record"]):
+        cells = [f"{latency[key]:.3g}" for key in ("record", "p10", "median", "p90", "p99")]
+        table.add_row(describe(name, latency["threads"] or 1), *cells, f"{latency['runs']:,}")
+    console.print(table)
 
 
 if __name__ == "__main__":

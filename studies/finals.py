@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, WrapSerializer, with_config
 
 from models.candidate import Candidate
 from studies import strict
-from studies.outcomes import CheckedCandidate, Latency
+from studies.outcomes import CheckedCandidate, DeployedLatency, Latency
 from studies.paths import StudyFiles
 from studies.scores import Scores, accuracy_interval
 
@@ -27,7 +27,7 @@ class FinalCosts:
     parameters: int
     macs: int
     flops: int
-    latency: Latency
+    latency: DeployedLatency | Latency
     throughput: Mapping[str, float | None]
 
 

@@ -10,6 +10,8 @@ from pydantic import with_config
 from studies import attributes, strict
 from studies.errors import StudyRefused
 
+KERAS = "keras"  # as `models.latency.runtimes` has it
+
 
 @with_config(strict.STRICT)
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,8 @@ class Fingerprint:
         max_latency_ms, max_gflops: budgets, None without.
         stopping: the rule; "none", then `reduction_factor` is None.
         views: of augmented pictures; None where nothing is augmented.
-        latency_protocol: `models.latency.call.PROTOCOL`.
+        latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
+        latency_runtime: keras, or a runtime that is deployed, then with `latency_threads`.
     """
 
     backbone: str
@@ -48,6 +51,8 @@ class Fingerprint:
     dtype: str
     versions: Mapping[str, str] | None = None
     latency_protocol: int | None = None
+    latency_runtime: str = KERAS
+    latency_threads: int | None = None
 
     @property
     def from_scratch(self) -> bool:
@@ -55,8 +60,11 @@ class Fingerprint:
         return self.weights == "none"
 
     def to_dict(self) -> dict[str, Any]:
-        """What a study keeps."""
-        return strict.to_values(self)
+        """What a study keeps; with Keras' latency what 0.1 kept, so that its studies go on."""
+        values = strict.to_values(self)
+        if self.latency_runtime == KERAS:
+            del values["latency_runtime"], values["latency_threads"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Fingerprint":

@@ -27,7 +27,7 @@ CheckedCandidate = Annotated[
 @with_config(strict.STRICT)
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds for one call on a batch, over all runs, and where that was; as `models.latency.call` measures it."""
+    """Milliseconds for one call of the training backend, over all runs, and where; as `models.latency.call` has it."""
 
     median_ms: float
     p10_ms: float
@@ -39,6 +39,56 @@ class Latency:
     backend: str
     dtype: str
 
+    @property
+    def record_ms(self) -> float:
+        """What counts."""
+        return self.median_ms
+
+    @property
+    def low(self) -> float:
+        """How far down it may be, ms."""
+        return self.p10_ms
+
+    @property
+    def high(self) -> float:
+        """How far up it may be, ms."""
+        return self.p90_ms
+
+    @property
+    def measured_in(self) -> str:
+        """The runtime, as people read it behind the number."""
+        return f"Keras on {self.backend}"
+
+
+@with_config(strict.STRICT)
+@dataclass(frozen=True)
+class DeployedLatency(Latency):
+    """The same in a runtime that is deployed, `backend` with its version; as `models.latency.deployed` measures it."""
+
+    ms: float
+    high_ms: float
+    threads: int
+
+    @property
+    def record_ms(self) -> float:
+        """What counts: the lowest pass."""
+        return self.ms
+
+    @property
+    def low(self) -> float:
+        """The lowest pass, ms."""
+        return self.ms
+
+    @property
+    def high(self) -> float:
+        """The median pass, ms."""
+        return self.high_ms
+
+    @property
+    def measured_in(self) -> str:
+        """The runtime, as people read it behind the number: `LiteRT, 1 thread`."""
+        return f"{self.backend.rpartition(' ')[0]}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
 
 @with_config(strict.STRICT)
 @dataclass(frozen=True)
@@ -46,15 +96,15 @@ class Measurement:
     """What an architecture costs at inference, batch 1, on the study's device.
 
     Attributes:
-        latency_ms: median of one forward call, milliseconds.
-        latency: the whole distribution and protocol.
+        latency_ms: milliseconds for one picture, `latency.record_ms`.
+        latency: the whole distribution, and what it was measured in.
         macs, flops: multiply-accumulates of convolutions and dense layers; 1 MAC = 2 FLOPs.
         other_flops: element-wise work, pooling, normalisation; not part of `flops`.
         parameters: all weights of the model, trained or not.
     """
 
     latency_ms: float
-    latency: Latency
+    latency: DeployedLatency | Latency
     macs: int
     flops: int
     other_flops: int

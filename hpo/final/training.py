@@ -1,8 +1,8 @@
 """How a worker gives a chosen model its final training: on train and validation pictures, tested once, then saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
+from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
 from hpo.worker.training import recipe_of, training
 from studies.finals import FinalCosts, FinalRun
-from studies.outcomes import Latency
+from studies.fingerprint import KERAS
 from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
 
@@ -110,7 +111,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         trainer.restore(state)
         memory = peak_memory_mib()
         with lock.measuring():
-            costs = _costs(network, beat) if final.measure else None
+            costs = _costs(network, beat, facts.machine) if final.measure else None
     probabilities, labels = _predict(job.config, network, facts, beat, here)
     size = save(network.model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
@@ -188,20 +189,27 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(network: "Network", beat: Beat) -> FinalCosts:
+def _costs(network: "Network", beat: Beat, machine: Mapping[str, Any]) -> FinalCosts:
     from models import flops
+    from models.latency import deployed
     from models.latency.call import measure
 
     cost = flops.count(network.model)
     beat(SignOfLife(Phase.LATENCY))
-    latency = measure(network.model, run_seconds=LONG_SECONDS)
+    runtime = machine.get("latency_runtime", KERAS)
+    if runtime == KERAS:
+        times = asdict(measure(network.model, run_seconds=LONG_SECONDS))
+    else:
+        seconds = LONG_SECONDS / deployed.PASSES
+        times = asdict(deployed.measure(network.model, runtime, machine["latency_threads"], seconds=seconds))
+    latency = to_latency(times)
     beat(SignOfLife(Phase.THROUGHPUT))
     return FinalCosts(
         parameters=network.model.count_params(),
         macs=cost.macs,
         flops=cost.flops,
-        latency=Latency(**asdict(latency)),
-        throughput=throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.median_ms / 1e3),
+        latency=latency,
+        throughput=throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.record_ms / 1e3),
     )
 
 

@@ -1,87 +1,67 @@
 """What architectures cost: latency and FLOPs measured once for each on a device, and remembered across studies."""
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
+from hpo.worker.memory import Memory, to_latency
 from hpo.worker.session import Session
-from studies import strict
+from hpo.worker.survey import Survey
+from studies.fingerprint import KERAS
 from studies.outcomes import Latency, Measurement
-from studies.paths import write_text
 
 
-def measure(job: Job, session: Session, lock: MachineLock) -> Measurement:
-    """Latency and FLOPs of the job's architecture on this device: known ones need no model."""
-    facts = job.facts
-    memory = Memory(job.config.cache_dir, facts.machine)
-    # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
-    size = "x".join(map(str, facts.shape))
-    key = f"{job.candidate.architecture_key()}/{size}/{len(facts.class_names)}"
-    known = memory.recall(key)
-    if known is None:
-        with lock.training():  # building and importing disturb a measurement too
-            from models import flops
-            from models.latency import call
+class Costs:
+    """What one architecture costs: FLOPs at once, its latency when it is asked for.
 
-            model = session.network(job).model
-            cost = flops.count(model)
-        with lock.measuring():
-            known = memory.recall(key)  # another worker may have measured it while this one waited
-            if known is None:
-                known = {
-                    "latency": asdict(call.measure(model)),
-                    "cost": {
-                        "macs": cost.macs,
-                        "flops": cost.flops,
-                        "other_flops": cost.other_flops,
-                        "parameters": model.count_params(),
-                    },
-                }
-                memory.remember(key, known)
-    times = strict.from_values(Latency, known["latency"])
-    return Measurement(latency_ms=times.median_ms, latency=times, **known["cost"])
-
-
-class Memory:
-    """What architectures cost: one small file under `<cache>/latency` for each, with a dict of two dicts.
-
-    `latency` is `models.latency.Latency`, `cost` has MACs, FLOPs and parameters.
-
-    Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
-    the same study run again proposes the same trials. Delete the folder to measure anew.
+    A latency in a deployed runtime is measured beside the first trials (see `hpo.worker.survey`): only what decides by
+    it waits for it.
     """
 
-    def __init__(self, cache_dir: Path, machine: Mapping[str, Any]):
-        self._folder, self._machine = cache_dir / "latency", dict(machine)
+    def __init__(self, job: Job, session: Session, lock: MachineLock):
+        self._job, self._session, self._lock = job, session, lock
+        self._memory = Memory(job.config.cache_dir, job.facts.machine)
+        # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
+        size = "x".join(map(str, job.facts.shape))
+        self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
+        self._known = self._memory.recall(self._key)
+        self._survey: Survey | None = None
+        self.counts: Mapping[str, int] = self._known["cost"] if self._known else self._count()
+        if self._known is None and job.facts.machine.get("latency_runtime", KERAS) != KERAS:
+            channels = int(session.network(job).logits.get_layer("pool").output.shape[-1])
+            self._survey = session.survey(job, channels)
+            self._survey.want(job.candidate.architecture)
 
-    def _identity(self, architecture: str) -> dict[str, Any]:
-        return {"architecture": architecture, "machine": self._machine}
+    def measurement(self, on_wait: Callable[[], None] = lambda: None) -> Measurement:
+        """All of it; waits for the latency, and calls `on_wait` meanwhile.
 
-    def _path(self, architecture: str) -> Path:
-        text = json.dumps(self._identity(architecture), sort_keys=True)
-        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+        Raises:
+            ModelError: the network cannot be converted or run.
+        """
+        if self._known is None:
+            architecture = self._job.candidate.architecture
+            latency = self._survey.latency(architecture, on_wait) if self._survey else self._call()
+            self._known = {"latency": asdict(latency), "cost": dict(self.counts)}
+            self._memory.remember(self._key, self._known)
+        times = to_latency(self._known["latency"])
+        return Measurement(latency_ms=times.record_ms, latency=times, **self._known["cost"])
 
-    def recall(self, architecture: str) -> dict[str, Any] | None:
-        """What was remembered of an architecture on this machine; None if it was not measured yet."""
-        try:
-            stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
-            known = stored["known"]
-            if (
-                stored["identity"] == self._identity(architecture)
-                and known["latency"]["median_ms"] > 0
-                and known["cost"]
-            ):
-                return known
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            pass  # not measured yet, or not a file of ours: measuring again replaces it
-        return None
+    def _count(self) -> dict[str, int]:
+        with self._lock.training():  # building and importing disturb a measurement too
+            from models import flops
 
-    def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
-        """Keep what was measured."""
-        stored = {"identity": self._identity(architecture), "known": dict(known)}
-        write_text(self._path(architecture), json.dumps(stored, indent=1))
+            model = self._session.network(self._job).model
+            cost = flops.count(model)
+        counts = {"macs": cost.macs, "flops": cost.flops, "other_flops": cost.other_flops}
+        return counts | {"parameters": model.count_params()}
+
+    def _call(self) -> Latency:
+        """One call of the training backend."""
+        from models.latency import call
+
+        with self._lock.training():
+            model = self._session.network(self._job).model
+        with self._lock.measuring():
+            known = self._memory.recall(self._key)  # another worker may have measured it while this one waited
+            return to_latency(known["latency"] if known else asdict(call.measure(model)))

@@ -46,9 +46,12 @@ def machine_of(config: StudyConfig) -> dict[str, Any]:
 
     Raises:
         BadInput: the GPU that is asked for is not there.
+        ModelError: the runtime that latency is to be measured in is not installed.
     """
     from models.device import sees_gpu
+    from models.latency import deployed
     from models.latency.call import machine_facts
+    from models.latency.runtimes import KERAS, RUNTIMES, resolve
 
     machine = machine_facts()
     if config.device.startswith("gpu") and not sees_gpu():
@@ -56,7 +59,17 @@ def machine_of(config: StudyConfig) -> dict[str, Any]:
             "device",
             f"must be auto or cpu: the {machine['backend']} backend sees no such GPU here. Received: {config.device}",
         )
-    return machine
+    runtime = resolve(config.latency_runtime, sees_gpu())
+    if runtime == KERAS:
+        return machine
+    row = RUNTIMES[runtime]
+    return {
+        **machine,
+        "versions": {**machine["versions"], row.distribution: row.version},
+        "latency_protocol": deployed.PROTOCOL,
+        "latency_runtime": runtime,
+        "latency_threads": config.latency_threads,
+    }
 
 
 def task_of(config: StudyConfig, data: Dataset) -> "Task":

@@ -4,6 +4,7 @@ A process has one session, `current()`. `Session.forget` lets go of everything.
 """
 
 import functools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from datasets.splits import Split, split
 from hpo.config import StudyConfig
 from hpo.worker.facts import Facts, find_out, machine_of, searched_resolutions, task_of
 from hpo.worker.job import Job
+from hpo.worker.memory import Memory
+from hpo.worker.survey import Survey
 from models.candidate import Architecture, Candidate
 from models.reuse.store import Store, picture_store
 
@@ -54,6 +57,7 @@ class Session:
         self._network = self._keep(self._attach, NETWORKS)
         self._trainer = self._keep(self._trace, NETWORKS)
         self._flops = self._keep(self._count, FLOPS)
+        self._survey = self._keep(_surveyed, NETWORKS)
         self._classifier = self._keep(_restored, NETWORKS)
         self.in_memory: dict[Any, Any] = {}  # pooled features that found no room on disk; the last ones
 
@@ -115,6 +119,11 @@ class Session:
     def flops(self, job: Job, start: str, end: str | None = None) -> int:
         """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits."""
         return self._flops(*_network_key(job), self.task(job), job.seed, start, end)
+
+    def survey(self, job: Job, channels: int) -> Survey:
+        """Who measures the latencies of the job's study, with `channels` pooled features."""
+        machine = tuple(sorted((key, json.dumps(value)) for key, value in job.facts.machine.items()))
+        return self._survey(self.task(job), channels, machine, job.facts.resolutions, job.config.cache_dir)
 
     def classifier(
         self, candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path
@@ -201,6 +210,14 @@ def _restored(
     from models.training.backend import forward
 
     return forward(restore(candidate, shape, n_classes, path))
+
+
+def _surveyed(
+    task: "Task", channels: int, machine: tuple[tuple[str, str], ...], sides: tuple[int, ...], cache_dir: Path
+) -> Survey:
+    facts = {key: json.loads(value) for key, value in machine}
+    memory = Memory(cache_dir, facts)
+    return Survey(task, channels, facts["latency_runtime"], facts["latency_threads"], sides, memory, cache_dir)
 
 
 _session = Session()

@@ -68,18 +68,21 @@ def evaluate(
     reset_peak_memory()
     here = session.current()
     with MachineLock(jobs[0].config.cache_dir) as lock:
-        measurements = []
+        asked = []
         for job, spent in zip(jobs, seconds, strict=True):
             beat(SignOfLife(Phase.MEASURE))
             with timed("measure", spent):
                 check_unchanged(here.facts(job.config), job.facts)
-                measurements.append(costs.measure(job, here, lock))
-        within = [
-            n
-            for n, cost in enumerate(measurements)
-            if all(over <= 0 for over in over_budget(jobs[n].config, cost).values())
-        ]
+                asked.append(costs.Costs(job, here, lock))
+                if job.config.max_latency_ms is not None:
+                    asked[-1].measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
+        within = [n for n, job in enumerate(jobs) if _is_within(job.config, asked[n])]
         learned = _train([jobs[n] for n in within], until, beat, [seconds[n] for n in within], lock) if within else []
+        measurements = []
+        for cost, spent in zip(asked, seconds, strict=True):
+            beat(SignOfLife(Phase.MEASURE))
+            with timed("measure", spent):
+                measurements.append(cost.measurement(lambda: beat(SignOfLife(Phase.MEASURE))))
     by_job = dict(zip(within, learned, strict=True))
     results: list[Outcome | Failure] = []
     for n, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):
@@ -89,6 +92,13 @@ def evaluate(
         else:
             results.append(_outcome(job, measurement, result, seconds[n]))
     return results
+
+
+def _is_within(config: StudyConfig, cost: costs.Costs) -> bool:
+    """Whether a candidate is trained. Its latency is waited for only if there is a budget for it."""
+    if config.max_gflops is not None and cost.counts["flops"] / 1e9 > config.max_gflops:
+        return False
+    return config.max_latency_ms is None or cost.measurement().latency_ms <= config.max_latency_ms
 
 
 def _train(

@@ -5,14 +5,12 @@ backend trained them.
 """
 
 import importlib
-import importlib.util
 import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -58,6 +56,34 @@ def export(model: keras.Model, name: str, path: Path, calibration: np.ndarray) -
             part.replace(path)
         finally:
             _remove(part)
+
+
+def export_one(model: keras.Model, name: str, path: Path) -> None:
+    """Write a model for one picture at a time and without named signatures, for its latency: a tenth of the time.
+
+    Args:
+        model: with one input of fixed size.
+        name: litert or onnx.
+        path: the file.
+
+    Raises:
+        ModelError: the backend is not TensorFlow, or the input has no fixed size.
+        Exception: whatever a converter raises.
+    """
+    shape = tuple(model.inputs[0].shape[1:])
+    if len(model.inputs) != 1 or None in shape:
+        raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
+    if name != "litert" or keras.backend.backend() != "tensorflow":
+        export(model, name, path, np.empty(0))
+        return
+    import tensorflow as tf
+
+    same = convertible(model)
+    traced = tf.function(lambda pictures: same(pictures, training=False))
+    concrete = traced.get_concrete_function(tf.TensorSpec((1, *shape), same.inputs[0].dtype))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter's own
+        path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
 
 
 def load(name: str, path: Path, threads: int) -> tuple[Runner, str]:
@@ -108,7 +134,7 @@ def _onnx(path: Path, threads: int) -> tuple[Runner, str]:
 
 
 def _litert(path: Path, threads: int) -> tuple[Runner, str]:
-    interpreter, runtime = _interpreter(path, threads)
+    interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path), num_threads=threads)
     entry, answer = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     ready: tuple[int, ...] = ()
 
@@ -122,21 +148,7 @@ def _litert(path: Path, threads: int) -> tuple[Runner, str]:
         interpreter.invoke()
         return interpreter.get_tensor(answer)
 
-    return run, f"{runtime}, CPU"
-
-
-def _interpreter(path: Path, threads: int) -> tuple[Any, str]:
-    """Of ai-edge-litert where it is installed, else the one inside TensorFlow, which is to go some day."""
-    if importlib.util.find_spec("ai_edge_litert") is not None:
-        interpreter_class = importlib.import_module("ai_edge_litert.interpreter").Interpreter
-        return interpreter_class(str(path), num_threads=threads), f"ai-edge-litert {version('ai-edge-litert')}"
-    import tensorflow as tf
-
-    if not hasattr(tf.lite, "Interpreter"):
-        raise ModelError('LiteRT files are run by the package ai-edge-litert: pip install "ai-edge-litert>=2"')
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is to go
-        return tf.lite.Interpreter(str(path), num_threads=threads), f"tensorflow {tf.__version__} lite"
+    return run, f"ai-edge-litert {version('ai-edge-litert')}, CPU"
 
 
 def size(path: Path) -> int:

@@ -1,0 +1,56 @@
+"""What was measured of an architecture on this machine is remembered, across studies."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studies import strict
+from studies.outcomes import DeployedLatency, Latency
+from studies.paths import write_text
+
+
+def to_latency(values: Mapping[str, Any]) -> Latency:
+    """What is remembered of a latency, as a record."""
+    return strict.from_values(DeployedLatency if "ms" in values else Latency, values)
+
+
+class Memory:
+    """What architectures cost: one small file under `<cache>/latency` for each, with a dict of two dicts.
+
+    `latency` is a latency's record, `cost` has MACs, FLOPs and parameters.
+
+    Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
+    the same study run again proposes the same trials. Delete the folder to measure anew.
+    """
+
+    def __init__(self, cache_dir: Path, machine: Mapping[str, Any]):
+        self._folder, self._machine = cache_dir / "latency", dict(machine)
+
+    def _identity(self, architecture: str) -> dict[str, Any]:
+        return {"architecture": architecture, "machine": self._machine}
+
+    def _path(self, architecture: str) -> Path:
+        text = json.dumps(self._identity(architecture), sort_keys=True)
+        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+    def recall(self, architecture: str) -> dict[str, Any] | None:
+        """What was remembered of an architecture on this machine; None if it was not measured yet."""
+        try:
+            stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
+            known = stored["known"]
+            if (
+                stored["identity"] == self._identity(architecture)
+                and known["latency"]["median_ms"] > 0
+                and known["cost"]
+            ):
+                return known
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            pass  # not measured yet, or not a file of ours: measuring again replaces it
+        return None
+
+    def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
+        """Keep what was measured."""
+        stored = {"identity": self._identity(architecture), "known": dict(known)}
+        write_text(self._path(architecture), json.dumps(stored, indent=1))

@@ -1,0 +1,133 @@
+"""Networks converted for a runtime in a process of its own, which has TensorFlow whatever this one computes with.
+
+Latency does not depend on what a network has learned, so weights are random, and a network is converted in two parts:
+all of it with a last layer only, and the head alone, since a head costs the same behind every trunk.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models import ModelError
+from models.candidate import Architecture, Candidate
+from models.latency.deployed import environment
+from models.latency.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from models.build import Task
+
+# On the CPU, even where there is a GPU: its memory is for training.
+ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_ANSWER = "answer "  # what a line begins with that is meant for us: converters print, too
+
+
+class Converter:
+    """A converting process, started with the first request. Use it as a context manager.
+
+    Args:
+        runtime: litert or onnx.
+    """
+
+    def __init__(self, runtime: str):
+        self._runtime = runtime
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Converter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def file(self, source: Path, path: Path) -> None:
+        """Convert a `.keras` file.
+
+        Raises:
+            ModelError: it cannot be converted.
+        """
+        self._ask({"source": str(source), "path": str(path)})
+
+    def trunk(self, architecture: Architecture, task: Task, path: Path) -> None:
+        """Convert the network of an architecture, its head without hidden layer.
+
+        Raises:
+            ModelError: it cannot be converted.
+        """
+        bare = {**vars(architecture), "head_width": 0, "batch_norm_head": False}
+        self._ask({"architecture": bare, "task": {**vars(task), "weights": "none"}, "path": str(path)})
+
+    def head(self, architecture: Architecture, channels: int, n_logits: int, path: Path) -> None:
+        """Convert its head alone: pooled features (1, channels) to probabilities.
+
+        Raises:
+            ModelError: it cannot be converted.
+        """
+        shape = {"channels": channels, "n_logits": n_logits}
+        self._ask({"architecture": dict(vars(architecture)), **shape, "path": str(path)})
+
+    def _ask(self, request: Mapping[str, Any]) -> None:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "models.latency.conversion"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=environment(**ENVIRONMENT),
+            )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        reason = "the converting process died"
+        try:
+            self._process.stdin.write(json.dumps({"runtime": self._runtime, **request}) + "\n")
+            self._process.stdin.flush()
+            for line in self._process.stdout:
+                if line.startswith(_ANSWER):
+                    reason = json.loads(line.removeprefix(_ANSWER))
+                    break
+        except BrokenPipeError:
+            pass
+        if reason:
+            raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
+
+
+def _serve() -> None:
+    """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            _convert(request)
+            reason = ""
+        except Exception as error:  # whatever a converter raises: the caller says it
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        print(f"\n{_ANSWER}{json.dumps(reason)}", flush=True)
+
+
+def _convert(request: Mapping[str, Any]) -> None:
+    import keras
+
+    from models.build import Task, build_network, head_alone
+    from models.export.runtimes import export_one
+
+    keras.backend.clear_session()  # or it grows with each network
+    if "source" in request:
+        model = keras.saving.load_model(request["source"], compile=False)
+    elif "task" in request:
+        model = build_network(_candidate(request["architecture"]), Task(**request["task"]), 0).model
+    else:
+        model = head_alone(_candidate(request["architecture"]), request["channels"], request["n_logits"])
+    export_one(model, request["runtime"], Path(request["path"]))
+
+
+def _candidate(architecture: Mapping[str, Any]) -> Candidate:
+    plain: dict[str, Any] = {"unfreeze_depth": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "constant"}
+    return Candidate(**architecture, **plain)
+
+
+if __name__ == "__main__":
+    _serve()

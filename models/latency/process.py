@@ -1,0 +1,92 @@
+"""The process that measures: a runtime, and nothing else in memory. Read by `models.latency.deployed`, which starts it.
+
+`python -m models.latency.process` reads one JSON object from its standard input: `runtime`, `paths` of files for one
+picture each, `threads`, `passes`, `seconds`, `seed`. It prints one: for each file and pass the nanoseconds of each run.
+"""
+
+import gc
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+WARM_UP_CALLS, BURST_SECONDS, LEAST_RUNS, MOST_RUNS = 2, 0.024, 5, 4000
+
+
+def run(spec: dict[str, Any]) -> list[list[list[int]]]:
+    """Nanoseconds [file][pass][run].
+
+    The files take turns, in another order in each pass, so that what disturbs the machine for a second does not hit
+    all passes of one. Each pass loads its file anew: where its weights come to lie in memory changes a network's
+    time by some percent for as long as it is loaded.
+    """
+    threads = int(spec["threads"])
+    # A call that is longer than a slice of the scheduler is never seen undisturbed by a wall clock on a busy machine;
+    # with several threads only the wall clock sees all of them.
+    clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
+    order = random.Random(spec["seed"])
+    times: list[list[list[int]]] = [[] for _ in spec["paths"]]
+    gc.collect()
+    gc.disable()
+    for _ in range(spec["passes"]):
+        for number in order.sample(range(len(times)), len(times)):
+            call = _LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
+            times[number].append(_pass(call, clock, spec["seconds"]))
+    return times
+
+
+def _pass(call: Callable[[], object], clock: Callable[[], int], seconds: float) -> list[int]:
+    """Bursts, each after one call that brings the network back into the caches."""
+    for _ in range(WARM_UP_CALLS):
+        call()
+    nanoseconds: list[int] = []
+    end = time.perf_counter() + seconds
+    while len(nanoseconds) < LEAST_RUNS or (time.perf_counter() < end and len(nanoseconds) < MOST_RUNS):
+        call()
+        burst = time.perf_counter() + BURST_SECONDS
+        while True:
+            start = clock()
+            call()
+            nanoseconds.append(clock() - start)
+            if time.perf_counter() > burst:
+                break
+    return nanoseconds
+
+
+def _litert(path: str, threads: int, seed: int) -> Callable[[], object]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=threads)
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    interpreter.set_tensor(entry["index"], _picture(tuple(entry["shape"]), entry["dtype"], seed))
+    return interpreter.invoke
+
+
+def _onnx(path: str, threads: int, seed: int) -> Callable[[], object]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (entry,) = session.get_inputs()
+    shape = tuple(side if isinstance(side, int) else 1 for side in entry.shape)
+    dtype = np.uint8 if "uint8" in entry.type else np.float32
+    given = {entry.name: _picture(shape, dtype, seed)}
+    return lambda: session.run(None, given)
+
+
+_LOADERS: dict[str, Callable[[str, int, int], Callable[[], object]]] = {"litert": _litert, "onnx": _onnx}
+
+
+def _picture(shape: tuple[int, ...], dtype: Any, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(dtype)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(run(json.load(sys.stdin))))

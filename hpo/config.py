@@ -29,6 +29,7 @@ from models.dimension import Searched
 from studies.presets import read_preset
 from studies.url import database_path
 
+BEFORE = {"latency_runtime": "keras"}  # options as they were in studies that do not keep them, those of 0.1
 MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
@@ -324,9 +325,8 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
     """
     if options is None:
         raise BadInput(f"study {study} was made by an older version, which did not keep its options; run it again")
-    # A study of 0.1 does not say what its latencies were measured in: it was Keras.
     given = {key: value for key, value in places.items() if value is not None}
-    return make_config({"latency_runtime": "keras", **options, "study": study, **given})
+    return make_config({**BEFORE, **options, "study": study, **given})
 
 
 def check_field(name: str, value: Any) -> Any:

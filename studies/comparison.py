@@ -12,7 +12,17 @@ from studies.tables.table import Table, of_texts, records_to_csv
 from studies.tables.trials import count, describe, latency
 
 # What must be equal for accuracies and latencies to be comparable: the pictures, and what measured.
-COMMON = ("dataset", "dataset_digest", "split", "device", "backend", "dtype", "latency_protocol")
+COMMON = (
+    "dataset",
+    "dataset_digest",
+    "split",
+    "device",
+    "backend",
+    "dtype",
+    "latency_protocol",
+    "latency_runtime",
+    "latency_threads",
+)
 FROZEN, CUSTOMISED, SCRATCH = "pretrained, frozen", "customised", "from scratch"
 HEADS = (
     "backbone",
@@ -22,7 +32,7 @@ HEADS = (
     "weights",
     "MMACs",
     "MFLOPs",
-    "latency ms (p10-p90)",
+    "latency ms (spread)",
     "epochs",
     "seconds",
     "parameters",
@@ -145,8 +155,9 @@ def values(row: Row) -> dict[str, Any]:
         "macs": cost.macs if cost else None,
         "flops": cost.flops if cost else None,
         "latency_ms": cost.latency_ms if cost else None,
-        "latency_p10_ms": cost.latency.p10_ms if cost else None,
-        "latency_p90_ms": cost.latency.p90_ms if cost else None,
+        "latency_low_ms": cost.latency.low if cost else None,
+        "latency_high_ms": cost.latency.high if cost else None,
+        "latency_measured_in": cost.latency.measured_in if cost else None,
         "best_epoch": record.best_epoch if record else None,
         "epochs": record.epochs if record else None,
         "seconds": round(record.seconds, 3) if record else None,

@@ -1,7 +1,9 @@
 """How a worker gives a chosen model its final training: on train and validation pictures, tested once, then saved."""
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +21,15 @@ from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
 from hpo.worker.training import recipe_of, training
+from models.candidate import Candidate
 from studies.finals import FinalCosts, FinalRun
 from studies.fingerprint import KERAS
+from studies.outcomes import Latency
 from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
 
 if TYPE_CHECKING:
-    from models.build import Network
+    from models.build import Network, Task
     from models.training.trainer import State, Trainer
 
 LONG_SECONDS = 5.0  # of measured runs for the final latency
@@ -111,7 +115,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         trainer.restore(state)
         memory = peak_memory_mib()
         with lock.measuring():
-            costs = _costs(network, beat, facts.machine) if final.measure else None
+            costs = _costs(network, job.candidate, here.task(job), beat, facts.machine) if final.measure else None
     probabilities, labels = _predict(job.config, network, facts, beat, here)
     size = save(network.model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
@@ -189,20 +193,15 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(network: "Network", beat: Beat, machine: Mapping[str, Any]) -> FinalCosts:
+def _costs(
+    network: "Network", candidate: Candidate, task: "Task", beat: Beat, machine: Mapping[str, Any]
+) -> FinalCosts:
     from models import flops
-    from models.latency import deployed
     from models.latency.call import measure
 
     cost = flops.count(network.model)
     beat(SignOfLife(Phase.LATENCY))
-    runtime = machine.get("latency_runtime", KERAS)
-    if runtime == KERAS:
-        times = asdict(measure(network.model, run_seconds=LONG_SECONDS))
-    else:
-        seconds = LONG_SECONDS / deployed.PASSES
-        times = asdict(deployed.measure(network.model, runtime, machine["latency_threads"], seconds=seconds))
-    latency = to_latency(times)
+    latency = _latency(network, candidate, task, machine)
     beat(SignOfLife(Phase.THROUGHPUT))
     return FinalCosts(
         parameters=network.model.count_params(),
@@ -211,6 +210,22 @@ def _costs(network: "Network", beat: Beat, machine: Mapping[str, Any]) -> FinalC
         latency=latency,
         throughput=throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.record_ms / 1e3),
     )
+
+
+def _latency(network: "Network", candidate: Candidate, task: "Task", machine: Mapping[str, Any]) -> Latency:
+    """Of one picture, measured as the study's latencies are, but longer, and never put together from parts."""
+    from models.latency import call, deployed
+    from models.latency.conversion import Converter
+
+    runtime = machine.get("latency_runtime", KERAS)
+    if runtime == KERAS:
+        return to_latency(asdict(call.measure(network.model, run_seconds=LONG_SECONDS)))
+    with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder, Converter(runtime) as converter:
+        path = Path(folder) / "model"
+        converter.network(candidate.architecture, task, path)
+        seconds = LONG_SECONDS / deployed.PASSES
+        (times,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)
+    return to_latency(asdict(times))
 
 
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:

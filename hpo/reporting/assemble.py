@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from hpo.config import Role, StudyConfig, fields_of, make_config, restore_config
+from hpo.config import BEFORE, Role, StudyConfig, fields_of, make_config, restore_config
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.reporting.files import ReportFiles, write_report
 from hpo.reporting.pictures import gallery
@@ -117,10 +117,11 @@ def report(
 
 def run_command(options: Mapping[str, Any], study: str) -> str:
     """The line that runs a study again: what is not a default, without the places of this machine."""
+    kept = {**BEFORE, **options}
     usual = make_config({}).model_dump(mode="json")
     words, places = ["python", "-m", "hpo.run"], fields_of(Role.PLACE)
     for name in StudyConfig.model_fields:
-        value = options.get(name)
+        value = kept.get(name)
         as_usual = value == usual[name] and name not in ("backbone", "dataset", "trials")
         if name in places or value is None or as_usual:
             continue

@@ -19,6 +19,8 @@ from hpo.config import StudyConfig
 from hpo.terminal.console import make_console, on_terminal
 from hpo.worker.facts import Facts
 from hpo.worker.heartbeat import last_sign, silent_for
+from models.latency import runtimes
+from studies.fingerprint import KERAS
 from studies.pareto import front
 from studies.records import CompleteTrial, State, TrialRecord
 from studies.tables import trials as tables
@@ -93,6 +95,9 @@ class PlainDisplay:
         self.note(f"{facts.n_train} pictures to train on, {facts.n_val} to validate on; test: {facts.test_split}")
         sides = ", ".join(map(str, facts.resolutions))
         self.note(f"resolutions {sides} px; {config.epochs} epochs a trial; device {facts.machine['device']}")
+        runtime = facts.machine.get("latency_runtime", KERAS)
+        if runtime != KERAS:
+            self.note(f"latency: {runtimes.describe(runtime, facts.machine['latency_threads'])}")
         done = sum(record.counts for record in records)
         self.note(f"{done} of {config.trials} trials done" + (", continuing" if 0 < done < config.trials else ""))
 

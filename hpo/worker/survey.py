@@ -161,7 +161,7 @@ class Survey:
         if part.head:
             converter.head(part.architecture, self._channels, self._task.n_logits, path)
         else:
-            converter.trunk(part.architecture, self._task, path)
+            converter.network(part.architecture, self._task, path)
         with MachineLock(self._cache_dir) as lock, lock.measuring():
             (latency,) = measure_files([path], self._runtime, self._threads)
         known = {"latency": asdict(latency), "cost": {"bytes": path.stat().st_size}}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from models import ModelError
 from models.candidate import Architecture, Candidate
-from models.latency.deployed import environment
+from models.latency.children import command, environment
 from models.latency.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
@@ -45,22 +45,14 @@ class Converter:
             self._process.kill()
             self._process.communicate()
 
-    def file(self, source: Path, path: Path) -> None:
-        """Convert a `.keras` file.
+    def network(self, architecture: Architecture, task: Task, path: Path) -> None:
+        """Convert the network of an architecture, from raw pictures to probabilities.
 
         Raises:
             ModelError: it cannot be converted.
         """
-        self._ask({"source": str(source), "path": str(path)})
-
-    def trunk(self, architecture: Architecture, task: Task, path: Path) -> None:
-        """Convert the network of an architecture, its head without hidden layer.
-
-        Raises:
-            ModelError: it cannot be converted.
-        """
-        bare = {**vars(architecture), "head_width": 0, "batch_norm_head": False}
-        self._ask({"architecture": bare, "task": {**vars(task), "weights": "none"}, "path": str(path)})
+        whole = {"architecture": dict(vars(architecture)), "task": {**vars(task), "weights": "none"}}
+        self._ask({**whole, "path": str(path)})
 
     def head(self, architecture: Architecture, channels: int, n_logits: int, path: Path) -> None:
         """Convert its head alone: pooled features (1, channels) to probabilities.
@@ -74,7 +66,7 @@ class Converter:
     def _ask(self, request: Mapping[str, Any]) -> None:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "models.latency.conversion"],
+                command("models.latency.conversion"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -96,7 +88,7 @@ class Converter:
             raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
 
 
-def _serve() -> None:
+def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
     for line in sys.stdin:
         request = json.loads(line)
@@ -115,9 +107,7 @@ def _convert(request: Mapping[str, Any]) -> None:
     from models.export.runtimes import export_one
 
     keras.backend.clear_session()  # or it grows with each network
-    if "source" in request:
-        model = keras.saving.load_model(request["source"], compile=False)
-    elif "task" in request:
+    if "task" in request:
         model = build_network(_candidate(request["architecture"]), Task(**request["task"]), 0).model
     else:
         model = head_alone(_candidate(request["architecture"]), request["channels"], request["n_logits"])
@@ -127,7 +117,3 @@ def _convert(request: Mapping[str, Any]) -> None:
 def _candidate(architecture: Mapping[str, Any]) -> Candidate:
     plain: dict[str, Any] = {"unfreeze_depth": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "constant"}
     return Candidate(**architecture, **plain)
-
-
-if __name__ == "__main__":
-    _serve()

@@ -19,9 +19,7 @@ Where these came from: `benchmarks/latency.py` and its figures in `docs/measurem
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ import numpy as np
 from models import ModelError
 from models.device import cpu_name
 from models.latency.call import Latency
+from models.latency.children import command, environment
 from models.latency.runtimes import RUNTIMES
 
 PROTOCOL = 3  # to be raised with every change of the protocol above: figures of two protocols are not compared
@@ -64,29 +63,20 @@ def measure(
     """The latency of a model with one input of fixed size, by the protocol at the head of this module.
 
     Args:
-        model: built Keras model. With another backend than TensorFlow it is converted by a process of its own.
+        model: built Keras model; the backend of this process is TensorFlow.
         runtime: litert or onnx.
         threads: that the runtime may use.
         seconds: of each pass, but for the least number of runs.
         seed: of the random picture and of the order of files.
 
     Raises:
-        ModelError: the input has no fixed size, or the network cannot be converted or run.
+        ModelError: the backend has no converter, the input has no fixed size, or the runtime fails.
     """
-    import keras
+    from models.export.runtimes import export_one
 
     with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder:
         path = Path(folder) / "model"
-        if keras.backend.backend() == "tensorflow":
-            from models.export.runtimes import export_one
-
-            export_one(model, runtime, path)
-        else:
-            from models.latency.conversion import Converter
-
-            model.save(path.with_suffix(".keras"))
-            with Converter(runtime) as converter:
-                converter.file(path.with_suffix(".keras"), path)
+        export_one(model, runtime, path)
         return measure_files([path], runtime, threads, seconds=seconds, seed=seed)[0]
 
 
@@ -135,17 +125,10 @@ def estimate(passes: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
     )
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """For a process of ours, wherever this one was started: these packages are found."""
-    here = str(Path(__file__).parent.parent.parent)
-    path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, **changes}
-
-
 def _run(spec: Mapping[str, Any]) -> list[list[list[int]]]:
     """What the measuring process prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "models.latency.process"],
+        command("models.latency.process"),
         input=json.dumps(spec),
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
 """The process that measures: a runtime, and nothing else in memory. Read by `models.latency.deployed`, which starts it.
 
-`python -m models.latency.process` reads one JSON object from its standard input: `runtime`, `paths` of files for one
-picture each, `threads`, `passes`, `seconds`, `seed`. It prints one: for each file and pass the nanoseconds of each run.
+It reads one JSON object from its standard input: `runtime`, `paths` of files for one picture each, `threads`, `passes`,
+`seconds`, `seed`. It prints one: for each file and pass the nanoseconds of each run.
 """
 
 import gc
@@ -15,6 +15,11 @@ from typing import Any
 import numpy as np
 
 WARM_UP_CALLS, BURST_SECONDS, LEAST_RUNS, MOST_RUNS = 2, 0.024, 5, 4000
+
+
+def main() -> None:
+    """In the process."""
+    sys.stdout.write(json.dumps(run(json.load(sys.stdin))))
 
 
 def run(spec: dict[str, Any]) -> list[list[list[int]]]:
@@ -86,7 +91,3 @@ _LOADERS: dict[str, Callable[[str, int, int], Callable[[], object]]] = {"litert"
 
 def _picture(shape: tuple[int, ...], dtype: Any, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape).astype(dtype)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run(json.load(sys.stdin))))

@@ -17,8 +17,8 @@ class Point(NamedTuple):
 
     number: int
     values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
-    latency_low: float  # p10, ms
-    latency_high: float  # p90, ms
+    latency_low: float  # ms, see `studies.outcomes.Latency.low`
+    latency_high: float  # ms
     text: str  # every parameter, lines separated by <br>
 
     @property
@@ -100,13 +100,13 @@ def three_data(name: str, records: Sequence[TrialRecord]) -> ThreeData:
 def to_point(record: CompleteTrial) -> Point:
     """A trial with the text that is shown when the mouse is over it."""
     cost = record.measurement
-    low, high = cost.latency.p10_ms, cost.latency.p90_ms
+    low, high = cost.latency.low, cost.latency.high
     text = "<br>".join(
         [
             f"<b>trial {record.number}</b>",
             *describe(record.candidate).split(", "),
             f"val_accuracy {record.val_accuracy:.4f} after epoch {record.best_epoch} of {record.epochs}",
-            f"latency {LATENCY.say(cost.latency_ms)} (p10 {low:.3g}, p90 {high:.3g})",
+            f"latency {LATENCY.say(cost.latency_ms)} ({low:.3g} to {high:.3g}; {cost.latency.measured_in})",
             f"{FLOPS.say(cost.flops)}, {cost.parameters:,} weights",
             f"{record.seconds:.1f} s",
         ]

@@ -47,7 +47,7 @@ def draw_pareto(data: ParetoData) -> Figure:
             [p.latency_high - x for x, p in zip(xs, data.front, strict=True)],
         ]
         axes.errorbar(
-            xs, ys, xerr=spread, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="p10 to p90"
+            xs, ys, xerr=spread, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="spread"
         )
     if data.log_x:
         logarithmic(axes)

@@ -81,7 +81,7 @@ def _table(studies: Sequence[Studied]) -> Table:
                 f"{record.number}{'*' if row.on_front else ''}",
                 record.val_accuracy,
                 cost.flops,
-                (cost.latency_ms, cost.latency.p10_ms, cost.latency.p90_ms),
+                (cost.latency_ms, cost.latency.low, cost.latency.high),
                 cost.parameters,
                 (record.best_epoch, record.epochs),
                 record.seconds,

@@ -27,7 +27,7 @@ def _spread(value: tuple[float, float, float]) -> str:
 VALIDATION = Column("validation accuracy (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",))
 TEST = Column("test accuracy (%), 95 % interval", _interval, True, parts=("test_accuracy", "test_low", "test_high"))
 FLOPS = Column("MFLOPs", mega, True, parts=("flops",))
-TIME = Column("inference (ms, p10–p90)", _spread, True, parts=("latency_ms", "latency_p10_ms", "latency_p90_ms"))
+TIME = Column("inference (ms, spread)", _spread, True, parts=("latency_ms", "latency_low_ms", "latency_high_ms"))
 WEIGHTS = Column("parameters", count, True)
 TRAINED = Column("trained parameters", count, True, parts=("trained_parameters",))
 EPOCHS = Column("best epoch", "{0[0]} of {0[1]}", True, parts=("best_epoch", "epochs"))
@@ -38,7 +38,7 @@ SETTINGS = Column("settings", wide=True)
 def _costs(record: CompleteTrial) -> tuple[Any, ...]:
     """FLOPs, time, parameters and trained ones."""
     cost = record.measurement
-    spread = (cost.latency_ms, cost.latency.p10_ms, cost.latency.p90_ms)
+    spread = (cost.latency_ms, cost.latency.low, cost.latency.high)
     return cost.flops, spread, cost.parameters, record.trainable_parameters
 
 

@@ -1,6 +1,6 @@
 """The section on what was searched, and how: data, space, budget, machine."""
 
-from studies.fingerprint import Fingerprint
+from studies.fingerprint import KERAS, Fingerprint
 from studies.report import charts, model_tables
 from studies.report.blocks import Block, Chart, Facts, Pictures, Section, Text
 from studies.report.gallery import Gallery
@@ -55,8 +55,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ("budget", listed([text for text in budgets if text]) or "none"),
         ("machine", f"{fingerprint.device}; {fingerprint.backend}, {fingerprint.dtype}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in (fingerprint.versions or {}).items())),
-        ("latency", "one compiled call, batch 1, synchronised, after warm-up; median; protocol "
-                    f"{fingerprint.latency_protocol or '?'}"),
+        ("latency", _latency(fingerprint)),
     ]  # fmt: skip
 
 
@@ -64,3 +63,15 @@ def _stopping(fingerprint: Fingerprint) -> str:
     if fingerprint.stopping == "none":
         return "none"
     return f"{fingerprint.stopping}, reduction factor {fingerprint.reduction_factor}"
+
+
+def _latency(fingerprint: Fingerprint) -> str:
+    """What the number is."""
+    protocol = f"protocol {fingerprint.latency_protocol or '?'}"
+    if fingerprint.latency_runtime == KERAS:
+        return f"one compiled call of Keras, batch 1, synchronised, after warm-up; median; {protocol}"
+    threads = fingerprint.latency_threads or 1
+    return (
+        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, processor time; the "
+        f"5th percentile of the lowest of four passes; {protocol}"
+    )

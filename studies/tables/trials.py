@@ -20,6 +20,9 @@ COLUMNS = (
     "latency_p90_ms",
     "latency_p99_ms",
     "latency_runs",
+    "latency_low_ms",
+    "latency_high_ms",
+    "latency_measured_in",
     "flops",
     "macs",
     "parameters",
@@ -47,6 +50,9 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
         "latency_p90_ms": spread.p90_ms if spread else None,
         "latency_p99_ms": spread.p99_ms if spread else None,
         "latency_runs": spread.runs if spread else None,
+        "latency_low_ms": spread.low if spread else None,
+        "latency_high_ms": spread.high if spread else None,
+        "latency_measured_in": spread.measured_in if spread else None,
         "flops": record.flops,
         "macs": cost.macs if cost else None,
         "parameters": cost.parameters if cost else None,
@@ -86,9 +92,9 @@ def describe(candidate: Candidate | None) -> str:
 
 
 def latency(measurement: Measurement) -> str:
-    """Median with the 10th to 90th percentile, milliseconds: `1.23 (1.20-1.31)`."""
+    """With its spread (see `studies.outcomes.Latency`), milliseconds: `1.23 (1.20-1.31)`."""
     spread = measurement.latency
-    return f"{measurement.latency_ms:.3g} ({spread.p10_ms:.3g}-{spread.p90_ms:.3g})"
+    return f"{measurement.latency_ms:.3g} ({spread.low:.3g}-{spread.high:.3g})"
 
 
 def count(number: float) -> str:
@@ -101,7 +107,7 @@ def count(number: float) -> str:
 
 def front_table(front: Sequence[CompleteTrial]) -> table.Table:
     """The front as commands and notebooks show it, in the order given."""
-    heads = ("trial", "parameters", "val_accuracy", "latency ms (p10-p90)", "MFLOPs", "weights", "epochs", "seconds")
+    heads = ("trial", "parameters", "val_accuracy", "latency ms (spread)", "MFLOPs", "weights", "epochs", "seconds")
     rows = (
         (
             str(record.number),
@@ -115,4 +121,6 @@ def front_table(front: Sequence[CompleteTrial]) -> table.Table:
         )
         for record in front
     )
-    return table.of_texts("front", "Pareto front", heads, rows, left=("parameters",))
+    measured_in = {record.measurement.latency.measured_in: None for record in front}
+    title = f"Pareto front; latency: {'; '.join(measured_in)}" if front else "Pareto front"
+    return table.of_texts("front", title, heads, rows, left=("parameters",))

@@ -157,7 +157,7 @@ def recorder():
 @pytest.fixture
 def configure(tmp_path):
     def make(**values):
-        """Every trial is trained to its end, unless a test says otherwise."""
+        """Every trial is trained to its end, unless a test says otherwise; latency is quick to measure."""
         return make_config(
             {
                 "storage": f"sqlite:///{tmp_path}/studies.db",
@@ -167,6 +167,7 @@ def configure(tmp_path):
                 "trials": 8,
                 "epochs": 2,
                 "stopping": "none",
+                "latency_runtime": "keras",
             }
             | values
         )
@@ -198,7 +199,7 @@ def evaluated(tmp_path_factory):
     folder = shared / "evaluated"
     places = {"storage": f"sqlite:///{folder}/studies.db", "out": folder / "runs", "cache_dir": folder / "cache"}
     sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 0}
-    config = make_config({**places, **sizes, "stopping": "none"})
+    config = make_config({**places, **sizes, "stopping": "none", "latency_runtime": "keras"})
     with FileLock(shared / "evaluated.lock"):
         if not (folder / "done").exists():
             _evaluate(config)

@@ -127,7 +127,7 @@ def test_as_a_data_frame_and_as_a_figure(study):
     complete = frame[frame["state"] == "complete"]
     assert complete["val_accuracy"].tolist() == [record.val_accuracy for record in study.records[:3]]
     figure = study.plot()
-    assert figure.layout.xaxis.title.text == "latency (ms per picture, batch 1, median)"
+    assert figure.layout.xaxis.title.text == "latency (ms per picture, batch 1)"
     assert study.plot(against="flops").layout.xaxis.title.text == "MFLOPs per picture"
     with pytest.raises(BadInput, match="against must be one of latency, flops. Received: size"):
         study.plot(against="size")

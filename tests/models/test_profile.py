@@ -12,7 +12,7 @@ from models import profile
 
 KEYS = {
     "backbone", "resolution", "top", "parameters", "trainable_parameters", "macs", "flops", "other_flops",
-    "flops_by_kind", "batch_size", "latency_ms", "backend", "device", "dtype", "versions",
+    "flops_by_kind", "batch_size", "latency_ms", "latency_ms_by_runtime", "backend", "device", "dtype", "versions",
     "latency_protocol",
 }  # fmt: skip
 
@@ -42,14 +42,18 @@ def test_json() -> None:
     assert report["flops"] == 2 * report["macs"] == 2 * 13_862_784
     assert sum(kind["macs"] for kind in report["flops_by_kind"].values()) == report["macs"]
     assert sum(kind["flops"] for kind in report["flops_by_kind"].values()) == report["flops"] + report["other_flops"]
-    assert set(report["latency_ms"]) == {"median", "p10", "p90", "p99", "runs"}
-    assert report["latency_ms"]["runs"] >= 50
+    (latency,) = report["latency_ms_by_runtime"].values()
+    assert report["latency_ms"] == latency
+    assert (latency["runtime"], latency["threads"], latency["protocol"]) == ("litert", 1, 3)
+    assert latency["measured_by"].startswith("LiteRT 2.")
+    assert 0 < latency["record"] <= latency["high"] and latency["p10"] <= latency["median"] <= latency["p90"]
+    assert latency["runs"] >= 20
 
 
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["--backbone", "custom_cnn", "--resolution", "16", "--no-top"]) == 0
     text = capsys.readouterr().out
-    for part in ("without top", "parameters", "315,872", "Conv2D", "latency", "ms median of", "versions"):
+    for part in ("without top", "parameters", "315,872", "Conv2D", "ms, LiteRT, 1 thread, batch 1", "versions"):
         assert part in text
     assert "\x1b" not in text  # no colours in a pipe
 

@@ -54,3 +54,11 @@ def test_of_a_study():
     study.set_user_attr("fingerprint", made.fingerprint(weights="none").to_dict())
     assert fingerprint_of(study) == made.fingerprint(weights="none")
     assert fingerprint_of(study).from_scratch
+
+
+def test_with_keras_latency_it_is_what_0_1_kept():
+    assert not {"latency_runtime", "latency_threads"} & set(made.fingerprint().to_dict())
+    deployed = made.fingerprint(latency_runtime="litert", latency_threads=2)
+    assert (deployed.to_dict()["latency_runtime"], deployed.to_dict()["latency_threads"]) == ("litert", 2)
+    for one in (made.fingerprint(), deployed):
+        assert Fingerprint.from_dict(one.to_dict()) == one

@@ -30,7 +30,7 @@ def test_values_with_their_units(objective, value, text):
 def test_labels_of_figures():
     assert [one.label for one in OBJECTIVES] == [
         "validation accuracy (share correct)",
-        "latency (ms per picture, batch 1, median)",
+        "latency (ms per picture, batch 1)",
         "MFLOPs per picture",
     ]
     assert [one.brief for one in COSTS] == ["latency (ms per picture)", "MFLOPs per picture"]

@@ -75,14 +75,19 @@ CHANGES = {
     "cache_dtype": ("float32", {"cache_dtype"}),
     "workers": (3, set()),
     "device": ("cpu", set()),
+    "latency_runtime": ("onnx", {"latency_runtime"}),
+    "latency_threads": (2, {"latency_threads"}),
     "stall_timeout": (9.0, set()),
 }
 
 
 def found(config):
     """The facts as far as they follow from the configuration: what a worker looks up, in words."""
+    facts = fake_facts(config)
+    measured_in = {"latency_runtime": config.latency_runtime, "latency_threads": config.latency_threads}
     return dataclasses.replace(
-        fake_facts(config),
+        facts,
+        machine=facts.machine | measured_in,
         dataset=config.dataset,
         dataset_digest=f"{config.dataset} {config.skip_unreadable}",
         weights_digest=config.weights,
@@ -100,6 +105,7 @@ def test_every_field_is_in_the_table():
 def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name):
     value, expected = CHANGES[name]
     base = {"backbone": "vgg19", "augment": "light", "stopping": "dominance", "resolutions": (32,)}
+    base["latency_runtime"] = "litert"
     marks = []
     for config in (configure(**base), configure(**base | {name: value})):
         facts = found(config)

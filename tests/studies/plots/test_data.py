@@ -13,7 +13,7 @@ def numbers(points):
 def test_groups_of_accuracy_against_latency(records):
     data = pareto_data("s", records, LATENCY)
     assert (numbers(data.front), numbers(data.beyond), numbers(data.dominated)) == ([0, 1], [2], [3])
-    assert data.x.label == "latency (ms per picture, batch 1, median)"
+    assert data.x.label == "latency (ms per picture, batch 1)"
     assert "not drawn: 1 over budget, 1 failed" in data.subtitle
     assert data.subtitle.startswith("4 trials, 3 on the front of all three objectives")
 
@@ -34,7 +34,7 @@ def test_hover_names_every_parameter_and_number(records):
         "dropout 0.25",
         "1.0e-03 cosine",
         "val_accuracy 0.9000 after epoch 2 of 3",
-        "latency 2 ms (p10 1.8, p90 2.4)",
+        "latency 2 ms (1.8 to 2.4; Keras on none)",
         "20 MFLOPs",
         "318,000 weights",
         "4.5 s",

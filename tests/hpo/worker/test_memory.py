@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpo.worker.costs import Memory
+from hpo.worker.memory import Memory
 
 KNOWN = {
     "latency": {"median_ms": 1.5, "p10_ms": 1.0, "p90_ms": 2.0, "runs": 50},

@@ -1,0 +1,41 @@
+"""Networks converted by a process of its own, whatever this one computes with."""
+
+import numpy as np
+import pytest
+
+from models import ModelError
+from models.build import Task
+from models.candidate import Architecture
+from models.export.runtimes import load
+from models.latency.conversion import Converter
+
+TASK = Task(24, 24, 3, 2, "pretrained")
+
+
+def architecture(**changes):
+    return Architecture(**{"backbone": "custom_cnn", "resolution": 16, "head_width": 8, **changes})
+
+
+def test_networks_and_heads_one_after_the_other(tmp_path):
+    whole, head = tmp_path / "whole", tmp_path / "head"
+    with Converter("litert") as converter:
+        converter.network(architecture(), TASK, whole)  # its pictures shrink
+        converter.head(architecture(head_width=0, batch_norm_head=True), 64, 10, head)
+        with pytest.raises(ModelError, match="the network cannot be converted for LiteRT: .*at least 8 pixels"):
+            converter.network(architecture(resolution=7), TASK, tmp_path / "none")
+        converter.head(architecture(), 64, 1, tmp_path / "another")  # it goes on after a failure
+    run, _ = load("litert", whole, 1)
+    answer = run(np.zeros((1, 24, 24, 3), np.uint8))
+    assert answer.shape == (1, 1) and 0 < answer[0, 0] < 1
+    run, _ = load("litert", head, 1)
+    assert run(np.ones((1, 64), np.float32)).sum() == pytest.approx(1, abs=1e-5)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_process_that_dies_is_said(tmp_path):
+    with Converter("litert") as converter:
+        converter.head(architecture(), 4, 10, tmp_path / "head")
+        converter._process.kill()
+        converter._process.wait()
+        with pytest.raises(ModelError, match="cannot be converted for LiteRT: the converting process died"):
+            converter.head(architecture(), 4, 10, tmp_path / "head")

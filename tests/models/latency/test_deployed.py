@@ -1,0 +1,85 @@
+"""The number of record, from what the measuring process brings. No number is compared with a clock."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from models import ModelError
+from models.candidate import Architecture
+from models.latency import deployed
+from models.latency.conversion import Converter
+from models.latency.deployed import estimate, measure, measure_files
+
+ABOUT = {"backend": "LiteRT 2.3.0", "threads": 1, "device": "a CPU", "dtype": "float32", "batch_size": 1}
+
+
+def test_the_lowest_pass_counts_by_its_5th_percentile():
+    passes = [[1_000_000 * (run + shift) for run in range(101)] for shift in (20, 10, 40, 30)]  # in ms: shift to + 100
+    latency = estimate(passes, ABOUT)
+    assert latency.ms == 15.0  # 10 + 5
+    assert latency.high_ms == 30.0  # the passes have 25, 15, 45 and 35
+    assert (latency.runs, latency.backend, latency.threads) == (404, "LiteRT 2.3.0", 1)
+    assert latency.p10_ms <= latency.median_ms <= latency.p90_ms <= latency.p99_ms
+
+
+def test_what_only_adds_to_most_runs_changes_nothing():
+    quiet = [[1_000_000] * 100] * 4
+    disturbed = [[1_000_000] * 10 + [9_000_000] * 90, *[[7_000_000] * 100] * 3]
+    assert estimate(quiet, ABOUT).ms == estimate(disturbed, ABOUT).ms == 1.0
+    assert estimate(disturbed, ABOUT).high_ms == 7.0  # but it is seen
+
+
+def test_threads_are_checked_before_anything_runs(tmp_path):
+    with pytest.raises(ModelError, match="latency_threads must be at least 1. Received: 0"):
+        measure_files([tmp_path / "none"], "litert", 0)
+
+
+def test_a_file_that_the_runtime_refuses_is_one_line(tmp_path):
+    (tmp_path / "model").write_bytes(b"no network")
+    with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: .+") as refusal:
+        measure_files([tmp_path / "model"], "litert", seconds=0.01)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="conversion needs the TensorFlow backend")
+def test_a_network_is_measured_and_more_work_takes_longer():
+    def dense(units):
+        inputs = keras.Input((64,))
+        return keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Dense(units)(inputs)))
+
+    small, large = (measure(dense(units), "litert", seconds=0.02) for units in (8, 8192))
+    assert 0 < small.ms <= small.high_ms < large.ms
+    assert (small.batch_size, small.threads, small.dtype) == (1, 1, "float32")
+    assert small.backend.startswith("LiteRT 2.")
+    assert small.runs >= 5 * deployed.PASSES
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="conversion needs the TensorFlow backend")
+def test_an_input_without_size_is_refused():
+    inputs = keras.Input((None, None, 3))
+    with pytest.raises(ModelError, match="latency needs one input of fixed size"):
+        measure(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs)), "litert")
+
+
+def test_the_measuring_process_holds_the_runtime_alone(tmp_path):
+    with Converter("litert") as converter:
+        converter.head(Architecture(backbone="custom_cnn", resolution=16, head_width=8), 16, 10, tmp_path / "head")
+    spec = {"runtime": "litert", "paths": [str(tmp_path / "head")] * 2, "threads": 1, "passes": 3}
+    code = (
+        "import sys; from models.latency.process import main; main(); "
+        "sys.exit(bool({'tensorflow', 'keras', 'jax', 'optuna'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps({**spec, "seconds": 0.01, "seed": 0}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    times = json.loads(done.stdout)
+    assert [len(passes) for passes in times] == [3, 3]
+    assert all(len(runs) >= 5 and min(runs) > 0 for passes in times for runs in passes)

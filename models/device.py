@@ -35,6 +35,10 @@ def sees_gpu() -> bool:
     """Whether the backend of this process has a GPU to compute on."""
     import keras
 
+    if keras.backend.backend() == "torch":  # Keras 3.15 lists no devices for it
+        import torch
+
+        return torch.cuda.is_available()
     return bool(keras.distribution.list_devices("gpu"))
 
 

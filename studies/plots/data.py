@@ -72,7 +72,7 @@ def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> Pare
     y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
     return ParetoData(
         title=f"{name}: accuracy against {x.noun}",
-        subtitle=tally(records) + below_axis(points.values(), y_range),
+        subtitle=tally(records) + below_axis(points.values(), y_range) + (measured_in(records) if x is LATENCY else ""),
         x=x,
         log_x=is_wide(values),
         y_range=y_range,
@@ -90,7 +90,7 @@ def three_data(name: str, records: Sequence[TrialRecord]) -> ThreeData:
     y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
     return ThreeData(
         title=f"{name}: accuracy, latency and FLOPs",
-        subtitle=tally(records) + below_axis(points, y_range),
+        subtitle=tally(records) + below_axis(points, y_range) + measured_in(records),
         y_range=y_range,
         front=tuple(on_front),
         dominated=tuple(point for point in points if point.number not in members),
@@ -131,6 +131,12 @@ def accuracy_range(values: Sequence[float], on_front: Sequence[float]) -> tuple[
     low = max(min(values), bottom - max(2 * (top - bottom), 0.05))
     margin = 0.06 * max(top - low, 0.01)
     return low - margin, top + 2 * margin
+
+
+def measured_in(records: Sequence[TrialRecord]) -> str:
+    """What latencies were measured in, for the end of a subtitle."""
+    names = dict.fromkeys(record.measurement.latency.measured_in for record in complete(records))
+    return f"; latency: {', '.join(names)}" if names else ""
 
 
 def below_axis(points: Iterable[Point], y_range: tuple[float, float]) -> str:

@@ -16,6 +16,7 @@ def test_groups_of_accuracy_against_latency(records):
     assert data.x.label == "latency (ms per picture, batch 1)"
     assert "not drawn: 1 over budget, 1 failed" in data.subtitle
     assert data.subtitle.startswith("4 trials, 3 on the front of all three objectives")
+    assert data.subtitle.endswith("; latency: Keras on none")
 
 
 def test_groups_of_accuracy_against_flops(records):

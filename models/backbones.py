@@ -173,6 +173,14 @@ def with_top(backbone: Backbone, resolution: int) -> Any:
     return keras.Model(inputs, zoo.classifier(backbone.name, features(backbone, inputs)), name=backbone.name)
 
 
+def without_top(backbone: Backbone, resolution: int) -> Any:
+    """The part that transfer learning keeps, with random weights, as a `keras.Model`: pictures to the feature map."""
+    import keras
+
+    inputs = keras.Input((resolution, resolution, 3), name="pictures")
+    return keras.Model(inputs, features(backbone, inputs), name=backbone.name)
+
+
 def application(backbone: Backbone, **arguments: Any) -> Any:
     """Calls the builder in keras.applications with the options of the backbone and these arguments."""
     import keras

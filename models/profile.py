@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
-from models.backbones import Backbone, features, get_backbone, with_top
+from models.backbones import Backbone, get_backbone, with_top, without_top
 from models.command import OneLineCommand
 from models.latency.runtimes import AUTO, KERAS, RUNTIMES, describe, resolve
 from models.quiet import quiet_import
@@ -88,7 +90,7 @@ def profile(
         ModelError: a runtime is not installed, or cannot run the network.
     """
     with quiet_import():
-        import keras
+        import keras  # noqa: F401
 
     from models.device import sees_gpu
     from models.flops import count
@@ -96,13 +98,9 @@ def profile(
 
     chosen = [resolve(name, sees_gpu()) for name in runtimes]
 
-    if top:
-        model = with_top(backbone, resolution)
-    else:
-        inputs = keras.Input((resolution, resolution, 3), name="pictures")
-        model = keras.Model(inputs, features(backbone, inputs), name=backbone.name)
+    model = (with_top if top else without_top)(backbone, resolution)
     flops = count(model)
-    latencies = {name: _latency(model, name, batch_size, threads) for name in chosen}
+    latencies = {name: _latency(model, backbone, name, batch_size, threads) for name in chosen}
     return {
         "backbone": backbone.name,
         "resolution": resolution,
@@ -120,16 +118,21 @@ def profile(
     }
 
 
-def _latency(model: Any, runtime: str, batch_size: int, threads: int) -> dict[str, Any]:
+def _latency(model: Any, backbone: Backbone, runtime: str, batch_size: int, threads: int) -> dict[str, Any]:
     """In one runtime: the number of record, and how far runs spread."""
     from models.latency import call, deployed
+    from models.latency.conversion import Converter
 
     if runtime == KERAS:
         measured = call.measure(model, batch_size)
         number: dict[str, Any] = {"record": measured.median_ms, "protocol": call.PROTOCOL, "threads": None}
     else:
-        with quiet_import():  # converters write to the terminal
-            measured = timed = deployed.measure(model, runtime, threads)
+        with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder, Converter(runtime) as converter:
+            path = Path(folder) / "model"
+            resolution, top = model.input_shape[1], len(model.output_shape) == 2
+            converter.backbone(backbone.name, resolution, top, path)
+            (timed,) = deployed.measure_files([path], runtime, threads)
+        measured = timed
         number = {"record": timed.ms, "protocol": deployed.PROTOCOL, "threads": threads, "high": timed.high_ms}
     spread = {"p10": measured.p10_ms, "median": measured.median_ms, "p90": measured.p90_ms, "p99": measured.p99_ms}
     return {**number, **spread, "runs": measured.runs, "runtime": runtime, "measured_by": measured.backend}

@@ -155,6 +155,8 @@ def values(row: Row) -> dict[str, Any]:
         "macs": cost.macs if cost else None,
         "flops": cost.flops if cost else None,
         "latency_ms": cost.latency_ms if cost else None,
+        "latency_p10_ms": cost.latency.p10_ms if cost else None,
+        "latency_p90_ms": cost.latency.p90_ms if cost else None,
         "latency_low_ms": cost.latency.low if cost else None,
         "latency_high_ms": cost.latency.high if cost else None,
         "latency_measured_in": cost.latency.measured_in if cost else None,

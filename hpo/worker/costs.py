@@ -1,6 +1,6 @@
 """What architectures cost: latency and FLOPs measured once for each on a device, and remembered across studies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from hpo.worker.job import Job
@@ -33,15 +33,15 @@ class Costs:
             self._survey = session.survey(job, channels)
             self._survey.want(job.candidate.architecture)
 
-    def measurement(self, on_wait: Callable[[], None] = lambda: None) -> Measurement:
-        """All of it; waits for the latency, and calls `on_wait` meanwhile.
+    def measurement(self) -> Measurement:
+        """All of it; waits for the latency.
 
         Raises:
             ModelError: the network cannot be converted or run.
         """
         if self._known is None:
             architecture = self._job.candidate.architecture
-            latency = self._survey.latency(architecture, on_wait) if self._survey else self._call()
+            latency = self._survey.latency(architecture) if self._survey else self._call()
             self._known = {"latency": asdict(latency), "cost": dict(self.counts)}
             self._memory.remember(self._key, self._known)
         times = to_latency(self._known["latency"])

@@ -40,11 +40,8 @@ class Memory:
         try:
             stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
             known = stored["known"]
-            if (
-                stored["identity"] == self._identity(architecture)
-                and known["latency"]["median_ms"] > 0
-                and known["cost"]
-            ):
+            ours = stored["identity"] == self._identity(architecture) and known["cost"]
+            if ours and to_latency(known["latency"]).record_ms > 0:
                 return known
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it

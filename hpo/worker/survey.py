@@ -9,7 +9,7 @@ import fcntl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import Memory, to_latency
-from models import ModelError
 from models.candidate import DIMENSIONS, Architecture
 from models.dimension import Range
 from models.latency.conversion import Converter
@@ -48,7 +47,7 @@ class Part:
 class Survey:
     """Measures parts one after the other in a thread, those that are waited for first.
 
-    Other processes with the same cache folder find what is measured, and one of them measures at a time.
+    Processes with the same cache folder take turns, and find what another one has measured.
 
     Args:
         task: pictures, classes.
@@ -87,11 +86,12 @@ class Survey:
                 self._thread = threading.Thread(target=self._work, name="latency", daemon=True)
                 self._thread.start()
 
-    def latency(self, architecture: Architecture, on_wait: Callable[[], None]) -> DeployedLatency:
-        """Of an architecture; waits until it is measured, and calls `on_wait` meanwhile.
+    def latency(self, architecture: Architecture) -> DeployedLatency:
+        """Of an architecture; waits until it is measured.
 
         Raises:
             ModelError: the network cannot be converted or run.
+            Exception: whatever else goes wrong in the thread.
         """
         parts = self._parts(architecture)
         self.want(architecture)
@@ -100,7 +100,6 @@ class Survey:
                 raise self._error
             if self._thread is None or not self._thread.is_alive():
                 self.want(architecture)  # its files were removed meanwhile
-            on_wait()
             time.sleep(POLL_SECONDS)
         trunk, *heads = (self._recalled(part) for part in parts)
         return add_head(trunk, *heads) if heads else trunk
@@ -143,13 +142,12 @@ class Survey:
         """In the thread: until nothing waits."""
         try:
             with (
-                _alone(self._cache_dir),
                 tempfile.TemporaryDirectory() as folder,
                 Converter(self._runtime) as converter,
             ):
                 while (part := self._next()) is not None:
                     self._measure(part, converter, Path(folder) / "model")
-        except (ModelError, OSError) as error:
+        except Exception as error:  # raised where the latency is waited for
             self._error = error
 
     def _next(self) -> Part | None:
@@ -158,6 +156,11 @@ class Survey:
             return self._waiting[0] if self._waiting else None
 
     def _measure(self, part: Part, converter: Converter, path: Path) -> None:
+        with _alone(self._cache_dir):
+            if self._memory.recall(part.key) is None:  # another process may have measured it meanwhile
+                self._remember(part, converter, path)
+
+    def _remember(self, part: Part, converter: Converter, path: Path) -> None:
         if part.head:
             converter.head(part.architecture, self._channels, self._task.n_logits, path)
         else:
@@ -185,7 +188,7 @@ def _bare(architecture: Architecture) -> Architecture:
 
 @contextmanager
 def _alone(cache_dir: Path) -> Iterator[None]:
-    """One process surveys at a time: what it measures, the next one finds."""
+    """One process measures a part at a time: what it measured, the next one finds."""
     folder = cache_dir / "latency"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".survey.lock").open("a") as file:

@@ -75,14 +75,14 @@ def evaluate(
                 check_unchanged(here.facts(job.config), job.facts)
                 asked.append(costs.Costs(job, here, lock))
                 if job.config.max_latency_ms is not None:
-                    asked[-1].measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
+                    asked[-1].measurement()
         within = [n for n, job in enumerate(jobs) if _is_within(job.config, asked[n])]
         learned = _train([jobs[n] for n in within], until, beat, [seconds[n] for n in within], lock) if within else []
         measurements = []
         for cost, spent in zip(asked, seconds, strict=True):
             beat(SignOfLife(Phase.MEASURE))
             with timed("measure", spent):
-                measurements.append(cost.measurement(lambda: beat(SignOfLife(Phase.MEASURE))))
+                measurements.append(cost.measurement())
     by_job = dict(zip(within, learned, strict=True))
     results: list[Outcome | Failure] = []
     for n, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):

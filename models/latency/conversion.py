@@ -54,6 +54,14 @@ class Converter:
         whole = {"architecture": dict(vars(architecture)), "task": {**vars(task), "weights": "none"}}
         self._ask({**whole, "path": str(path)})
 
+    def backbone(self, name: str, resolution: int, top: bool, path: Path) -> None:
+        """Convert a backbone, with its published classifier or without.
+
+        Raises:
+            ModelError: it cannot be converted.
+        """
+        self._ask({"backbone": name, "resolution": resolution, "top": top, "path": str(path)})
+
     def head(self, architecture: Architecture, channels: int, n_logits: int, path: Path) -> None:
         """Convert its head alone: pooled features (1, channels) to probabilities.
 
@@ -103,11 +111,15 @@ def main() -> None:
 def _convert(request: Mapping[str, Any]) -> None:
     import keras
 
+    from models.backbones import get_backbone, with_top, without_top
     from models.build import Task, build_network, head_alone
     from models.export.runtimes import export_one
 
     keras.backend.clear_session()  # or it grows with each network
-    if "task" in request:
+    if "backbone" in request:
+        build = with_top if request["top"] else without_top
+        model = build(get_backbone(request["backbone"]), request["resolution"])
+    elif "task" in request:
         model = build_network(_candidate(request["architecture"]), Task(**request["task"]), 0).model
     else:
         model = head_alone(_candidate(request["architecture"]), request["channels"], request["n_logits"])

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from models.latency.runtimes import RUNTIMES
 PROTOCOL = 3  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
 PASSES, PASS_SECONDS, QUANTILE = 4, 0.25, 5
+TIMEOUT_SECONDS = 600
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
@@ -57,33 +57,17 @@ class DeployedLatency(Latency):
     threads: int
 
 
-def measure(
-    model: Any, runtime: str, threads: int = 1, *, seconds: float = PASS_SECONDS, seed: int = 0
-) -> DeployedLatency:
-    """The latency of a model with one input of fixed size, by the protocol at the head of this module.
+def measure_files(
+    paths: Sequence[Path], runtime: str, threads: int = 1, *, seconds: float = PASS_SECONDS, seed: int = 0
+) -> list[DeployedLatency]:
+    """The latencies of converted files, which take turns, by the protocol at the head of this module.
 
     Args:
-        model: built Keras model; the backend of this process is TensorFlow.
+        paths: from `models.latency.conversion.Converter`.
         runtime: litert or onnx.
         threads: that the runtime may use.
         seconds: of each pass, but for the least number of runs.
         seed: of the random picture and of the order of files.
-
-    Raises:
-        ModelError: the backend has no converter, the input has no fixed size, or the runtime fails.
-    """
-    from models.export.runtimes import export_one
-
-    with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder:
-        path = Path(folder) / "model"
-        export_one(model, runtime, path)
-        return measure_files([path], runtime, threads, seconds=seconds, seed=seed)[0]
-
-
-def measure_files(
-    paths: Sequence[Path], runtime: str, threads: int = 1, *, seconds: float = PASS_SECONDS, seed: int = 0
-) -> list[DeployedLatency]:
-    """The same of converted files, which take turns.
 
     Raises:
         ModelError: the runtime fails.
@@ -127,15 +111,20 @@ def estimate(passes: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
 
 def _run(spec: Mapping[str, Any]) -> list[list[list[int]]]:
     """What the measuring process prints."""
-    done = subprocess.run(
-        command("models.latency.process"),
-        input=json.dumps(spec),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(**HUGE_PAGES),
-    )
+    label = RUNTIMES[spec["runtime"]].label
+    try:
+        done = subprocess.run(
+            command("models.latency.process"),
+            input=json.dumps(spec),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+            env=environment(**HUGE_PAGES),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"latency cannot be measured in {label}: no answer for {TIMEOUT_SECONDS} s") from error
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise ModelError(f"latency cannot be measured in {RUNTIMES[spec['runtime']].label}: {reason}")
+        raise ModelError(f"latency cannot be measured in {label}: {reason}")
     return json.loads(done.stdout)

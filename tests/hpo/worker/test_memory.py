@@ -1,11 +1,14 @@
 """What is remembered of an architecture."""
 
+import dataclasses
+
 import pytest
 
 from hpo.worker.memory import Memory
+from tests import made
 
 KNOWN = {
-    "latency": {"median_ms": 1.5, "p10_ms": 1.0, "p90_ms": 2.0, "runs": 50},
+    "latency": dataclasses.asdict(made.latency(1.5)),
     "cost": {"macs": 5, "flops": 10, "other_flops": 1, "parameters": 3},
 }
 
@@ -36,3 +39,10 @@ def test_half_of_it_is_measured_again(tmp_path, part):
     memory = Memory(tmp_path, {"device": "a"})
     memory.remember("x", KNOWN | {part: {}})
     assert memory.recall("x") is None
+
+
+def test_a_latency_that_is_none_is_measured_again(tmp_path):
+    memory = Memory(tmp_path, {"device": "a"})
+    for broken in ({"median_ms": 1.0}, KNOWN["latency"] | {"ms": 1.0}, KNOWN["latency"] | {"median_ms": 0.0}):
+        memory.remember("x", KNOWN | {"latency": broken})
+        assert memory.recall("x") is None

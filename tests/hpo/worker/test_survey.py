@@ -85,7 +85,7 @@ def architecture(**changes):
 
 
 def ask(survey, **changes):
-    return survey.latency(architecture(**changes), lambda: None)
+    return survey.latency(architecture(**changes))
 
 
 def finish(survey):
@@ -142,10 +142,10 @@ def test_a_failure_is_raised_where_it_is_waited_for_and_tried_again(survey, fake
     assert ask(here).ms == pytest.approx(64 + 2.56)
 
 
-def test_what_waits_is_told(survey, fake, monkeypatch):
-    told = []
-    survey().latency(architecture(), lambda: told.append(1))
-    assert told
+def test_whatever_goes_wrong_ends_the_waiting(survey, fake, monkeypatch):
+    monkeypatch.setattr(fake, "network", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ask(survey())
 
 
 def test_uncertainties_add_up_and_a_wider_head_is_never_faster():

@@ -23,12 +23,14 @@ def test_networks_and_heads_one_after_the_other(tmp_path):
         converter.head(architecture(head_width=0, batch_norm_head=True), 64, 10, head)
         with pytest.raises(ModelError, match="the network cannot be converted for LiteRT: .*at least 8 pixels"):
             converter.network(architecture(resolution=7), TASK, tmp_path / "none")
-        converter.head(architecture(), 64, 1, tmp_path / "another")  # it goes on after a failure
+        converter.backbone("custom_cnn", 16, False, tmp_path / "backbone")  # it goes on after a failure
     run, _ = load("litert", whole, 1)
     answer = run(np.zeros((1, 24, 24, 3), np.uint8))
     assert answer.shape == (1, 1) and 0 < answer[0, 0] < 1
     run, _ = load("litert", head, 1)
     assert run(np.ones((1, 64), np.float32)).sum() == pytest.approx(1, abs=1e-5)
+    run, _ = load("litert", tmp_path / "backbone", 1)
+    assert run(np.ones((1, 16, 16, 3), np.float32)).ndim == 4
     assert not (tmp_path / "none").exists()
 
 

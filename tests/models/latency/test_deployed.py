@@ -4,14 +4,13 @@ import json
 import subprocess
 import sys
 
-import keras
 import pytest
 
 from models import ModelError
 from models.candidate import Architecture
 from models.latency import deployed
 from models.latency.conversion import Converter
-from models.latency.deployed import estimate, measure, measure_files
+from models.latency.deployed import estimate, measure_files
 
 ABOUT = {"backend": "LiteRT 2.3.0", "threads": 1, "device": "a CPU", "dtype": "float32", "batch_size": 1}
 
@@ -44,24 +43,23 @@ def test_a_file_that_the_runtime_refuses_is_one_line(tmp_path):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="conversion needs the TensorFlow backend")
-def test_a_network_is_measured_and_more_work_takes_longer():
-    def dense(units):
-        inputs = keras.Input((64,))
-        return keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Dense(units)(inputs)))
-
-    small, large = (measure(dense(units), "litert", seconds=0.02) for units in (8, 8192))
+def test_more_work_takes_longer(tmp_path):
+    with Converter("litert") as converter:
+        for width in (0, 1024):
+            head = Architecture(backbone="custom_cnn", resolution=16, head_width=width)
+            converter.head(head, 1024, 10, tmp_path / str(width))
+    small, large = measure_files([tmp_path / "0", tmp_path / "1024"], "litert", seconds=0.02)
     assert 0 < small.ms <= small.high_ms < large.ms
     assert (small.batch_size, small.threads, small.dtype) == (1, 1, "float32")
     assert small.backend.startswith("LiteRT 2.")
     assert small.runs >= 5 * deployed.PASSES
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="conversion needs the TensorFlow backend")
-def test_an_input_without_size_is_refused():
-    inputs = keras.Input((None, None, 3))
-    with pytest.raises(ModelError, match="latency needs one input of fixed size"):
-        measure(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs)), "litert")
+def test_a_process_that_hangs_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(deployed, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(deployed, "command", lambda module: [sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: no answer for 0.2 s"):
+        measure_files([tmp_path / "any"], "litert")
 
 
 def test_the_measuring_process_holds_the_runtime_alone(tmp_path):

@@ -38,7 +38,7 @@ from models.latency.deployed import measure_files
 from studies.outcomes import DeployedLatency
 
 SIDES = (32, 48, 64, 96)
-# With 1,024 units mobilenet_v2_0.35 at 48 px is really slower than at 64 px without, at fewer FLOPs: many weights to read.
+# With 1,024 units mobilenet_v2_0.35 at 48 px is really slower than at 64 px without, at fewer FLOPs.
 WIDTHS = {"mobilenet_v2_0.35": 256, "resnet18": 1024}
 CHANNELS = {"mobilenet_v2_0.35": 1280, "resnet18": 512}
 SPIN = "while True: pass"

@@ -20,7 +20,19 @@ BACKBONES = (
 
 
 def profile(name: str) -> dict:
-    words = [sys.executable, "-m", "models.profile", "--backbone", name, "--resolution", "96", "--no-top", "--json"]
+    words = [
+        sys.executable,
+        "-m",
+        "models.profile",
+        "--backbone",
+        name,
+        "--resolution",
+        "96",
+        "--no-top",
+        "--json",
+        "--latency-runtime",
+        "keras",
+    ]
     return json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 

@@ -35,10 +35,15 @@ def sees_gpu() -> bool:
     """Whether the backend of this process has a GPU to compute on."""
     import keras
 
-    if keras.backend.backend() == "torch":  # Keras 3.15 lists no devices for it
+    backend = keras.backend.backend()
+    if backend == "torch":  # Keras 3.15 lists no devices for it
         import torch
 
         return torch.cuda.is_available()
+    if backend == "jax":  # asked for a kind that is not there, JAX raises
+        import jax
+
+        return any(device.platform == "gpu" for device in jax.devices())
     return bool(keras.distribution.list_devices("gpu"))
 
 

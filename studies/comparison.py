@@ -22,6 +22,7 @@ COMMON = (
     "latency_protocol",
     "latency_runtime",
     "latency_threads",
+    "latency_device",
 )
 FROZEN, CUSTOMISED, SCRATCH = "pretrained, frozen", "customised", "from scratch"
 HEADS = (

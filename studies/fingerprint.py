@@ -27,7 +27,7 @@ class Fingerprint:
         stopping: the rule; "none", then `reduction_factor` is None.
         views: of augmented pictures; None where nothing is augmented.
         latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
-        latency_runtime: keras, or a runtime that is deployed, then with `latency_threads`.
+        latency_runtime: keras, or one that is deployed, then with its threads and the CPU that it runs on.
     """
 
     backbone: str
@@ -53,6 +53,7 @@ class Fingerprint:
     latency_protocol: int | None = None
     latency_runtime: str = KERAS
     latency_threads: int | None = None
+    latency_device: str | None = None
 
     @property
     def from_scratch(self) -> bool:
@@ -63,7 +64,7 @@ class Fingerprint:
         """What a study keeps; with Keras' latency what 0.1 kept, so that its studies go on."""
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
-            del values["latency_runtime"], values["latency_threads"]
+            del values["latency_runtime"], values["latency_threads"], values["latency_device"]
         return values
 
     @classmethod

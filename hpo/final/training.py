@@ -1,10 +1,8 @@
 """How a worker gives a chosen model its final training: on train and validation pictures, tested once, then saved."""
 
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,17 +19,16 @@ from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
 from hpo.worker.training import recipe_of, training
-from models.candidate import Candidate
 from studies.finals import FinalCosts, FinalRun
 from studies.fingerprint import KERAS
-from studies.outcomes import Latency
 from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
 
 if TYPE_CHECKING:
-    from models.build import Network, Task
+    from models.build import Network
     from models.training.trainer import State, Trainer
 
+RUN_SECONDS = 0.75  # of one that only says how long a batch will take
 LONG_SECONDS = 5.0  # of measured runs for the final latency
 LONG_CALL_SECONDS = 10.0  # a batch that takes longer than this is not measured: the protocol needs some twenty calls
 THROUGHPUT_BATCHES = (32, 256)
@@ -114,8 +111,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
             network, trainer, state = _trained(final, everything, on_step, here)
         trainer.restore(state)
         memory = peak_memory_mib()
-        with lock.measuring():
-            costs = _costs(network, job.candidate, here.task(job), beat, facts.machine) if final.measure else None
+        costs = _costs(final, network, here, beat, lock) if final.measure else None
     probabilities, labels = _predict(job.config, network, facts, beat, here)
     size = save(network.model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
@@ -193,39 +189,35 @@ def both_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - probabilities, probabilities], axis=1)
 
 
-def _costs(
-    network: "Network", candidate: Candidate, task: "Task", beat: Beat, machine: Mapping[str, Any]
-) -> FinalCosts:
+def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock: MachineLock) -> FinalCosts:
+    """Measured as the study's latencies are, but longer, and never put together from parts."""
     from models import flops
-    from models.latency.call import measure
+    from models.latency import call, deployed
+    from models.latency.conversion import Converter
 
+    job, machine = final.job, final.job.facts.machine
     cost = flops.count(network.model)
     beat(SignOfLife(Phase.LATENCY))
-    latency = _latency(network, candidate, task, machine)
-    beat(SignOfLife(Phase.THROUGHPUT))
+    runtime, path = machine.get("latency_runtime", KERAS), final.files.folder / ".latency"
+    if runtime != KERAS:
+        with lock.training(), Converter(runtime) as converter:
+            converter.network(job.candidate.architecture, here.task(job), path)
+    with lock.measuring():
+        beat(SignOfLife(Phase.LATENCY))
+        called = latency = call.measure(network.model, run_seconds=LONG_SECONDS if runtime == KERAS else RUN_SECONDS)
+        if runtime != KERAS:
+            seconds = LONG_SECONDS / deployed.PASSES
+            (latency,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)
+            path.unlink()
+        beat(SignOfLife(Phase.THROUGHPUT))
+        rates = throughput(lambda batch: call.measure(network.model, batch).median_ms / 1e3, called.median_ms / 1e3)
     return FinalCosts(
         parameters=network.model.count_params(),
         macs=cost.macs,
         flops=cost.flops,
-        latency=latency,
-        throughput=throughput(lambda batch: measure(network.model, batch).median_ms / 1e3, latency.record_ms / 1e3),
+        latency=to_latency(asdict(latency)),
+        throughput=rates,
     )
-
-
-def _latency(network: "Network", candidate: Candidate, task: "Task", machine: Mapping[str, Any]) -> Latency:
-    """Of one picture, measured as the study's latencies are, but longer, and never put together from parts."""
-    from models.latency import call, deployed
-    from models.latency.conversion import Converter
-
-    runtime = machine.get("latency_runtime", KERAS)
-    if runtime == KERAS:
-        return to_latency(asdict(call.measure(network.model, run_seconds=LONG_SECONDS)))
-    with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder, Converter(runtime) as converter:
-        path = Path(folder) / "model"
-        converter.network(candidate.architecture, task, path)
-        seconds = LONG_SECONDS / deployed.PASSES
-        (times,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)
-    return to_latency(asdict(times))
 
 
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:

@@ -1,6 +1,6 @@
 """What architectures cost: latency and FLOPs measured once for each on a device, and remembered across studies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from hpo.worker.job import Job
@@ -15,8 +15,8 @@ from studies.outcomes import Latency, Measurement
 class Costs:
     """What one architecture costs: FLOPs at once, its latency when it is asked for.
 
-    A latency in a deployed runtime is measured beside the first trials (see `hpo.worker.survey`): only what decides by
-    it waits for it.
+    A latency in a deployed runtime is measured beside the first trials (see `hpo.worker.survey`): it is waited for when
+    it decides whether a candidate is trained, else when the training is over.
     """
 
     def __init__(self, job: Job, session: Session, lock: MachineLock):
@@ -25,7 +25,8 @@ class Costs:
         # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
         size = "x".join(map(str, job.facts.shape))
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
-        self._known = self._memory.recall(self._key)
+        known = self._memory.recall(self._key)
+        self._known = known if known and known.get("cost") else None
         self._survey: Survey | None = None
         self.counts: Mapping[str, int] = self._known["cost"] if self._known else self._count()
         if self._known is None and job.facts.machine.get("latency_runtime", KERAS) != KERAS:
@@ -33,15 +34,15 @@ class Costs:
             self._survey = session.survey(job, channels)
             self._survey.want(job.candidate.architecture)
 
-    def measurement(self) -> Measurement:
-        """All of it; waits for the latency.
+    def measurement(self, on_part: Callable[[], None] = lambda: None) -> Measurement:
+        """All of it; waits for the latency, and calls `on_part` whenever a part of one was measured meanwhile.
 
         Raises:
             ModelError: the network cannot be converted or run.
         """
         if self._known is None:
             architecture = self._job.candidate.architecture
-            latency = self._survey.latency(architecture) if self._survey else self._call()
+            latency = self._survey.latency(architecture, on_part) if self._survey else self._call()
             self._known = {"latency": asdict(latency), "cost": dict(self.counts)}
             self._memory.remember(self._key, self._known)
         times = to_latency(self._known["latency"])

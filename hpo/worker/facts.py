@@ -48,7 +48,7 @@ def machine_of(config: StudyConfig) -> dict[str, Any]:
         BadInput: the GPU that is asked for is not there.
         ModelError: the runtime that latency is to be measured in is not installed.
     """
-    from models.device import sees_gpu
+    from models.device import cpu_name, sees_gpu
     from models.latency import deployed
     from models.latency.call import machine_facts
     from models.latency.runtimes import KERAS, RUNTIMES, resolve
@@ -69,6 +69,7 @@ def machine_of(config: StudyConfig) -> dict[str, Any]:
         "latency_protocol": deployed.PROTOCOL,
         "latency_runtime": runtime,
         "latency_threads": config.latency_threads,
+        "latency_device": cpu_name(),
     }
 
 

@@ -19,7 +19,7 @@ def to_latency(values: Mapping[str, Any]) -> Latency:
 class Memory:
     """What architectures cost: one small file under `<cache>/latency` for each, with a dict of two dicts.
 
-    `latency` is a latency's record, `cost` has MACs, FLOPs and parameters.
+    `latency` is a latency's record; `cost`, which a part of an architecture lacks, has MACs, FLOPs and parameters.
 
     Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
     the same study run again proposes the same trials. Delete the folder to measure anew.
@@ -40,7 +40,7 @@ class Memory:
         try:
             stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
             known = stored["known"]
-            ours = stored["identity"] == self._identity(architecture) and known["cost"]
+            ours = stored["identity"] == self._identity(architecture)
             if ours and to_latency(known["latency"]).record_ms > 0:
                 return known
         except (FileNotFoundError, ValueError, KeyError, TypeError):

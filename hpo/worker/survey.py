@@ -1,15 +1,14 @@
 """Latencies in a deployed runtime, measured beside the first trials: for each side of the study and each head once.
 
 The latency of an architecture is that of its trunk, the network with a last layer only, and what its head adds to that
-of such a layer. So a study with S sides and H widths of heads is measured S + H times and not S x H times, and at one
-side a wider head is never faster by noise alone.
+of such a layer. So a study with S sides and H widths of heads is measured S + H times and not S x H times, and what a
+head adds is the same at every side, and never less than nothing.
 """
 
 import fcntl
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -71,45 +70,53 @@ class Survey:
         self._task, self._channels, self._runtime, self._threads = task, channels, runtime, threads
         self._sides, self._memory, self._cache_dir = sides, memory, cache_dir
         self._waiting: list[Part] = []
+        self._errors: dict[str, Exception] = {}  # by a part's key, until it is wanted again
         self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._working = False
+        self._measured = 0
 
     def want(self, architecture: Architecture) -> None:
         """Measure what the latency of an architecture is made of next, and then all of its kind that the study has."""
         with self._guard:
-            asked = [*self._parts(architecture), *self._others(architecture)]
-            waiting = list(dict.fromkeys([*asked, *self._waiting]))
-            self._waiting = [part for part in waiting if self._memory.recall(part.key) is None]
-            if self._waiting and (self._thread is None or not self._thread.is_alive()):
-                self._error = None
-                self._thread = threading.Thread(target=self._work, name="latency", daemon=True)
-                self._thread.start()
+            asked = self._parts(architecture)
+            for part in asked:
+                self._errors.pop(part.key, None)
+            self._waiting = list(dict.fromkeys([*asked, *self._others(architecture), *self._waiting]))
+            self._start()
 
-    def latency(self, architecture: Architecture) -> DeployedLatency:
-        """Of an architecture; waits until it is measured.
+    def latency(self, architecture: Architecture, on_part: Callable[[], None] = lambda: None) -> DeployedLatency:
+        """Of an architecture; waits until it is measured, and calls `on_part` when a part was measured meanwhile.
 
         Raises:
             ModelError: the network cannot be converted or run.
             Exception: whatever else goes wrong in the thread.
         """
-        parts = self._parts(architecture)
-        self.want(architecture)
-        while any(self._memory.recall(part.key) is None for part in parts):
-            if self._error is not None:
-                raise self._error
-            if self._thread is None or not self._thread.is_alive():
-                self.want(architecture)  # its files were removed meanwhile
+        parts, measured = self._parts(architecture), self._measured
+        while None in (known := [self._known(part) for part in parts]):
+            with self._guard:
+                errors = [self._errors[part.key] for part in parts if part.key in self._errors]
+                if errors:
+                    raise errors[0]
+                self._waiting = list(dict.fromkeys([*parts, *self._waiting]))
+                self._start()
+            if self._measured != measured:
+                measured = self._measured
+                on_part()
             time.sleep(POLL_SECONDS)
-        trunk, *heads = (self._recalled(part) for part in parts)
+        trunk, *heads = (latency for latency in known if latency is not None)
         return add_head(trunk, *heads) if heads else trunk
 
-    def _recalled(self, part: Part) -> DeployedLatency:
+    def _start(self) -> None:
+        """With the guard held: let the thread work if there is work and it does not."""
+        self._waiting = [part for part in self._waiting if part.key not in self._errors and self._known(part) is None]
+        if self._waiting and not self._working:
+            self._working = True
+            threading.Thread(target=self._work, name="latency", daemon=True).start()
+
+    def _known(self, part: Part) -> DeployedLatency | None:
         known = self._memory.recall(part.key)
-        assert known is not None
-        latency = to_latency(known["latency"])
-        assert isinstance(latency, DeployedLatency)
-        return latency
+        latency = to_latency(known["latency"]) if known else None
+        return latency if isinstance(latency, DeployedLatency) else None
 
     def _parts(self, architecture: Architecture) -> list[Part]:
         """The trunk; with a head beyond a last layer also that head, and the last layer alone."""
@@ -135,40 +142,42 @@ class Survey:
     def _head(self, architecture: Architecture) -> Part:
         norm = "+bn" if architecture.batch_norm_head else ""
         key = f"head/{self._channels}/{architecture.head_width}{norm}/{self._task.n_logits}"
-        # One form for all sides, poolings and backbones: the head is the same.
+        # One form for all sides and poolings: the head is the same.
         return Part(replace(architecture, resolution=self._sides[0], pooling="average"), key, head=True)
 
     def _work(self) -> None:
-        """In the thread: until nothing waits."""
-        try:
-            with (
-                tempfile.TemporaryDirectory() as folder,
-                Converter(self._runtime) as converter,
-            ):
-                while (part := self._next()) is not None:
-                    self._measure(part, converter, Path(folder) / "model")
-        except Exception as error:  # raised where the latency is waited for
-            self._error = error
+        """In the thread: until nothing waits. What goes wrong is kept for whoever asks for that part."""
+        with Converter(self._runtime) as converter:
+            while (part := self._next()) is not None:
+                try:
+                    self._measure(part, converter)
+                except Exception as error:
+                    self._errors[part.key] = error
 
     def _next(self) -> Part | None:
         with self._guard:
-            self._waiting = [part for part in self._waiting if self._memory.recall(part.key) is None]
-            return self._waiting[0] if self._waiting else None
+            waiting = (part for part in self._waiting if part.key not in self._errors and self._known(part) is None)
+            part = next(waiting, None)
+            self._working = part is not None
+            return part
 
-    def _measure(self, part: Part, converter: Converter, path: Path) -> None:
-        with _alone(self._cache_dir):
-            if self._memory.recall(part.key) is None:  # another process may have measured it meanwhile
-                self._remember(part, converter, path)
-
-    def _remember(self, part: Part, converter: Converter, path: Path) -> None:
-        if part.head:
-            converter.head(part.architecture, self._channels, self._task.n_logits, path)
-        else:
-            converter.network(part.architecture, self._task, path)
-        with MachineLock(self._cache_dir) as lock, lock.measuring():
-            (latency,) = measure_files([path], self._runtime, self._threads)
-        known = {"latency": asdict(latency), "cost": {"bytes": path.stat().st_size}}
-        self._memory.remember(part.key, known)
+    def _measure(self, part: Part, converter: Converter) -> None:
+        folder = self._cache_dir / "latency"
+        path = folder / ".survey.model"  # one for all: a killed process leaves at most this
+        with _alone(folder):
+            if self._known(part) is not None:
+                return  # another process has measured it meanwhile
+            try:
+                if part.head:
+                    converter.head(part.architecture, self._channels, self._task.n_logits, path)
+                else:
+                    converter.network(part.architecture, self._task, path)
+                with MachineLock(self._cache_dir) as lock, lock.measuring():
+                    (latency,) = measure_files([path], self._runtime, self._threads)
+            finally:
+                path.unlink(missing_ok=True)
+            self._memory.remember(part.key, {"latency": asdict(latency)})
+        self._measured += 1
 
 
 def add_head(trunk: DeployedLatency, head: DeployedLatency, bare: DeployedLatency) -> DeployedLatency:
@@ -187,9 +196,8 @@ def _bare(architecture: Architecture) -> Architecture:
 
 
 @contextmanager
-def _alone(cache_dir: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """One process measures a part at a time: what it measured, the next one finds."""
-    folder = cache_dir / "latency"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".survey.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -75,23 +75,31 @@ def evaluate(
                 check_unchanged(here.facts(job.config), job.facts)
                 asked.append(costs.Costs(job, here, lock))
                 if job.config.max_latency_ms is not None:
-                    asked[-1].measurement()
+                    asked[-1].measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
         within = [n for n, job in enumerate(jobs) if _is_within(job.config, asked[n])]
         learned = _train([jobs[n] for n in within], until, beat, [seconds[n] for n in within], lock) if within else []
-        measurements = []
-        for cost, spent in zip(asked, seconds, strict=True):
-            beat(SignOfLife(Phase.MEASURE))
-            with timed("measure", spent):
-                measurements.append(cost.measurement())
+        measurements = [_measured(cost, spent, beat) for cost, spent in zip(asked, seconds, strict=True)]
     by_job = dict(zip(within, learned, strict=True))
     results: list[Outcome | Failure] = []
     for n, (job, measurement) in enumerate(zip(jobs, measurements, strict=True)):
         result = by_job.get(n)
         if isinstance(result, NonFiniteLoss):
             results.append(_failure(job, result, seconds[n]))
+        elif isinstance(measurement, Exception):
+            results.append(_failure(job, measurement, seconds[n]))
         else:
             results.append(_outcome(job, measurement, result, seconds[n]))
     return results
+
+
+def _measured(cost: costs.Costs, seconds: dict[str, float], beat: Beat) -> Measurement | Exception:
+    """What an architecture costs. An error is one trial's: what was trained beside it is not trained again."""
+    beat(SignOfLife(Phase.MEASURE))
+    with timed("measure", seconds):
+        try:
+            return cost.measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
+        except Exception as error:
+            return error
 
 
 def _is_within(config: StudyConfig, cost: costs.Costs) -> bool:

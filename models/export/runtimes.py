@@ -67,13 +67,13 @@ def export_one(model: keras.Model, name: str, path: Path) -> None:
         path: the file.
 
     Raises:
-        ModelError: the backend is not TensorFlow, or the input has no fixed size.
+        ModelError: the input has no fixed size.
         Exception: whatever a converter raises.
     """
     shape = tuple(model.inputs[0].shape[1:])
     if len(model.inputs) != 1 or None in shape:
         raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
-    if name != "litert" or keras.backend.backend() != "tensorflow":
+    if name != "litert":
         export(model, name, path, np.empty(0))
         return
     import tensorflow as tf

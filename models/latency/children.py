@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def command(module: str) -> list[str]:
-    """That calls `main` of a module in a process of its own."""
-    return [sys.executable, "-c", f"from {module} import main; main()"]
+    """That calls `main` of a module in a process of its own. -P: no `models` of the user's is taken for ours."""
+    return [sys.executable, "-P", "-c", f"from {module} import main; main()"]
 
 
 def environment(**changes: str) -> dict[str, str]:

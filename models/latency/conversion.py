@@ -7,6 +7,7 @@ all of it with a last layer only, and the head alone, since a head costs the sam
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # On the CPU, even where there is a GPU: its memory is for training.
 ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+LIMIT_SECONDS = 500  # for one network: the kernel ends a process that hangs, even if nobody is left to do so
 _ANSWER = "answer "  # what a line begins with that is meant for us: converters print, too
 
 
@@ -82,7 +84,7 @@ class Converter:
                 env=environment(**ENVIRONMENT),
             )
         assert self._process.stdin is not None and self._process.stdout is not None
-        reason = "the converting process died"
+        reason: str | None = None
         try:
             self._process.stdin.write(json.dumps({"runtime": self._runtime, **request}) + "\n")
             self._process.stdin.flush()
@@ -92,6 +94,9 @@ class Converter:
                     break
         except BrokenPipeError:
             pass
+        if reason is None:
+            self._process.wait()
+            self._process, reason = None, "the converting process died"  # the next request starts another
         if reason:
             raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
 
@@ -100,11 +105,13 @@ def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
     for line in sys.stdin:
         request = json.loads(line)
+        signal.alarm(LIMIT_SECONDS)
         try:
             _convert(request)
             reason = ""
         except Exception as error:  # whatever a converter raises: the caller says it
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        signal.alarm(0)
         print(f"\n{_ANSWER}{json.dumps(reason)}", flush=True)
 
 

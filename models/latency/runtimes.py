@@ -2,7 +2,7 @@
 
 import importlib.util
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 from models import ModelError
 
@@ -33,7 +33,12 @@ class Runtime:
     @property
     def version(self) -> str:
         """Of its distribution; "" for Keras, whose versions are those of the backend."""
-        return version(self.distribution) if self.distribution else ""
+        if not self.distribution:
+            return ""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:  # onnxruntime-gpu
+            return version(packages_distributions()[self.packages[0]][0])
 
 
 RUNTIMES = {

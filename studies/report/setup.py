@@ -71,7 +71,8 @@ def _latency(fingerprint: Fingerprint) -> str:
     if fingerprint.latency_runtime == KERAS:
         return f"one compiled call of Keras, batch 1, synchronised, after warm-up; median; {protocol}"
     threads = fingerprint.latency_threads or 1
+    clock = "processor time" if threads == 1 else "wall clock"
     return (
-        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, processor time; the "
-        f"5th percentile of the lowest of four passes; {protocol}"
+        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, {clock}; the 5th "
+        f"percentile of the lowest of four passes, of the trunk and of what the head adds; {protocol}"
     )

@@ -169,7 +169,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 - **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} (over seeds and test pictures).
 - **Macro F1** {number["macro_f1"]}; expected calibration error {number["calibration_error"]} (15 bins).
 - **Costs** {costs.parameters:,} weights, {costs.flops / 1e6:.4g} MFLOPs, {latency.record_ms:.3g} ms a picture
-  ({latency.measured_in}; p90 {latency.p90_ms:.3g}, p99 {latency.p99_ms:.3g}) on {about["device"]}.
+  ({latency.measured_in}; p90 {latency.p90_ms:.3g}, p99 {latency.p99_ms:.3g}) on {latency.device}.
 - **Limits**: pictures unlike those it was trained on are classified all the same, and its probabilities say nothing
   about them.
 

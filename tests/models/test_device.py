@@ -1,5 +1,8 @@
 """models/device.py: what is known of the device, and calls that end when it has finished."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -38,3 +41,12 @@ def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
     with pytest.raises(ModelError, match="latency is measured with tensorflow, jax, torch. Received: numpy"):
         compiled_call(None, np.zeros((1, 2, 2, 3), "uint8"))
+
+
+@pytest.mark.parametrize(("platforms", "expected"), [(["cpu"], False), (["cpu", "gpu"], True)])
+def test_jax_is_asked_for_all_its_devices(monkeypatch, platforms, expected):
+    """Asked for GPUs where there is none, JAX raises."""
+    jax = types.SimpleNamespace(devices=lambda: [types.SimpleNamespace(platform=platform) for platform in platforms])
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    assert sees_gpu() is expected

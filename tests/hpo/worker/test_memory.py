@@ -34,13 +34,6 @@ def test_a_damaged_memory_is_measured_again(tmp_path, damage):
     assert memory.recall("x") == KNOWN
 
 
-@pytest.mark.parametrize("part", ["latency", "cost"])
-def test_half_of_it_is_measured_again(tmp_path, part):
-    memory = Memory(tmp_path, {"device": "a"})
-    memory.remember("x", KNOWN | {part: {}})
-    assert memory.recall("x") is None
-
-
 def test_a_latency_that_is_none_is_measured_again(tmp_path):
     memory = Memory(tmp_path, {"device": "a"})
     for broken in ({"median_ms": 1.0}, KNOWN["latency"] | {"ms": 1.0}, KNOWN["latency"] | {"median_ms": 0.0}):

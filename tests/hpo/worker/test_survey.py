@@ -1,6 +1,8 @@
 """Latencies measured part by part; with a fake runtime, since no number is compared with a clock."""
 
 import dataclasses
+import threading
+import time
 
 import pytest
 
@@ -60,6 +62,7 @@ class Fake:
 
     def measure(self, paths, runtime, threads):
         assert threads == 2
+        time.sleep(0.02)
         return [latency(float(path.read_text())) for path in paths]
 
 
@@ -68,7 +71,7 @@ def fake(monkeypatch):
     fake = Fake()
     monkeypatch.setattr(hpo.worker.survey, "Converter", fake)
     monkeypatch.setattr(hpo.worker.survey, "measure_files", fake.measure)
-    monkeypatch.setattr(hpo.worker.survey, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(hpo.worker.survey, "POLL_SECONDS", 0.001)
     return fake
 
 
@@ -85,11 +88,14 @@ def architecture(**changes):
 
 
 def ask(survey, **changes):
+    survey.want(architecture(**changes))
     return survey.latency(architecture(**changes))
 
 
 def finish(survey):
-    survey._thread.join(10)
+    for thread in threading.enumerate():
+        if thread.name == "latency":
+            thread.join(10)
 
 
 def test_the_trunk_and_what_the_head_adds(survey, fake):
@@ -129,26 +135,49 @@ def test_without_hidden_layer_the_trunk_is_all(survey, fake):
     assert ask(survey(), head_width=0) == latency(64.0)
 
 
-def test_a_failure_is_raised_where_it_is_waited_for_and_tried_again(survey, fake, monkeypatch):
+@pytest.mark.parametrize("problem", [ModelError("the network cannot be converted"), ZeroDivisionError("ours")])
+def test_a_failure_is_raised_where_it_is_waited_for_and_tried_again(survey, fake, monkeypatch, problem):
     def broken(*_):
-        raise ModelError("the network cannot be converted")
+        raise problem
 
     here = survey()
     with monkeypatch.context() as patch:
         patch.setattr(fake, "network", broken)
-        with pytest.raises(ModelError, match="cannot be converted"):
+        with pytest.raises(type(problem)):
             ask(here)
-    finish(here)
+        finish(here)
     assert ask(here).ms == pytest.approx(64 + 2.56)
 
 
-def test_whatever_goes_wrong_ends_the_waiting(survey, fake, monkeypatch):
-    monkeypatch.setattr(fake, "network", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        ask(survey())
+def test_a_part_that_cannot_be_measured_concerns_nobody_else(survey, fake, monkeypatch):
+    network = fake.network
+
+    def broken(architecture, task, path):
+        if architecture.resolution == 64:
+            fake.measured.append("broken")
+            raise ModelError("64 px cannot be converted")
+        network(architecture, task, path)
+
+    monkeypatch.setattr(fake, "network", broken)
+    here = survey()
+    here.want(architecture())
+    for width in (128, 512):
+        assert ask(here, resolution=32, head_width=width).ms == pytest.approx(32 + width / 100)
+    finish(here)
+    with pytest.raises(ModelError, match="64 px"):
+        ask(here)
+    assert fake.measured.count("broken") == 2  # beside the others, and when it was asked for
+    assert not list((here._cache_dir / "latency").glob("*.model"))
 
 
-def test_uncertainties_add_up_and_a_wider_head_is_never_faster():
+def test_what_waits_is_told_of_parts(survey, fake):
+    told = []
+    here = survey()
+    here.latency(architecture(), lambda: told.append(1))
+    assert told
+
+
+def test_uncertainties_add_up_and_a_head_takes_nothing_away():
     trunk, head, bare = latency(5.0, 5.5), latency(2.0, 2.25), latency(1.0, 1.125)
     both = add_head(trunk, head, bare)
     assert (both.ms, both.high_ms) == (6.0, 6.0 + 0.5 + 0.25 + 0.125)

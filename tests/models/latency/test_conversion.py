@@ -41,3 +41,14 @@ def test_a_process_that_dies_is_said(tmp_path):
         converter._process.wait()
         with pytest.raises(ModelError, match="cannot be converted for LiteRT: the converting process died"):
             converter.head(architecture(), 4, 10, tmp_path / "head")
+        converter.head(architecture(), 4, 10, tmp_path / "again")  # by another one
+    assert (tmp_path / "again").is_file()
+
+
+def test_a_folder_of_the_users_own_called_models_is_not_taken_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").write_text("raise SystemExit('theirs')")
+    monkeypatch.chdir(tmp_path)
+    with Converter("litert") as converter:
+        converter.head(architecture(), 4, 10, tmp_path / "head")
+    assert (tmp_path / "head").is_file()

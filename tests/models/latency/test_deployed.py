@@ -55,11 +55,19 @@ def test_more_work_takes_longer(tmp_path):
     assert small.runs >= 5 * deployed.PASSES
 
 
-def test_a_process_that_hangs_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(deployed, "TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr(deployed, "command", lambda module: [sys.executable, "-c", "import time; time.sleep(60)"])
-    with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: no answer for 0.2 s"):
+def test_a_process_that_hangs_is_ended_by_the_kernel(tmp_path, monkeypatch):
+    code = (
+        "import time; from models.latency import process; process.LIMIT_SECONDS = 1; "
+        "process._LOADERS['litert'] = lambda *_: time.sleep(60); process.main()"
+    )
+    monkeypatch.setattr(deployed, "command", lambda module: [sys.executable, "-c", code])
+    with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: it was ended by signal 14"):
         measure_files([tmp_path / "any"], "litert")
+
+
+def test_a_clock_that_stands_still_is_said():
+    with pytest.raises(ModelError, match="the clock of this machine is too coarse"):
+        estimate([[0] * 10, [1_000_000] * 10], ABOUT)
 
 
 def test_the_measuring_process_holds_the_runtime_alone(tmp_path):

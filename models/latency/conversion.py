@@ -43,9 +43,7 @@ class Converter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+        self._end()
 
     def network(self, architecture: Architecture, task: Task, path: Path) -> None:
         """Convert the network of an architecture, from raw pictures to probabilities.
@@ -73,6 +71,12 @@ class Converter:
         shape = {"channels": channels, "n_logits": n_logits}
         self._ask({"architecture": dict(vars(architecture)), **shape, "path": str(path)})
 
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()  # closes its pipes, too
+            self._process = None
+
     def _ask(self, request: Mapping[str, Any]) -> None:
         if self._process is None:
             self._process = subprocess.Popen(
@@ -95,8 +99,8 @@ class Converter:
         except BrokenPipeError:
             pass
         if reason is None:
-            self._process.wait()
-            self._process, reason = None, "the converting process died"  # the next request starts another
+            self._end()  # the next request starts another
+            reason = "the converting process died"
         if reason:
             raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
 

@@ -50,6 +50,7 @@ def test_json() -> None:
     assert latency["runs"] >= 20
 
 
+@pytest.mark.slow
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["--backbone", "custom_cnn", "--resolution", "16", "--no-top"]) == 0
     text = capsys.readouterr().out

@@ -16,6 +16,7 @@ def architecture(**changes):
     return Architecture(**{"backbone": "custom_cnn", "resolution": 16, "head_width": 8, **changes})
 
 
+@pytest.mark.slow
 def test_networks_and_heads_one_after_the_other(tmp_path):
     whole, head = tmp_path / "whole", tmp_path / "head"
     with Converter("litert") as converter:
@@ -34,6 +35,7 @@ def test_networks_and_heads_one_after_the_other(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_said(tmp_path):
     with Converter("litert") as converter:
         converter.head(architecture(), 4, 10, tmp_path / "head")
@@ -45,6 +47,7 @@ def test_a_process_that_dies_is_said(tmp_path):
     assert (tmp_path / "again").is_file()
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_users_own_called_models_is_not_taken_for_ours(tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").write_text("raise SystemExit('theirs')")

@@ -43,6 +43,7 @@ def test_a_file_that_the_runtime_refuses_is_one_line(tmp_path):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_more_work_takes_longer(tmp_path):
     with Converter("litert") as converter:
         for width in (0, 1024):
@@ -70,6 +71,7 @@ def test_a_clock_that_stands_still_is_said():
         estimate([[0] * 10, [1_000_000] * 10], ABOUT)
 
 
+@pytest.mark.slow
 def test_the_measuring_process_holds_the_runtime_alone(tmp_path):
     with Converter("litert") as converter:
         converter.head(Architecture(backbone="custom_cnn", resolution=16, head_width=8), 16, 10, tmp_path / "head")

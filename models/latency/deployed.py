@@ -14,7 +14,7 @@ Protocol 3, so that a number comes out the same tomorrow and on a busy machine:
 5. A pass counts with its 5th percentile, and the lowest pass is the latency: whatever disturbs a run only adds to it.
    The median pass says how far passes differ.
 
-Where these came from: `benchmarks/latency.py` and its figures in `docs/measurement.md`.
+How repeatable that is: `benchmarks/latency.py`.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from hpo.errors import BadField, BadInput, explain_field
 from models.backbones import get_backbone
 from models.candidate import DIMENSIONS
 from models.dimension import Searched
+from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
 from studies.presets import read_preset
 from studies.url import database_path
 
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     Requested = str
     Augmentation = str
     Strategy = str
+    LatencyRuntime = str
 else:
+    LatencyRuntime = Literal[(AUTO, *RUNTIMES)]
     Requested = Literal[OPTIONAL]
     Augmentation, Strategy = (Literal[DIMENSIONS[name].values] for name in ("augmentation", "strategy"))
 
@@ -170,10 +173,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "features are stored")
     workers: int = option(1, PLACE, MACHINE, "worker processes; 0 runs in this process, for debugging", ge=0, le=64)
     device: str = option("auto", PLACE, MACHINE, "auto, cpu, gpu or gpu:N")
-    latency_runtime: Literal["auto", "litert", "onnx", "keras"] = option("auto", IDENTITY, MACHINE, "what latency is "
+    latency_runtime: LatencyRuntime = option("auto", IDENTITY, MACHINE, "what latency is "
         "measured in: litert, onnx (ONNX Runtime) or keras (one compiled call); auto: litert on a CPU, keras on a GPU")
     latency_threads: int = option(1, IDENTITY, MACHINE, "threads of litert or onnx while latency is measured",
-        ge=1, le=64)
+        ge=1, le=MOST_THREADS)
     stall_timeout: float = option(600, PLACE, MACHINE, "seconds without a sign of life after which a trial is "
         "abandoned",
         gt=0, allow_inf_nan=False)

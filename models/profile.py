@@ -21,12 +21,11 @@ import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
 from models.backbones import Backbone, get_backbone, with_top, without_top
 from models.command import OneLineCommand
-from models.latency.runtimes import AUTO, KERAS, RUNTIMES, describe, resolve
+from models.latency.runtimes import AUTO, KERAS, MOST_THREADS, RUNTIMES, describe, resolve
 from models.quiet import quiet_import
 
 MAX_RESOLUTION = 4096
 MAX_BATCH = 4096
-MAX_THREADS = 64
 
 
 @click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,7 +35,7 @@ MAX_THREADS = 64
 @click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Pictures in one call.")
 @click.option("--latency-runtime", "runtime", type=click.Choice([AUTO, *RUNTIMES]), default=AUTO, show_default=True,
               help="What runs the network; auto: LiteRT on a CPU and for one picture, else Keras.")  # fmt: skip
-@click.option("--latency-threads", "threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True,
+@click.option("--latency-threads", "threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True,
               help="Threads of LiteRT or ONNX Runtime.")  # fmt: skip
 @click.option("--all-runtimes", is_flag=True, help="Latency in each runtime that is installed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -97,10 +96,9 @@ def profile(
     from models.latency.call import machine_facts
 
     chosen = [resolve(name, sees_gpu()) for name in runtimes]
-
     model = (with_top if top else without_top)(backbone, resolution)
     flops = count(model)
-    latencies = {name: _latency(model, backbone, name, batch_size, threads) for name in chosen}
+    latencies = {name: _latency(model, batch_size, (backbone.name, resolution, top), name, threads) for name in chosen}
     return {
         "backbone": backbone.name,
         "resolution": resolution,
@@ -118,8 +116,8 @@ def profile(
     }
 
 
-def _latency(model: Any, backbone: Backbone, runtime: str, batch_size: int, threads: int) -> dict[str, Any]:
-    """In one runtime: the number of record, and how far runs spread."""
+def _latency(model: Any, batch_size: int, network: tuple[str, int, bool], runtime: str, threads: int) -> dict[str, Any]:
+    """In one runtime: the number of record, and how far runs spread; `network` is what `Converter.backbone` takes."""
     from models.latency import call, deployed
     from models.latency.conversion import Converter
 
@@ -129,8 +127,7 @@ def _latency(model: Any, backbone: Backbone, runtime: str, batch_size: int, thre
     else:
         with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder, Converter(runtime) as converter:
             path = Path(folder) / "model"
-            resolution, top = model.input_shape[1], len(model.output_shape) == 2
-            converter.backbone(backbone.name, resolution, top, path)
+            converter.backbone(*network, path)
             (timed,) = deployed.measure_files([path], runtime, threads)
         measured = timed
         number = {"record": timed.ms, "protocol": deployed.PROTOCOL, "threads": threads, "high": timed.high_ms}

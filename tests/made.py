@@ -4,7 +4,7 @@ from typing import Any
 
 from studies.finals import FinalCosts
 from studies.fingerprint import Fingerprint
-from studies.outcomes import Latency, Measurement
+from studies.outcomes import DeployedLatency, Latency, Measurement
 
 COMMON = {"device": "test device", "backend": "none", "dtype": "float32"}
 
@@ -15,9 +15,19 @@ def latency(median_ms: float = 1.0, **changes: Any) -> Latency:
     return Latency(**{"median_ms": median_ms, **spread, "runs": 50, "batch_size": 1, **COMMON, **changes})
 
 
-def measurement(latency_ms: float = 1.0, flops: int = 2, **changes: Any) -> Measurement:
+def deployed_latency(ms: float, high: float | None = None, **changes: Any) -> DeployedLatency:
+    """In LiteRT with one thread; `high` is the latency plus its uncertainty, else 5 %."""
+    spread = {"median_ms": 1.1 * ms, "p10_ms": ms, "p90_ms": 1.2 * ms, "p99_ms": 1.5 * ms}
+    about = {**COMMON, "backend": "LiteRT 2.3.0", "runs": 100, "batch_size": 1, "threads": 1}
+    high = 1.05 * ms if high is None else high
+    return DeployedLatency(**{**spread, **about, "ms": ms, "high_ms": high, **changes})
+
+
+def measurement(latency_ms: float = 1.0, flops: int = 2, unsure: float | None = None, **changes: Any) -> Measurement:
+    """`unsure`: how far p10 and p90 are from the latency, ms."""
     costs = {"macs": flops // 2, "flops": flops, "other_flops": 7, "parameters": 318_000}
-    return Measurement(**{"latency_ms": latency_ms, "latency": latency(latency_ms), **costs, **changes})
+    spread = {} if unsure is None else {"p10_ms": latency_ms - unsure, "p90_ms": latency_ms + unsure}
+    return Measurement(**{"latency_ms": latency_ms, "latency": latency(latency_ms, **spread), **costs, **changes})
 
 
 def final_costs(**changes: Any) -> FinalCosts:

@@ -207,7 +207,7 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
             network.model, run_seconds=LONG_SECONDS if runtime == KERAS else call.RUN_SECONDS
         )
         if runtime != KERAS:
-            seconds = LONG_SECONDS / deployed.PASSES
+            seconds = LONG_SECONDS / deployed.ROUNDS
             (latency,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)
             path.unlink()
         beat(SignOfLife(Phase.THROUGHPUT))

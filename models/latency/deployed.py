@@ -8,20 +8,23 @@ Protocol 3, so that a number comes out the same tomorrow and on a busy machine:
    caches, small pages alone made the time of two copies of one network differ by up to a third.
 3. With one thread, the default, the clock is the processor time of that thread: what others do on the machine in the
    meantime is not in it. With several it is the wall clock, which sees them all.
-4. Four passes, each loads the network anew, calls it twice, and then measures calls for a quarter of a second (fewer
-   for one of a few microseconds) in bursts of 24 ms, each burst after one call that is thrown away. The garbage
+4. Six rounds, each in a process that is started anew: all networks that are measured together take turns, in another
+   order in each round. Each is loaded, called twice, and then measured for a quarter of a second. The garbage
    collector is off.
-5. A pass counts with its 5th percentile, and the lowest pass is the latency: whatever disturbs a run only adds to it.
-   The median pass says how far passes differ.
+5. A round counts with its 5th percentile, and the latency is the mean of the lower half of the rounds: what disturbs a
+   round only adds to it, and one lucky round alone does not decide.
+6. Its uncertainty is the distance from the lowest to the median round, and at least 1 %.
 
-How repeatable that is: `benchmarks/latency.py`.
+How repeatable that is, and how often two measurements of one network differ by more than their uncertainties allow:
+`benchmarks/latency.py`.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ from models.latency.runtimes import RUNTIMES
 
 PROTOCOL = 3  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
-PASSES, PASS_SECONDS, QUANTILE = 4, 0.25, 5
+ROUNDS, ROUND_SECONDS, QUANTILE, LEAST_UNCERTAINTY = 6, 0.25, 5, 0.01
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
@@ -44,11 +47,11 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 class DeployedLatency(Latency):
     """Milliseconds for one picture, and where that was.
 
-    The quantiles are those of all runs of all passes; `backend` is the runtime with its version, "LiteRT 2.3.0".
+    The quantiles are those of all runs of all rounds; `backend` is the runtime with its version, "LiteRT 2.3.0".
 
     Attributes:
         ms: the latency.
-        high_ms: the median pass, at least `ms`.
+        high_ms: the latency plus its uncertainty.
         threads: that the runtime may use.
     """
 
@@ -58,30 +61,36 @@ class DeployedLatency(Latency):
 
 
 def measure_files(
-    paths: Sequence[Path], runtime: str, threads: int = 1, *, seconds: float = PASS_SECONDS, seed: int = 0
+    files: Sequence[Path | int],
+    runtime: str,
+    threads: int = 1,
+    *,
+    seconds: float = ROUND_SECONDS,
+    seed: int = 0,
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[DeployedLatency]:
     """The latencies of converted files, which take turns, by the protocol at the head of this module.
 
     Args:
-        paths: from `models.latency.conversion.Converter`.
+        files: from `models.latency.conversion.Converter`, as paths or as descriptors of open files.
         runtime: litert or onnx.
         threads: that the runtime may use.
-        seconds: of each pass, but for the least number of runs.
+        seconds: for each file in each round, but for the least number of runs.
         seed: of the random picture and of the order of files.
+        alone: entered for each round: others may have the machine between two of them.
 
     Raises:
         ModelError: the runtime fails.
     """
     if threads < 1:
         raise ModelError(f"latency_threads must be at least 1. Received: {threads}")
-    spec = {
-        "runtime": runtime,
-        "paths": [str(path) for path in paths],
-        "threads": threads,
-        "passes": PASSES,
-        "seconds": seconds,
-        "seed": seed,
-    }
+    descriptors = [file for file in files if isinstance(file, int)]
+    paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
+    spec = {"runtime": runtime, "paths": paths, "threads": threads, "seconds": seconds}
+    rounds = []
+    for number in range(ROUNDS):
+        with alone():
+            rounds.append(_run({**spec, "seed": seed + number}, descriptors))
     about = {
         "backend": f"{RUNTIMES[runtime].label} {RUNTIMES[runtime].version}",
         "threads": threads,
@@ -89,23 +98,25 @@ def measure_files(
         "dtype": "float32",
         "batch_size": 1,
     }
-    return [estimate(passes, about) for passes in _run(spec)]
+    return [estimate(runs, about) for runs in zip(*rounds, strict=True)]
 
 
-def estimate(passes: Sequence[Sequence[int]], about: Mapping[str, Any]) -> DeployedLatency:
-    """From the nanoseconds [pass][run] to the latency; step 5 of the protocol.
+def estimate(rounds: Sequence[Sequence[int]], about: Mapping[str, Any]) -> DeployedLatency:
+    """From the nanoseconds [round][run] to the latency; steps 5 and 6 of the protocol.
 
     Raises:
         ModelError: the clock did not move during a call.
     """
-    of_pass = [float(np.percentile(runs, QUANTILE)) / 1e6 for runs in passes]
-    if min(of_pass) <= 0:
+    of_round = sorted(float(np.percentile(runs, QUANTILE)) / 1e6 for runs in rounds)
+    if of_round[0] <= 0:
         raise ModelError("the clock of this machine is too coarse for this latency; use the latency runtime keras")
-    milliseconds = np.concatenate([np.asarray(runs, float) for runs in passes]) / 1e6
+    ms = float(np.mean(of_round[: max(1, len(of_round) // 2)]))
+    uncertainty = max(float(np.median(of_round)) - of_round[0], LEAST_UNCERTAINTY * ms)
+    milliseconds = np.concatenate([np.asarray(runs, float) for runs in rounds]) / 1e6
     median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
     return DeployedLatency(
-        ms=min(of_pass),
-        high_ms=float(np.median(of_pass)),
+        ms=ms,
+        high_ms=ms + uncertainty,
         median_ms=median,
         p10_ms=p10,
         p90_ms=p90,
@@ -115,14 +126,15 @@ def estimate(passes: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
     )
 
 
-def _run(spec: Mapping[str, Any]) -> list[list[list[int]]]:
-    """What the measuring process prints."""
+def _run(spec: Mapping[str, Any], descriptors: Sequence[int]) -> list[list[int]]:
+    """What the measuring process prints: nanoseconds [file][run]."""
     done = subprocess.run(
         command("models.latency.process"),
         input=json.dumps(spec),
         capture_output=True,
         text=True,
         check=False,
+        pass_fds=descriptors,
         env=environment(**HUGE_PAGES),
     )
     if done.returncode:

@@ -1,7 +1,7 @@
 """The process that measures: a runtime, and nothing else in memory. Read by `models.latency.deployed`, which starts it.
 
-It reads one JSON object from its standard input: `runtime`, `paths` of files for one picture each, `threads`, `passes`,
-`seconds`, `seed`. It prints one: for each file and pass the nanoseconds of each run.
+It reads one JSON object from its standard input: `runtime`, `paths` of files for one picture each, `threads`,
+`seconds`, `seed`. It prints one: for each file the nanoseconds of each run.
 """
 
 import gc
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-WARM_UP_CALLS, BURST_SECONDS, LEAST_RUNS, MOST_RUNS = 2, 0.024, 5, 20_000
-LIMIT_SECONDS = 300  # for one pass: the kernel ends a process that hangs, even if nobody is left to do so
+WARM_UP_CALLS, LEAST_RUNS, MOST_RUNS = 2, 5, 5_000
+LIMIT_SECONDS = 300  # for one file: the kernel ends a process that hangs, even if nobody is left to do so
 
 
 def main() -> None:
@@ -24,44 +24,31 @@ def main() -> None:
     sys.stdout.write(json.dumps(run(json.load(sys.stdin))))
 
 
-def run(spec: dict[str, Any]) -> list[list[list[int]]]:
-    """Nanoseconds [file][pass][run].
-
-    The files take turns, in another order in each pass, so that what disturbs the machine for a second does not hit
-    all passes of one. Each pass loads its file anew: where its weights come to lie in memory changes a network's
-    time by some percent for as long as it is loaded.
-    """
+def run(spec: dict[str, Any]) -> list[list[int]]:
+    """Nanoseconds [file][run]; the files in an order that the seed decides."""
     threads = int(spec["threads"])
     # A call that is longer than a slice of the scheduler is never seen undisturbed by a wall clock on a busy machine;
     # with several threads only the wall clock sees all of them.
     clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
-    order = random.Random(spec["seed"])
-    times: list[list[list[int]]] = [[] for _ in spec["paths"]]
+    times: list[list[int]] = [[] for _ in spec["paths"]]
     gc.collect()
     gc.disable()
-    for _ in range(spec["passes"]):
-        for number in order.sample(range(len(times)), len(times)):
-            signal.alarm(LIMIT_SECONDS)
-            call = _LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
-            times[number].append(_pass(call, clock, spec["seconds"]))
+    for number in random.Random(spec["seed"]).sample(range(len(times)), len(times)):
+        signal.alarm(LIMIT_SECONDS)
+        call = _LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
+        times[number] = _measure(call, clock, spec["seconds"])
     return times
 
 
-def _pass(call: Callable[[], object], clock: Callable[[], int], seconds: float) -> list[int]:
-    """Bursts, each after one call that brings the network back into the caches."""
+def _measure(call: Callable[[], object], clock: Callable[[], int], seconds: float) -> list[int]:
     for _ in range(WARM_UP_CALLS):
         call()
     nanoseconds: list[int] = []
     end = time.perf_counter() + seconds
     while len(nanoseconds) < LEAST_RUNS or (time.perf_counter() < end and len(nanoseconds) < MOST_RUNS):
+        start = clock()
         call()
-        burst = time.perf_counter() + BURST_SECONDS
-        while True:
-            start = clock()
-            call()
-            nanoseconds.append(clock() - start)
-            if time.perf_counter() > burst:
-                break
+        nanoseconds.append(clock() - start)
     return nanoseconds
 
 

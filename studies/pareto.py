@@ -1,19 +1,26 @@
-"""Pareto fronts of trial records. The mathematics is moocore's; here are directions and ties."""
+"""Pareto fronts of trial records. Latencies that differ by no more than their uncertainty are equal on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-import moocore
 import numpy as np
 
-from studies.objectives import MAXIMISE, OBJECTIVES, Objective
+from studies import dominance
+from studies.objectives import LATENCY, OBJECTIVES, Objective
 from studies.records import CompleteTrial, TrialRecord, complete
 
 LOG = np.array([objective.log for objective in OBJECTIVES])
+MAXIMISE = np.array([objective.maximise for objective in OBJECTIVES])
 
 
 def objectives(records: Sequence[CompleteTrial], among: Sequence[Objective] = OBJECTIVES) -> np.ndarray:
     """(n, objectives) float64: the values of completed trials in full."""
     rows = [[getattr(record, objective.name) for objective in among] for record in records]
+    return np.asarray(rows, dtype=float).reshape(-1, len(among))
+
+
+def uncertainties(records: Sequence[CompleteTrial], among: Sequence[Objective] = OBJECTIVES) -> np.ndarray:
+    """(n, objectives) float64: how far each value may be off; only latency is measured with noise."""
+    rows = [[record.measurement.latency.uncertainty_ms * (each is LATENCY) for each in among] for record in records]
     return np.asarray(rows, dtype=float).reshape(-1, len(among))
 
 
@@ -30,9 +37,13 @@ def knee(members: Sequence[CompleteTrial]) -> CompleteTrial:
     """The member of a front that is nearest to the ideal point: the best of each objective, if one trial had them all.
 
     Distance after each objective is brought to 0 (best of the front) to 1 (worst), latency and FLOPs as logarithms,
-    since a factor matters there and not a difference. Of equally near ones the faster.
+    since a factor matters there and not a difference. A member is as fast as the fastest that its latency equals. Of
+    equally near ones the one with fewer FLOPs, then the faster.
     """
+    members = sorted(members, key=lambda record: (record.flops, record.latency_ms))
     points = objectives(members)
+    latency = OBJECTIVES.index(LATENCY)
+    points[:, latency] = dominance.equal_to_best(points[:, latency], uncertainties(members, (LATENCY,))[:, 0])
     points[:, LOG] = np.log(points[:, LOG])
     points = np.where(MAXIMISE, -points, points)
     spans = np.ptp(points, axis=0)
@@ -41,14 +52,31 @@ def knee(members: Sequence[CompleteTrial]) -> CompleteTrial:
 
 
 def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> list[CompleteTrial]:
-    """The completed trials that no other one dominates, from the fastest to the slowest.
+    """The completed trials that no member dominates (see `studies.dominance`), from the fastest to the slowest.
 
-    `among` are the objectives that count. Of trials with exactly equal ones all stay: neither dominates the other.
+    `among` are the objectives that count; with two of the three, those that equal each other in both are told apart by
+    the third: of two equally accurate trials whose latencies are equal the one with fewer FLOPs.
     """
+    members = _front(complete(records), OBJECTIVES, exact=False)
+    if tuple(among) != OBJECTIVES:
+        members = _front(members, among, exact=False)
+    return members
+
+
+def near_front(records: Sequence[TrialRecord]) -> list[CompleteTrial]:
+    """The front, and those that only a latency that equals theirs keeps from it, from the fastest to the slowest."""
     trained = complete(records)
-    if not trained:
-        return []
-    directions = [objective.maximise for objective in among]
-    keep = moocore.is_nondominated(objectives(trained, among), maximise=directions, keep_weakly=True)
-    chosen = [record for record, is_member in zip(trained, keep, strict=True) if is_member]
-    return sorted(chosen, key=lambda record: (record.latency_ms, record.flops, -record.val_accuracy))
+    numbers = {record.number for exact in (False, True) for record in _front(trained, OBJECTIVES, exact)}
+    return _by_speed(record for record in trained if record.number in numbers)
+
+
+def _front(trained: Sequence[CompleteTrial], among: Sequence[Objective], exact: bool) -> list[CompleteTrial]:
+    """`exact`: as if latencies had no uncertainty."""
+    unsure = uncertainties(trained, among)
+    maximise = np.array([objective.maximise for objective in among])
+    keep = dominance.front(objectives(trained, among), np.zeros_like(unsure) if exact else unsure, maximise)
+    return _by_speed(record for record, is_member in zip(trained, keep, strict=True) if is_member)
+
+
+def _by_speed(records: Iterable[CompleteTrial]) -> list[CompleteTrial]:
+    return sorted(records, key=lambda record: (record.latency_ms, record.flops, -record.val_accuracy))

@@ -1,11 +1,12 @@
 """Stopping early under several objectives: may a trial go on, given what others reached at the same rung?
 
 Pure functions. Two of the three objectives, latency and FLOPs, are known before the first epoch; only accuracy grows.
-That allows a rule which cannot stop a trial of the Pareto front:
+That allows a rule which cannot stop a trial that no other dominates:
 
 - dominance: a trial is compared only with those that are no slower and no costlier, because only they can dominate
-  it. It stops when it is not among the best 1/factor of them by accuracy. Asynchronous successive halving (Li et al.
-  2020, arXiv 1810.05934, the stopping variant) within those that could dominate; no trial is stopped by a dearer one.
+  it; latencies within their uncertainty are equal (see `studies.dominance`). It stops when it is not among the best
+  1/factor of them by accuracy. Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934, the stopping
+  variant) within those that could dominate; no trial is stopped by a dearer one.
 - moasha: one order over all trials at the rung, by non-dominated sorting and, inside a front, by an epsilon-net
   (Schmucker et al. 2021, MO-ASHA, arXiv 2106.12639). It can stop a non-dominated trial, when the first front holds
   more trials than go on.
@@ -16,13 +17,14 @@ again, so an early one has fewer to beat. Given what has been reached, order pla
 stopped by those that cost exactly the same, never by dearer ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import moocore
 import numpy as np
 
-from studies.objectives import MAXIMISE, OBJECTIVES
+from studies import dominance
+from studies.objectives import LATENCY, MAXIMISE, OBJECTIVES
 from studies.records import State, TrialRecord
 
 STOPPING = ("dominance", "moasha", "none")
@@ -30,12 +32,21 @@ STOPPING = ("dominance", "moasha", "none")
 
 @dataclass(frozen=True)
 class Reached:
-    """What a trial reached at a rung: accuracy 0 to 1 (up), milliseconds and FLOPs for one picture (both down)."""
+    """What a trial reached at a rung: accuracy 0 to 1 (up), milliseconds and FLOPs for one picture (both down).
+
+    `uncertainty_ms` is that of the latency: two that differ by no more than theirs are equal (`studies.dominance`).
+    """
 
     number: int
     val_accuracy: float
     latency_ms: float
     flops: float
+    uncertainty_ms: float = 0.0
+
+    def costs_no_less(self, other: "Reached") -> bool:
+        """Whether another one is no slower and no costlier."""
+        unsure = math.hypot(self.uncertainty_ms, other.uncertainty_ms)
+        return other.latency_ms <= self.latency_ms + unsure and other.flops <= self.flops
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,8 @@ def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:
         cost, curve = record.measurement, record.learning_curve[:epoch]
         if cost is not None and len(curve) == epoch and record.state != State.INTERRUPTED:
             accuracy = max(point["val_accuracy"] for point in curve)
-            points.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops)))
+            unsure = cost.latency.uncertainty_ms
+            points.append(Reached(record.number, accuracy, cost.latency_ms, float(cost.flops), unsure))
     return points
 
 
@@ -90,7 +102,7 @@ def _by_dominance(own: Reached, others: Sequence[Reached], factor: int) -> Decis
 
     If own is non-dominated, none of them is more accurate (it would dominate), so own is first and goes on.
     """
-    rivals = [other for other in others if other.latency_ms <= own.latency_ms and other.flops <= own.flops]
+    rivals = [other for other in others if own.costs_no_less(other)]
     rank = 1 + sum(other.val_accuracy > own.val_accuracy for other in rivals)
     what = f"val_accuracy {own.val_accuracy:.3f} is {_ordinal(rank)}"
     return _verdict(rank, len(rivals) + 1, factor, what, "that are no slower and no costlier")
@@ -108,17 +120,20 @@ def _by_moasha(own: Reached, others: Sequence[Reached], factor: int) -> Decision
 def moasha_order(trials: Sequence[Reached]) -> list[int]:
     """Positions in `trials`, best first, as MO-ASHA's variant EpsNet sorts them.
 
-    Fronts by non-dominated sorting (Deb et al. 2002). Inside a front by farthest-first traversal (Clarkson 2006):
-    first the most accurate, then always the one farthest from its nearest among those already taken. The seed is
-    Syne Tune's (`NonDominatedPriority`, `dim=0`: lowest in the first objective, which is the error). Unlike there each
-    objective is first scaled to 0...1 over all trials given, else FLOPs alone would make the distances. Ties go to
+    Fronts by non-dominated sorting (Deb et al. 2002), where latencies are equal as in `studies.dominance`. Inside a
+    front by farthest-first traversal (Clarkson 2006): first the most accurate, then always the one farthest from its
+    nearest among those already taken. The seed is Syne Tune's (`NonDominatedPriority`, `dim=0`: lowest in the first
+    objective, which is the error). Unlike there each objective is first scaled to 0...1 over all trials given, else
+    FLOPs alone would make the distances. Ties go to
     the trial with the lower number.
     """
     by_number = sorted(range(len(trials)), key=lambda position: trials[position].number)
     values = np.array(  # (n, objectives)
         [[getattr(trials[i], objective.name) for objective in OBJECTIVES] for i in by_number], float
     )
-    ranks = moocore.pareto_rank(values, maximise=MAXIMISE)
+    unsure = np.zeros_like(values)
+    unsure[:, OBJECTIVES.index(LATENCY)] = [trials[i].uncertainty_ms for i in by_number]
+    ranks = dominance.ranks(values, unsure, np.array(MAXIMISE))
     spread = np.ptp(values, axis=0)
     scaled = (values - values.min(axis=0)) / np.where(spread > 0, spread, 1.0)
     order: list[int] = []

@@ -9,7 +9,7 @@ from tests import made
 
 @pytest.fixture
 def make_record():
-    def make(number, accuracy, latency_ms, mflops, state=State.COMPLETE, **changes):
+    def make(number, accuracy, latency_ms, mflops, state=State.COMPLETE, unsure=None, **changes):
         candidate = Candidate(
             backbone="custom_cnn",
             unfreeze_depth=number % 3,
@@ -19,7 +19,7 @@ def make_record():
             lr_schedule="cosine",
             resolution=32,
         )
-        cost = made.measurement(latency_ms, int(mflops * 1e6))
+        cost = made.measurement(latency_ms, int(mflops * 1e6), unsure)
         values = {
             "number": number,
             "state": State(state),

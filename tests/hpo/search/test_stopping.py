@@ -223,7 +223,7 @@ def test_without_a_rule_nothing_stops():
 
 
 def record(number, state, accuracies, latency_ms=2.0, flops=30):
-    cost = made.measurement(latency_ms, flops)
+    cost = made.measurement(latency_ms, flops, unsure=0.25)
     return TrialRecord(
         number, State(state), None, measurement=cost, learning_curve=[{"val_accuracy": a} for a in accuracies]
     )
@@ -241,10 +241,26 @@ def test_what_was_reached_at_a_rung():
         TrialRecord(7, State.WAITING, None),
     ]
     assert reached_at(records, 1) == [
-        Reached(0, 0.5, 2.0, 30.0),
-        Reached(1, 0.6, 3.0, 30.0),
-        Reached(2, 0.3, 2.0, 30.0),
-        Reached(3, 0.2, 2.0, 10.0),
+        Reached(0, 0.5, 2.0, 30.0, 0.25),
+        Reached(1, 0.6, 3.0, 30.0, 0.25),
+        Reached(2, 0.3, 2.0, 30.0, 0.25),
+        Reached(3, 0.2, 2.0, 10.0, 0.25),
     ]
     assert [(one.number, one.val_accuracy) for one in reached_at(records, 2)] == [(0, 0.5), (1, 0.7), (3, 0.8)]
     assert [(one.number, one.val_accuracy) for one in reached_at(records, 3)] == [(0, 0.9)]
+
+
+def test_latencies_within_their_uncertainty_are_equal():
+    """0.3 and 0.4 make 0.5 ms together: who is that much slower is still a rival, who is slower by more is none."""
+    own = Reached(0, 0.5, 2.0, 30.0, 0.3)
+    for slower, rivals in ((2.5, True), (2.51, False)):
+        decision = decide("dominance", own, [Reached(1, 0.9, slower, 30.0, 0.4)], factor=2)
+        assert decision.stop == rivals
+    assert not decide("dominance", own, [Reached(1, 0.9, 2.0, 31.0, 0.4)], factor=2).stop  # but costlier
+
+
+def test_moasha_sorts_by_latencies_that_differ():
+    trials = [Reached(0, 0.1, 2.0, 90.0, 0.3), Reached(1, 0.6, 2.4, 30.0, 0.4), Reached(2, 0.7, 3.4, 60.0, 0.1)]
+    assert moasha_order(trials) == [2, 1, 0]  # 1, which is no slower, dominates 0
+    exact = [dataclasses.replace(trial, uncertainty_ms=0.0) for trial in trials]
+    assert moasha_order(exact) == [2, 0, 1]  # none dominates another: the farthest from 2 first

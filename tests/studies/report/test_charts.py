@@ -26,7 +26,7 @@ def test_the_recommended_trial_has_a_star(records):
 
 
 def test_crowded_labels_are_joined(make_record):
-    records = [make_record(n, 0.5 + n / 1000, 1 + n / 1000, 10) for n in range(6)]
+    records = [make_record(n, 0.5 + n / 1000, 1 + n / 1000, 10, unsure=0.0) for n in range(6)]
     figure = charts.pareto(pareto_data("s", [*records, make_record(6, 0.9, 9, 10)], LATENCY), None)
     assert [note.text for note in figure.layout.annotations] == ["0 … 5", "6"]
 

@@ -7,7 +7,6 @@ from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import Memory, to_latency
 from hpo.worker.session import Session
-from hpo.worker.survey import Survey
 from studies.fingerprint import KERAS
 from studies.outcomes import Latency, Measurement
 
@@ -25,28 +24,29 @@ class Costs:
         # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
         size = "x".join(map(str, job.facts.shape))
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
-        known = self._memory.recall(self._key)
-        self._known = known if known and known.get("cost") else None
-        self._survey: Survey | None = None
-        self.counts: Mapping[str, int] = self._known["cost"] if self._known else self._count()
-        if self._known is None and job.facts.machine.get("latency_runtime", KERAS) != KERAS:
-            channels = int(session.network(job).logits.get_layer("pool").output.shape[-1])
+        self._deployed = job.facts.machine.get("latency_runtime", KERAS) != KERAS
+        known = self._memory.recall(self._key) or {}
+        self.counts: Mapping[str, int] = known.get("cost") or self._count()
+        self._latency = to_latency(known["latency"]) if "latency" in known and not self._deployed else None
+        if self._deployed:
+            channels = known.get("channels") or int(session.network(job).logits.get_layer("pool").output.shape[-1])
+            self._memory.remember(self._key, {"cost": dict(self.counts), "channels": channels})
             self._survey = session.survey(job, channels)
             self._survey.want(job.candidate.architecture)
 
-    def measurement(self, on_part: Callable[[], None] = lambda: None) -> Measurement:
-        """All of it; waits for the latency, and calls `on_part` whenever a part of one was measured meanwhile.
+    def measurement(self, on_step: Callable[[], None] = lambda: None) -> Measurement:
+        """All of it; waits for the latency, and calls `on_step` whenever a step of measuring was done meanwhile.
 
         Raises:
             ModelError: the network cannot be converted or run.
         """
-        if self._known is None:
-            architecture = self._job.candidate.architecture
-            latency = self._survey.latency(architecture, on_part) if self._survey else self._call()
-            self._known = {"latency": asdict(latency), "cost": dict(self.counts)}
-            self._memory.remember(self._key, self._known)
-        times = to_latency(self._known["latency"])
-        return Measurement(latency_ms=times.record_ms, latency=times, **self._known["cost"])
+        if self._latency is None:
+            if self._deployed:
+                self._latency = self._survey.latency(self._job.candidate.architecture, on_step)
+            else:
+                self._latency = self._call()
+                self._memory.remember(self._key, {"latency": asdict(self._latency), "cost": dict(self.counts)})
+        return Measurement(latency_ms=self._latency.record_ms, latency=self._latency, **self.counts)
 
     def _count(self) -> dict[str, int]:
         with self._lock.training():  # building and importing disturb a measurement too
@@ -64,5 +64,5 @@ class Costs:
         with self._lock.training():
             model = self._session.network(self._job).model
         with self._lock.measuring():
-            known = self._memory.recall(self._key)  # another worker may have measured it while this one waited
-            return to_latency(known["latency"] if known else asdict(call.measure(model)))
+            known = self._memory.recall(self._key) or {}  # another worker may have measured it while this one waited
+            return to_latency(known.get("latency") or asdict(call.measure(model)))

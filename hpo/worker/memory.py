@@ -17,9 +17,10 @@ def to_latency(values: Mapping[str, Any]) -> Latency:
 
 
 class Memory:
-    """What architectures cost: one small file under `<cache>/latency` for each, with a dict of two dicts.
+    """What architectures and their parts cost: one small file under `<cache>/latency` for each, with a dict.
 
-    `latency` is a latency's record; `cost`, which a part of an architecture lacks, has MACs, FLOPs and parameters.
+    `latency` is a latency's record, `times` how often it was measured for that, `cost` MACs, FLOPs and parameters,
+    `channels` the number of pooled features.
 
     Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
     the same study run again proposes the same trials. Delete the folder to measure anew.
@@ -41,7 +42,7 @@ class Memory:
             stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
             known = stored["known"]
             ours = stored["identity"] == self._identity(architecture)
-            if ours and to_latency(known["latency"]).record_ms > 0:
+            if ours and ("latency" not in known or to_latency(known["latency"]).record_ms > 0):
                 return known
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it

@@ -1,41 +1,30 @@
 """Latencies measured part by part; with a fake runtime, since no number is compared with a clock."""
 
-import dataclasses
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import hpo.worker.survey
+from hpo.worker.latency_table import WIDTHS
 from hpo.worker.memory import Memory
-from hpo.worker.survey import Survey, add_head
+from hpo.worker.survey import Survey
 from models import ModelError
 from models.build import Task
 from models.candidate import Architecture
-from studies.outcomes import DeployedLatency
+from tests.made import deployed_latency
 
 TASK = Task(32, 32, 3, 10, "pretrained")
 SIDES = (32, 64)
-
-
-def latency(ms, high=None, **changes):
-    about = {
-        "runs": 100,
-        "batch_size": 1,
-        "device": "a CPU",
-        "backend": "LiteRT 2.3.0",
-        "dtype": "float32",
-        "threads": 1,
-    }
-    times = {"median_ms": 1.1 * ms, "p10_ms": ms, "p90_ms": 1.2 * ms, "p99_ms": 1.5 * ms}
-    return DeployedLatency(**{**times, **about, "ms": ms, "high_ms": high or ms, **changes})
 
 
 class Fake:
     """Stands in for converter and measuring process: a trunk takes its side in ms, a head a hundredth of its width."""
 
     def __init__(self):
-        self.measured = []
+        self.converted, self.together = [], []
+        self.times = {}  # what a part takes instead, ms
 
     def __call__(self, runtime):
         assert runtime == "litert"
@@ -57,13 +46,17 @@ class Fake:
         self._write(path, f"head {architecture.head_width}{norm}", 1 + architecture.head_width / 100)
 
     def _write(self, path, name, ms):
-        self.measured.append(name)
-        path.write_text(str(ms))
+        self.converted.append(name)
+        path.write_text(f"{name}:{ms}")
 
-    def measure(self, paths, runtime, threads):
-        assert threads == 2
-        time.sleep(0.02)
-        return [latency(float(path.read_text())) for path in paths]
+    def measure(self, files, runtime, threads, alone):
+        assert (runtime, threads) == ("litert", 2)
+        named = [Path(f"/dev/fd/{file}").read_text().split(":") for file in files]
+        self.together.append([name for name, _ in named])
+        for _ in range(2):
+            with alone():
+                time.sleep(0.01)
+        return [deployed_latency(self.times.get(name, float(ms))) for name, ms in named]
 
 
 @pytest.fixture
@@ -102,37 +95,56 @@ def test_the_trunk_and_what_the_head_adds(survey, fake):
     assert ask(survey()).ms == pytest.approx(64 + 2.56)
 
 
-def test_what_is_waited_for_comes_first_and_everything_once(survey, fake):
+def test_all_parts_of_a_kind_are_measured_together_and_once(survey, fake):
     here = survey()
     ask(here, head_width=128)
-    finish(here)
-    assert fake.measured[:3] == ["trunk 64 average", "head 128", "head 0"]
-    assert sorted(fake.measured[3:]) == sorted(
-        ["trunk 32 average", *(f"head {width}" for width in range(256, 1025, 128))]
-    )
+    parts = ["trunk 32 average", "trunk 64 average", *(f"head {width}" for width in WIDTHS)]
+    assert fake.converted == parts and fake.together == [parts]
     for side in SIDES:
-        for width in (0, 128, 1024):
+        for width in (0, 128, 384, 1024):
             assert ask(here, resolution=side, head_width=width).ms == pytest.approx(side + width / 100)
-    assert len(fake.measured) == len(set(fake.measured)) == 11
+    assert fake.together == [parts]
+    assert [path.name for path in (here._cache_dir / "latency").glob(".*")] == [".survey.lock"]
 
 
 def test_another_process_finds_it(survey, fake):
-    finish_first = survey()
-    ask(finish_first)
-    finish(finish_first)
-    before = list(fake.measured)
+    ask(survey())
+    before = list(fake.converted)
     assert ask(survey(), head_width=512).ms == pytest.approx(64 + 5.12)
-    assert fake.measured == before
+    assert fake.converted == before
+
+
+def test_what_contradicts_is_measured_again_but_once(survey, fake):
+    fake.times = {"trunk 32 average": 80.0}
+    here = survey()
+    assert ask(here, head_width=0, resolution=32).ms == 80.0  # a fact of this machine, then
+    assert fake.together[1:] == [["trunk 32 average", "trunk 64 average"]]
+    finish(here)
+    assert len(fake.together) == 2
+    assert ask(survey(), head_width=0).ms == 64.0
+    assert len(fake.together) == 2
+
+
+def test_measured_again_the_mean_counts(survey, fake):
+    here, steps = survey(), []
+    ask(here)
+    fake.times = {"trunk 64 average": 65.0, "head 256": 1.0}
+    here.measure_again([architecture(), architecture(head_width=384)], lambda: steps.append(1))
+    assert fake.together[1:] == [["trunk 64 average", "head 256", "head 0", "head 512"]]
+    assert len(fake.converted) == 7 and steps  # from the files that are there
+    assert ask(here).ms == pytest.approx(64.5 + 1.28)
+    assert ask(here, head_width=0, resolution=32).ms == 32.0
+    assert ask(survey()).ms == pytest.approx(64.5 + 1.28)  # remembered
 
 
 def test_poolings_and_norms_are_parts_of_their_own(survey, fake):
     here = survey()
     ask(here, pooling="max", batch_norm_head=True)
-    assert fake.measured[:3] == ["trunk 64 max", "head 256 bn", "head 0"]
+    assert fake.converted == ["trunk 32 max", "trunk 64 max", *(f"head {width} bn" for width in WIDTHS), "head 0"]
 
 
 def test_without_hidden_layer_the_trunk_is_all(survey, fake):
-    assert ask(survey(), head_width=0) == latency(64.0)
+    assert ask(survey(), head_width=0) == deployed_latency(64.0)
 
 
 @pytest.mark.parametrize("problem", [ModelError("the network cannot be converted"), ZeroDivisionError("ours")])
@@ -154,7 +166,7 @@ def test_a_part_that_cannot_be_measured_concerns_nobody_else(survey, fake, monke
 
     def broken(architecture, task, path):
         if architecture.resolution == 64:
-            fake.measured.append("broken")
+            fake.converted.append("broken")
             raise ModelError("64 px cannot be converted")
         network(architecture, task, path)
 
@@ -166,7 +178,7 @@ def test_a_part_that_cannot_be_measured_concerns_nobody_else(survey, fake, monke
     finish(here)
     with pytest.raises(ModelError, match="64 px"):
         ask(here)
-    assert fake.measured.count("broken") == 2  # beside the others, and when it was asked for
+    assert fake.converted.count("broken") == 2  # beside the others, and when it was asked for
     assert not list((here._cache_dir / "latency").glob("*.model"))
 
 
@@ -175,13 +187,3 @@ def test_what_waits_is_told_of_parts(survey, fake):
     here = survey()
     here.latency(architecture(), lambda: told.append(1))
     assert told
-
-
-def test_uncertainties_add_up_and_a_head_takes_nothing_away():
-    trunk, head, bare = latency(5.0, 5.5), latency(2.0, 2.25), latency(1.0, 1.125)
-    both = add_head(trunk, head, bare)
-    assert (both.ms, both.high_ms) == (6.0, 6.0 + 0.5 + 0.25 + 0.125)
-    assert both.median_ms == pytest.approx(1.1 * 6)
-    swapped = add_head(trunk, bare, head)  # noise: the wider one came out faster
-    assert (swapped.ms, swapped.median_ms) == (trunk.ms, trunk.median_ms)
-    assert dataclasses.replace(swapped, high_ms=trunk.high_ms) == trunk

@@ -1,0 +1,91 @@
+"""Latencies from parts, with expectations worked out by hand."""
+
+import dataclasses
+import itertools
+import math
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from hpo.worker.latency_table import WIDTHS, LatencyTable, add_head, combine, contradictions, monotone
+from tests.made import deployed_latency as latency
+
+
+def milliseconds(measured):
+    return {size: each.ms for size, each in measured.items()}
+
+
+def test_the_trunk_and_what_the_head_adds():
+    heads = {width: latency(1 + width / 128) for width in WIDTHS}
+    table = LatencyTable({32: latency(5.0), 64: latency(8.0)}, heads, heads[0])
+    assert table.latency(32, 256).ms == 5.0 + 2.0
+    assert table.latency(64, 1024).ms == 8.0 + 8.0
+    assert table.latency(64, 0) == latency(8.0)  # the trunk has that head
+    with pytest.raises(KeyError):
+        table.latency(48, 0)
+
+
+def test_between_two_widths_a_head_is_interpolated():
+    heads = {0: latency(1.0), 128: latency(2.0), 256: latency(3.0), 512: latency(5.0), 1024: latency(13.0, 14.0)}
+    table = LatencyTable({32: latency(5.0)}, heads, heads[0])
+    assert table.latency(32, 384).ms == 5.0 + 3.0
+    assert table.latency(32, 640).ms == 5.0 + 6.0
+    # 0.4375 a quarter of the way from 0.25 (of 512) to 1 (of 1,024); 0.25 of the trunk, 0.05 of the last layer
+    assert table.latency(32, 640).uncertainty_ms == pytest.approx(math.hypot(0.25, 0.4375, 0.05))
+
+
+def test_a_normalised_last_layer_adds_to_the_trunk_too():
+    heads = {width: latency(1.5 + width / 128) for width in WIDTHS}
+    assert LatencyTable({32: latency(5.0)}, heads, latency(1.0)).latency(32, 0).ms == 5.5
+
+
+def test_uncertainties_add_up_and_a_head_takes_nothing_away():
+    trunk, head, last = latency(5.0, 5.3), latency(2.0, 2.4), latency(1.0, 2.2)
+    both = add_head(trunk, head, last)
+    assert (both.ms, both.high_ms) == (6.0, pytest.approx(6.0 + 1.3))  # 0.3, 0.4 and 1.2
+    assert both.median_ms == pytest.approx(1.1 * 6)
+    swapped = add_head(trunk, last, head)  # noise: the wider one came out faster
+    assert (swapped.ms, swapped.median_ms) == (trunk.ms, trunk.median_ms)
+
+
+def test_what_is_larger_is_made_no_faster_within_the_uncertainty():
+    measured = {64: latency(2.0, 2.2), 48: latency(2.2, 2.4), 32: latency(1.0, 1.1)}
+    fitted = monotone(measured)
+    assert milliseconds(fitted) == {32: 1.0, 48: pytest.approx(2.1), 64: pytest.approx(2.1)}
+    assert fitted[48].uncertainty_ms == pytest.approx(0.2)
+    assert contradictions(measured) == []
+
+
+def test_the_surer_one_moves_less():
+    fitted = monotone({32: latency(2.2, 2.4), 64: latency(2.0, 2.1)})  # weights 25 and 100
+    assert milliseconds(fitted) == {32: pytest.approx(2.04), 64: pytest.approx(2.04)}
+
+
+def test_what_contradicts_by_more_is_named_and_left_as_measured():
+    measured = {32: latency(1.0), 48: latency(3.0, 3.1), 64: latency(2.0, 2.1), 96: latency(9.0)}
+    assert contradictions(measured) == [48, 64]
+    assert monotone(measured) == measured
+
+
+@hypothesis.given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), min_size=1, max_size=8))
+def test_nothing_moves_by_more_than_its_uncertainty(parts):
+    measured = {size: latency(float(ms), ms + unsure) for size, (ms, unsure) in enumerate(parts)}
+    fitted, beyond = monotone(measured), contradictions(measured)
+    for size, each in measured.items():
+        assert abs(fitted[size].ms - each.ms) <= each.uncertainty_ms * (1 + 1e-9)
+    inside = [fitted[size].ms for size in sorted(measured) if size not in beyond]
+    assert all(small <= large + 1e-9 for small, large in itertools.pairwise(inside))
+
+
+def test_two_measurements_are_weighted_by_their_runs():
+    first, second = latency(2.0, 2.4, runs=100), latency(3.0, 3.2, runs=300)
+    both = combine(first, second)
+    assert (both.ms, both.runs) == (2.75, 400)
+    assert both.uncertainty_ms == pytest.approx(0.5)  # half of their difference
+    close = combine(first, dataclasses.replace(second, ms=2.0, high_ms=2.4, runs=100))
+    assert close.uncertainty_ms == pytest.approx(math.hypot(0.2, 0.2))
+
+
+def test_no_uncertainty_falls_below_one_percent():
+    assert combine(latency(1.0, 1.001), latency(1.0, 1.001)).uncertainty_ms == pytest.approx(0.01)

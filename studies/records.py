@@ -1,7 +1,7 @@
 """Trials as they stand in the database, as frozen dataclasses: what tables, figures and reports are made from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,8 @@ from models.candidate import Candidate
 from studies import attributes, strict
 from studies.attributes import DUPLICATE_OF, RETRY_OF
 from studies.errors import StudyRefused
-from studies.outcomes import INTERRUPTED, WORKER_DIED, Measurement
+from studies.latencies import AS_TOLD, Latencies, latencies_of
+from studies.outcomes import INTERRUPTED, WORKER_DIED, Latency, Measurement
 
 
 class State(StrEnum):
@@ -47,7 +48,8 @@ class State(StrEnum):
 class TrialRecord:
     """A trial as it stands in the database; None for what it does not have.
 
-    A stopped trial's `val_accuracy` is None: it is in its curve.
+    A stopped trial's `val_accuracy` is None: it is in its curve. `measured_again`: its latency was, when the study
+    ended.
     """
 
     number: int
@@ -62,6 +64,7 @@ class TrialRecord:
     constraints: Mapping[str, float] = field(default_factory=dict)
     learning_curve: Sequence[Mapping[str, float]] = ()
     reason: str = ""
+    measured_again: bool = False
 
     @property
     def latency_ms(self) -> float | None:
@@ -106,20 +109,24 @@ def complete(records: Iterable[TrialRecord]) -> list[CompleteTrial]:
     return [record for record in records if isinstance(record, CompleteTrial)]
 
 
-def read_trial(trial: FrozenTrial) -> TrialRecord:
+def read_trial(trial: FrozenTrial, latencies: Latencies = AS_TOLD) -> TrialRecord:
     """The record of one trial, finished or not: a `CompleteTrial` if it is complete.
+
+    Args:
+        trial: as Optuna has it.
+        latencies: that stand for those that trials were told with.
 
     Raises:
         StudyRefused: what the trial keeps is not as this version of this program writes it.
     """
     try:
-        return _read_trial(trial, trial.user_attrs)
+        return _read_trial(trial, trial.user_attrs, latencies)
     except ValueError as error:
         raise StudyRefused(f"trial {trial.number} was not written by this version of this program: {error}") from error
 
 
-def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any]) -> TrialRecord:
-    measurement = attrs.get(attributes.MEASUREMENT)
+def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latencies) -> TrialRecord:
+    architecture = attrs.get(attributes.ARCHITECTURE, "")
     known: dict[str, Any] = {
         "number": trial.number,
         "state": _state_of(trial),
@@ -128,10 +135,11 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any]) -> TrialRecord:
         "epochs": len(attrs.get(attributes.LEARNING_CURVE, ())),
         "seconds": sum(attrs.get(attributes.SECONDS, {}).values()),
         "trainable_parameters": attrs.get(attributes.TRAINABLE_PARAMETERS),
-        "measurement": strict.from_values(Measurement, measurement) if measurement is not None else None,
+        "measurement": _measurement(attrs.get(attributes.MEASUREMENT), latencies.by_architecture.get(architecture)),
         "constraints": {key: value for key, value in trial.constraints.items() if not key.isdigit()},
         "learning_curve": attrs.get(attributes.LEARNING_CURVE, ()),
         "reason": attrs.get(attributes.FAILURE, {}).get("reason") or attrs.get(attributes.STOPPED) or _same_as(attrs),
+        "measured_again": architecture in latencies.again,
     }
     if trial.state != TrialState.COMPLETE:
         return TrialRecord(**known)
@@ -139,6 +147,13 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any]) -> TrialRecord:
         if known[name] is None:
             raise ValueError(f"it is complete but has no {name}")
     return CompleteTrial(**known, val_accuracy=trial.values[0])
+
+
+def _measurement(told: Mapping[str, Any] | None, again: Latency | None) -> Measurement | None:
+    if told is None:
+        return None
+    measurement = strict.from_values(Measurement, told)
+    return measurement if again is None else replace(measurement, latency_ms=again.record_ms, latency=again)
 
 
 def _state_of(trial: FrozenTrial) -> State:
@@ -169,7 +184,8 @@ def read_study(study: optuna.Study) -> list[TrialRecord]:
     Raises:
         StudyRefused: as `read_trial`.
     """
-    return [read_trial(trial) for trial in study.get_trials(deepcopy=False)]
+    latencies = latencies_of(study)
+    return [read_trial(trial, latencies) for trial in study.get_trials(deepcopy=False)]
 
 
 def linear_probe(records: Iterable[TrialRecord]) -> CompleteTrial | None:

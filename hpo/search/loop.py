@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
+from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import fingerprint
 from hpo.search.parts import REAL, Display, Leg, Parts
 from hpo.search.samplers import make_sampler
@@ -24,6 +25,7 @@ from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent, wait
 from hpo.worker.rungs import rungs_of
 from models.candidate import Candidate
 from studies import attributes
+from studies.latencies import latencies_of
 from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
 from studies.records import State, TrialRecord, read_study, read_trial
@@ -51,13 +53,13 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
             display.prepared(config, facts, search.records)
             try:
                 search.run()
+                return confirm_front(study, config, facts, workers, display, parts)
             except BaseException as error:
                 workers.stop()
                 search.recover()
                 if isinstance(error, StudyStopped):
                     error.records = search.records
                 raise
-            return search.records
 
 
 def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
@@ -90,6 +92,7 @@ class Search:
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.streak = Streak()
+        self.latencies = latencies_of(study)
         self.records: list[TrialRecord] = []
 
     def run(self) -> None:
@@ -267,6 +270,6 @@ class Search:
     def _renew(self, number: int) -> TrialRecord:
         """Read one trial, and those that were added since, into `self.records`."""
         trials = self.study.get_trials(deepcopy=False)
-        self.records += [read_trial(trial) for trial in trials[len(self.records) :]]
-        self.records[number] = read_trial(trials[number])
+        self.records += [read_trial(trial, self.latencies) for trial in trials[len(self.records) :]]
+        self.records[number] = read_trial(trials[number], self.latencies)
         return self.records[number]

@@ -1,6 +1,6 @@
 """What a search is put together from: who watches it, what its workers do, and a trial on its way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,11 +12,12 @@ from hpo.search.stopping import Decision, decide
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
 from hpo.worker.pool import Watcher
+from hpo.worker.remeasure import measure_again
 from hpo.worker.rungs import FIRST_RUNG
 from hpo.worker.session import prepare
 from hpo.worker.trial import attempt
-from models.candidate import Candidate
-from studies.outcomes import Failure, Outcome
+from models.candidate import Architecture, Candidate
+from studies.outcomes import Failure, Latency, Outcome
 from studies.records import TrialRecord
 
 
@@ -35,7 +36,7 @@ class Parts:
     """What a search is put together from; tests hand over others.
 
     Attributes:
-        prepare, attempt: what workers are given to do.
+        prepare, attempt, measure_again: what workers are given to do.
         first_candidates: those that a study begins with.
         decide: whether a trial goes on from a rung.
         first_rung: epochs before the first decision.
@@ -43,6 +44,7 @@ class Parts:
 
     prepare: Callable[[StudyConfig], Facts] = prepare
     attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
+    measure_again: Callable[[Sequence[Job], Sequence[Architecture]], Mapping[str, Latency]] = measure_again
     first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates
     decide: Callable[..., Decision] = decide
     first_rung: int = FIRST_RUNG

@@ -7,6 +7,7 @@ from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import Memory, to_latency
 from hpo.worker.session import Session
+from hpo.worker.survey import Survey
 from studies.fingerprint import KERAS
 from studies.outcomes import Latency, Measurement
 
@@ -16,6 +17,10 @@ class Costs:
 
     A latency in a deployed runtime is measured beside the first trials (see `hpo.worker.survey`): it is waited for when
     it decides whether a candidate is trained, else when the training is over.
+
+    Attributes:
+        counts: MACs, FLOPs and parameters, as `Measurement` names them.
+        survey: that measures in a deployed runtime; None for calls of the training backend.
     """
 
     def __init__(self, job: Job, session: Session, lock: MachineLock):
@@ -24,15 +29,16 @@ class Costs:
         # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
         size = "x".join(map(str, job.facts.shape))
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
-        self._deployed = job.facts.machine.get("latency_runtime", KERAS) != KERAS
+        deployed = job.facts.machine.get("latency_runtime", KERAS) != KERAS
         known = self._memory.recall(self._key) or {}
         self.counts: Mapping[str, int] = known.get("cost") or self._count()
-        self._latency = to_latency(known["latency"]) if "latency" in known and not self._deployed else None
-        if self._deployed:
+        self._latency = to_latency(known["latency"]) if "latency" in known and not deployed else None
+        self.survey: Survey | None = None
+        if deployed:
             channels = known.get("channels") or int(session.network(job).logits.get_layer("pool").output.shape[-1])
             self._memory.remember(self._key, {"cost": dict(self.counts), "channels": channels})
-            self._survey = session.survey(job, channels)
-            self._survey.want(job.candidate.architecture)
+            self.survey = session.survey(job, channels)
+            self.survey.want(job.candidate.architecture)
 
     def measurement(self, on_step: Callable[[], None] = lambda: None) -> Measurement:
         """All of it; waits for the latency, and calls `on_step` whenever a step of measuring was done meanwhile.
@@ -41,12 +47,16 @@ class Costs:
             ModelError: the network cannot be converted or run.
         """
         if self._latency is None:
-            if self._deployed:
-                self._latency = self._survey.latency(self._job.candidate.architecture, on_step)
+            if self.survey is not None:
+                self._latency = self.survey.latency(self._job.candidate.architecture, on_step)
             else:
                 self._latency = self._call()
-                self._memory.remember(self._key, {"latency": asdict(self._latency), "cost": dict(self.counts)})
+                self.remember(self._latency)
         return Measurement(latency_ms=self._latency.record_ms, latency=self._latency, **self.counts)
+
+    def remember(self, latency: Latency) -> None:
+        """Keep the latency of a call of the training backend."""
+        self._memory.remember(self._key, {"latency": asdict(latency), "cost": dict(self.counts)})
 
     def _count(self) -> dict[str, int]:
         with self._lock.training():  # building and importing disturb a measurement too

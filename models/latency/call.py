@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ PROTOCOL = 2  # to be raised with every change of the protocol above: figures of
 WARM_UP_CALLS, WARM_UP_WINDOW, WARM_UP_SECONDS, STABLE = 10, 5, 3.0, 0.05
 MIN_RUNS, MAX_RUNS, RUN_SECONDS = 50, 500, 0.75
 BURSTS, PAUSE_SECONDS, SLOW_SECONDS = 10, 0.02, 30.0
+ROUNDS = 3  # of models that are measured together
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,37 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
         run_seconds: time spent on measured runs, but for the least number of them.
         seed: of the random pictures.
     """
+    return _latency(measure_call(_call(model, batch_size, seed), run_seconds), batch_size)
+
+
+def measure_together(models: Sequence[Any], on_round: Callable[[], None] = lambda: None) -> list[Latency]:
+    """The latencies of several models for one picture, which take turns in `ROUNDS` rounds.
+
+    Args:
+        models: built Keras models with one input of fixed size.
+        on_round: called after each.
+    """
+    calls = [_call(model, 1, 0) for model in models]
+    milliseconds: list[list[np.ndarray]] = [[] for _ in models]
+    for _ in range(ROUNDS):
+        for own, call in zip(milliseconds, calls, strict=True):
+            own.append(measure_call(call, RUN_SECONDS / ROUNDS))
+        on_round()
+    return [_latency(np.concatenate(own), 1) for own in milliseconds]
+
+
+def _call(model: Any, batch_size: int, seed: int) -> Callable[[], object]:
+    """Compiled, on random pictures."""
     if batch_size < 1:
         raise ModelError(f"batch_size must be at least 1. Received: {batch_size}")
     shape = tuple(model.inputs[0].shape[1:])
     if len(model.inputs) != 1 or None in shape:
         raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
     pictures = np.random.default_rng(seed).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
-    milliseconds = measure_call(compiled_call(model, pictures), run_seconds)
+    return compiled_call(model, pictures)
+
+
+def _latency(milliseconds: np.ndarray, batch_size: int) -> Latency:
     median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
     facts = device_facts()
     where = {key: str(facts[key]) for key in ("device", "backend", "dtype")}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.records import CompleteTrial, State, TrialRecord, complete
-from studies.tables.trials import describe
+from studies.tables.trials import describe, measured_in
 
 LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many times is logarithmic
 
@@ -72,7 +72,9 @@ def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> Pare
     y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
     return ParetoData(
         title=f"{name}: accuracy against {x.noun}",
-        subtitle=tally(records) + below_axis(points.values(), y_range) + (measured_in(records) if x is LATENCY else ""),
+        subtitle=tally(records)
+        + below_axis(points.values(), y_range)
+        + (_measured_in(records) if x is LATENCY else ""),
         x=x,
         log_x=is_wide(values),
         y_range=y_range,
@@ -90,7 +92,7 @@ def three_data(name: str, records: Sequence[TrialRecord]) -> ThreeData:
     y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
     return ThreeData(
         title=f"{name}: accuracy, latency and FLOPs",
-        subtitle=tally(records) + below_axis(points, y_range) + measured_in(records),
+        subtitle=tally(records) + below_axis(points, y_range) + _measured_in(records),
         y_range=y_range,
         front=tuple(on_front),
         dominated=tuple(point for point in points if point.number not in members),
@@ -133,10 +135,10 @@ def accuracy_range(values: Sequence[float], on_front: Sequence[float]) -> tuple[
     return low - margin, top + 2 * margin
 
 
-def measured_in(records: Sequence[TrialRecord]) -> str:
+def _measured_in(records: Sequence[TrialRecord]) -> str:
     """What latencies were measured in, for the end of a subtitle."""
-    names = dict.fromkeys(record.measurement.latency.measured_in for record in complete(records))
-    return f"; latency: {', '.join(names)}" if names else ""
+    members = front(records)
+    return f"; latency: {measured_in(members)}" if members else ""
 
 
 def below_axis(points: Iterable[Point], y_range: tuple[float, float]) -> str:

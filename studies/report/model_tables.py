@@ -11,7 +11,7 @@ from studies.report.material import Material, Shown, label_of
 from studies.report.wording import mega, percent
 from studies.tables.finals import per_class
 from studies.tables.table import Column, Table
-from studies.tables.trials import count, describe, why
+from studies.tables.trials import count, describe, measured_in, why
 
 
 def _interval(value: tuple[float, float, float]) -> str:
@@ -76,7 +76,8 @@ def front_table(material: Material) -> Table:
     )
     knee = material.knee
     marked = frozenset(number for number, record in enumerate(material.front) if knee and record.number == knee.number)
-    caption = "Members of the Pareto front of all three objectives, from the fastest to the slowest."
+    caption = "Members of the Pareto front of all three objectives, from the fastest to the slowest"
+    caption += f"; latency: {measured_in(material.front)}." if material.front else "."
     columns = (
         Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS, TRAINED, EPOCHS, SECONDS, SETTINGS
     )  # fmt: skip

@@ -97,6 +97,13 @@ def latency(measurement: Measurement) -> str:
     return f"{measurement.latency_ms:.3g} ({spread.low:.3g}-{spread.high:.3g})"
 
 
+def measured_in(front: Sequence[CompleteTrial]) -> str:
+    """What the latencies of a front were measured in: `LiteRT, 1 thread, measured again together at the end`."""
+    names = "; ".join(dict.fromkeys(record.measurement.latency.measured_in for record in front))
+    again = all(record.measured_again for record in front)
+    return f"{names}, measured again together at the end" if again else names
+
+
 def count(number: float) -> str:
     """A count in engineering form with three digits: 318 k, 20.0 M, 15.5 G."""
     for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
@@ -121,6 +128,5 @@ def front_table(front: Sequence[CompleteTrial]) -> table.Table:
         )
         for record in front
     )
-    measured_in = {record.measurement.latency.measured_in: None for record in front}
-    title = f"Pareto front; latency: {'; '.join(measured_in)}" if front else "Pareto front"
+    title = f"Pareto front; latency: {measured_in(front)}" if front else "Pareto front"
     return table.of_texts("front", title, heads, rows, left=("parameters",))

@@ -118,6 +118,11 @@ def fake_group(jobs, until, accuracy=fake_accuracy):
     return [fake_evaluate(job, until, accuracy) for job in jobs]
 
 
+def fake_again(jobs, architectures):
+    """The latencies that there were."""
+    return {each.architecture_key(): made.latency(each.resolution / 10) for each in architectures}
+
+
 class Fakes:
     """Parts of a search that need no Keras, and the study that is run with them. Tests put others in their place.
 
@@ -127,11 +132,13 @@ class Fakes:
     def __init__(self, recorder):
         self.recorder, self.changes = recorder, {}
         self.prepare, self.evaluate, self.attempt = fake_facts, fake_task, None
+        self.measure_again = fake_again
 
     @property
     def parts(self):
         attempt = self.attempt or functools.partial(hpo.worker.trial.attempt, run=self.evaluate)
-        return hpo.search.loop.Parts(prepare=self.prepare, attempt=attempt, **self.changes)
+        given = {"prepare": self.prepare, "attempt": attempt, "measure_again": self.measure_again}
+        return hpo.search.loop.Parts(**given, **self.changes)
 
     def run(self, config):
         return hpo.search.loop.run_search(config, self.recorder, self.parts)

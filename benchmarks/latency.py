@@ -3,13 +3,24 @@
     python benchmarks/latency.py [--processes 20] [--keras-processes 4] [--busy 4] [--output benchmarks/latency.json]
 
 For mobilenet_v2_0.35 and resnet18, eight architectures each (32, 48, 64, 96 px; without hidden layer and with one),
-each process measures all of them: trunks and heads in LiteRT, put together as a study does it (protocol 3), and, in
-processes of their own, whole networks by one compiled call (protocol 2). Meanwhile `--busy` processes do nothing but
-count. Networks are converted once, before.
+each process measures all of them: trunks and heads in LiteRT, put together and made monotone as a study does it
+(protocol 3), and, in processes of their own, whole networks by one compiled call (protocol 2). Meanwhile `--busy`
+processes do nothing but count. Networks are converted once, before; processes of the two protocols take turns.
 
-Printed for each: the spread (p90 - p10 over processes, relative to the median; the largest and the mean of the eight),
-Kendall's tau between two processes (mean over all pairs) and between latency and FLOPs (mean), and how often a network
-that contains another (larger side, wider head, or both) came out faster by more than its spread (`high_ms` - `ms`).
+On a GPU, where protocol 3 is a call too (`models/latency/call.py`), two processes should agree within 2 %:
+
+    KERAS_BACKEND=jax python benchmarks/latency.py --processes 0 --keras-processes 5 --busy 0
+
+Printed for each backbone and protocol:
+
+- spread: (p90 - p10) / median over processes, the largest of the eight and their mean;
+- apart: the largest relative difference of two processes;
+- tau between two processes, mean over all pairs, and between latency and FLOPs, mean over processes (Kendall);
+- inclusion: of the pairs where one network contains the other (larger side, wider head, or both) the share in which it
+  came out faster by more than their uncertainty;
+- contradicted: of all pairs of processes and of architectures, the share in which one process calls one of the two
+  faster and the other process the other one, both by more than the uncertainty;
+- differ: of two processes and one architecture, the share of pairs whose numbers differ by more than the uncertainty.
 """
 
 import argparse
@@ -30,7 +41,7 @@ from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from hpo.worker.survey import add_head
+from hpo.worker.latency_table import LatencyTable
 from models.build import Task
 from models.candidate import Architecture, Candidate
 from models.latency.conversion import Converter
@@ -68,19 +79,17 @@ def convert(folder: Path) -> None:
 
 
 def measure_parts(folder: Path, seed: int) -> dict[str, list[list[float]]]:
-    """In a process: [ms, high_ms] of each architecture by protocol 3."""
+    """In a process: [ms, uncertainty] of each architecture by protocol 3."""
     paths = sorted(path for path in folder.iterdir() if path.suffix != ".json")
     times = measure_files(paths, "litert", 1, seed=seed)
     parts = {path.name: DeployedLatency(**asdict(time)) for path, time in zip(paths, times, strict=True)}
     result = {}
-    for backbone in WIDTHS:
-        result[backbone] = []
-        for each in architectures(backbone):
-            latency = parts[f"{backbone}-{each.resolution}"]
-            if each.head_width:
-                heads = (parts[f"{backbone}-head-{width}"] for width in (each.head_width, 0))
-                latency = add_head(latency, *heads)
-            result[backbone].append([latency.ms, latency.high_ms])
+    for backbone, wide in WIDTHS.items():
+        trunks = {side: parts[f"{backbone}-{side}"] for side in SIDES}
+        heads = {width: parts[f"{backbone}-head-{width}"] for width in (0, wide)}
+        table = LatencyTable(trunks, heads, heads[0])
+        latencies = [table.latency(each.resolution, each.head_width) for each in architectures(backbone)]
+        result[backbone] = [[latency.ms, latency.uncertainty_ms] for latency in latencies]
     return result
 
 
@@ -96,14 +105,23 @@ def network(each: Architecture):
 
 
 def measure_calls() -> dict[str, list[list[float]]]:
-    """In a process: [median, p90] of each architecture by protocol 2."""
+    """In a process: [median, uncertainty] of each architecture by protocol 2."""
     from models.latency.call import measure
 
     result = {}
     for backbone in WIDTHS:
         times = [measure(network(each)) for each in architectures(backbone)]
-        result[backbone] = [[time.median_ms, time.p90_ms] for time in times]
+        result[backbone] = [[time.median_ms, (time.p90_ms - time.p10_ms) / 2] for time in times]
     return result
+
+
+def machine_facts() -> dict:
+    """Device and versions."""
+    from models.device import cpu_name
+    from models.latency import call
+    from models.latency.runtimes import RUNTIMES
+
+    return {"cpu": cpu_name(), **call.machine_facts(), "litert": RUNTIMES["litert"].version}
 
 
 def count_flops() -> dict[str, list[int]]:
@@ -134,9 +152,9 @@ def child(*words: str) -> dict:
 
 
 def summary(runs: list[list[list[float]]], flops: list[int]) -> dict[str, float]:
-    """The figures of one backbone and protocol, from [process][architecture][ms, high]."""
+    """The figures of one backbone and protocol, from [process][architecture][ms, uncertainty]."""
     values = np.array(runs)
-    ms = values[:, :, 0]
+    ms, unsure = values[:, :, 0], values[:, :, 1]
     spread = (np.percentile(ms, 90, axis=0) - np.percentile(ms, 10, axis=0)) / np.median(ms, axis=0)
     pairs = list(itertools.combinations(range(len(ms)), 2))
     contained = [  # architectures lie by side, then by width: (0, w), (0, w), ...
@@ -144,15 +162,18 @@ def summary(runs: list[list[list[float]]], flops: list[int]) -> dict[str, float]
         for small, large in itertools.permutations(range(len(flops)), 2)
         if small // 2 <= large // 2 and small % 2 <= large % 2
     ]
-    violated = sum(
-        run[large][0] < run[small][0] - (run[small][1] - run[small][0]) for run in runs for small, large in contained
-    )
+    # [process, a, b]: whether a is called faster than b
+    faster = ms[:, :, None] - ms[:, None, :] < -np.hypot(unsure[:, :, None], unsure[:, None, :])
+    differ = [np.abs(ms[a] - ms[b]) > np.hypot(unsure[a], unsure[b]) for a, b in pairs]
     return {
         "spread_max": float(spread.max()),
         "spread_mean": float(spread.mean()),
+        "apart": float((np.ptp(ms, axis=0) / ms.min(axis=0)).max()),
         "tau_processes": float(np.mean([kendalltau(ms[a], ms[b]).statistic for a, b in pairs])),
         "tau_flops": float(np.mean([kendalltau(run, flops).statistic for run in ms])),
-        "inclusion_violated": violated / (len(runs) * len(contained)),
+        "inclusion_violated": float(np.mean([faster[:, large, small] for small, large in contained])),
+        "contradicted": float(np.mean([faster[a] & faster[b].T for a, b in pairs])),
+        "differ": float(np.mean(differ)),
     }
 
 
@@ -171,17 +192,24 @@ def main() -> None:
             "parts": lambda: measure_parts(Path(words[0]), int(words[1])),
             "calls": measure_calls,
             "flops": count_flops,
+            "machine": machine_facts,
         }
         print(json.dumps(answer[kind]()))
         return
     flops = child("--child", "flops")
+    parts: list = []
+    calls: list = []
     with tempfile.TemporaryDirectory() as text, busy(given.busy):
         folder = Path(text)
-        convert(folder)
-        parts = [child("--child", "parts", str(folder), str(seed)) for seed in range(given.processes)]
-        calls = [child("--child", "calls") for _ in range(given.keras_processes)]
+        if given.processes:
+            convert(folder)
+        while len(parts) < given.processes or len(calls) < given.keras_processes:
+            if len(parts) * given.keras_processes <= len(calls) * given.processes and len(parts) < given.processes:
+                parts.append(child("--child", "parts", str(folder), str(100 * len(parts))))
+            else:
+                calls.append(child("--child", "calls"))
     figures = {}
-    for name, runs in (("litert, protocol 3", parts), ("keras, protocol 2", calls)):
+    for name, runs in (("LiteRT", parts), ("Keras", calls)):
         for backbone in WIDTHS if len(runs) > 1 else ():
             figures[f"{backbone}, {name}"] = {
                 "processes": len(runs),
@@ -189,11 +217,9 @@ def main() -> None:
             }
     for name, row in figures.items():
         shown = (f"{key} {value:.3f}" for key, value in row.items() if key != "processes")
-        print(f"{name:38} {row['processes']:>2} processes: {', '.join(shown)}")
+        print(f"{name:25} {row['processes']:>2} processes: {', '.join(shown)}")
     if given.output:
-        from models.device import cpu_name
-
-        about = {"date": str(date.today()), "device": cpu_name(), "busy": given.busy}
+        about = {"date": str(date.today()), **child("--child", "machine"), "busy": given.busy}
         given.output.write_text(
             json.dumps({**about, "figures": figures, "litert": parts, "keras": calls}, indent=1) + "\n"
         )

@@ -123,7 +123,7 @@ def _latency(model: Any, batch_size: int, network: tuple[str, int, bool], runtim
 
     if runtime == KERAS:
         measured = call.measure(model, batch_size)
-        number: dict[str, Any] = {"record": measured.median_ms, "protocol": call.PROTOCOL, "threads": None}
+        number: dict[str, Any] = {"record": measured.median_ms, "protocol": call.protocol(), "threads": None}
     else:
         with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder, Converter(runtime) as converter:
             path = Path(folder) / "model"
@@ -196,7 +196,8 @@ def _print_latency(console: Any, report: dict[str, Any]) -> None:
         ((name, latency),) = measured.items()
         where = describe(name, latency["threads"] or 1)
         spread = ", ".join(f"{key} {latency[key]:.3g}" for key in ("p10", "median", "p90", "p99"))
-        console.print(f"latency     {latency['record']:.3g} ms, {where}, batch {report['batch_size']}")
+        unsure = f" (± {latency['high'] - latency['record']:.2g})" if "high" in latency else ""
+        console.print(f"latency     {latency['record']:.3g} ms{unsure}, {where}, batch {report['batch_size']}")
         console.print(f"runs        {latency['runs']} ({spread} ms)")
         return
     table = _table("runtime", "latency ms", "p10", "median", "p90", "p99", "runs")

@@ -33,7 +33,7 @@ HEADS = (
     "weights",
     "MMACs",
     "MFLOPs",
-    "latency ms (spread)",
+    "latency ms (uncertainty)",
     "epochs",
     "seconds",
     "parameters",

@@ -7,11 +7,13 @@ Protocol, so that a number can be repeated:
 2. One fixed uint8 batch lies on the device already. Each run is one call; the clock (`perf_counter_ns`) is read
    after the device has finished, so the queue of a GPU is not mistaken for its speed.
 3. Warm-up: windows of calls until the medians of two successive windows differ by less than 5 %, at least 10 calls, at
-   most 3 s.
+   most 3 s. A GPU is kept busy for 3 s first: its clocks rise under load, and what it does until they have settled is
+   thrown away.
 4. Runs: at least 50, at most 500, and about 0.75 s, in 10 bursts with short pauses between them. (A model so slow that
    50 runs would take more than 30 s gets fewer, but 10.) What disturbs a
    shared CPU (another process, a change of clock frequency) lasts for tens of milliseconds to seconds: one unbroken
-   series may lie wholly inside such a spell, bursts over a longer time do not. The garbage collector is off.
+   series may lie wholly inside such a spell, bursts over a longer time do not. The garbage collector is off. On a GPU
+   the bursts follow each other without a pause, in which its clocks would fall again.
 5. The median over all runs is the latency: a disturbance must hit half of all runs to move it. p10, p90 and p99 tell
    how disturbed the machine was, p10 being close to what it can do undisturbed.
 
@@ -29,13 +31,16 @@ from typing import Any
 import numpy as np
 
 from models import ModelError
-from models.device import compiled_call, device_facts
+from models.device import compiled_call, device_facts, sees_gpu
 
-PROTOCOL = 2  # to be raised with every change of the protocol above: figures of two protocols are not compared
+# To be raised with every change of the protocol above: figures of two protocols are not compared. What it says of GPUs
+# came later than the rest.
+PROTOCOL, GPU_PROTOCOL = 2, 3
 
 WARM_UP_CALLS, WARM_UP_WINDOW, WARM_UP_SECONDS, STABLE = 10, 5, 3.0, 0.05
 MIN_RUNS, MAX_RUNS, RUN_SECONDS = 50, 500, 0.75
 BURSTS, PAUSE_SECONDS, SLOW_SECONDS = 10, 0.02, 30.0
+SETTLE_SECONDS = 3.0  # of a GPU
 ROUNDS = 3  # of models that are measured together
 
 
@@ -63,7 +68,7 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
         run_seconds: time spent on measured runs, but for the least number of them.
         seed: of the random pictures.
     """
-    return _latency(measure_call(_call(model, batch_size, seed), run_seconds), batch_size)
+    return _latency(measure_call(_call(model, batch_size, seed), run_seconds, sees_gpu()), batch_size)
 
 
 def measure_together(models: Sequence[Any], on_round: Callable[[], None] = lambda: None) -> list[Latency]:
@@ -77,7 +82,7 @@ def measure_together(models: Sequence[Any], on_round: Callable[[], None] = lambd
     milliseconds: list[list[np.ndarray]] = [[] for _ in models]
     for _ in range(ROUNDS):
         for own, call in zip(milliseconds, calls, strict=True):
-            own.append(measure_call(call, RUN_SECONDS / ROUNDS))
+            own.append(measure_call(call, RUN_SECONDS / ROUNDS, sees_gpu()))
         on_round()
     return [_latency(np.concatenate(own), 1) for own in milliseconds]
 
@@ -100,14 +105,14 @@ def _latency(milliseconds: np.ndarray, batch_size: int) -> Latency:
     return Latency(median, p10, p90, p99, len(milliseconds), batch_size, **where)
 
 
-def measure_call(call: Callable[[], object], run_seconds: float = RUN_SECONDS) -> np.ndarray:
+def measure_call(call: Callable[[], object], run_seconds: float = RUN_SECONDS, on_gpu: bool = False) -> np.ndarray:
     """Milliseconds (runs,) of a call that returns when its answer is there, whatever computes it; steps 3 to 5."""
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        _warm_up(call)
-        return np.asarray(_runs(call, run_seconds))
+        _warm_up(call, SETTLE_SECONDS if on_gpu else 0.0)
+        return np.asarray(_runs(call, run_seconds, pauses=not on_gpu))
     finally:
         if collecting:
             gc.enable()
@@ -115,11 +120,19 @@ def measure_call(call: Callable[[], object], run_seconds: float = RUN_SECONDS) -
 
 def machine_facts() -> dict[str, Any]:
     """What a latency depends on beside the model: the device, see `device_facts`, and the protocol."""
-    return {**device_facts(), "latency_protocol": PROTOCOL}
+    return {**device_facts(), "latency_protocol": protocol()}
 
 
-def _warm_up(call: Callable[[], object]) -> None:
-    """Calls until the time of a call stands still."""
+def protocol() -> int:
+    """The number of the protocol that this process measures by."""
+    return GPU_PROTOCOL if sees_gpu() else PROTOCOL
+
+
+def _warm_up(call: Callable[[], object], settle_seconds: float) -> None:
+    """Calls for so many seconds, and then until the time of a call stands still."""
+    settled = time.perf_counter() + settle_seconds
+    while time.perf_counter() < settled:
+        call()
     end = time.perf_counter() + WARM_UP_SECONDS
     calls, before = 0, float("inf")
     while True:
@@ -131,7 +144,7 @@ def _warm_up(call: Callable[[], object]) -> None:
         before = median
 
 
-def _runs(call: Callable[[], object], seconds: float) -> list[float]:
+def _runs(call: Callable[[], object], seconds: float, pauses: bool) -> list[float]:
     """Milliseconds of each run, in bursts spread over time."""
     milliseconds: list[float] = []
     for _ in range(BURSTS):
@@ -142,7 +155,8 @@ def _runs(call: Callable[[], object], seconds: float) -> list[float]:
             if run and spent > enough / BURSTS:
                 break
             milliseconds.append(_timed(call))
-        time.sleep(max(PAUSE_SECONDS, start + seconds / BURSTS - time.perf_counter()))
+        if pauses:
+            time.sleep(max(PAUSE_SECONDS, start + seconds / BURSTS - time.perf_counter()))
     return milliseconds
 
 

@@ -84,7 +84,8 @@ def draw_page(data: JointData) -> go.Figure:
     figure = go.Figure()
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     line = {"shape": "hv", "color": JOINT, "width": 1.5}
-    figure.add_scatter(x=xs, y=ys, mode="lines", name="joint front", line=line, hoverinfo="skip")
+    bars = page.uncertainty(data.front, data.x)
+    figure.add_scatter(x=xs, y=ys, mode="lines", name="joint front", line=line, error_x=bars, hoverinfo="skip")
     for group in data.groups:
         symbol = group.marker[0] + ("-open" if group.hollow else "")
         figure.add_scatter(
@@ -106,6 +107,7 @@ def draw_paper(data: JointData) -> Figure:
     figure, axes = paper.framed(data.title, data.subtitle)
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     axes.step(xs, ys, where="post", color=JOINT, linewidth=1.2, zorder=1, label="joint front")
+    paper.uncertainty(axes, data.front, data.x)
     for group in data.groups:
         axes.scatter(
             [p.at(data.x) for p in group.points],

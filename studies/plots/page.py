@@ -7,10 +7,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY
+from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.paths import write_text
 from studies.plots.data import ParetoData, Point, ThreeData, is_wide
-from studies.plots.style import BEYOND, FAINT, FRONT, SPREAD
+from studies.plots.style import BEYOND, FAINT, FRONT, UNSURE
 
 
 def draw_pareto(data: ParetoData) -> go.Figure:
@@ -31,17 +31,6 @@ def draw_pareto(data: ParetoData) -> go.Figure:
                 text=[p.text for p in points],
                 hovertemplate="%{text}<extra></extra>",
             )
-    spread = None
-    if data.x is LATENCY:
-        spread = {
-            "type": "data",
-            "symmetric": False,
-            "array": [p.latency_high - p.at(LATENCY) for p in data.front],
-            "arrayminus": [p.at(LATENCY) - p.latency_low for p in data.front],
-            "thickness": 1,
-            "width": 3,
-            "color": SPREAD,
-        }
     figure.add_scatter(
         x=[p.at(data.x) for p in data.front],
         y=[p.accuracy for p in data.front],
@@ -50,7 +39,7 @@ def draw_pareto(data: ParetoData) -> go.Figure:
         line={"shape": "hv", "color": FRONT, "width": 1.5},
         marker={"color": FRONT, "size": 10},
         text=[p.text for p in data.front],
-        error_x=spread,
+        error_x=uncertainty(data.front, data.x),
         hovertemplate="%{text}<extra></extra>",
     )
     figure.update_xaxes(title=data.x.label, **axis_of([p.at(data.x) for p in data.everything]))
@@ -89,6 +78,21 @@ def draw_three(data: ThreeData) -> go.Figure:
         camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.7}, "center": {"z": -0.15}},
     )
     return framed(figure, data.title, data.subtitle)
+
+
+def uncertainty(points: Sequence[Point], x: Objective) -> dict[str, Any] | None:
+    """Plotly's bars along x: how far latencies may be off."""
+    if x is not LATENCY:
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [p.latency_high - p.at(LATENCY) for p in points],
+        "arrayminus": [p.at(LATENCY) - p.latency_low for p in points],
+        "thickness": 1,
+        "width": 3,
+        "color": UNSURE,
+    }
 
 
 def axis_of(values: Sequence[float]) -> dict[str, Any]:

@@ -41,14 +41,7 @@ def draw_pareto(data: ParetoData) -> Figure:
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     axes.step(xs, ys, where="post", color=FRONT, linewidth=1.2, zorder=2)
     axes.scatter(xs, ys, s=48, c=FRONT, label="front", zorder=3)
-    if data.x is LATENCY:
-        spread = [
-            [x - p.latency_low for x, p in zip(xs, data.front, strict=True)],
-            [p.latency_high - x for x, p in zip(xs, data.front, strict=True)],
-        ]
-        axes.errorbar(
-            xs, ys, xerr=spread, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="spread"
-        )
+    uncertainty(axes, data.front, data.x)
     if data.log_x:
         logarithmic(axes)
     axes.set_ylim(data.y_range)
@@ -102,6 +95,15 @@ def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def uncertainty(axes: Axes, points: Sequence[Point], x: Objective) -> None:
+    """Bars along x: how far latencies may be off."""
+    if x is not LATENCY:
+        return
+    xs, ys = [p.at(x) for p in points], [p.accuracy for p in points]
+    off = [[p.at(x) - p.latency_low for p in points], [p.latency_high - p.at(x) for p in points]]
+    axes.errorbar(xs, ys, xerr=off, fmt="none", ecolor=FRONT, elinewidth=0.8, capsize=2, alpha=0.4, label="uncertainty")
 
 
 def _number(axes: Axes, points: Sequence[Point], x: Objective) -> None:

@@ -19,7 +19,7 @@ def _interval(value: tuple[float, float, float]) -> str:
     return f"{100 * share:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def _spread(value: tuple[float, float, float]) -> str:
+def _unsure(value: tuple[float, float, float]) -> str:
     median, low, high = value
     return f"{median:.3g} ({low:.3g}–{high:.3g})"
 
@@ -27,7 +27,7 @@ def _spread(value: tuple[float, float, float]) -> str:
 VALIDATION = Column("validation accuracy (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",))
 TEST = Column("test accuracy (%), 95 % interval", _interval, True, parts=("test_accuracy", "test_low", "test_high"))
 FLOPS = Column("MFLOPs", mega, True, parts=("flops",))
-TIME = Column("inference (ms, spread)", _spread, True, parts=("latency_ms", "latency_low_ms", "latency_high_ms"))
+TIME = Column("inference (ms, uncertainty)", _unsure, True, parts=("latency_ms", "latency_low_ms", "latency_high_ms"))
 WEIGHTS = Column("parameters", count, True)
 TRAINED = Column("trained parameters", count, True, parts=("trained_parameters",))
 EPOCHS = Column("best epoch", "{0[0]} of {0[1]}", True, parts=("best_epoch", "epochs"))
@@ -38,8 +38,8 @@ SETTINGS = Column("settings", wide=True)
 def _costs(record: CompleteTrial) -> tuple[Any, ...]:
     """FLOPs, time, parameters and trained ones."""
     cost = record.measurement
-    spread = (cost.latency_ms, cost.latency.low, cost.latency.high)
-    return cost.flops, spread, cost.parameters, record.trainable_parameters
+    latency = (cost.latency_ms, cost.latency.low, cost.latency.high)
+    return cost.flops, latency, cost.parameters, record.trainable_parameters
 
 
 def models_table(material: Material, models: Sequence[Shown]) -> Table:

@@ -92,7 +92,7 @@ def describe(candidate: Candidate | None) -> str:
 
 
 def latency(measurement: Measurement) -> str:
-    """With its spread (see `studies.outcomes.Latency`), milliseconds: `1.23 (1.20-1.31)`."""
+    """With how far it may be off (see `studies.outcomes.Latency`), milliseconds: `1.23 (1.20-1.31)`."""
     spread = measurement.latency
     return f"{measurement.latency_ms:.3g} ({spread.low:.3g}-{spread.high:.3g})"
 
@@ -114,7 +114,16 @@ def count(number: float) -> str:
 
 def front_table(front: Sequence[CompleteTrial]) -> table.Table:
     """The front as commands and notebooks show it, in the order given."""
-    heads = ("trial", "parameters", "val_accuracy", "latency ms (spread)", "MFLOPs", "weights", "epochs", "seconds")
+    heads = (
+        "trial",
+        "parameters",
+        "val_accuracy",
+        "latency ms (uncertainty)",
+        "MFLOPs",
+        "weights",
+        "epochs",
+        "seconds",
+    )
     rows = (
         (
             str(record.number),

@@ -91,7 +91,7 @@ def test_cells_and_values_have_the_numbers(three):
         "weights": "318 k",
         "MMACs": "10",
         "MFLOPs": "20",
-        "latency ms (spread)": "1.9 (1.9-1.9)",
+        "latency ms (uncertainty)": "1.9 (1.9-1.9)",
         "epochs": "2 of 3",
         "seconds": "4.5",
         "parameters": "32 px, frozen, head 128, dropout 0.25, 1.0e-03 cosine",

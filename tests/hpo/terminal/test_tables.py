@@ -13,5 +13,5 @@ def test_front_as_a_table(records):  # noqa: F811
     show_front(console, records)
     text = console.file.getvalue()
     assert [line.split()[0] for line in text.splitlines() if line.strip()[:1].isdigit()] == ["0", "2", "1"]
-    for head in ("trial", "parameters", "val_accuracy", "latency ms (spread)", "MFLOPs", "epochs", "seconds"):
+    for head in ("trial", "parameters", "val_accuracy", "latency ms (uncertainty)", "MFLOPs", "epochs", "seconds"):
         assert head in text

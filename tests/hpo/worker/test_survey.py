@@ -13,6 +13,8 @@ from hpo.worker.survey import Survey
 from models import ModelError
 from models.build import Task
 from models.candidate import Architecture
+from models.latency.conversion import Converter
+from models.latency.deployed import measure_files
 from tests.made import deployed_latency
 
 TASK = Task(32, 32, 3, 10, "pretrained")
@@ -187,3 +189,16 @@ def test_what_waits_is_told_of_parts(survey, fake):
     here = survey()
     here.latency(architecture(), lambda: told.append(1))
     assert told
+
+
+@pytest.mark.slow
+def test_trunk_and_interpolated_head_are_the_network(tmp_path):
+    """Within a quarter, as others use this machine; `benchmarks/latency_parts.py` has the figures."""
+    whole = architecture(resolution=32, head_width=384)
+    here = Survey(TASK, 192, "litert", 1, (32,), Memory(tmp_path, {"device": "a"}), tmp_path)
+    with Converter("litert") as converter:
+        converter.network(whole, TASK, tmp_path / "whole")
+    parts = ask(here, resolution=32, head_width=384)
+    (once,) = measure_files([tmp_path / "whole"], "litert")
+    assert parts.ms == pytest.approx(once.ms, rel=0.25)
+    assert parts.ms > ask(here, resolution=32, head_width=0).ms

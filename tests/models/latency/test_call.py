@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models import ModelError
@@ -58,7 +59,43 @@ def test_slow_models_get_fewer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency, "_timed", slow)
     monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
-    assert len(latency._runs(lambda: None, 1.5)) == latency.BURSTS
+    assert len(latency._runs(lambda: None, 1.5, pauses=True)) == latency.BURSTS
+
+
+@pytest.mark.parametrize(("on_gpu", "settled"), [(False, 0), (True, 3)])
+def test_the_clocks_of_a_gpu_settle_first_and_do_not_fall_again(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: bool, settled: int
+) -> None:
+    """Calls of a second each: 10 for the warm-up and one in each burst are timed, all before are not."""
+    clock, slept, timed = [0.0], [], []
+
+    def call() -> None:
+        clock[0] += 1.0
+
+    def one(given: Callable[[], None]) -> float:
+        given()
+        timed.append(clock[0])
+        return 1000.0
+
+    monkeypatch.setattr(latency, "_timed", one)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(latency.time, "sleep", slept.append)
+    runs = latency.measure_call(call, 0.75, on_gpu)
+    assert clock[0] - len(timed) == settled
+    assert bool(slept) is not on_gpu
+    assert len(timed) - len(runs) == latency.WARM_UP_CALLS
+
+
+def test_together_they_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    order, rounds = [], []
+    monkeypatch.setattr(latency, "compiled_call", lambda model, pictures: model)
+    monkeypatch.setattr(
+        latency, "measure_call", lambda model, seconds, on_gpu: order.append(model) or np.array([1.0, 2.0, 3.0])
+    )
+    models = [_model(1), _model(2)]
+    results = latency.measure_together(models, lambda: rounds.append(len(order)))
+    assert order == models * latency.ROUNDS and rounds == [2, 4, 6]
+    assert [(each.median_ms, each.runs) for each in results] == [(2.0, 9)] * 2
 
 
 def test_wrong_arguments_are_refused() -> None:

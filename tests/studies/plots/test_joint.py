@@ -28,9 +28,12 @@ def test_page_and_paper_show_the_same_points(three):  # noqa: F811
     data = joint_data(three, LATENCY)
     page, paper = draw_page(data), draw_paper(data)
     traces = {trace.name: sorted(zip(trace.x, trace.y, strict=True)) for trace in page.data}
-    drawn = {one.get_label(): sorted(map(tuple, one.get_offsets().tolist())) for one in paper.axes[0].collections}
+    groups = [one for one in paper.axes[0].collections if one.get_label() in traces]
+    drawn = {one.get_label(): sorted(map(tuple, one.get_offsets().tolist())) for one in groups}
     assert drawn == {name: points for name, points in traces.items() if name != "joint front"}
-    assert [text.get_text() for text in paper.axes[0].get_legend().get_texts()] == list(traces)
+    assert [text.get_text() for text in paper.axes[0].get_legend().get_texts()] == [*traces, "uncertainty"]
+    bars = next(trace for trace in page.data if trace.name == "joint front").error_x
+    assert list(bars.array) == pytest.approx([0.0] * len(data.front))  # these are exact
     assert paper.axes[0].get_xlabel() == data.x.label
     assert "study a-w" in page.data[1].text[0]
 

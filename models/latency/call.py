@@ -68,7 +68,11 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
     if len(model.inputs) != 1 or None in shape:
         raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
     pictures = np.random.default_rng(seed).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
-    milliseconds = measure_call(compiled_call(model, pictures), run_seconds)
+    return summarise(measure_call(compiled_call(model, pictures), run_seconds), batch_size)
+
+
+def summarise(milliseconds: np.ndarray, batch_size: int = 1) -> Latency:
+    """The latency from those of all runs (runs,), with this process's device and backend."""
     median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
     facts = device_facts()
     where = {key: str(facts[key]) for key in ("device", "backend", "dtype")}

@@ -83,7 +83,7 @@ def measure_files(
         "seed": seed,
     }
     about = {
-        "backend": f"{RUNTIMES[runtime].label} {RUNTIMES[runtime].version}",
+        "backend": RUNTIMES[runtime].full_name,
         "threads": threads,
         "device": cpu_name(),
         "dtype": "float32",

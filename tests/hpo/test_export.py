@@ -54,7 +54,7 @@ def test_command_without_a_study(configure, tmp_path):
 @pytest.fixture
 def copied(evaluated, tmp_path, monkeypatch):
     """A small evaluated study, to be added to."""
-    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
     return evaluated.model_copy(update={"out": tmp_path / "runs"})
 

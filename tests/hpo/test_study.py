@@ -202,7 +202,7 @@ def test_files_images_and_arrays_are_predicted_alike(study, evaluated, tmp_path)
 
 @pytest.mark.slow
 def test_a_model_is_exported(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
     study = load_study(evaluated.study_name, storage=evaluated.storage, out=tmp_path / "runs")
     best = study.models()["2"]

@@ -18,7 +18,7 @@ from studies.storage import load_study
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def check_formats(names: Sequence[str], allowed: Sequence[str], field: str) -> t
     """
     for name in names:
         if name not in allowed:
-            raise BadField(field, f"must be among {', '.join(allowed)}. Received: {name or 'nothing'}")
+            raise BadField(field, f"must be one of {', '.join(allowed)}. Received: {name or 'nothing'}")
         if lacking := needs(name):
             raise BadField(field, f"{name} {lacking}")
     return tuple(dict.fromkeys(names))

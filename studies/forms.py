@@ -6,7 +6,7 @@ same test pictures, so they are compared in pairs, not by whether their interval
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,10 @@ BEST_RULE = (
     "Best form of a model: the fastest one that does not lose more than chance explains, that is, the 95 % interval of "
     "its paired difference reaches 0 or lies above it."
 )
-FRONT_RULE = "Front: no other form of any model is at least as accurate and as fast, and better in one of the two."
+FRONT_RULE = (
+    "Front: no other form of any model is at least as accurate and as fast, and better in one of the two; the same "
+    "form of models with one architecture counts as equally fast."
+)
 METHOD = (
     "Accuracy is that of the first training run, the one that is exported, with Wilson's 95 % interval over the test "
     "pictures; the difference is to that run as trained, on the same pictures, with Newcombe's interval for paired "
@@ -141,19 +144,30 @@ def write_forms(path: Path, forms: Sequence[Form]) -> None:
 def all_forms(models: Sequence[FinalModel], files: StudyFiles) -> list[Ranked]:
     """Of each model that has a deployed form: as trained, and its deployed forms; in the order of the models."""
     forms: list[Form] = []
+    architectures = {model.label: model.candidate.architecture_key() for model in models}
     for model in models:
         run = model.runs[0]
         made = [form for form in read_forms(files.forms(model.label), run) if form.deployed]
         forms += [as_trained(run), *made] if made else []
-    return rank(forms)
+    return rank(forms, architectures)
 
 
-def rank(forms: Sequence[Form]) -> list[Ranked]:
-    """Each form with its place among all; a form without a latency is on no front. See FRONT_RULE and BEST_RULE."""
-    timed = [form for form in forms if form.latency_ms is not None]
-    points = [[form.accuracy, form.latency_ms] for form in timed]
+def rank(forms: Sequence[Form], architectures: Mapping[str, str] | None = None) -> list[Ranked]:
+    """Each form with its place among all; a form without a latency is on no front. See FRONT_RULE and BEST_RULE.
+
+    Args:
+        forms: of one model, one behind the other, the first as trained.
+        architectures: a key for each model, by label. What models of one architecture differ in is not their speed,
+            so the lowest of their latencies counts for all: noise must not put the less accurate one on the front.
+    """
+    timed = [(form, form.latency_ms) for form in forms if form.latency_ms is not None]
+    alike = [((architectures or {}).get(form.label, form.label), form.format) for form, _ in timed]
+    fastest: dict[tuple[str, str], float] = {}
+    for key, (_, ms) in zip(alike, timed, strict=True):
+        fastest[key] = min(ms, fastest.get(key, ms))
+    points = [[form.accuracy, fastest[key]] for key, (form, _) in zip(alike, timed, strict=True)]
     keep = moocore.is_nondominated(points, maximise=[True, False], keep_weakly=True) if timed else []
-    front = {id(form) for form, is_member in zip(timed, keep, strict=True) if is_member}
+    front = {id(form) for (form, _), is_member in zip(timed, keep, strict=True) if is_member}
     best = {id(best_of([form for form in forms if form.label == label])) for label in {form.label for form in forms}}
     return [Ranked(form, id(form) in front, id(form) in best) for form in forms]
 

@@ -137,4 +137,4 @@ def _share(value: tuple[float, float, float]) -> str:
 
 def _points(value: tuple[float, float, float]) -> str:
     difference, low, high = value
-    return f"{100 * difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return f"{100 * difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"

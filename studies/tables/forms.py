@@ -135,4 +135,4 @@ def _difference(form: Form) -> str:
     if form.format == AS_TRAINED:
         return "-"
     low, high = form.pairs.difference_interval()
-    return f"{100 * form.pairs.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return f"{100 * form.pairs.difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"

@@ -83,6 +83,13 @@ def test_front_over_all_forms_of_all_models():
     assert rank([]) == []
 
 
+def test_noise_does_not_put_the_less_accurate_of_one_architecture_on_the_front():
+    forms = [made.form(ms=1.001), made.form(ms=1.0, lost=1, label="9"), made.form("onnx", 0.9995, lost=2)]
+    assert [one.on_front for one in rank(forms)] == [True, True, True]
+    assert [one.on_front for one in rank(forms, {"7": "a", "9": "b"})] == [True, True, True]
+    assert [one.on_front for one in rank(forms, {"7": "a", "9": "a"})] == [True, False, True]
+
+
 def test_the_best_form_is_the_fastest_that_does_not_lose():
     litert, int8, losing = made.form("litert", 2.0), made.form("litert-int8", 1.0, 5, 1), made.form("onnx", 0.5, 40, 4)
     assert not int8.pairs.loses

@@ -39,7 +39,7 @@ def test_texts_of_a_form():
         "form": "litert-int8",
         "test accuracy (95 %)": f"0.8820 ({low:.4f}-{high:.4f})",
         "same answers": "0.9900",
-        "points (95 %)": f"-1.8 ({100 * down:+.1f} to {100 * up:+.1f})",
+        "points (95 %)": f"-1.80 ({100 * down:+.2f} to {100 * up:+.2f})",
         "McNemar's p": "1.7e-08",
         "latency ms (p90)": "0.5 (0.6)",
         "p50 ms": "0.55",

@@ -39,6 +39,12 @@ def test_what_is_lost_is_said_first(evaluated):
     assert names.index("forms") == names.index("tests") + 1
 
 
+def test_the_command_that_makes_them_again_names_them(evaluated):
+    material = dataclasses.replace(evaluated(), forms=rank(FORMS))
+    (section,) = [section for section in chapter(material).sections if section.name == "reproducing"]
+    assert section.blocks[1].text.splitlines()[1].endswith(" --seeds 2 --runtimes litert,litert-int8")
+
+
 def test_where_nothing_is_lost_that_is_said(evaluated):
     words = section_of(evaluated(), FORMS[:2]).blocks[1].items
     assert words == ("On these 2,000 test pictures no form costs or gains more than chance explains.",)

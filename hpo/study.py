@@ -17,18 +17,18 @@ from datasets.wording import counted
 from hpo.config import MOST_SEEDS, StudyConfig, check_field, restore_config
 from hpo.errors import BadField, BadInput
 from hpo.final import evaluation, exporting, prediction
-from hpo.final.exporting import Converted
 from hpo.final.models import FinalModels
 from hpo.reporting import assemble, comparing, dashboard, notebook, tables_and_plots
 from hpo.reporting.files import ReportFiles
 from hpo.search.loop import REAL, Parts, run_search
 from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
-from models.export.formats import FORMATS
+from models.export.formats import DEPLOYED, FORMATS
 from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.comparison import Studied
 from studies.fingerprint import fingerprint_of
+from studies.forms import Form
 from studies.pareto import front
 from studies.paths import StudyFiles, check_writable
 from studies.quiet import quiet_optuna
@@ -124,6 +124,7 @@ class Study:
         trials: Sequence[int] | int | str | None = None,
         seeds: int = 3,
         progress: Progress = False,
+        runtimes: Sequence[str] | str = (),
     ) -> FinalModels:
         """Give the chosen models their final training, and test each once.
 
@@ -135,6 +136,8 @@ class Study:
             trials: number or numbers of trials to take instead.
             seeds: training runs of each model.
             progress: show what is being done.
+            runtimes: forms in which each model is exported, tested and measured too: litert, litert-int8, onnx, as a
+                list or separated by commas; see `FinalModels.forms`.
 
         Returns:
             The models, from the most to the least accurate on the test pictures.
@@ -147,11 +150,13 @@ class Study:
             raise BadField("pick", f"must be front or few. Received: {pick}")
         if type(seeds) is not int or not 1 <= seeds <= MOST_SEEDS:
             raise BadField("seeds", f"must be an integer from 1 to {MOST_SEEDS}. Received: {seeds}")
+        given = [name.strip() for name in runtimes.split(",")] if isinstance(runtimes, str) else runtimes
+        names = exporting.check_formats(given, DEPLOYED, "runtimes")
         named = ",".join(map(str, trials)) if isinstance(trials, Sequence) and not isinstance(trials, str) else trials
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             result = evaluation.evaluate(
-                self.config, self.optuna, pick, None if named is None else str(named), seeds, watcher
+                self.config, self.optuna, pick, None if named is None else str(named), seeds, names, watcher
             )
         return FinalModels(
             self.name, self.files, self.convert, result.models, result.failures, device=self.config.device
@@ -171,7 +176,7 @@ class Study:
             models = prediction.models_of(self.optuna, self.files)
         return FinalModels(self.name, self.files, self.convert, models, device=device)
 
-    def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Converted], Path]:
+    def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Form], Path]:
         """A final model for other runtimes, see `Model.export`.
 
         Args:
@@ -183,13 +188,11 @@ class Study:
             The numbers of the original and of each format, and the folder of the files.
 
         Raises:
-            BadInput: the model was not evaluated, or the pictures are not those of the study.
-            ModelError: what a format needs is not installed.
+            BadInput: the model was not evaluated, the pictures are not those of the study, there is no such format, or
+                what it needs is not installed.
             WorkerLost, TaskFailed: one fails; those before it are kept.
         """
-        for name in names:
-            if name not in FORMATS:
-                raise BadField("format", f"must be one of {', '.join(FORMATS)}. Received: {name}")
+        names = exporting.check_formats(names, tuple(FORMATS), "format")
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             return exporting.convert_all(self.optuna, self.config, label, names, watcher)

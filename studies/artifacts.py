@@ -5,6 +5,7 @@ also reads both from the attributes of the study, under a key with the trial's n
 own pages add them later. That is what this module does.
 """
 
+import contextlib
 import json
 import mimetypes
 import uuid
@@ -14,6 +15,7 @@ from typing import Any
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna_dashboard import save_note, save_plotly_graph_object
 
 from studies import paths
@@ -35,7 +37,8 @@ def attach(study: optuna.Study, out: Path, file: Path, number: int | None = None
     store, prefix = open_store(out), _prefix(study, number)
     for key, meta in _attached(study, prefix).items():
         if meta["filename"] == file.name:
-            store.remove(meta["artifact_id"])
+            with contextlib.suppress(ArtifactNotFound):  # the folder of results was emptied or moved
+                store.remove(meta["artifact_id"])
             set_system_attr(study, key, json.dumps(None))
     mimetype, encoding = mimetypes.guess_type(file.name)
     meta = {

@@ -124,6 +124,10 @@ class StudyFiles:
         """Folder of a final model's exported formats."""
         return self.folder / "exports" / name_of(label).replace(" ", "-")
 
+    def forms(self, label: str) -> Path:
+        """What a final model is worth in each exported format."""
+        return self.exports(label) / "exports.json"
+
     @property
     def report(self) -> Path:
         """Folder of the report."""

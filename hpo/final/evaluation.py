@@ -4,35 +4,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import optuna
 
 from hpo.config import StudyConfig
 from hpo.errors import BadInput, TaskFailed, WorkerLost
+from hpo.final.exporting import make_forms
 from hpo.final.selection import baseline, choose, jobs_for
 from hpo.final.training import FinalJob, look, train_final
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Watcher, Workers, wait
+from hpo.worker.pool import StepWatcher, Workers, wait
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID
 from studies.finals import FinalModel, FinalRun, summarise
 from studies.fingerprint import fingerprint_of
+from studies.forms import Ranked, all_forms
 from studies.paths import StudyFiles, name_of, write_text
 from studies.plots import finals as plots
+from studies.plots import forms as forms_plots
+from studies.plots import paper
 from studies.records import read_study
 from studies.storage import database_lock, writer_lock
 from studies.tables import finals as tables
+from studies.tables import forms as forms_tables
+from studies.tables import table
 
 NOTE = "## Final evaluation"  # the heading of what is ours in the study's note
-
-
-class StepWatcher(Watcher, Protocol):
-    """Whoever is told of a job of known length."""
-
-    def steps(self, done: int, total: int) -> None:
-        """So many steps are done of those that there are."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,13 @@ class Evaluation:
 
 
 def evaluate(
-    config: StudyConfig, study: optuna.Study, pick: str, trials: str | None, seeds: int, watcher: StepWatcher
+    config: StudyConfig,
+    study: optuna.Study,
+    pick: str,
+    trials: str | None,
+    seeds: int,
+    runtimes: Sequence[str],
+    watcher: StepWatcher,
 ) -> Evaluation:
     """Give the chosen models their final training, test them, and write what came of it beside the study and into it.
 
@@ -54,6 +58,7 @@ def evaluate(
         pick: "front", or "few" for its two ends and the knee.
         trials: numbers of trials instead, separated by commas.
         seeds: training runs of each model.
+        runtimes: the forms in which each model is measured too, see `hpo.final.exporting`.
         watcher: is told what is being done.
 
     Raises:
@@ -62,11 +67,22 @@ def evaluate(
         DataError: there are no test pictures.
     """
     files = StudyFiles(config.study_dir)
-    with (
-        database_lock(config.storage, config.study_name),
-        writer_lock(files.lock, config.study_name),
-        Workers(min(1, config.workers), config.device, files.worker_log) as workers,
-    ):
+    with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
+        models, failures, facts = _train(config, study, pick, trials, seeds, watcher)
+        if models:
+            _write(study, models, facts, config)
+        if models and runtimes:
+            failures += make_forms(study, config, [model.runs[0] for model in models], runtimes, watcher)
+            _write(study, models, facts, config)
+    return Evaluation(models, failures)
+
+
+def _train(
+    config: StudyConfig, study: optuna.Study, pick: str, trials: str | None, seeds: int, watcher: StepWatcher
+) -> tuple[list[FinalModel], list[str], Facts]:
+    """The models, why some runs failed, and what they were made with; see `evaluate`."""
+    log = StudyFiles(config.study_dir).worker_log
+    with Workers(min(1, config.workers), config.device, log) as workers:
         records = read_study(study)
         finalists = choose(records, pick, trials)
         facts = wait(workers.submit(look, config), lambda: watcher.waiting("looking at data, weights and machine"))
@@ -78,11 +94,12 @@ def evaluate(
             finalists.append(beside)
         finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers, watcher)
-        models = summarise(runs, {finalist.label: finalist.search_accuracy for finalist in finalists})
-        if models:
-            write_results(models, facts, config)
-            keep(study, models, facts.class_names, config)
-    return Evaluation(models, failures)
+    return summarise(runs, {one.label: one.search_accuracy for one in finalists}), failures, facts
+
+
+def _write(study: optuna.Study, models: Sequence[FinalModel], facts: Facts, config: StudyConfig) -> None:
+    write_results(models, facts, config)
+    keep(study, models, facts.class_names, config)
 
 
 def check_same(study: optuna.Study, facts: Facts) -> None:
@@ -159,8 +176,9 @@ def _attempt(workers: Workers, final: FinalJob, where: str, watcher: StepWatcher
 
 
 def write_results(models: Sequence[FinalModel], facts: Facts, config: StudyConfig) -> list[Path]:
-    """Tables of all models, and card, numbers by class and confusion matrix of each; returns the paths."""
+    """Tables of all models and forms, and card, numbers by class and confusion matrix of each; returns the paths."""
     files = StudyFiles(config.study_dir)
+    forms = all_forms(models, files)
     height, width, channels = facts.shape
     about = {
         "study": config.study_name,
@@ -178,12 +196,34 @@ def write_results(models: Sequence[FinalModel], facts: Facts, config: StudyConfi
     }
     for model in models:
         own = files.model(model.label)
-        texts[own / "card.md"] = tables.card(model, facts.class_names, about)
+        texts[own / "card.md"] = tables.card(
+            model, facts.class_names, about, [one for one in forms if one.form.label == model.label]
+        )
         texts[own / "per_class.csv"] = tables.per_class_csv(model, facts.class_names)
         texts[own / "confusion.csv"] = tables.confusion_csv(model, facts.class_names)
     for path, text in texts.items():
         write_text(path, text)
-    return list(texts)
+    return [*texts, *write_forms(config.study_name, forms, files)]
+
+
+def write_forms(name: str, forms: Sequence[Ranked], files: StudyFiles) -> list[Path]:
+    """Tables and picture of all forms of the study `name`; those of models that are no more are removed."""
+    stem = files.final / "forms"
+    if not forms:
+        for path in files.final.glob("forms.*"):
+            path.unlink()
+        return []
+    rows = forms_tables.records(forms)
+    texts = {
+        "csv": table.records_to_csv(rows),
+        "json": json.dumps(rows, indent=1),
+        "md": forms_tables.to_markdown(forms),
+        "tex": forms_tables.to_latex(forms),
+    }
+    for suffix, text in texts.items():
+        write_text(stem.with_suffix(f".{suffix}"), text)
+    drawn = paper.write(forms_plots.draw(name, forms), stem)
+    return [*(stem.with_suffix(f".{suffix}") for suffix in texts), *drawn]
 
 
 def keep(study: optuna.Study, models: Sequence[FinalModel], class_names: Sequence[str], config: StudyConfig) -> None:

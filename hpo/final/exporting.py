@@ -1,140 +1,150 @@
-"""Final models for other runtimes: exported, loaded again with that runtime, and measured again beside the original."""
+"""Final models for other runtimes: which forms are made, which are there, and what is kept of them."""
 
-import contextlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import optuna
 
 from hpo.config import StudyConfig
-from hpo.errors import BadInput, TaskFailed
-from hpo.final.evaluation import StepWatcher
-from hpo.final.training import LONG_SECONDS, classify
-from hpo.worker import heartbeat, session
-from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
-from hpo.worker.machine_lock import MachineLock
-from hpo.worker.pool import Workers, wait
-from models.export.formats import FORMATS, check_installed
+from hpo.errors import BadField, BadInput, ModelError, TaskFailed, WorkerLost
+from hpo.final.conversion import Conversion, Timing, convert, time_files
+from hpo.worker import heartbeat
+from hpo.worker.pool import StepWatcher, Workers, wait
+from models.export.formats import DEPLOYED, FORMATS, needs
+from models.latency.runtimes import RUNTIMES
 from studies.attributes import STUDY_ID
 from studies.finals import FinalRun, read_runs
 from studies.fingerprint import fingerprint_of
-from studies.paths import RunFiles, StudyFiles, name_of, write_text
+from studies.forms import AS_TRAINED, Form, read_forms, write_forms
+from studies.outcomes import DeployedLatency
+from studies.paths import StudyFiles, name_of, write_text
 from studies.storage import writer_lock
-from studies.tables.table import Table, of_texts, records_to_csv
+from studies.tables import forms as tables
 
-ORIGINAL = "keras"
-CALIBRATION = 200  # training pictures from which the ranges of int8 are taken
 CONVERTERS_NEED = {"KERAS_BACKEND": "tensorflow"}
-HEADS = ("format", "test accuracy", "same class", "latency ms (p90)", "MiB", "runtime")
 
 
-@dataclass(frozen=True)
-class Conversion:
-    """One final model in one format, for a worker.
+def check_formats(names: Sequence[str], allowed: Sequence[str], field: str) -> tuple[str, ...]:
+    """Names of formats, each once, all of which can be written and run here.
 
-    Attributes:
-        digest: of the development pictures that the study was made with.
-        original: the files of the run.
-        name: a format, or ORIGINAL for the model as it is.
-        path: the file to write, or the model as it is.
-        progress: the worker's signs of life.
-    """
-
-    config: StudyConfig
-    digest: str
-    run: FinalRun
-    original: RunFiles
-    name: str
-    path: Path
-    progress: Path
-
-
-@dataclass(frozen=True)
-class Converted:
-    """An exported file in numbers.
-
-    Attributes:
-        accuracy: on the test pictures, 0 to 1.
-        same_class: share of the test pictures of which it says what the original says.
-        max_difference: largest difference of a probability to the original's.
-        latency_ms, p90_ms: of one picture, from an array of the host to an array of the host; else by the protocol of
-            `models.latency.call`, which leaves the picture on the device.
-        bytes: on disk.
-        runtime: what ran it.
-    """
-
-    format: str
-    accuracy: float
-    same_class: float
-    max_difference: float
-    latency_ms: float
-    p90_ms: float
-    bytes: int
-    runtime: str
-
-
-def convert(job: Conversion) -> Converted:
-    """In a worker: export and measure.
+    Args:
+        names: as they were given.
+        allowed: those that are meant.
+        field: that they were given as.
 
     Raises:
-        BadInput: the pictures are not those of the study.
-        DataError, ModelError: data or model are not there or damaged.
+        BadField: one is not among those allowed, or what it needs is not installed.
     """
-    beat = Heartbeat(job.progress)
-    try:
-        return _convert(job, beat)
-    finally:
-        beat.end()
+    for name in names:
+        if name not in allowed:
+            raise BadField(field, f"must be one of {', '.join(allowed)}. Received: {name or 'nothing'}")
+        if lacking := needs(name):
+            raise BadField(field, f"{name} {lacking}")
+    return tuple(dict.fromkeys(names))
 
 
-def _convert(job: Conversion, beat: Heartbeat) -> Converted:
-    from models.device import cores
-    from models.export import runtimes
-    from models.export.keras_file import restore
-    from models.latency.call import measure_call
+class Exporter:
+    """Makes and measures forms of a study's final models, and keeps their numbers beside their files.
 
-    config, run, here = job.config, job.run, session.current()
-    side = run.shape[0]
-    data = here.data(config, side)
-    images, labels = here.test_data(config, side)
-    with np.load(job.original.predictions, allow_pickle=False) as stored:
-        expected = stored["probabilities"]
-        if data.digest != job.digest or not np.array_equal(labels, stored["labels"]):
-            raise BadInput(f"{config.dataset} is not what study {config.study_name} was made with")
-    model = restore(run.candidate, run.shape, len(run.class_names), job.original.model)
-    if job.name == ORIGINAL:
-        runner, runtime = runtimes.original(model)
-    else:
-        beat(SignOfLife(Phase.EXPORT))
-        rows = here.split(config, side).train
-        chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).astype(int)]
-        runtimes.export(model, job.name, job.path, data.images[chosen])
-        runner, runtime = runtimes.load(job.name, job.path, cores())
-    probabilities = classify(runner, images, lambda share: beat(SignOfLife(Phase.TEST, share=share)))
-    picture = np.ascontiguousarray(images[:1])
-    beat(SignOfLife(Phase.LATENCY))
-    with MachineLock(config.cache_dir) as lock, lock.measuring():
-        times = measure_call(lambda: runner(picture), LONG_SECONDS)
-    return Converted(
-        format=job.name,
-        accuracy=float((probabilities.argmax(1) == labels).mean()),
-        same_class=float((probabilities.argmax(1) == expected.argmax(1)).mean()),
-        max_difference=float(np.abs(probabilities - expected).max()),
-        latency_ms=float(np.percentile(times, 50)),
-        p90_ms=float(np.percentile(times, 90)),
-        bytes=runtimes.size(job.path),
-        runtime=runtime,
-    )
+    What was made from the same run before stays in the table of a model.
+
+    Args:
+        study: that the models are of.
+        config: of the study, with the places of this machine.
+        workers: with the backend that converters need.
+        watcher: is told what is being done.
+    """
+
+    def __init__(self, study: optuna.Study, config: StudyConfig, workers: Workers, watcher: StepWatcher):
+        self._digest, self._config = fingerprint_of(study).dataset_digest, config
+        self._workers, self._watcher = workers, watcher
+        self._files = StudyFiles(config.study_dir)
+
+    def known(self, run: FinalRun) -> dict[str, Form]:
+        """What was made from a run before, by format."""
+        return {form.format: form for form in read_forms(self._files.forms(run.label), run)}
+
+    def finished(self, run: FinalRun, name: str) -> Form | None:
+        """A form that was made and measured before, as it would be now, and whose file is there."""
+        form = self.tested(run, name)
+        if form is None or not isinstance(form.latency, DeployedLatency):
+            return None
+        now = (RUNTIMES[FORMATS[name].runtime].full_name, self._config.latency_threads)
+        return form if (form.latency.backend, form.latency.threads) == now else None
+
+    def tested(self, run: FinalRun, name: str) -> Form | None:
+        """A form that was made before, and whose file is there, whether its latency was measured or not."""
+        form, path = self.known(run).get(name), self._path(run, name)
+        return form if form and path.is_file() and path.stat().st_size == form.bytes else None
+
+    def make(self, run: FinalRun, name: str) -> Form:
+        """Export and test a form.
+
+        Raises:
+            BadInput, DataError, ModelError, WorkerLost, TaskFailed: it fails.
+        """
+        folder = self._files.exports(run.label)
+        for left in folder.glob(".*"):  # of a run that was killed while it wrote
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        original, progress = self._files.run(run.label, run.seed), folder / "export.progress"
+        job = Conversion(self._config, self._digest, run, original, name, self._path(run, name), progress)
+        heartbeat.begin(progress)
+        try:
+            form = wait(self._workers.submit(convert, job), lambda: self._watcher.tick({name: progress}))
+        except TaskFailed as failed:
+            raise TaskFailed(failed.kind, f"{name}: {failed.reason}", failed.details) from failed
+        finally:
+            progress.unlink(missing_ok=True)
+        self._keep(run, [form])
+        return form
+
+    def measure(self, run: FinalRun, names: Sequence[str]) -> None:
+        """The latencies of forms that were made: those of one runtime take turns.
+
+        Raises:
+            ModelError, WorkerLost, TaskFailed: it fails.
+        """
+        progress = self._files.exports(run.label) / "export.progress"
+        for runtime in dict.fromkeys(FORMATS[name].runtime for name in names):
+            forms = [self.known(run)[name] for name in names if FORMATS[name].runtime == runtime]
+            paths = [self._path(run, form.format) for form in forms]
+            heartbeat.begin(progress)
+            try:
+                future = self._workers.submit(time_files, Timing(self._config, runtime, paths, progress))
+                measured = wait(future, lambda: self._watcher.tick({name_of(run.label): progress}))
+            finally:
+                progress.unlink(missing_ok=True)
+            done = [
+                replace(form, latency=_with_dtype(form, latency), runtime=latency.measured_in, energy_mj=spent)
+                for form, (latency, spent) in zip(forms, measured, strict=True)
+            ]
+            self._keep(run, done)
+
+    def _path(self, run: FinalRun, name: str) -> Path:
+        if name == AS_TRAINED:
+            return self._files.run(run.label, run.seed).model
+        return self._files.exports(run.label) / FORMATS[name].file
+
+    def _keep(self, run: FinalRun, forms: Sequence[Form]) -> None:
+        """The table of all that was exported of this model, earlier ones included, and the names of its classes."""
+        folder = self._files.exports(run.label)
+        everything = list((self.known(run) | {form.format: form for form in forms}).values())
+        write_forms(self._files.forms(run.label), everything)
+        write_text(folder / "exports.csv", tables.to_csv(everything))
+        write_text(folder / "class_names.json", json.dumps(list(run.class_names), ensure_ascii=False))
+
+
+def _with_dtype(form: Form, latency: DeployedLatency) -> DeployedLatency:
+    return replace(latency, dtype="int8") if form.quantised else latency
 
 
 def convert_all(
     study: optuna.Study, config: StudyConfig, label: str, names: Sequence[str], watcher: StepWatcher
-) -> tuple[list[Converted], Path]:
-    """The original and these formats of the model `label`, one after the other; and the folder of files and table.
+) -> tuple[list[Form], Path]:
+    """The original and these formats of the model `label`, made anew; and the folder of files and table.
 
     Args:
         study: that the model is of.
@@ -145,10 +155,8 @@ def convert_all(
 
     Raises:
         BadInput: it was not evaluated, or the pictures are not those of the study.
-        ModelError: what a format needs is not installed.
         WorkerLost, TaskFailed: one fails; those before it are kept.
     """
-    check_installed(names)
     files = StudyFiles(config.study_dir)
     runs = read_runs(files, study.user_attrs[STUDY_ID])
     run = next((run for run in runs if (run.label, run.seed) == (label, 0)), None)
@@ -158,57 +166,64 @@ def convert_all(
             f"{name_of(label)} of study {study.study_name} was not evaluated; first: "
             f"python -m hpo.evaluate {study.study_name} {words}".rstrip()
         )
-    folder, original = files.exports(label), files.run(run.label, run.seed)
-    digest, progress = fingerprint_of(study).dataset_digest, folder / "export.progress"
-    converted: list[Converted] = []
     with (
         writer_lock(files.lock, config.study_name),
         Workers(min(1, config.workers), config.device, files.worker_log, CONVERTERS_NEED) as workers,
     ):
-        for number, name in enumerate((ORIGINAL, *names)):
-            watcher.steps(number, 1 + len(names))
-            path = folder / FORMATS[name].file if name in FORMATS else original.model
-            watcher.note(f"{name}: {'measuring' if name == ORIGINAL else 'exporting and measuring'}")
-            job = Conversion(config, digest, run, original, name, path, progress)
-            converted.append(_answer(workers, job, watcher))
-            _write(converted, run.class_names, folder)
-        watcher.steps(1 + len(names), 1 + len(names))
-    return converted, folder
+        exporter, all_names = Exporter(study, config, workers, watcher), (AS_TRAINED, *names)
+        for number, name in enumerate(all_names):
+            watcher.steps(number, len(all_names))
+            watcher.note(f"{name}: {'measuring' if name == AS_TRAINED else 'exporting and testing'}")
+            exporter.make(run, name)
+        exporter.measure(run, [name for name in names if name in DEPLOYED])
+        watcher.steps(len(all_names), len(all_names))
+        known = exporter.known(run)
+    return [known[name] for name in all_names], files.exports(label)
 
 
-def _answer(workers: Workers, job: Conversion, watcher: StepWatcher) -> Converted:
-    heartbeat.begin(job.progress)
+def make_forms(
+    study: optuna.Study, config: StudyConfig, runs: Sequence[FinalRun], names: Sequence[str], watcher: StepWatcher
+) -> list[str]:
+    """These forms of all models, given by their first runs; what an earlier call finished is not done again.
+
+    The caller holds the study's locks.
+
+    Returns:
+        In one line each why some failed; the others are kept.
+
+    Raises:
+        BadInput, DataError: the pictures are not those of the study, or not there.
+    """
+    failures: list[str] = []
+    log = StudyFiles(config.study_dir).worker_log
+    with Workers(min(1, config.workers), config.device, log, CONVERTERS_NEED) as workers:
+        exporter = Exporter(study, config, workers, watcher)
+        for number, run in enumerate(runs):
+            watcher.steps(number, len(runs))
+            where = f"[{number + 1}/{len(runs)}] {name_of(run.label)}"
+            failures += _forms_of(exporter, run, names, where, watcher)
+        watcher.steps(len(runs), len(runs))
+    return failures
+
+
+def _forms_of(exporter: Exporter, run: FinalRun, names: Sequence[str], where: str, watcher: StepWatcher) -> list[str]:
+    """Why some failed."""
+    failures, made = [], []
+    for name in names:
+        if known := exporter.finished(run, name):
+            watcher.note(f"{where} as {name}: test accuracy {known.accuracy:.4f}, done before")
+            continue
+        try:
+            form = exporter.tested(run, name) or exporter.make(run, name)
+        except (ModelError, TaskFailed, WorkerLost) as error:
+            failures.append(f"{where} as {name}: {str(error).removeprefix(f'{name}: ')}")
+            continue
+        made.append(name)
+        watcher.note(f"{where} as {name}: test accuracy {form.accuracy:.4f}")
     try:
-        return wait(workers.submit(convert, job), lambda: watcher.tick({job.name: job.progress}))
-    except TaskFailed as failed:
-        raise TaskFailed(failed.kind, f"{job.name}: {failed.reason}", failed.details) from failed
-    finally:
-        job.progress.unlink(missing_ok=True)
-
-
-def _write(converted: Sequence[Converted], class_names: Sequence[str], folder: Path) -> None:
-    """The table of all that was exported of this model, earlier ones included, and the names of its classes."""
-    rows: dict[str, Mapping[str, Any]] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the first one, or not ours
-        rows = {row["format"]: row for row in json.loads((folder / "exports.json").read_text(encoding="utf-8"))}
-    rows |= {entry.format: asdict(entry) for entry in converted}
-    write_text(folder / "exports.csv", records_to_csv(list(rows.values())))
-    write_text(folder / "exports.json", json.dumps(list(rows.values()), indent=1))
-    write_text(folder / "class_names.json", json.dumps(list(class_names), ensure_ascii=False))
-
-
-def cells(converted: Converted) -> tuple[str, ...]:
-    """The texts under `HEADS`."""
-    return (
-        converted.format,
-        f"{converted.accuracy:.4f}",
-        f"{converted.same_class:.4f}",
-        f"{converted.latency_ms:.3g} ({converted.p90_ms:.3g})",
-        f"{converted.bytes / 2**20:.2f}",
-        converted.runtime,
-    )
-
-
-def to_table(converted: Sequence[Converted]) -> Table:
-    """A row for each format, in the order in which they were made."""
-    return of_texts("exports", "", HEADS, map(cells, converted), left=("format", "runtime"))
+        exporter.measure(run, made)
+    except (ModelError, TaskFailed, WorkerLost) as error:
+        failures.append(f"{where} as {', '.join(made)}: {error}")
+    for line in failures:
+        watcher.note(line)
+    return failures

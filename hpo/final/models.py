@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.errors import BadField, BadInput
-from hpo.final.exporting import Converted
+from hpo.errors import BadInput
 from hpo.final.prediction import Picture, Prediction, pick, probabilities, to_pictures, to_predictions
 from hpo.worker.pool import Workers, wait
 from models.candidate import Candidate
 from models.export.formats import FORMATS
 from studies.finals import FinalModel
+from studies.forms import Form, Ranked, all_forms
 from studies.paths import StudyFiles, name_of
 from studies.tables import finals as tables
+from studies.tables import forms as forms_tables
 from studies.tables.frame import records_to_frame
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class Exported:
     """
 
     path: Path
-    numbers: Converted
-    original: Converted
+    numbers: Form
+    original: Form
 
 
 class FinalModels(Sequence["Model"]):
@@ -56,7 +57,7 @@ class FinalModels(Sequence["Model"]):
         self,
         study_name: str,
         files: StudyFiles,
-        convert: Callable[..., tuple[list[Converted], Path]],
+        convert: Callable[..., tuple[list[Form], Path]],
         models: Sequence[FinalModel],
         failures: Sequence[str] = (),
         device: str = "auto",
@@ -110,6 +111,19 @@ class FinalModels(Sequence["Model"]):
             PackageMissing: pandas is not installed.
         """
         return records_to_frame([tables.values(model.final) for model in self])
+
+    @property
+    def forms(self) -> list[Ranked]:
+        """Each model as trained and as deployed, where `evaluate` was asked for runtimes; see `studies.forms`."""
+        return all_forms([model.final for model in self], self.files)
+
+    def forms_to_pandas(self) -> "pandas.DataFrame":
+        """A row for each form of each model.
+
+        Raises:
+            PackageMissing: pandas is not installed.
+        """
+        return records_to_frame(forms_tables.records(self.forms))
 
     def _repr_html_(self) -> str:
         return tables.on_terminal([model.final for model in self]).to_html() if len(self) else "no models"
@@ -175,6 +189,11 @@ class Model:
         """In the order of the probabilities."""
         return tuple(self.final.runs[0].class_names)
 
+    @property
+    def forms(self) -> list[Ranked]:
+        """As trained and as deployed; `best` marks the fastest one that does not lose more than chance explains."""
+        return [one for one in self._models.forms if one.form.label == self.final.label]
+
     def predict(self, pictures: "Picture | Sequence[Picture]") -> list[Prediction]:
         """What the model says of pictures, which are prepared as the data set's own were.
 
@@ -209,12 +228,10 @@ class Model:
             progress: show what is being done.
 
         Raises:
-            BadInput: there is no such format, or the pictures are not those of the study.
-            ModelError: what the format needs is not installed.
+            BadInput: there is no such format, what it needs is not installed, or the pictures are not those of the
+                study.
             WorkerLost, TaskFailed: the worker fails.
         """
-        if name not in FORMATS:
-            raise BadField("format", f"must be one of {', '.join(FORMATS)}. Received: {name}")
         (original, numbers), folder = self._models.convert(self.final.label, [name], progress)
         return Exported(folder / FORMATS[name].file, numbers, original)
 

@@ -1,5 +1,6 @@
 """The tables that commands end with."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,14 +11,14 @@ from hpo.terminal.console import make_console, on_terminal
 from studies import comparison
 from studies.pareto import front
 from studies.records import TrialRecord
-from studies.tables import finals, trials
+from studies.tables import finals, forms, trials
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hpo.final.exporting import Converted
     from hpo.reporting.comparing import Comparison
     from studies.finals import FinalModel
+    from studies.forms import Form, Ranked
 
 
 def show_front(console: "Console", records: Sequence[TrialRecord]) -> None:
@@ -44,8 +45,17 @@ def show_comparison(compared: "Comparison") -> None:
         click.echo(f"  {path.name}")
 
 
-def show_exports(converted: "Sequence[Converted]") -> None:
-    """A final model in several formats, beside the original."""
-    from hpo.final.exporting import to_table
+def show_forms(ranked: "Sequence[Ranked]") -> None:
+    """All forms of final models, how they are compared, and in words what chance does not explain."""
+    console = make_console()
+    following = enumerate(itertools.pairwise(one.form.label for one in ranked))
+    ends = [number for number, (label, after) in following if label != after]
+    console.print()
+    console.print(on_terminal(forms.to_table(ranked, forms.TERMINAL, forms.CAPTION), ends))
+    for text in (forms.METHOD, *forms.verdicts(ranked)):
+        console.print(text)
 
-    make_console().print(on_terminal(to_table(converted)))
+
+def show_exports(made: "Sequence[Form]") -> None:
+    """A final model in several formats, beside the original."""
+    make_console().print(on_terminal(forms.exported(made)))

@@ -126,6 +126,13 @@ class Watcher(Protocol):
         """What runs: from its name to its signs of life, see `hpo.worker.heartbeat`."""
 
 
+class StepWatcher(Watcher, Protocol):
+    """Whoever is told of a job of known length."""
+
+    def steps(self, done: int, total: int) -> None:
+        """So many steps are done of those that there are."""
+
+
 def answer(future: "concurrent.futures.Future[T]", stall_timeout: float = float("inf")) -> T:
     """What came of a task that is done.
 

@@ -68,7 +68,7 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
         run_seconds: time spent on measured runs, but for the least number of them.
         seed: of the random pictures.
     """
-    return _latency(measure_call(_call(model, batch_size, seed), run_seconds, sees_gpu()), batch_size)
+    return summarise(measure_call(_call(model, batch_size, seed), run_seconds, sees_gpu()), batch_size)
 
 
 def measure_together(models: Sequence[Any], on_round: Callable[[], None] = lambda: None) -> list[Latency]:
@@ -84,7 +84,7 @@ def measure_together(models: Sequence[Any], on_round: Callable[[], None] = lambd
         for own, call in zip(milliseconds, calls, strict=True):
             own.append(measure_call(call, RUN_SECONDS / ROUNDS, sees_gpu()))
         on_round()
-    return [_latency(np.concatenate(own), 1) for own in milliseconds]
+    return [summarise(np.concatenate(own)) for own in milliseconds]
 
 
 def _call(model: Any, batch_size: int, seed: int) -> Callable[[], object]:
@@ -98,7 +98,8 @@ def _call(model: Any, batch_size: int, seed: int) -> Callable[[], object]:
     return compiled_call(model, pictures)
 
 
-def _latency(milliseconds: np.ndarray, batch_size: int) -> Latency:
+def summarise(milliseconds: np.ndarray, batch_size: int = 1) -> Latency:
+    """The latency from those of all runs (runs,), with this process's device and backend."""
     median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
     facts = device_facts()
     where = {key: str(facts[key]) for key in ("device", "backend", "dtype")}

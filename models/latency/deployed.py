@@ -92,7 +92,7 @@ def measure_files(
         with alone():
             rounds.append(_run({**spec, "seed": seed + number}, descriptors))
     about = {
-        "backend": f"{RUNTIMES[runtime].label} {RUNTIMES[runtime].version}",
+        "backend": RUNTIMES[runtime].full_name,
         "threads": threads,
         "device": cpu_name(),
         "dtype": "float32",

@@ -35,7 +35,7 @@ def run(spec: dict[str, Any]) -> list[list[int]]:
     gc.disable()
     for number in random.Random(spec["seed"]).sample(range(len(times)), len(times)):
         signal.alarm(LIMIT_SECONDS)
-        call = _LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
+        call = LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
         times[number] = _measure(call, clock, spec["seconds"])
     return times
 
@@ -76,7 +76,8 @@ def _onnx(path: str, threads: int, seed: int) -> Callable[[], object]:
     return lambda: session.run(None, given)
 
 
-_LOADERS: dict[str, Callable[[str, int, int], Callable[[], object]]] = {"litert": _litert, "onnx": _onnx}
+# A path, the threads and a seed -> one call on a random picture.
+LOADERS: dict[str, Callable[[str, int, int], Callable[[], object]]] = {"litert": _litert, "onnx": _onnx}
 
 
 def _picture(shape: tuple[int, ...], dtype: Any, seed: int) -> np.ndarray:

@@ -41,6 +41,11 @@ class Runtime:
         except PackageNotFoundError:  # onnxruntime-gpu
             return version(packages_distributions()[self.packages[0]][0])
 
+    @property
+    def full_name(self) -> str:
+        """With its version, as it is kept with a latency: `LiteRT 2.3.0`."""
+        return f"{self.label} {self.version}".rstrip()
+
 
 RUNTIMES = {
     "litert": Runtime("LiteRT", ("ai_edge_litert",), "ai-edge-litert"),

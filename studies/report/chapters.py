@@ -11,6 +11,7 @@ from studies.records import State
 from studies.report import charts, model_tables, parallel
 from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Pictures, Points, Section, Text
 from studies.report.closing import loading, reproducing
+from studies.report.forms import deployed
 from studies.report.gallery import Gallery, worst_mistakes
 from studies.report.material import Material, Shown, label_of, shown_models
 from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savings
@@ -31,8 +32,8 @@ KNEE_RULE = (
 def chapter(material: Material, gallery: Gallery = NOTHING, name: str = "") -> Chapter:
     """All sections of a study; `name` tells it from other chapters of the report."""
     parts: tuple[Callable[[Material, Gallery], Section | None], ...] = (
-        _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, _tests, _saliency, _mistakes,
-        loading, reproducing, _trials,
+        _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, _tests, deployed, _saliency,
+        _mistakes, loading, reproducing, _trials,
     )  # fmt: skip
     sections = [part(material, gallery) for part in parts]
     return Chapter(name, f"Study {material.name}", tuple(section for section in sections if section is not None))

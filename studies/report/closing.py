@@ -1,5 +1,6 @@
 """The last sections: how to load and use the model, and how to get every number again."""
 
+from studies.forms import AS_TRAINED
 from studies.paths import run_name
 from studies.report.blocks import Block, Code, Facts, Section, Text
 from studies.report.gallery import Gallery
@@ -53,7 +54,9 @@ def reproducing(material: Material, _gallery: Gallery) -> Section:
     if material.finals:
         n_seeds = max(len(model.runs) for model in material.finals)
         labels = ",".join(model.label for model in material.finals if model.label != "baseline")
-        commands.append(f"{evaluate_command(material)} --trials {labels} --seeds {n_seeds}")
+        forms = dict.fromkeys(one.form.format for one in material.forms if one.form.format != AS_TRAINED)
+        runtimes = f" --runtimes {','.join(forms)}" if forms else ""
+        commands.append(f"{evaluate_command(material)} --trials {labels} --seeds {n_seeds}{runtimes}")
         seeds.append(f"0 to {n_seeds - 1} (final training)" if n_seeds > 1 else "0 (final training)")
     commands.append(f"python -m hpo.report {material.name}")
     text = (

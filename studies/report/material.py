@@ -14,6 +14,7 @@ from studies import attributes
 from studies.comparison import Studied
 from studies.finals import FinalModel, read_runs, summarise
 from studies.fingerprint import Fingerprint, fingerprint_of
+from studies.forms import Ranked, all_forms
 from studies.pareto import ends_and_knee, front, knee
 from studies.paths import StudyFiles, name_of
 from studies.records import CompleteTrial, TrialRecord, complete, linear_probe, read_study
@@ -36,6 +37,7 @@ class Material:
         options: that it was run with, by name.
         phases: seconds of each trial by phase (measure, prepare, train).
         finals: evaluated models, from the most to the least accurate; empty before `hpo.evaluate`.
+        forms: of these models as deployed, and each as trained; empty before `hpo.evaluate --runtimes`.
         files: of the study.
         class_names, input_shape: from the chosen model's file, (height, width, channels).
         predictions: of the chosen model's first run.
@@ -49,6 +51,7 @@ class Material:
     phases: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     importances: Importances = field(default_factory=lambda: Importances({}, "not computed"))
     finals: Sequence[FinalModel] = ()
+    forms: Sequence[Ranked] = ()
     files: StudyFiles = field(default_factory=lambda: StudyFiles(Path()))
     class_names: tuple[str, ...] = ()
     input_shape: tuple[int, ...] = ()
@@ -158,6 +161,7 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
         },
         importances=importances(study),
         finals=finals,
+        forms=all_forms(finals, files),
         files=files,
         class_names=read_class_names(run.model) if run else (),
         input_shape=read_input_shape(run.model) if run else (),

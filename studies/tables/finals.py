@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studies.finals import FinalModel
+from studies.forms import Ranked
 from studies.paths import name_of, run_name
 from studies.tables import table
+from studies.tables.forms import for_card
 from studies.tables.trials import count, describe
 
 METHOD = (
@@ -143,8 +145,15 @@ def confusion_csv(model: FinalModel, class_names: Sequence[str]) -> str:
     return table.to_csv(["true \\ predicted", *class_names], rows)
 
 
-def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]) -> str:
-    """A model card in Markdown (Mitchell et al. 2019); `about` has study, dataset, digest, test split and machine."""
+def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any], forms: Sequence[Ranked] = ()) -> str:
+    """A model card in Markdown (Mitchell et al. 2019).
+
+    Args:
+        model: whose card it is.
+        class_names: in the order of their labels.
+        about: study, dataset, digest, test split, size of pictures and machine.
+        forms: of this model, as deployed.
+    """
     low, high = model.interval
     number = {name: f"{value:.4f}" for name, value in values(model).items() if isinstance(value, float)}
     rows = "".join(
@@ -175,7 +184,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 
 | class | precision | recall | F1 | test pictures |
 | --- | --- | --- | --- | --- |
-{rows}"""
+{rows}{for_card(forms)}"""
 
 
 def _output(classes: int) -> str:

@@ -171,6 +171,8 @@ def _fail(*_):
         (["--trials", "7"], "--trials must be numbers of complete trials (0, 1, 2). Received: 7"),
         (["--seeds", "0"], "Invalid value for '--seeds'"),
         (["--pick", "all"], "Invalid value for '--pick'"),
+        (["--runtimes", "litert,tflite"], "--runtimes must be one of litert, litert-int8, onnx. Received: tflite"),
+        (["--runtimes", ""], "--runtimes must be one of litert, litert-int8, onnx. Received: nothing"),
         (["--out", "/proc/runs"], "cannot write to the folder /proc/runs"),
         (["--data-dir", "/nowhere"], "--data-dir must be an existing folder. Received: /nowhere"),
     ],
@@ -182,6 +184,51 @@ def test_mistakes_in_one_line(copied, words, said):
     assert done.output.startswith("error: ")
     assert said in done.output
     assert before == {path: path.stat().st_mtime_ns for path in (copied.study_dir / "final").rglob("*")}
+
+
+def test_a_runtime_that_is_not_installed_is_said_before_anything_is_trained(copied, monkeypatch):
+    shutil.rmtree(copied.study_dir / "final")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = call(copied, "--trials", "2", "--runtimes", "onnx")
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert done.output.startswith("error: --runtimes onnx needs the extra onnx (")
+    assert not (copied.study_dir / "final").exists()
+
+
+@pytest.mark.slow
+def test_each_model_as_deployed(copied, monkeypatch):
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
+    words = ("--trials", "2", "--seeds", "1", "--runtimes", "litert,litert-int8")
+    done = call(copied, *words)
+    assert done.exit_code == 0, done.output
+    folder = copied.study_dir / "final"
+    assert {path.suffix[1:] for path in folder.glob("forms.*")} == {"csv", "json", "md", "tex", "png", "svg", "pdf"}
+    rows = json.loads((folder / "forms.json").read_text())
+    final = {row["model"]: row for row in json.loads((folder / "final.json").read_text())}
+    names = ["keras", "litert", "litert-int8"]
+    assert [(row["model"], row["format"]) for row in rows] == [(model, name) for model in final for name in names]
+    for row in rows:
+        assert row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"]
+        if row["format"] != "litert-int8":  # in float it says what it was trained to say
+            assert row["test_accuracy"] == pytest.approx(final[row["model"]]["test_accuracy"], abs=0.003)
+    assert [row["measured_in"] for row in rows[:3]] == ["Keras on tensorflow", *["LiteRT, 1 thread"] * 2]
+    card = (folder / "2" / "card.md").read_text()
+    assert [line.split(" | ")[0] for line in card.splitlines() if line.startswith(("| keras", "| litert"))] == [
+        f"| {name}" for name in names
+    ]
+    shown = done.output[done.output.index("Each model as trained") :]
+    assert max(map(len, shown.splitlines())) <= 180
+    assert "forms{.csv,.json,.md,.tex,.png,.svg,.pdf}" in shown
+    again = call(copied, *words[:-2])  # without a word of runtimes, what is there stays
+    assert again.exit_code == 0, again.output
+    assert json.loads((folder / "forms.json").read_text()) == rows
+    again = call(copied, *words)
+    assert again.output.count(", done before") == 2 + 4
+    call(copied, "--trials", "0", "--seeds", "1")  # of its models the baseline alone was deployed
+    assert {row["model"] for row in json.loads((folder / "forms.json").read_text())} == {"baseline"}
+    shutil.rmtree(copied.study_dir / "exports")
+    call(copied, "--trials", "0", "--seeds", "1")
+    assert not list(folder.glob("forms.*"))
 
 
 def test_a_study_that_is_not_there(copied):

@@ -54,7 +54,7 @@ def test_command_without_a_study(configure, tmp_path):
 @pytest.fixture
 def copied(evaluated, tmp_path, monkeypatch):
     """A small evaluated study, to be added to."""
-    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
     return evaluated.model_copy(update={"out": tmp_path / "runs"})
 
@@ -79,7 +79,8 @@ def test_a_final_model_beside_the_original(copied):
     }
     for row in rows:
         shown = next(line for line in done.output.splitlines() if line.strip().startswith(row["format"] + " "))
-        assert f"{row['accuracy']:.4f}" in shown
+        right = row["pairs"]["both_right"] + row["pairs"]["gained"]
+        assert f"{right / sum(row['pairs'].values()):.4f}" in shown
         assert row["runtime"] in shown
 
 
@@ -109,7 +110,7 @@ def test_a_missing_package_is_said_before_anything_is_done(copied, monkeypatch):
 
 
 def test_a_converter_that_fails(copied, monkeypatch):
-    monkeypatch.setattr("hpo.final.exporting._convert", lambda job, beat: [][0])
+    monkeypatch.setattr("hpo.final.conversion._convert", lambda job, beat: [][0])
     done = call(copied, "--trial", "trial-2", "--format", "litert")
     assert done.exit_code == 1
     assert done.output.endswith("error: keras: IndexError: list index out of range\n")

@@ -22,6 +22,8 @@ from hpo.errors import BadInput, ModelError, StudyRefused
 from hpo.study import Study, compare_studies, load_study, run_study
 from hpo.worker.pool import Workers
 from models.reuse.store import picture_store
+from studies.forms import digest_of, write_forms
+from tests import made
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -203,7 +205,7 @@ def test_files_images_and_arrays_are_predicted_alike(study, evaluated, tmp_path)
 
 @pytest.mark.slow
 def test_a_model_is_exported(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
     shutil.copytree(evaluated.out, tmp_path / "runs")
     study = load_study(evaluated.study_name, storage=evaluated.storage, out=tmp_path / "runs")
     best = study.models()["2"]
@@ -213,6 +215,27 @@ def test_a_model_is_exported(evaluated, tmp_path, monkeypatch):
     assert (exported.numbers.format, exported.original.format) == ("litert", "keras")
     with pytest.raises(BadInput, match="format must be one of savedmodel, onnx, litert, litert-int8. Received: pdf"):
         best.export("pdf")
+
+
+def test_models_have_their_forms(evaluated, tmp_path):
+    shutil.copytree(evaluated.out, tmp_path / "runs")
+    study = load_study(evaluated.study_name, storage=evaluated.storage, out=tmp_path / "runs")
+    models = study.models()
+    assert (models.forms, models["2"].forms) == ([], [])
+    run = models["2"].final.runs[0]
+    form = made.form("litert", 0.001, study_id=run.study_id, label="2", run=digest_of(run))
+    write_forms(study.files.forms("2"), [form])
+    assert [one.form.format for one in models.forms] == ["keras", "litert"]
+    assert [(one.best, one.on_front) for one in models["trial-2"].forms] == [(False, False), (True, True)]
+    assert models["baseline"].forms == []
+    pytest.importorskip("pandas")
+    frame = models.forms_to_pandas()
+    assert list(frame["model"] + " " + frame["format"]) == ["trial 2 keras", "trial 2 litert"]
+
+
+def test_runtimes_are_checked_at_the_door(study):
+    with pytest.raises(BadInput, match="^runtimes must be one of litert, litert-int8, onnx. Received: savedmodel$"):
+        study.evaluate(runtimes=["savedmodel"])
 
 
 def test_a_damaged_model_is_named(study, here, tmp_path):

@@ -33,6 +33,14 @@ def test_files_of_a_finished_trial_and_of_the_study(study, tmp_path):
     assert dashboard.artifacts(study, 0) == []
 
 
+def test_a_file_whose_copy_is_gone_is_kept_anew(study, tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"one")
+    attach(study, tmp_path / "old", picture, number=0)
+    attach(study, tmp_path / "new", picture, number=0)
+    assert attached(study, 0) == ["a.png"]
+
+
 def test_a_file_of_the_same_name_is_replaced(study, tmp_path):
     picture = tmp_path / "a.png"
     for content in (b"old", b"new"):

@@ -1,24 +1,23 @@
-"""Final models for other runtimes, beside the original."""
+"""Which forms are made, which are there already, and what is kept. The worker's part is played."""
 
 import csv
+import dataclasses
+import importlib.util
 import json
 import shutil
 
-import numpy as np
 import pytest
 
-from hpo.errors import BadInput, TaskFailed
-from hpo.final.exporting import CALIBRATION, HEADS, ORIGINAL, Conversion, Converted, cells, convert, convert_all
-from hpo.worker.session import current
+from hpo.errors import BadField, BadInput, TaskFailed
+from hpo.final.exporting import check_formats, convert_all, make_forms
 from models import ModelError
+from models.export.formats import DEPLOYED
+from models.latency.runtimes import RUNTIMES
 from studies.finals import read_runs
+from studies.forms import digest_of, read_forms
 from studies.paths import StudyFiles
 from studies.storage import load_study
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr("hpo.final.exporting.LONG_SECONDS", 0.1)
+from tests import made
 
 
 @pytest.fixture
@@ -33,95 +32,76 @@ def study(evaluated):
 
 
 @pytest.fixture
-def make_job(copied, study, tmp_path):
-    def make(name, digest=None, label="2"):
-        files = StudyFiles(copied.study_dir)
-        run = next(one for one in read_runs(files, study.user_attrs["study_id"]) if (one.label, one.seed) == (label, 0))
-        original = files.run(label, 0)
-        same = digest or study.user_attrs["fingerprint"]["dataset_digest"]
-        path = original.model if name == ORIGINAL else tmp_path / "exported"
-        return Conversion(copied, same, run, original, name, path, tmp_path / "x.progress")
-
-    return make
+def runs(copied, study):
+    runs = read_runs(StudyFiles(copied.study_dir), study.user_attrs["study_id"])
+    return {run.label: run for run in runs if run.seed == 0}
 
 
-def test_the_original_gives_its_own_numbers(make_job):
-    job = make_job(ORIGINAL)
-    found = convert(job)
-    assert (found.format, found.accuracy, found.same_class) == (ORIGINAL, job.run.scores.accuracy, 1.0)
-    assert found.max_difference < 1e-6
-    assert found.bytes == job.run.model_bytes
-    assert 0 < found.latency_ms <= found.p90_ms
+class Played:
+    """Writes a byte for each form, and measures milliseconds that rise from form to form."""
+
+    def __init__(self):
+        self.made, self.timed, self.failing = [], [], {}
+
+    def convert(self, job):
+        if error := self.failing.get(job.name):
+            raise error
+        self.made.append((job.run.label, job.name))
+        if job.name in DEPLOYED:
+            job.path.parent.mkdir(parents=True, exist_ok=True)
+            job.path.write_bytes(b"1")
+        latency = None if job.name in DEPLOYED else made.latency(float(len(self.made)))
+        about = {"study_id": job.run.study_id, "label": job.run.label, "run": digest_of(job.run)}
+        return made.form(job.name, None, **about, bytes=1, latency=latency)
+
+    def time_files(self, job):
+        if error := self.failing.get(job.runtime + " latency"):
+            raise error
+        self.timed.append([path.name for path in job.paths])
+        backend = RUNTIMES[job.runtime].full_name
+        return [(made.deployed_latency(float(ms + 1), backend=backend), None) for ms in range(len(job.paths))]
 
 
-@pytest.mark.slow
-def test_exported_for_another_runtime(make_job):
-    job = make_job("litert")
-    found = convert(job)
-    assert found.accuracy == pytest.approx(job.run.scores.accuracy, abs=0.003)
-    assert found.max_difference < 1e-4
-    assert found.bytes == job.path.stat().st_size
+@pytest.fixture
+def played(monkeypatch):
+    played = Played()
+    monkeypatch.setattr("hpo.final.exporting.convert", played.convert)
+    monkeypatch.setattr("hpo.final.exporting.time_files", played.time_files)
+    return played
 
 
-def test_ranges_of_int8_come_from_training_pictures(make_job, copied, monkeypatch):
-    seen = []
-    monkeypatch.setattr("models.export.runtimes.export", lambda *given: seen.append(given[3]))
-    monkeypatch.setattr("models.export.runtimes.load", lambda *given: (lambda x: np.full((len(x), 10), 0.1), "none"))
-    monkeypatch.setattr("models.export.runtimes.size", lambda path: 1)
-    assert convert(make_job("litert-int8")).same_class < 1
-    train = current().data(copied, 8).images[current().split(copied, 8).train]
-    assert len(train) == CALIBRATION == 200
-    assert np.array_equal(seen[0], train)
+def test_names_are_checked(monkeypatch):
+    assert check_formats(["litert", "litert-int8", "litert"], DEPLOYED, "runtimes") == ("litert", "litert-int8")
+    assert check_formats([], DEPLOYED, "runtimes") == ()
+    for name, shown in (("savedmodel", "savedmodel"), ("", "nothing")):
+        with pytest.raises(BadField, match=f"^runtimes must be one of litert, litert-int8, onnx. Received: {shown}$"):
+            check_formats(["litert", name], DEPLOYED, "runtimes")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadField, match=r"^runtimes onnx needs the extra onnx \(onnx, onnxruntime, tf2onnx not"):
+        check_formats(["onnx"], DEPLOYED, "runtimes")
 
 
-def test_other_pictures_than_the_study_had(make_job, copied):
-    with pytest.raises(BadInput, match="digits is not what study custom_cnn-digits was made with"):
-        convert(make_job(ORIGINAL, digest="d" * 64))
-    job = make_job(ORIGINAL)
-    np.savez(job.original.predictions, probabilities=np.ones((1, 10)), labels=np.zeros(1, int))
-    with pytest.raises(BadInput, match="digits is not what study"):
-        convert(job)
-
-
-def test_what_goes_wrong_in_a_worker(make_job, monkeypatch):
-    job = make_job("litert")
-    monkeypatch.setattr("models.export.runtimes.export", _fail)
-    with pytest.raises(RuntimeError, match="no such operator"):
-        convert(job)
-    assert not job.progress.exists()
-    job.original.model.write_bytes(b"no")
-    with pytest.raises(ModelError, match="not the model that it should be"):
-        convert(job)
-
-
-def _fail(*_):
-    raise RuntimeError("no such operator")
-
-
-def test_all_formats_with_files_and_table(copied, study, recorder, monkeypatch):
-    made = []
-
-    def fake(job):
-        made.append((job.name, job.path.relative_to(copied.study_dir).as_posix()))
-        return Converted(job.name, 0.5, 1.0, 0.0, float(len(made)), 2.0, 2**20, "a runtime")
-
-    monkeypatch.setattr("hpo.final.exporting.convert", fake)
-    found, folder = convert_all(study, copied, "2", ["litert", "savedmodel"], recorder)
-    assert made == [
-        ("keras", "final/2/seed-0/model.keras"),
-        ("litert", "exports/trial-2/model.tflite"),
-        ("savedmodel", "exports/trial-2/savedmodel"),
+def test_all_formats_with_files_and_table(copied, study, recorder, played):
+    found, folder = convert_all(study, copied, "2", ["litert", "savedmodel", "litert-int8"], recorder)
+    assert played.made == [("2", "keras"), ("2", "litert"), ("2", "savedmodel"), ("2", "litert-int8")]
+    assert played.timed == [["model.tflite", "model-int8.tflite"]]
+    assert [(one.format, one.latency_ms) for one in found] == [
+        ("keras", 1.0),
+        ("litert", 1.0),
+        ("savedmodel", 3.0),
+        ("litert-int8", 2.0),
     ]
-    assert [one.format for one in found] == ["keras", "litert", "savedmodel"]
+    assert [one.latency.dtype for one in found] == ["float32", "float32", "float32", "int8"]
     assert folder == copied.study_dir / "exports" / "trial-2"
-    convert_all(study, copied, "2", ["litert-int8"], recorder)  # what was exported before stays in the table
+    convert_all(study, copied, "2", ["onnx"], recorder)  # what was exported before stays in the table
     with (folder / "exports.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["format"], row["latency_ms"]) for row in rows] == [
-        ("keras", "4.0"),
-        ("litert", "2.0"),
-        ("savedmodel", "3.0"),
-        ("litert-int8", "5.0"),
+    assert [(row["format"], row["measured_in"]) for row in rows] == [
+        ("keras", "Keras"),
+        ("litert", "LiteRT, 1 thread"),
+        ("savedmodel", "Keras"),
+        ("litert-int8", "LiteRT, 1 thread"),
+        ("onnx", "ONNX Runtime, 1 thread"),
     ]
     assert [row["format"] for row in json.loads((folder / "exports.json").read_text())] == [
         row["format"] for row in rows
@@ -130,13 +110,8 @@ def test_all_formats_with_files_and_table(copied, study, recorder, monkeypatch):
     assert convert_all(study, copied, "baseline", ["litert"], recorder)[1].name == "baseline"
 
 
-def test_one_that_fails_leaves_those_before_it(copied, study, recorder, monkeypatch):
-    def fake(job):
-        if job.name == "litert":
-            raise MemoryError("x")
-        return Converted(job.name, 0.5, 1, 0, 1, 2, 1, "r")
-
-    monkeypatch.setattr("hpo.final.exporting.convert", fake)
+def test_one_that_fails_leaves_those_before_it(copied, study, recorder, played):
+    played.failing["litert"] = MemoryError("x")
     with pytest.raises(TaskFailed, match="^litert: out of memory: x$"):
         convert_all(study, copied, "2", ["savedmodel", "litert"], recorder)
     rows = json.loads((copied.study_dir / "exports" / "trial-2" / "exports.json").read_text())
@@ -153,13 +128,61 @@ def test_not_evaluated(copied, study, recorder, label, words):
     assert not (copied.study_dir / "exports").exists()
 
 
-def test_row():
-    found = Converted("onnx", 0.97531, 1.0, 1e-6, 1.2345, 2.0, 3 * 2**20, "onnxruntime 1.31.1, CPU")
-    assert dict(zip(HEADS, cells(found), strict=True)) == {
-        "format": "onnx",
-        "test accuracy": "0.9753",
-        "same class": "1.0000",
-        "latency ms (p90)": "1.23 (2)",
-        "MiB": "3.00",
-        "runtime": "onnxruntime 1.31.1, CPU",
+def test_forms_of_all_models_and_nothing_twice(copied, study, runs, recorder, played):
+    names, chosen = ("litert", "litert-int8", "onnx"), [runs["2"], runs["baseline"]]
+    assert make_forms(study, copied, chosen, names, recorder) == []
+    everything = [(label, name) for label in ("2", "baseline") for name in names]
+    assert played.made == everything
+    assert played.timed == [["model.tflite", "model-int8.tflite"], ["model.onnx"]] * 2
+    path = StudyFiles(copied.study_dir).forms("2")
+    before = path.read_text()
+    assert make_forms(study, copied, chosen, names, recorder) == []
+    assert (played.made, path.read_text()) == (everything, before)
+    assert recorder.notes[-1].endswith("baseline as onnx: test accuracy 0.9000, done before")
+
+
+def test_what_is_not_as_it_was_is_made_again(copied, study, runs, recorder, played):
+    run, files = runs["2"], StudyFiles(copied.study_dir)
+    make_forms(study, copied, [run], ("litert", "onnx"), recorder)
+    (files.exports("2") / "model.onnx").write_bytes(b"another size")
+    make_forms(study, copied, [run], ("litert", "onnx"), recorder)
+    assert played.made[2:] == [("2", "onnx")]
+    again = dataclasses.replace(run, peak_memory_mib=7.0)  # trained again
+    make_forms(study, copied, [again], ("litert",), recorder)
+    assert played.made[3:] == [("2", "litert")]
+    assert [form.format for form in read_forms(files.forms("2"), again)] == ["litert"]
+
+
+def test_with_other_threads_only_the_latency_is_measured_again(copied, study, runs, recorder, played):
+    make_forms(study, copied, [runs["2"]], ("litert",), recorder)
+    make_forms(study, copied.model_copy(update={"latency_threads": 2}), [runs["2"]], ("litert",), recorder)
+    assert (played.made, played.timed) == ([("2", "litert")], [["model.tflite"]] * 2)
+
+
+def test_forms_that_fail_are_named_and_the_others_kept(copied, study, runs, recorder, played):
+    played.failing = {"litert": RuntimeError("no such operator"), "onnx latency": ModelError("it hangs")}
+    found = make_forms(study, copied, [runs["2"]], ("litert", "litert-int8", "onnx"), recorder)
+    assert found == [
+        "[1/1] trial 2 as litert: RuntimeError: no such operator",
+        "[1/1] trial 2 as litert-int8, onnx: it hangs",
+    ]
+    assert recorder.notes[-2:] == found
+    kept = {form.format: form.deployed for form in read_forms(StudyFiles(copied.study_dir).forms("2"), runs["2"])}
+    assert kept == {"litert-int8": True, "onnx": False}
+    played.failing = {}
+    made_before = len(played.made)
+    assert make_forms(study, copied, [runs["2"]], ("litert", "litert-int8", "onnx"), recorder) == []
+    assert played.made[made_before:] == [("2", "litert")]  # onnx was tested, and is only measured
+
+
+def test_what_a_killed_run_left_is_removed(copied, study, runs, recorder, played):
+    folder = StudyFiles(copied.study_dir).exports("2")
+    (folder / ".7.savedmodel").mkdir(parents=True)
+    (folder / ".7.model.tflite").write_bytes(b"half")
+    make_forms(study, copied, [runs["2"]], ("litert",), recorder)
+    assert {path.name for path in folder.iterdir()} == {
+        "model.tflite",
+        "exports.json",
+        "exports.csv",
+        "class_names.json",
     }

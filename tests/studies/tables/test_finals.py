@@ -7,6 +7,7 @@ import re
 import pytest
 
 from studies.finals import summarise
+from studies.forms import rank
 from studies.paths import BASELINE
 from studies.tables.finals import (
     METHOD,
@@ -21,6 +22,7 @@ from studies.tables.finals import (
     to_markdown,
     values,
 )
+from studies.tables.forms import for_card
 from tests import made
 from tests.studies.test_finals import make_run  # noqa: F401  (fixture)
 
@@ -116,6 +118,12 @@ def test_classes(models):
     rows = list(csv.reader(io.StringIO(per_class_csv(models[0], ["a,c", "b"]))))
     assert (rows[0], rows[1][0]) == (["class", "precision", "recall", "f1", "pictures"], "a,c")
     assert confusion_csv(models[0], ["a", "b"]) == "true \\ predicted,a,b\na,91,9\nb,9,91\n"
+
+
+def test_a_card_has_a_row_for_each_form(models):
+    forms = rank([made.form("litert"), made.form("onnx", 2.0)])
+    text = card(models[0], ["a", "b"], ABOUT, forms)
+    assert text == card(models[0], ["a", "b"], ABOUT) + for_card(forms)
 
 
 def test_card(models):

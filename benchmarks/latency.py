@@ -80,14 +80,14 @@ def convert(folder: Path) -> None:
 
 def measure_parts(folder: Path, seed: int) -> dict[str, list[list[float]]]:
     """In a process: [ms, uncertainty] of each architecture by protocol 3."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix != ".json")
+    paths = sorted(folder.iterdir())
     times = measure_files(paths, "litert", 1, seed=seed)
     parts = {path.name: DeployedLatency(**asdict(time)) for path, time in zip(paths, times, strict=True)}
     result = {}
     for backbone, wide in WIDTHS.items():
         trunks = {side: parts[f"{backbone}-{side}"] for side in SIDES}
         heads = {width: parts[f"{backbone}-head-{width}"] for width in (0, wide)}
-        table = LatencyTable(trunks, heads, heads[0])
+        table = LatencyTable.of(trunks, heads)
         latencies = [table.latency(each.resolution, each.head_width) for each in architectures(backbone)]
         result[backbone] = [[latency.ms, latency.uncertainty_ms] for latency in latencies]
     return result

@@ -76,7 +76,7 @@ def errors(backbone: str, side: int) -> dict[int, float]:
         trunk, *rest = (DeployedLatency(**vars(one)) for one in measure_files(paths, "litert"))
     heads = dict(zip(WIDTHS, rest, strict=False))
     whole = dict(zip(COMPARED, rest[len(WIDTHS) :], strict=True))
-    table = LatencyTable({side: trunk}, heads, heads[0])
+    table = LatencyTable.of({side: trunk}, heads)
     return {width: table.latency(side, width).ms / whole[width].ms - 1 for width in COMPARED}
 
 

@@ -95,7 +95,7 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
 
     The frozen baseline is the most accurate trial with a linear head on frozen pretrained layers; the customised one
     the most accurate of all other pretrained trials; from scratch, the most accurate of a study without weights. Of
-    equally accurate trials the faster one.
+    equally accurate trials the one on the joint front, then the faster one.
     """
     members = {id(record) for record in joint_front(studies)}
     table_rows = []
@@ -107,11 +107,15 @@ def rows(studies: Sequence[Studied]) -> list[Row]:
                     kinds[_kind(study, record)].append((study, record))
         for kind, entries in kinds.items():
             if entries:
-                study, best = max(entries, key=lambda entry: (entry[1].val_accuracy, -entry[1].latency_ms))
+                study, best = max(entries, key=lambda entry: _rank(entry[1], id(entry[1]) in members))
                 table_rows.append(Row(backbone, kind, study.name, best, id(best) in members))
             else:
                 table_rows.append(Row(backbone, kind, "", None, False))
     return table_rows
+
+
+def _rank(record: CompleteTrial, on_front: bool) -> tuple[float, bool, float]:
+    return record.val_accuracy, on_front, -record.latency_ms
 
 
 def _kind(study: Studied, record: CompleteTrial) -> str:

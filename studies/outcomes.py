@@ -45,19 +45,19 @@ class Latency:
         return self.median_ms
 
     @property
+    def uncertainty_ms(self) -> float:
+        """Half of the way from p10 to p90."""
+        return (self.p90_ms - self.p10_ms) / 2
+
+    @property
     def low(self) -> float:
-        """How far down it may be, ms."""
-        return self.p10_ms
+        """The latency less its uncertainty, ms."""
+        return self.record_ms - self.uncertainty_ms
 
     @property
     def high(self) -> float:
-        """How far up it may be, ms."""
-        return self.p90_ms
-
-    @property
-    def uncertainty_ms(self) -> float:
-        """Half of the way from `low` to `high`."""
-        return (self.high - self.low) / 2
+        """The latency plus its uncertainty, ms."""
+        return self.record_ms + self.uncertainty_ms
 
     @property
     def measured_in(self) -> str:
@@ -80,14 +80,9 @@ class DeployedLatency(Latency):
         return self.ms
 
     @property
-    def low(self) -> float:
-        """The latency less its uncertainty, ms."""
-        return 2 * self.ms - self.high_ms
-
-    @property
-    def high(self) -> float:
-        """The latency plus its uncertainty, ms."""
-        return self.high_ms
+    def uncertainty_ms(self) -> float:
+        """As it was measured."""
+        return self.high_ms - self.ms
 
     @property
     def measured_in(self) -> str:

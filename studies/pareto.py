@@ -54,10 +54,12 @@ def knee(members: Sequence[CompleteTrial]) -> CompleteTrial:
 def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> list[CompleteTrial]:
     """The completed trials that no member dominates (see `studies.dominance`), from the fastest to the slowest.
 
+    Not those that turned out to be over a budget when they were measured again.
+
     `among` are the objectives that count; with two of the three, those that equal each other in both are told apart by
     the third: of two equally accurate trials whose latencies are equal the one with fewer FLOPs.
     """
-    members = _front(complete(records), OBJECTIVES, exact=False)
+    members = _front(_affordable(records), OBJECTIVES, exact=False)
     if tuple(among) != OBJECTIVES:
         members = _front(members, among, exact=False)
     return members
@@ -65,9 +67,13 @@ def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVE
 
 def near_front(records: Sequence[TrialRecord]) -> list[CompleteTrial]:
     """The front, and those that only a latency that equals theirs keeps from it, from the fastest to the slowest."""
-    trained = complete(records)
+    trained = _affordable(records)
     numbers = {record.number for exact in (False, True) for record in _front(trained, OBJECTIVES, exact)}
     return _by_speed(record for record in trained if record.number in numbers)
+
+
+def _affordable(records: Sequence[TrialRecord]) -> list[CompleteTrial]:
+    return [record for record in complete(records) if not record.over_budget]
 
 
 def _front(trained: Sequence[CompleteTrial], among: Sequence[Objective], exact: bool) -> list[CompleteTrial]:

@@ -15,6 +15,8 @@ from studies.errors import StudyRefused
 from studies.latencies import AS_TOLD, Latencies, latencies_of
 from studies.outcomes import INTERRUPTED, WORKER_DIED, Latency, Measurement
 
+LATENCY_BUDGET = "max_latency_ms"
+
 
 class State(StrEnum):
     """What became of a trial."""
@@ -68,7 +70,7 @@ class TrialRecord:
 
     @property
     def latency_ms(self) -> float | None:
-        """Median for one picture; None if it was not measured."""
+        """For one picture; None if it was not measured."""
         return self.measurement.latency_ms if self.measurement else None
 
     @property
@@ -80,6 +82,11 @@ class TrialRecord:
     def counts(self) -> bool:
         """Whether it is one of the study's wanted number of trials."""
         return self.state.counts
+
+    @property
+    def over_budget(self) -> dict[str, float]:
+        """By how much it exceeds each budget."""
+        return {key: value for key, value in self.constraints.items() if value > 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +102,19 @@ class CompleteTrial(TrialRecord):
 
     @property
     def latency_ms(self) -> float:
-        """Median for one picture."""
+        """For one picture."""
         return self.measurement.latency_ms
 
     @property
     def flops(self) -> int:
         """For one picture, 2 per multiply-accumulate."""
         return self.measurement.flops
+
+    @property
+    def over_budget(self) -> dict[str, float]:
+        """As above; it was within them when it was told, so its latency counts only beyond its uncertainty."""
+        unsure = {LATENCY_BUDGET: self.measurement.latency.uncertainty_ms}
+        return {key: value for key, value in self.constraints.items() if value > unsure.get(key, 0.0)}
 
 
 def complete(records: Iterable[TrialRecord]) -> list[CompleteTrial]:
@@ -127,6 +140,8 @@ def read_trial(trial: FrozenTrial, latencies: Latencies = AS_TOLD) -> TrialRecor
 
 def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latencies) -> TrialRecord:
     architecture = attrs.get(attributes.ARCHITECTURE, "")
+    told = _measurement(attrs.get(attributes.MEASUREMENT))
+    measurement = _with(told, latencies.by_architecture.get(architecture))
     known: dict[str, Any] = {
         "number": trial.number,
         "state": _state_of(trial),
@@ -135,8 +150,8 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latenci
         "epochs": len(attrs.get(attributes.LEARNING_CURVE, ())),
         "seconds": sum(attrs.get(attributes.SECONDS, {}).values()),
         "trainable_parameters": attrs.get(attributes.TRAINABLE_PARAMETERS),
-        "measurement": _measurement(attrs.get(attributes.MEASUREMENT), latencies.by_architecture.get(architecture)),
-        "constraints": {key: value for key, value in trial.constraints.items() if not key.isdigit()},
+        "measurement": measurement,
+        "constraints": _constraints(trial, told, measurement),
         "learning_curve": attrs.get(attributes.LEARNING_CURVE, ()),
         "reason": attrs.get(attributes.FAILURE, {}).get("reason") or attrs.get(attributes.STOPPED) or _same_as(attrs),
         "measured_again": architecture in latencies.again,
@@ -149,11 +164,20 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latenci
     return CompleteTrial(**known, val_accuracy=trial.values[0])
 
 
-def _measurement(told: Mapping[str, Any] | None, again: Latency | None) -> Measurement | None:
-    if told is None:
-        return None
-    measurement = strict.from_values(Measurement, told)
-    return measurement if again is None else replace(measurement, latency_ms=again.record_ms, latency=again)
+def _measurement(told: Mapping[str, Any] | None) -> Measurement | None:
+    return strict.from_values(Measurement, told) if told is not None else None
+
+
+def _with(told: Measurement | None, again: Latency | None) -> Measurement | None:
+    return told if told is None or again is None else replace(told, latency_ms=again.record_ms, latency=again)
+
+
+def _constraints(trial: FrozenTrial, told: Measurement | None, now: Measurement | None) -> dict[str, float]:
+    """Value minus limit, where the latency is that of now."""
+    values = {key: value for key, value in trial.constraints.items() if not key.isdigit()}
+    if LATENCY_BUDGET in values and told and now:
+        values[LATENCY_BUDGET] += now.latency_ms - told.latency_ms
+    return values
 
 
 def _state_of(trial: FrozenTrial) -> State:

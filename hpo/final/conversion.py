@@ -69,7 +69,7 @@ def convert(job: Conversion) -> Form:
 
 
 def _convert(job: Conversion, beat: Beat) -> Form:
-    from models.device import cores
+    from models.device import cores, sees_gpu
     from models.export import runtimes
     from models.export.keras_file import restore
     from models.latency.call import measure_call, summarise
@@ -97,7 +97,7 @@ def _convert(job: Conversion, beat: Beat) -> Form:
         picture = np.ascontiguousarray(images[:1])
         beat(SignOfLife(Phase.LATENCY))
         with MachineLock(config.cache_dir) as lock, lock.measuring():
-            latency = to_latency(asdict(summarise(measure_call(lambda: runner(picture), LONG_SECONDS))))
+            latency = to_latency(asdict(summarise(measure_call(lambda: runner(picture), LONG_SECONDS, sees_gpu()))))
     guess, before = probabilities.argmax(1), expected.argmax(1)
     return Form(
         study_id=run.study_id,

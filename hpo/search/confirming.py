@@ -6,7 +6,7 @@ import optuna
 
 from datasets.wording import counted
 from hpo.config import StudyConfig
-from hpo.errors import TaskFailed, WorkerLost
+from hpo.errors import ModelError, TaskFailed, WorkerLost
 from hpo.search.parts import Display, Parts
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
@@ -37,7 +37,7 @@ def confirm_front(
         display.note(text)
         try:
             _measure_again(study, list(near.values()), records, config, facts, workers, display, parts)
-        except (WorkerLost, TaskFailed) as error:
+        except (ModelError, WorkerLost, TaskFailed) as error:
             display.note(f"the front could not be measured again: {error}")
             break
         records = read_study(study)

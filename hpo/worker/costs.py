@@ -51,12 +51,8 @@ class Costs:
                 self._latency = self.survey.latency(self._job.candidate.architecture, on_step)
             else:
                 self._latency = self._call()
-                self.remember(self._latency)
+                self._memory.remember(self._key, {"latency": asdict(self._latency), "cost": dict(self.counts)})
         return Measurement(latency_ms=self._latency.record_ms, latency=self._latency, **self.counts)
-
-    def remember(self, latency: Latency) -> None:
-        """Keep the latency of a call of the training backend."""
-        self._memory.remember(self._key, {"latency": asdict(latency), "cost": dict(self.counts)})
 
     def _count(self) -> dict[str, int]:
         with self._lock.training():  # building and importing disturb a measurement too

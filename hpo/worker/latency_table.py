@@ -5,10 +5,11 @@ latency is the trunk's plus what the head adds, so S sides and H widths take S +
 two measured widths the latency of a head is interpolated.
 
 What contains another network is not faster: along sides and along widths latencies are made monotone by isotonic
-regression (Barlow et al. 1972, "Statistical inference under order restrictions"), as far as that stays within the
-uncertainty of each.
+regression (Barlow et al. 1972, "Statistical inference under order restrictions"), unless they contradict that by more
+than their uncertainty.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,17 +26,27 @@ TIMES = ("ms", *QUANTILES)
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """The parts of all architectures that differ in side and head width only.
+    """The parts of all architectures that differ in side and head width only. Made by `of`.
 
     Attributes:
         trunks: by side in pixels.
         heads: by width, of `WIDTHS`.
-        last: of the last layer that a trunk has; the head of width 0 unless there is batch normalisation.
+        last: of the last layer that a trunk has; None if that is the head of width 0.
     """
 
     trunks: Mapping[int, DeployedLatency]
     heads: Mapping[int, DeployedLatency]
-    last: DeployedLatency | None
+    last: DeployedLatency | None = None
+
+    @classmethod
+    def of(
+        cls,
+        trunks: Mapping[int, DeployedLatency],
+        heads: Mapping[int, DeployedLatency],
+        last: DeployedLatency | None = None,
+    ) -> "LatencyTable":
+        """From what was measured."""
+        return cls(monotone(trunks), monotone(heads), last)
 
     def latency(self, side: int, width: int) -> DeployedLatency:
         """Of one architecture.
@@ -43,13 +54,10 @@ class LatencyTable:
         Raises:
             KeyError: one of its parts is not there.
         """
-        trunk = monotone(self.trunks)[side]
-        if width == 0 and self.heads.get(0) == self.last:  # the trunk has that head
+        trunk = self.trunks[side]
+        if width == 0 and self.last is None:
             return trunk
-        heads = monotone(self.heads)
-        last = heads[0] if self.heads[0] == self.last else self.last
-        assert last is not None
-        return add_head(trunk, _between(heads, width), last)
+        return add_head(trunk, _between(self.heads, width), self.last or self.heads[0])
 
 
 def add_head(trunk: DeployedLatency, head: DeployedLatency, last: DeployedLatency) -> DeployedLatency:
@@ -63,30 +71,31 @@ def add_head(trunk: DeployedLatency, head: DeployedLatency, last: DeployedLatenc
 
 
 def monotone(measured: Mapping[int, DeployedLatency]) -> dict[int, DeployedLatency]:
-    """Latencies by size, each at least that of the smaller ones, where that changes none by more than its uncertainty.
-
-    What contradicts by more stays as it was measured, see `contradictions`.
-    """
-    fitted = _isotonic(measured)
+    """Latencies by size, each at least those of the smaller ones; what `contradictions` names stays as measured."""
     against = contradictions(measured)
-    return {size: _moved(measured[size], fitted[size]) for size in fitted if size not in against} | {
-        size: measured[size] for size in against
-    }
+    sizes = [size for size in sorted(measured) if size not in against]
+    if not sizes:
+        return dict(measured)
+    weights = [measured[size].uncertainty_ms ** -2 for size in sizes]
+    fitted = isotonic_regression([measured[size].ms for size in sizes], weights=weights).x
+    return {**measured, **{size: _moved(measured[size], float(ms)) for size, ms in zip(sizes, fitted, strict=True)}}
 
 
 def contradictions(measured: Mapping[int, DeployedLatency]) -> list[int]:
-    """Sizes whose latencies are in the wrong order by more than their uncertainty, ascending: to be measured again."""
-    fitted = _isotonic(measured)
-    sizes = sorted(measured)
-    beyond = [size for size in sizes if abs(fitted[size] - measured[size].ms) > measured[size].uncertainty_ms]
-    together = {fitted[size] for size in beyond}  # all that were pooled into one value
-    return [size for size in sizes if fitted[size] in together]
+    """Sizes that are slower than a larger one, or faster than a smaller one, beyond the uncertainty; ascending."""
+    pairs = itertools.combinations(sorted(measured), 2)
+    found: set[int] = set()
+    for small, large in pairs:
+        unsure = math.hypot(measured[small].uncertainty_ms, measured[large].uncertainty_ms)
+        if measured[small].ms - measured[large].ms > unsure:
+            found |= {small, large}
+    return sorted(found)
 
 
 def combine(first: DeployedLatency, second: DeployedLatency) -> DeployedLatency:
     """One latency from two measurements of one network, each weighted by its runs.
 
-    Half of their difference is part of the uncertainty.
+    Its uncertainty is at least half of their difference.
     """
     runs = first.runs + second.runs
     share = first.runs / runs
@@ -97,15 +106,6 @@ def combine(first: DeployedLatency, second: DeployedLatency) -> DeployedLatency:
         LEAST_UNCERTAINTY * mean["ms"],
     )
     return replace(first, **mean, high_ms=mean["ms"] + unsure, runs=runs)
-
-
-def _isotonic(measured: Mapping[int, DeployedLatency]) -> dict[int, float]:
-    sizes = sorted(measured)
-    if not sizes:
-        return {}
-    weights = [measured[size].uncertainty_ms ** -2 for size in sizes]
-    fit = isotonic_regression([measured[size].ms for size in sizes], weights=weights).x
-    return dict(zip(sizes, map(float, fit), strict=True))
 
 
 def _moved(latency: DeployedLatency, ms: float) -> DeployedLatency:

@@ -33,23 +33,21 @@ def measure_again(jobs: Sequence[Job], architectures: Sequence[Architecture]) ->
             costs = [Costs(job, session.current(), lock) for job in jobs]
             survey = costs[0].survey
             if survey is None:
-                return _calls(jobs, costs, lock, on_step)
-            survey.measure_again([job.candidate.architecture for job in jobs], on_step)
-            return {each.architecture_key(): survey.latency(each, on_step) for each in architectures}
+                return _calls(jobs, lock, on_step)
+            near = [job.candidate.architecture for job in jobs]
+            latencies = survey.measure_again(near, architectures, on_step)
+            return {each.architecture_key(): latency for each, latency in latencies.items()}
     finally:
         heartbeat.end()
 
 
-def _calls(
-    jobs: Sequence[Job], costs: Sequence[Costs], lock: MachineLock, on_step: Callable[[], None]
-) -> Mapping[str, Latency]:
+def _calls(jobs: Sequence[Job], lock: MachineLock, on_step: Callable[[], None]) -> Mapping[str, Latency]:
     """By calls of the training backend."""
     from models.latency.call import measure_together
 
     with lock.training():
         models = [session.current().network(job).model for job in jobs]
     with lock.measuring():
-        latencies = [to_latency(asdict(latency)) for latency in measure_together(models, on_step)]
-    for cost, latency in zip(costs, latencies, strict=True):
-        cost.remember(latency)
-    return {job.candidate.architecture_key(): latency for job, latency in zip(jobs, latencies, strict=True)}
+        latencies = measure_together(models, on_step)
+    keys = (job.candidate.architecture_key() for job in jobs)
+    return {key: to_latency(asdict(latency)) for key, latency in zip(keys, latencies, strict=True)}

@@ -1,52 +1,25 @@
 """Latencies in a deployed runtime, measured beside the first trials: a few parts for all architectures of a study.
 
-A thread of the worker drives two processes: one converts the parts, one measures them in rounds, in which all parts
-take turns. See `hpo.worker.latency_table` for how latencies are made of them.
+See `hpo.worker.bench` for how parts are measured, `hpo.worker.latency_table` for how latencies are made of them.
 """
 
-import fcntl
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from hpo.worker.bench import POLL_SECONDS, Bench, Part
 from hpo.worker.latency_table import WIDTHS, LatencyTable, combine, contradictions
-from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import Memory, to_latency
 from models.candidate import Architecture
-from models.latency.conversion import Converter
-from models.latency.deployed import measure_files
 from studies.outcomes import DeployedLatency
 
 if TYPE_CHECKING:
     from models.build import Task
 
-POLL_SECONDS = 0.2
 MOST_MEASUREMENTS = 2  # of a part whose latency contradicts that of another: then it is as it is
-
-
-@dataclass(frozen=True)
-class Part:
-    """A network to be converted and measured: a trunk, or a head alone.
-
-    Attributes:
-        architecture: of a trunk with `head_width` 0.
-        key: that it is remembered under.
-        head: whether it is a head.
-    """
-
-    architecture: Architecture
-    key: str
-    head: bool
-
-    @property
-    def size(self) -> int:
-        """What it is monotone in: a side, or a width."""
-        return self.architecture.head_width if self.head else self.architecture.resolution
 
 
 class Survey:
@@ -73,39 +46,20 @@ class Survey:
         memory: Memory,
         cache_dir: Path,
     ):
-        self._task, self._channels, self._runtime, self._threads = task, channels, runtime, threads
-        self._sides, self._memory, self._cache_dir = sides, memory, cache_dir
-        # Converted parts, by key: open and without a name, so that no kill leaves them on the disk.
-        self._files: dict[str, IO[bytes]] = {}
-        self._open = ExitStack()
-        weakref.finalize(self, self._open.close)
+        self._task, self._channels, self._sides, self._memory = task, channels, sides, memory
+        self._bench = Bench(task, channels, runtime, threads, cache_dir)
+        self._guard = threading.RLock()  # of what follows
         self._waiting: list[Architecture] = []  # kinds
-        self._tables: dict[Architecture, LatencyTable] = {}  # by kind
         self._errors: dict[str, Exception] = {}  # by a part's key, until it is wanted again
-        self._guard = threading.Lock()
         self._working = False
         self._steps = 0
 
     def want(self, architecture: Architecture) -> None:
         """Measure what the latencies of an architecture and of all of its kind are made of."""
         with self._guard:
-            wrong = self._errors.keys() & {part.key for part in self._parts_of(architecture)}
-            if wrong:
-                self._errors = {key: error for key, error in self._errors.items() if key not in wrong}
-                self._tables.pop(self._kind(architecture), None)
-        self._begin(self._kind(architecture))
-
-    def _begin(self, kind: Architecture) -> None:
-        with self._guard:
-            if kind in self._tables or kind in self._waiting:
-                return
-            if not self._missing(kind) and not self._contradicting(kind):
-                self._tables[kind] = self._table(kind)
-                return
-            self._waiting.append(kind)
-            if not self._working:
-                self._working = True
-                threading.Thread(target=self._work, name="latency", daemon=True).start()
+            for part in self._parts_of(architecture):
+                self._errors.pop(part.key, None)
+        self._settled(self._kind(architecture))
 
     def latency(self, architecture: Architecture, on_step: Callable[[], None] = lambda: None) -> DeployedLatency:
         """Of an architecture; waits until its kind is measured, and calls `on_step` when a step was done meanwhile.
@@ -114,45 +68,80 @@ class Survey:
             ModelError: the network cannot be converted or run.
             Exception: whatever else goes wrong in the thread.
         """
-        kind, steps = self._kind(architecture), self._steps
-        while (table := self._tables.get(kind)) is None:
-            self._begin(kind)
-            if self._steps != steps:
-                steps = self._steps
-                on_step()
-            time.sleep(POLL_SECONDS)
-        for part in self._parts_of(architecture):
-            if part.key in self._errors:
-                raise self._errors[part.key]
-        return table.latency(architecture.resolution, architecture.head_width)
+        kind = self._kind(architecture)
+        self._wait(kind, on_step)
+        with self._guard:
+            for part in self._parts_of(architecture):
+                if part.key in self._errors:
+                    raise self._errors[part.key]
+        return self._table(kind, {}).latency(architecture.resolution, architecture.head_width)
 
-    def measure_again(self, architectures: Iterable[Architecture], on_step: Callable[[], None]) -> None:
-        """Measure what these latencies are made of once more, in rounds together, and take the mean.
+    def measure_again(
+        self, near: Iterable[Architecture], everything: Iterable[Architecture], on_step: Callable[[], None]
+    ) -> dict[Architecture, DeployedLatency]:
+        """Measure what the latencies of `near` are made of once more, in rounds together, and take the means.
+
+        What is remembered for other studies stays as it is: it is not to change while they run.
+
+        Returns:
+            The latencies of `everything`, with the new ones of their parts; not of what cannot be measured.
 
         Raises:
             ModelError: a network cannot be converted or run.
         """
-        parts = list(dict.fromkeys(part for each in architectures for part in self._parts_of(each)))
-        with _alone(self._cache_dir / "latency"):
-            self._measure(parts, on_step)
-        for part in parts:
-            if part.key in self._errors:
-                raise self._errors[part.key]
+        everything = list(everything)
+        kinds = {self._kind(each) for each in everything}
+        for kind in kinds:
+            self._wait(kind, on_step)
+        parts = list(dict.fromkeys(part for each in near for part in self._parts_of(each)))
+        with self._bench.alone(on_step):
+            measured = self._bench.measure(parts, on_step)
+        for error in measured.errors.values():
+            raise error
+        again = {}
+        for part, latency in measured.latencies.items():
+            before, _ = self._known(part)
+            again[part.key] = combine(before, latency) if before else latency
+        tables = {kind: self._table(kind, again) for kind in kinds}
+        return {
+            each: tables[self._kind(each)].latency(each.resolution, each.head_width)
+            for each in everything
+            if all(part.key not in self._errors for part in self._parts_of(each))
+        }
+
+    def _wait(self, kind: Architecture, on_step: Callable[[], None]) -> None:
+        """Until all of a kind is measured that can be."""
+        steps = self._steps
+        while not self._settled(kind):
+            if self._steps != steps:
+                steps = self._steps
+                on_step()
+            time.sleep(POLL_SECONDS)
+
+    def _settled(self, kind: Architecture) -> bool:
+        """Whether all is measured that can be; else it will be."""
         with self._guard:
-            self._tables = {kind: self._table(kind) for kind in self._tables}
+            if kind not in self._waiting:
+                if not self._missing(kind) and not self._contradicting(kind):
+                    return True
+                self._waiting.append(kind)
+            if not self._working:
+                self._working = True
+                threading.Thread(target=self._work, name="latency", daemon=True).start()
+            return False
 
     def _work(self) -> None:
         """In the thread: until nothing waits. What goes wrong is kept for whoever asks for that part."""
         while (kind := self._next()) is not None:
             try:
-                with _alone(self._cache_dir / "latency"):
-                    self._measure(self._missing(kind), self._on_step)
+                with self._bench.alone(self._on_step):
+                    self._measure(self._missing(kind))
                     for _ in range(1, MOST_MEASUREMENTS):
-                        self._measure(self._contradicting(kind), self._on_step)
+                        self._measure(self._contradicting(kind))
             except Exception as error:
-                self._errors |= {part.key: error for part in self._missing(kind)}
+                with self._guard:
+                    self._errors |= {part.key: error for part in [*self._missing(kind), *self._contradicting(kind)]}
             with self._guard:
-                self._tables[kind] = self._table(kind)
                 self._waiting.remove(kind)
 
     def _next(self) -> Architecture | None:
@@ -164,45 +153,15 @@ class Survey:
     def _on_step(self) -> None:
         self._steps += 1
 
-    def _measure(self, parts: Sequence[Part], on_step: Callable[[], None]) -> None:
-        """Convert what is not converted yet, measure all together, and remember."""
-        with Converter(self._runtime) as converter:
-            for part in parts:
-                try:
-                    self._convert(part, converter)
-                except Exception as error:
-                    self._errors[part.key] = error
-                on_step()
-        parts = [part for part in parts if part.key in self._files]
-        if not parts:
-            return
-
-        @contextmanager
-        def alone() -> Iterator[None]:
-            with MachineLock(self._cache_dir) as lock, lock.measuring():
-                yield
-            on_step()
-
-        files = [self._files[part.key].fileno() for part in parts]
-        measured = measure_files(files, self._runtime, self._threads, alone=alone)
-        for part, latency in zip(parts, measured, strict=True):
+    def _measure(self, parts: Sequence[Part]) -> None:
+        """And remember it, or why that cannot be done."""
+        measured = self._bench.measure(parts, self._on_step)
+        for part, latency in measured.latencies.items():
             before, times = self._known(part)
-            record = DeployedLatency(**asdict(latency))
-            together = combine(before, record) if before else record
-            self._memory.remember(part.key, {"latency": asdict(together), "times": times + 1})
-
-    def _convert(self, part: Part, converter: Converter) -> None:
-        if part.key in self._files:
-            return
-        path = self._cache_dir / "latency" / ".survey.model"  # one name for all: a killed process leaves at most this
-        try:
-            if part.head:
-                converter.head(part.architecture, self._channels, self._task.n_logits, path)
-            else:
-                converter.network(part.architecture, self._task, path)
-            self._files[part.key] = self._open.enter_context(path.open("rb"))
-        finally:
-            path.unlink(missing_ok=True)
+            known = combine(before, latency) if before else latency
+            self._memory.remember(part.key, {"latency": asdict(known), "times": times + 1})
+        with self._guard:
+            self._errors |= {part.key: error for part, error in measured.errors.items()}
 
     def _known(self, part: Part) -> tuple[DeployedLatency | None, int]:
         """What is remembered of a part, and how often it was measured for that."""
@@ -211,6 +170,7 @@ class Survey:
         return (latency, known.get("times", 1)) if known and isinstance(latency, DeployedLatency) else (None, 0)
 
     def _missing(self, kind: Architecture) -> list[Part]:
+        """Parts that are neither known nor have an error."""
         trunks, heads = self._groups(kind)
         parts = dict.fromkeys([*trunks, *heads, self._head(_bare(kind))])
         return [part for part in parts if part.key not in self._errors and self._known(part)[0] is None]
@@ -219,17 +179,21 @@ class Survey:
         """Parts that are in the wrong order and may be measured again."""
         found = []
         for group in self._groups(kind):
-            known = {part: self._known(part) for part in group}
+            known = {part: self._known(part) for part in group if part.key not in self._errors}
             sizes = contradictions({part.size: latency for part, (latency, _) in known.items() if latency})
-            found += [part for part in group if part.size in sizes and known[part][1] < MOST_MEASUREMENTS]
+            found += [part for part in known if part.size in sizes and known[part][1] < MOST_MEASUREMENTS]
         return found
 
-    def _table(self, kind: Architecture) -> LatencyTable:
-        """With what is known; what is missing has an error."""
+    def _table(self, kind: Architecture, again: Mapping[str, DeployedLatency]) -> LatencyTable:
+        """With what is known; `again` has, by their keys, parts that stand for those that are remembered."""
+
+        def known(part: Part) -> DeployedLatency | None:
+            return again.get(part.key) or self._known(part)[0]
+
         trunks, heads = (
-            {part.size: latency for part in group if (latency := self._known(part)[0])} for group in self._groups(kind)
+            {part.size: latency for part in group if (latency := known(part))} for group in self._groups(kind)
         )
-        return LatencyTable(trunks, heads, self._known(self._head(_bare(kind)))[0])
+        return LatencyTable.of(trunks, heads, known(self._head(_bare(kind))) if kind.batch_norm_head else None)
 
     def _kind(self, architecture: Architecture) -> Architecture:
         """What all architectures have in common that differ in side and width only."""
@@ -242,13 +206,11 @@ class Survey:
 
     def _parts_of(self, architecture: Architecture) -> list[Part]:
         """What one latency is made of; a last layer alone is part of the trunk."""
-        kind = self._kind(architecture)
+        kind, width = self._kind(architecture), architecture.head_width
         parts = [self._trunk(architecture)]
-        if architecture.head_width or architecture.batch_norm_head:
-            width = architecture.head_width
-            near = {max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width)}
-            parts += [self._head(replace(kind, head_width=size)) for size in sorted(near)]
-            parts.append(self._head(_bare(kind)))
+        if width or architecture.batch_norm_head:
+            near = (max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width))
+            parts += [*(self._head(replace(kind, head_width=size)) for size in near), self._head(_bare(kind))]
         return list(dict.fromkeys(parts))
 
     def _trunk(self, architecture: Architecture) -> Part:
@@ -265,12 +227,3 @@ class Survey:
 
 def _bare(architecture: Architecture) -> Architecture:
     return replace(architecture, head_width=0, batch_norm_head=False)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process measures at a time: what it measured, the next one finds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".survey.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

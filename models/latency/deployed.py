@@ -22,6 +22,7 @@ How repeatable that is, and how often two measurements of one network differ by 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -89,6 +90,8 @@ def measure_files(
     spec = {"runtime": runtime, "paths": paths, "threads": threads, "seconds": seconds}
     rounds = []
     for number in range(ROUNDS):
+        for descriptor in descriptors:
+            os.lseek(descriptor, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
         with alone():
             rounds.append(_run({**spec, "seed": seed + number}, descriptors))
     about = {

@@ -22,10 +22,16 @@ from studies.tables.trials import count
 
 MOST_MISTAKES = 12
 NOTHING = Gallery()
+FRONT_RULE = (
+    "No candidate on the Pareto front is at least as good as another one on it in accuracy, latency and FLOPs and "
+    "better in one of them; every other candidate that was trained to the end is beaten in that way by one on the "
+    "front. Latencies that differ by no more than their uncertainty are equal."
+)
 KNEE_RULE = (
     "The recommended candidate is the member of the front nearest to the ideal point, which has the best value of "
     "each objective; for the distance each objective is scaled from 0 (best on the front) to 1 (worst), latency and "
-    "FLOPs as logarithms, and of equally near members the faster is taken."
+    "FLOPs as logarithms; a member counts as fast as the fastest whose latency equals its own, and of equally near "
+    "members the one with fewer FLOPs is taken."
 )
 
 
@@ -50,8 +56,7 @@ def _models(material: Material, _gallery: Gallery) -> Section | None:
     table = model_tables.models_table(material, models)
     text = (
         "Accuracy is the share of pictures that are classified correctly. FLOPs count convolutions and dense layers, "
-        "1 MAC = 2 FLOPs; inference time is the median time of a forward call on one picture. The highlighted model is "
-        "the recommended one."
+        "1 MAC = 2 FLOPs; inference time is the latency of one picture. The highlighted model is the recommended one."
     )
     return Section(
         "models", "Pretrained against customised models", (Text(text), table, _bars(models), *_curves(models))
@@ -109,15 +114,10 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
     if not material.complete:
         return None
     star = knee(material.front)
-    blocks: list[Block] = [
-        Text(
-            "A candidate is on the Pareto front if no other is at least as good in accuracy, latency and FLOPs and "
-            f"better in one of them. {KNEE_RULE} Here that is trial {star.number}."
-        )
-    ]
+    blocks: list[Block] = [Text(f"{FRONT_RULE} {KNEE_RULE} Here that is trial {star.number}.")]
     for x in COSTS:
         data = pareto_data(material.name, material.records, x)
-        drawn = "horizontal lines reach from the 10th to the 90th percentile; " if x is LATENCY else ""
+        drawn = "horizontal lines show how far a latency may be off; " if x is LATENCY else ""
         ends = data.front[0], data.front[-1]
         alt = (
             f"Accuracy against {x.noun} of {counted(len(data.everything), 'trial')}: the front rises from "

@@ -1,5 +1,6 @@
 """Which parameter matters for which objective: PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), by Optuna."""
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models.candidate import DIMENSIONS
 from studies.objectives import OBJECTIVES, Objective
+from studies.records import CompleteTrial
 
 LEAST_TRIALS = 10  # complete ones; from fewer it would be guessing
 # All that costs depend on; of other parameters they would only seem to, by chance.
@@ -26,8 +28,17 @@ class Importances:
     quantile: float = 0.0  # the better part of the trials, which is compared with all
 
 
-def importances(study: optuna.Study) -> Importances:
-    """How much each parameter matters for each objective, or why that cannot be said."""
+def importances(study: optuna.Study, records: Sequence[CompleteTrial] = ()) -> Importances:
+    """How much each parameter matters for each objective, or why that cannot be said.
+
+    `records` have the numbers that count; a trial without one has those that it was told with.
+    """
+    known = {record.number: record for record in records}
+
+    def value(trial: FrozenTrial, number: int) -> float:
+        name = OBJECTIVES[number].name
+        return getattr(known[trial.number], name) if trial.number in known else trial.values[number]
+
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if len(complete) < LEAST_TRIALS:
         return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials; there are {len(complete)}")
@@ -36,12 +47,13 @@ def importances(study: optuna.Study) -> Importances:
     shares = {}
     for number, objective in enumerate(OBJECTIVES):
         asked = _asked(objective, complete)
-        if not asked or len({trial.values[number] for trial in complete}) == 1:
+        if not asked or len({value(trial, number) for trial in complete}) == 1:
             continue  # nothing tells the trials apart
         sign = -1 if objective.maximise else 1  # it takes lower values for better ones
+        target = functools.partial(_signed, value, number, sign)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            importance = get_param_importances(study, evaluator=evaluator, params=asked, target=_target(number, sign))
+            importance = get_param_importances(study, evaluator=evaluator, params=asked, target=target)
         total = sum(importance.values())
         if total > 0:
             shares[objective.name] = {name: value / total for name, value in importance.items()}
@@ -56,8 +68,8 @@ def _asked(objective: Objective, trials: Sequence[FrozenTrial]) -> list[str]:
     return [name for name in differing if not objective.known_before_training or name in ARCHITECTURE]
 
 
-def _target(number: int, sign: int) -> Callable[[FrozenTrial], float]:
-    return lambda trial: sign * trial.values[number]
+def _signed(value: Callable[[FrozenTrial, int], float], number: int, sign: int, trial: FrozenTrial) -> float:
+    return sign * value(trial, number)
 
 
 def _quiet_evaluator(quantile: float) -> PedAnovaImportanceEvaluator:

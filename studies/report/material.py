@@ -159,7 +159,7 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
         phases={
             trial.number: trial.user_attrs.get(attributes.SECONDS, {}) for trial in study.get_trials(deepcopy=False)
         },
-        importances=importances(study),
+        importances=importances(study, complete(records)),
         finals=finals,
         forms=all_forms(finals, files),
         files=files,

@@ -73,6 +73,6 @@ def _latency(fingerprint: Fingerprint) -> str:
     threads = fingerprint.latency_threads or 1
     clock = "processor time" if threads == 1 else "wall clock"
     return (
-        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, {clock}; the 5th "
-        f"percentile of the lowest of four passes, of the trunk and of what the head adds; {protocol}"
+        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, {clock}; of trunk and "
+        f"head the 5th percentile of each of six rounds, mean of the lower half of them; {protocol}"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.candidate import FIELDS, READING, Candidate, Searched
 from studies.outcomes import Measurement
-from studies.records import CompleteTrial, TrialRecord
+from studies.records import CompleteTrial, State, TrialRecord
 from studies.tables import table
 
 COLUMNS = (
@@ -23,6 +23,7 @@ COLUMNS = (
     "latency_low_ms",
     "latency_high_ms",
     "latency_measured_in",
+    "latency_measured_again",
     "flops",
     "macs",
     "parameters",
@@ -53,6 +54,7 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
         "latency_low_ms": spread.low if spread else None,
         "latency_high_ms": spread.high if spread else None,
         "latency_measured_in": spread.measured_in if spread else None,
+        "latency_measured_again": record.measured_again,
         "flops": record.flops,
         "macs": cost.macs if cost else None,
         "parameters": cost.parameters if cost else None,
@@ -72,8 +74,10 @@ def to_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def why(record: TrialRecord) -> str:
     """Why a trial has no accuracy: its failure, or the budgets it exceeds."""
-    over = [f"{value:.3g} over {name}" for name, value in record.constraints.items() if value > 0]
-    return "; ".join(over) or record.reason
+    over = "; ".join(f"{value:.3g} over {name}" for name, value in record.over_budget.items())
+    if record.state is State.INFEASIBLE and not over:
+        over = "over a budget when it was first measured"
+    return over or record.reason
 
 
 def describe(candidate: Candidate | None) -> str:

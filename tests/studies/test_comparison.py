@@ -66,6 +66,17 @@ def test_three_rows_for_each_backbone(three):
     ]
 
 
+def test_of_equally_accurate_ones_the_member_of_the_joint_front(studied):
+    """Its latency is equal, its FLOPs are fewer."""
+    study = studied("a", "w", (0.9, 1.0, 30, 1, 0), (0.9, 1.02, 20, 1, 0))
+    records = [
+        dataclasses.replace(record, measurement=made.measurement(record.latency_ms, record.flops, 0.05))
+        for record in study.records
+    ]
+    found = {row.kind: row for row in rows([dataclasses.replace(study, records=records)])}
+    assert (found[CUSTOMISED].record.number, found[CUSTOMISED].on_front) == (1, True)
+
+
 def test_the_joint_front_is_that_of_all_trials(three):
     found = [(record.candidate.backbone, record.val_accuracy, record.latency_ms) for record in joint_front(three)]
     assert found == [("a", 0.7, 1.0), ("a", 0.75, 1.2), ("a", 0.8, 1.9), ("a", 0.6, 3.0), ("b", 0.9, 5.0)]

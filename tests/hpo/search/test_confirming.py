@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpo.errors import TaskFailed
+from hpo.errors import ModelError, TaskFailed
 from studies.latencies import AS_TOLD, latencies_of
 from studies.pareto import front, near_front
 from studies.storage import load_study
@@ -65,9 +65,10 @@ def test_more_trials_more_to_measure(configure, fakes):
     assert all(record.measured_again for record in near_front(records))
 
 
-def test_a_failure_is_noted_and_the_front_stays(configure, recorder, fakes):
+@pytest.mark.parametrize("error", [TaskFailed("error", "no converter", ""), ModelError("no converter")])
+def test_a_failure_is_noted_and_the_front_stays(configure, recorder, fakes, error):
     def broken(jobs, architectures):
-        raise TaskFailed("error", "no converter", "")
+        raise error
 
     fakes.measure_again = broken
     records = fakes.run(configure())

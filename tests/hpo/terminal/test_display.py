@@ -14,7 +14,7 @@ from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures
 
 
 def test_three_numbers(make_record):  # noqa: F811
-    assert numbers(make_record(0, 0.8, 1.0, 10)) == "val_accuracy 0.8000, 1 (0.9-1.2) ms, 10 MFLOPs, 4.5 s"
+    assert numbers(make_record(0, 0.8, 1.0, 10)) == "val_accuracy 0.8000, 1 (0.85-1.15) ms, 10 MFLOPs, 4.5 s"
 
 
 def test_why_there_are_none(records):  # noqa: F811
@@ -61,7 +61,7 @@ def test_plain_lines(records, capsys):  # noqa: F811
     display.wanted = 9
     display.told(records[1], records)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("[6/9] trial 1 val_accuracy 0.9000, 2 (1.8-2.4) ms, 20 MFLOPs, 4.5 s | front 3 (new member)")
+    assert line.startswith("[6/9] trial 1 val_accuracy 0.9000, 2 (1.7-2.3) ms, 20 MFLOPs, 4.5 s | front 3 (new member)")
     assert "32 px, top 1 block free, head 128" in line
 
 

@@ -18,7 +18,7 @@ def milliseconds(measured):
 
 def test_the_trunk_and_what_the_head_adds():
     heads = {width: latency(1 + width / 128) for width in WIDTHS}
-    table = LatencyTable({32: latency(5.0), 64: latency(8.0)}, heads, heads[0])
+    table = LatencyTable.of({32: latency(5.0), 64: latency(8.0)}, heads)
     assert table.latency(32, 256).ms == 5.0 + 2.0
     assert table.latency(64, 1024).ms == 8.0 + 8.0
     assert table.latency(64, 0) == latency(8.0)  # the trunk has that head
@@ -28,7 +28,7 @@ def test_the_trunk_and_what_the_head_adds():
 
 def test_between_two_widths_a_head_is_interpolated():
     heads = {0: latency(1.0), 128: latency(2.0), 256: latency(3.0), 512: latency(5.0), 1024: latency(13.0, 14.0)}
-    table = LatencyTable({32: latency(5.0)}, heads, heads[0])
+    table = LatencyTable.of({32: latency(5.0)}, heads)
     assert table.latency(32, 384).ms == 5.0 + 3.0
     assert table.latency(32, 640).ms == 5.0 + 6.0
     # 0.4375 a quarter of the way from 0.25 (of 512) to 1 (of 1,024); 0.25 of the trunk, 0.05 of the last layer
@@ -37,7 +37,7 @@ def test_between_two_widths_a_head_is_interpolated():
 
 def test_a_normalised_last_layer_adds_to_the_trunk_too():
     heads = {width: latency(1.5 + width / 128) for width in WIDTHS}
-    assert LatencyTable({32: latency(5.0)}, heads, latency(1.0)).latency(32, 0).ms == 5.5
+    assert LatencyTable.of({32: latency(5.0)}, heads, latency(1.0)).latency(32, 0).ms == 5.5
 
 
 def test_uncertainties_add_up_and_a_head_takes_nothing_away():
@@ -68,14 +68,20 @@ def test_what_contradicts_by_more_is_named_and_left_as_measured():
     assert monotone(measured) == measured
 
 
+def test_all_that_contradict_are_named_not_those_between_them():
+    measured = {32: latency(5.0, 5.1), 48: latency(1.0, 1.1), 64: latency(3.2, 3.3), 96: latency(6.0, 6.1)}
+    assert contradictions(measured) == [32, 48, 64]
+
+
 @hypothesis.given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), min_size=1, max_size=8))
-def test_nothing_moves_by_more_than_its_uncertainty(parts):
+def test_what_does_not_contradict_is_in_order_and_the_rest_as_it_was(parts):
     measured = {size: latency(float(ms), ms + unsure) for size, (ms, unsure) in enumerate(parts)}
     fitted, beyond = monotone(measured), contradictions(measured)
-    for size, each in measured.items():
-        assert abs(fitted[size].ms - each.ms) <= each.uncertainty_ms * (1 + 1e-9)
     inside = [fitted[size].ms for size in sorted(measured) if size not in beyond]
     assert all(small <= large + 1e-9 for small, large in itertools.pairwise(inside))
+    for size, each in measured.items():
+        assert fitted[size].uncertainty_ms == pytest.approx(each.uncertainty_ms)
+        assert size not in beyond or fitted[size] == each
 
 
 def test_two_measurements_are_weighted_by_their_runs():

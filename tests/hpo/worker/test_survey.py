@@ -1,11 +1,13 @@
 """Latencies measured part by part; with a fake runtime, since no number is compared with a clock."""
 
+import fcntl
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+import hpo.worker.bench
 import hpo.worker.survey
 from hpo.worker.latency_table import WIDTHS
 from hpo.worker.memory import Memory
@@ -64,8 +66,9 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch):
     fake = Fake()
-    monkeypatch.setattr(hpo.worker.survey, "Converter", fake)
-    monkeypatch.setattr(hpo.worker.survey, "measure_files", fake.measure)
+    monkeypatch.setattr(hpo.worker.bench, "Converter", fake)
+    monkeypatch.setattr(hpo.worker.bench, "measure_files", fake.measure)
+    monkeypatch.setattr(hpo.worker.bench, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(hpo.worker.survey, "POLL_SECONDS", 0.001)
     return fake
 
@@ -106,7 +109,7 @@ def test_all_parts_of_a_kind_are_measured_together_and_once(survey, fake):
         for width in (0, 128, 384, 1024):
             assert ask(here, resolution=side, head_width=width).ms == pytest.approx(side + width / 100)
     assert fake.together == [parts]
-    assert [path.name for path in (here._cache_dir / "latency").glob(".*")] == [".survey.lock"]
+    assert [path.name for path in here._bench._folder.glob(".*")] == [".survey.lock"]
 
 
 def test_another_process_finds_it(survey, fake):
@@ -127,16 +130,55 @@ def test_what_contradicts_is_measured_again_but_once(survey, fake):
     assert len(fake.together) == 2
 
 
-def test_measured_again_the_mean_counts(survey, fake):
+def test_measured_again_the_mean_counts_but_for_no_other_study(survey, fake):
     here, steps = survey(), []
     ask(here)
     fake.times = {"trunk 64 average": 65.0, "head 256": 1.0}
-    here.measure_again([architecture(), architecture(head_width=384)], lambda: steps.append(1))
+    near = [architecture(), architecture(head_width=384)]
+    small = architecture(head_width=0, resolution=32)
+    again = here.measure_again(near, [*near, small], lambda: steps.append(1))
     assert fake.together[1:] == [["trunk 64 average", "head 256", "head 0", "head 512"]]
-    assert len(fake.converted) == 7 and steps  # from the files that are there
-    assert ask(here).ms == pytest.approx(64.5 + 1.28)
-    assert ask(here, head_width=0, resolution=32).ms == 32.0
-    assert ask(survey()).ms == pytest.approx(64.5 + 1.28)  # remembered
+    assert len(fake.converted) == 7  # from the files that are there
+    assert steps
+    assert {each: latency.ms for each, latency in again.items()} == {
+        near[0]: pytest.approx(64.5 + 1.28),
+        near[1]: pytest.approx(64.5 + 3.2),
+        small: 32.0,
+    }
+    assert ask(survey()).ms == ask(here).ms == pytest.approx(64 + 2.56)
+
+
+def test_measured_again_with_nothing_remembered(survey, fake):
+    """The cache was deleted, or the study went on with another one."""
+    again = survey().measure_again([architecture()], [architecture(), architecture(resolution=32)], lambda: None)
+    assert {each.resolution: latency.ms for each, latency in again.items()} == {
+        64: pytest.approx(64 + 2.56),
+        32: pytest.approx(32 + 2.56),
+    }
+
+
+def test_much_is_not_kept_on_the_disk(survey, fake, monkeypatch):
+    monkeypatch.setattr(hpo.worker.bench, "MOST_KEPT_BYTES", 10)
+    here = survey()
+    ask(here)
+    here.measure_again([architecture()], [architecture()], lambda: None)
+    assert fake.converted[7:] == ["trunk 64 average", "head 256", "head 0"]
+
+
+def test_what_waits_for_another_process_gives_signs_of_life(survey, fake):
+    here, steps = survey(), []
+    ask(here)
+    (here._bench._folder / ".survey.lock").touch()
+    with (here._bench._folder / ".survey.lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def on_step():
+            steps.append(1)
+            if len(steps) == 3:
+                fcntl.flock(other, fcntl.LOCK_UN)
+
+        here.measure_again([architecture()], [architecture()], on_step)
+    assert len(fake.together) == 2
 
 
 def test_poolings_and_norms_are_parts_of_their_own(survey, fake):
@@ -181,7 +223,42 @@ def test_a_part_that_cannot_be_measured_concerns_nobody_else(survey, fake, monke
     with pytest.raises(ModelError, match="64 px"):
         ask(here)
     assert fake.converted.count("broken") == 2  # beside the others, and when it was asked for
-    assert not list((here._cache_dir / "latency").glob("*.model"))
+    assert not list(here._bench._folder.glob(".*.model"))
+
+
+def test_a_network_that_cannot_be_run_concerns_nobody_else(survey, fake, monkeypatch):
+    measure = fake.measure
+
+    def broken(files, runtime, threads, alone):
+        names = [Path(f"/dev/fd/{file}").read_text() for file in files]
+        if any(name.startswith("trunk 64") for name in names):
+            raise ModelError("latency cannot be measured in LiteRT: no such operator")
+        return measure(files, runtime, threads, alone)
+
+    monkeypatch.setattr(hpo.worker.bench, "measure_files", broken)
+    here = survey()
+    assert ask(here, resolution=32).ms == pytest.approx(32 + 2.56)
+    with pytest.raises(ModelError, match="no such operator"):
+        here.latency(architecture())
+    assert fake.together == [[name] for name in ("trunk 32 average", *(f"head {width}" for width in WIDTHS))]
+    again = here.measure_again([architecture(resolution=32)], [architecture(), architecture(resolution=32)], print)
+    assert [each.resolution for each in again] == [32]
+
+
+def test_an_error_of_one_kind_is_gone_when_another_kind_shares_the_part(survey, fake, monkeypatch):
+    """With batch normalisation or without, the trunk is the same."""
+    network = fake.network
+
+    def broken(*_):
+        raise ModelError("the converting process died")
+
+    here = survey()
+    monkeypatch.setattr(fake, "network", broken)
+    with pytest.raises(ModelError):
+        ask(here)
+    monkeypatch.setattr(fake, "network", network)
+    assert ask(here, batch_norm_head=True).ms > 64
+    assert here.latency(architecture()).ms == pytest.approx(64 + 2.56)
 
 
 def test_what_waits_is_told_of_parts(survey, fake):

@@ -24,7 +24,7 @@ def test_figure_joins_the_front_by_steps(records):
     assert front.line.shape == "hv"
     assert list(front.x) == [1.0, 2.0]
     assert list(front.y) == [0.8, 0.9]
-    assert list(front.error_x.array) == pytest.approx([0.2, 0.4])
+    assert list(front.error_x.array) == pytest.approx([0.15, 0.3])
     assert figure.layout.xaxis.title.text == "latency (ms per picture, batch 1)"
     assert figure.layout.yaxis.title.text == "validation accuracy (share correct)"
     dominated = next(trace for trace in figure.data if trace.name == "dominated")

@@ -109,7 +109,7 @@ def test_front_rows_for_the_terminal(records):
         "0",
         "32 px, frozen, head 128, dropout 0.25, 1.0e-03 cosine",
         "0.8000",
-        "1 (0.9-1.2)",
+        "1 (0.85-1.15)",
         "10",
         "318 k",
         "2 of 3",

@@ -1,0 +1,148 @@
+"""Where parts of networks are converted and measured: all that are asked for together take turns.
+
+Two processes do the work: one converts (`models.latency.conversion`), one measures (`models.latency.process`).
+"""
+
+import fcntl
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from hpo.worker.machine_lock import MachineLock
+from models import ModelError
+from models.candidate import Architecture
+from models.latency.conversion import Converter
+from models.latency.deployed import measure_files
+from studies.outcomes import DeployedLatency
+
+if TYPE_CHECKING:
+    from models.build import Task
+
+POLL_SECONDS = 0.2
+MOST_KEPT_BYTES = 2**28  # of converted parts; beyond, they are converted again when the front is measured again
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network to be converted and measured: a trunk, or a head alone.
+
+    Attributes:
+        architecture: of a trunk with `head_width` 0.
+        key: that it is remembered under.
+        head: whether it is a head.
+    """
+
+    architecture: Architecture
+    key: str
+    head: bool
+
+    @property
+    def size(self) -> int:
+        """What it is monotone in: a side, or a width."""
+        return self.architecture.head_width if self.head else self.architecture.resolution
+
+
+@dataclass
+class Measured:
+    """What came of parts: a latency, or why there is none."""
+
+    latencies: dict[Part, DeployedLatency] = field(default_factory=dict)
+    errors: dict[Part, Exception] = field(default_factory=dict)
+
+
+class Bench:
+    """Converts parts once and measures them, whenever nobody else does with the same cache folder.
+
+    Args:
+        task: pictures, classes.
+        channels: of the pooled features.
+        runtime, threads: that it is measured in.
+        cache_dir: of the study.
+    """
+
+    def __init__(self, task: "Task", channels: int, runtime: str, threads: int, cache_dir: Path):
+        self._task, self._channels, self._runtime, self._threads = task, channels, runtime, threads
+        self._cache_dir, self._folder = cache_dir, cache_dir / "latency"
+        # Converted parts: open and without a name, so that no kill leaves them on the disk.
+        self._files: dict[Part, IO[bytes]] = {}
+        weakref.finalize(self, _close, self._files)
+
+    @contextmanager
+    def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """One process measures at a time: what it measured, the next one finds. `on_wait` is called meanwhile."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".survey.lock").open("a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    on_wait()
+                    time.sleep(POLL_SECONDS)
+            yield
+
+    def measure(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Measured:
+        """The latencies of parts, which take turns; `on_step` is called after each conversion and each round."""
+        errors = self._convert(parts, on_step)
+        measured = self._measure([part for part in parts if part not in errors], on_step)
+        if sum(os.fstat(file.fileno()).st_size for file in self._files.values()) > MOST_KEPT_BYTES:
+            _close(self._files)
+        return Measured(measured.latencies, {**errors, **measured.errors})
+
+    def _measure(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Measured:
+        if not parts:
+            return Measured()
+
+        @contextmanager
+        def alone() -> Iterator[None]:
+            with MachineLock(self._cache_dir) as lock, lock.measuring():
+                yield
+            on_step()
+
+        files = [self._files[part].fileno() for part in parts]
+        try:
+            latencies = measure_files(files, self._runtime, self._threads, alone=alone)
+        except ModelError as error:
+            if len(parts) == 1:
+                return Measured(errors={parts[0]: error})
+            together = Measured()
+            for part in parts:  # one by one, so that none fails by another's fault
+                single = self._measure([part], on_step)
+                together.latencies |= single.latencies
+                together.errors |= single.errors
+            return together
+        records = (DeployedLatency(**asdict(latency)) for latency in latencies)
+        return Measured(dict(zip(parts, records, strict=True)))
+
+    def _convert(self, parts: Sequence[Part], on_step: Callable[[], None]) -> dict[Part, Exception]:
+        """Those that are not converted yet; why some cannot be."""
+        for left in self._folder.glob(".survey-*.model"):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        path = self._folder / f".survey-{os.getpid()}.model"
+        errors: dict[Part, Exception] = {}
+        with Converter(self._runtime) as converter:
+            for part in parts:
+                if part in self._files:
+                    continue
+                try:
+                    if part.head:
+                        converter.head(part.architecture, self._channels, self._task.n_logits, path)
+                    else:
+                        converter.network(part.architecture, self._task, path)
+                    self._files[part] = path.open("rb")
+                except Exception as error:
+                    errors[part] = error
+                finally:
+                    path.unlink(missing_ok=True)
+                on_step()
+        return errors
+
+
+def _close(files: dict[Part, IO[bytes]]) -> None:
+    while files:
+        files.popitem()[1].close()

@@ -19,6 +19,7 @@ PEAK_MEMORY = "peak_memory_mib"
 SEED = "seed"
 MACHINE = "machine"
 PLAN = "plan"
+VAL_RIGHT = "val_right"  # which validation pictures are right, see `studies.answers`
 FAILURE = "failure"  # kind and reason
 STOPPED = "stopped"  # why, at a rung
 DUPLICATE_OF = "duplicate_of"  # the number of the trial with the same candidate

@@ -128,6 +128,8 @@ class Outcome:
         machine: device, backend, dtype and versions.
         plan: where training started from (pictures, stored features, ...) and why.
         stopped: why it was stopped at a rung; empty for a trial that was not.
+        val_right: which validation pictures are right after the best epoch, see `studies.answers`; empty where an
+            earlier version did not keep it.
     """
 
     study_id: str
@@ -145,6 +147,7 @@ class Outcome:
     machine: Mapping[str, Any]
     plan: str = ""
     stopped: str = ""
+    val_right: str = ""
 
     def to_json(self) -> str:
         """The text of a result file."""
@@ -183,6 +186,7 @@ class Outcome:
             attributes.SEED: self.seed,
             attributes.MACHINE: dict(self.machine),
             attributes.PLAN: self.plan,
+            attributes.VAL_RIGHT: self.val_right,
         }
         return values | ({attributes.STOPPED: self.stopped} if self.stopped else {})
 

@@ -51,7 +51,7 @@ class TrialRecord:
     """A trial as it stands in the database; None for what it does not have.
 
     A stopped trial's `val_accuracy` is None: it is in its curve. `measured_again`: its latency was, when the study
-    ended.
+    ended. `val_right`: which validation pictures are right, see `studies.answers`.
     """
 
     number: int
@@ -67,6 +67,7 @@ class TrialRecord:
     learning_curve: Sequence[Mapping[str, float]] = ()
     reason: str = ""
     measured_again: bool = False
+    val_right: str = ""
 
     @property
     def latency_ms(self) -> float | None:
@@ -155,6 +156,7 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latenci
         "learning_curve": attrs.get(attributes.LEARNING_CURVE, ()),
         "reason": attrs.get(attributes.FAILURE, {}).get("reason") or attrs.get(attributes.STOPPED) or _same_as(attrs),
         "measured_again": architecture in latencies.again,
+        "val_right": attrs.get(attributes.VAL_RIGHT, ""),
     }
     if trial.state != TrialState.COMPLETE:
         return TrialRecord(**known)

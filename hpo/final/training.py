@@ -121,7 +121,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         candidate=job.candidate,
         epochs=final.epochs,
         n_train=len(everything.train),
-        curve=[asdict(point) for point in state.curve],
+        curve=[point.numbers() for point in state.curve],
         scores=score(probabilities, labels),
         costs=costs,
         model_bytes=size,

@@ -3,7 +3,6 @@
 import logging
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from hpo.config import StudyConfig
 from hpo.worker import checkpoints, costs, session
@@ -127,25 +126,26 @@ def _train(
 
 def _outcome(job: Job, measurement: Measurement, learned: Learned | None, seconds: dict[str, float]) -> Outcome:
     """The record of a trial, on disk if it is final."""
-    curve = [asdict(point) for point in learned.curve] if learned else []
-    best = max(curve, key=lambda point: point["val_accuracy"]) if curve else None  # the first of equals
+    points = learned.curve if learned else ()
+    best = max(points, key=lambda point: point.val_accuracy or 0.0, default=None)  # the first of equals
     outcome = Outcome(
         study_id=job.study_id,
         number=job.number,
         candidate=job.candidate,
         measurement=measurement,
         trainable_parameters=learned.trainable_parameters if learned else None,
-        val_accuracy=best["val_accuracy"] if best else None,
-        best_epoch=int(best["epoch"]) if best else None,
+        val_accuracy=best.val_accuracy if best else None,
+        best_epoch=best.epoch if best else None,
         constraints=over_budget(job.config, measurement),
-        curve=curve,
+        curve=[point.numbers() for point in points],
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         seed=job.seed,
         machine=job.facts.machine,
         plan=learned.plan if learned else "",
+        val_right=best.val_right if best else "",
     )
-    if learned is None or len(curve) >= job.config.epochs:
+    if learned is None or len(points) >= job.config.epochs:
         write_text(job.files.outcome, outcome.to_json())
     return outcome
 
@@ -159,7 +159,7 @@ def _failure(job: Job, error: BaseException, seconds: dict[str, float]) -> Failu
         seed=job.seed,
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
-        curve=[asdict(epoch) for epoch in getattr(error, "curve", ())],
+        curve=[epoch.numbers() for epoch in getattr(error, "curve", ())],
         machine=job.facts.machine,
     )
 

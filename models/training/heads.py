@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.training.batches import DropoutNoise, Examples, keep_mask, training_batches
-from models.training.recipe import BETA_1, BETA_2, EPSILON, Epoch, NonFiniteLoss, Recipe
+from models.training.recipe import BETA_1, BETA_2, EPSILON, Epoch, NonFiniteLoss, Recipe, pack, share
 
 EVALUATION_BATCH = 1024
 # Numbers below 1e-38 are denormal, and arithmetic with them some fifty times slower on a CPU. The gradients of units
@@ -161,10 +161,10 @@ class _Group:
             sums += self._step(x.astype("float32"), y, noise, rates)  # (heads, 2)
             seen += len(y)
             on_step(epoch, seen / len(train_set))
-        val = self._evaluate(val_set)
+        val_losses, val_right = self._evaluate(val_set)
         return [
-            Epoch(epoch, loss / seen, hits / seen, val_loss / len(val_set), val_hits / len(val_set), rate)
-            for (loss, hits), (val_loss, val_hits), rate in zip(sums.tolist(), val.tolist(), rates, strict=True)
+            Epoch(epoch, loss / seen, hits / seen, val_loss, share(right), rate, pack(right))
+            for (loss, hits), val_loss, right, rate in zip(sums.tolist(), val_losses, val_right, rates, strict=True)
         ]
 
     def _step(
@@ -187,7 +187,7 @@ class _Group:
             dropped = entering * mask
             last, bias = head.weights[-2:]  # (width or features, outputs), (outputs,)
             loss, hits, gradient = _loss(dropped @ last + bias, y, head.recipe.label_smoothing)  # gradient (n, outputs)
-            sums.append((loss, hits))
+            sums.append((loss, float(hits.sum())))
             gradient /= np.float32(len(x))
             if deep and gradient_h is not None:
                 own = gradient_h[:, columns]  # (n, width), a view
@@ -213,9 +213,9 @@ class _Group:
         weights, first, second = (kind[index] for kind in (head.weights, *head.moments))
         adam(weights, first, second, gradient, rate, head.recipe.weight_decay, self.steps)
 
-    def _evaluate(self, val_set: Examples) -> np.ndarray:
-        """(heads, 2): loss and hits summed over the examples."""
-        sums = np.zeros((len(self.heads), 2))
+    def _evaluate(self, val_set: Examples) -> tuple[list[float], np.ndarray]:
+        """Mean loss of each head, and (heads, n) bool which examples are right."""
+        losses, answers = [0.0] * len(self.heads), np.empty((len(self.heads), len(val_set)), bool)
         for start in range(0, len(val_set), EVALUATION_BATCH):
             rows = val_set.indices[start : start + EVALUATION_BATCH]
             x = val_set.take(rows).astype("float32")  # (n, features)
@@ -223,8 +223,10 @@ class _Group:
             for index, (head, columns) in enumerate(zip(self.heads, self.columns, strict=True)):
                 entering = h[:, columns] if head.width and h is not None else x
                 last, bias = head.weights[-2:]
-                sums[index] += _loss(entering @ last + bias, val_set.y[rows], 0.0)[:2]
-        return sums
+                loss, right, _ = _loss(entering @ last + bias, val_set.y[rows], 0.0)
+                losses[index] += loss
+                answers[index, start : start + len(rows)] = right
+        return [loss / len(val_set) for loss in losses], answers
 
 
 def adam(
@@ -290,13 +292,16 @@ def _hidden_layer(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.nda
     return np.maximum(h, 0, out=h)
 
 
-def _loss(logits: np.ndarray, y: np.ndarray, smoothing: float) -> tuple[float, float, np.ndarray]:
-    """(summed loss, hits, its gradient (n, outputs)) of logits (n, outputs); see `models.training.loss`."""
+def _loss(logits: np.ndarray, y: np.ndarray, smoothing: float) -> tuple[float, np.ndarray, np.ndarray]:
+    """Summed loss, which are right (n,) bool, and the gradient (n, outputs) of logits (n, outputs).
+
+    See `models.training.loss`.
+    """
     if logits.shape[1] == 1:
         z = logits[:, 0]  # (n,)
         target = (y * (1 - smoothing) + smoothing / 2).astype("float32")
         loss = np.logaddexp(0, z) - target * z
-        return float(loss.sum()), float(((z > 0) == (y > 0)).sum()), (1 / (1 + np.exp(-z)) - target)[:, None]
+        return float(loss.sum()), (z > 0) == (y > 0), (1 / (1 + np.exp(-z)) - target)[:, None]
     shifted = logits - logits.max(1, keepdims=True)
     powers = np.exp(np.maximum(shifted, LEAST_LOGIT))  # (n, outputs)
     sums = powers.sum(1, keepdims=True)  # (n, 1)
@@ -304,4 +309,4 @@ def _loss(logits: np.ndarray, y: np.ndarray, smoothing: float) -> tuple[float, f
     rows = np.arange(len(y))
     target[rows, y] += 1 - smoothing
     loss = np.log(sums).sum() - (target * shifted).sum()
-    return float(loss), float((logits.argmax(1) == y).sum()), powers / sums - target
+    return float(loss), logits.argmax(1) == y, powers / sums - target

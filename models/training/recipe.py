@@ -1,8 +1,10 @@
 """What one run of training is asked to do, and what it tells: recipe, learning curve, and the way it can go wrong."""
 
+import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +66,8 @@ class Recipe:
 class Epoch:
     """One point of a learning curve. Losses in nats, accuracies 0 to 1, rate as at the epoch's last step.
 
-    `val_loss` and `val_accuracy` are None where nothing is validated on.
+    `val_loss` and `val_accuracy` are None where nothing is validated on. `val_right` says which validation pictures are
+    right, as `pack` writes it, so that trials can be compared picture by picture.
     """
 
     epoch: int  # from 1
@@ -73,6 +76,11 @@ class Epoch:
     val_loss: float | None
     val_accuracy: float | None
     learning_rate: float
+    val_right: str = ""
+
+    def numbers(self) -> dict[str, Any]:
+        """All but which pictures are right, by name."""
+        return {name: value for name, value in vars(self).items() if name != "val_right"}
 
     def check(self, before: Sequence["Epoch"]) -> None:
         """Make sure that the losses are numbers.
@@ -83,6 +91,16 @@ class Epoch:
         if not all(math.isfinite(loss) for loss in (self.loss, self.val_loss) if loss is not None):
             text = f"the loss is not finite in epoch {self.epoch}: loss {self.loss}, val_loss {self.val_loss}"
             raise NonFiniteLoss(text, before)
+
+
+def pack(right: np.ndarray) -> str:
+    """(n,) bool as text: eight to a byte, the first one its highest bit, in base64."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
+
+
+def share(right: np.ndarray) -> float:
+    """Of (n,) bool that is true."""
+    return int(right.sum()) / len(right)
 
 
 class NonFiniteLoss(ArithmeticError):

@@ -26,7 +26,7 @@ from models.training.backend import compiled, fused, value_and_gradient
 from models.training.batches import DropoutNoise, Examples, Transform, keep_mask, padded, training_batches
 from models.training.loss import cross_entropy
 from models.training.optimizers import MOMENTS, STEPS
-from models.training.recipe import Epoch, Recipe
+from models.training.recipe import Epoch, Recipe, pack, share
 from models.training.unfreezing import depths_of, step_rates
 
 EVALUATION_BATCH = 128
@@ -165,9 +165,11 @@ class Trainer:
         for epoch in range(len(state.curve) + 1, (until or recipe.epochs) + 1):
             loss, accuracy, rate = self._epoch(state, train_set, recipe, epoch, rates, on_step, transform)
             val_loss = val_accuracy = None
+            val_right = ""
             if len(val_set):
-                val_loss, val_accuracy = self.evaluate(state, val_set, functools.partial(on_step, epoch, 1.0))
-            point = Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate)
+                val_loss, right = self.answers(state, val_set, functools.partial(on_step, epoch, 1.0))
+                val_accuracy, val_right = share(right), pack(right)
+            point = Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate, val_right)
             point.check(state.curve)
             state.curve.append(point)
             on_epoch(point)
@@ -176,16 +178,24 @@ class Trainer:
         self, state: State, examples: Examples, on_step: Callable[[], None] = lambda: None
     ) -> tuple[float, float]:
         """(mean loss, accuracy) of a state over the examples, without dropout, smoothing or augmentation."""
+        loss, right = self.answers(state, examples, on_step)
+        return loss, share(right)
+
+    def answers(
+        self, state: State, examples: Examples, on_step: Callable[[], None] = lambda: None
+    ) -> tuple[float, np.ndarray]:
+        """Mean loss, and (n,) bool which examples are right, as `evaluate`."""
         losses, hits = [], []
         for start in range(0, len(examples), EVALUATION_BATCH):
             rows = examples.indices[start : start + EVALUATION_BATCH]
             batch = padded(EVALUATION_BATCH, examples.take(rows), examples.y[rows])
             loss, hit = self._check(state.weights, state.others, *batch)
             losses.append(loss)
-            hits.append(hit)
+            hits.append(hit)  # (EVALUATION_BATCH,), on the device
             on_step()
-        total, right = (sum(float(ops.convert_to_numpy(value)) for value in sums) for sums in (losses, hits))
-        return total / len(examples), right / len(examples)
+        total = sum(float(ops.convert_to_numpy(loss)) for loss in losses)
+        right = np.concatenate([ops.convert_to_numpy(hit) for hit in hits])[: len(examples)] > 0
+        return total / len(examples), right
 
     def restore(self, state: State) -> None:
         """Give the network's variables the state's weights."""
@@ -256,7 +266,7 @@ class Trainer:
     def _evaluate(self, weights: Any, others: Any, x: Any, y: Any, real: Any) -> tuple[Any, Any]:
         logits, _ = self._logits(weights, others, x, None, training=False)
         losses, hits = cross_entropy(logits, y, 0.0)  # (n,), (n,)
-        return ops.sum(losses * real), ops.sum(hits * real)
+        return ops.sum(losses * real), hits
 
 
 def train(

@@ -13,7 +13,7 @@ from models.export.formats import DEPLOYED
 @click.command(cls=StudyCommand)
 @click.argument("study")
 @click.option("--pick", type=click.Choice(["front", "few"]), default="front", show_default=True,
-              help="all members of the front, or the two ends and the knee")  # fmt: skip
+              help="all members of the front, or its two ends and the recommended one")  # fmt: skip
 @click.option("--trials", metavar="N,N,...", help="these trials instead")
 @click.option(
     "--seeds", type=click.IntRange(1, MOST_SEEDS), default=3, show_default=True, help="training runs of each model"

@@ -33,6 +33,7 @@ from studies.pareto import front
 from studies.paths import StudyFiles, check_writable
 from studies.quiet import quiet_optuna
 from studies.records import CompleteTrial, TrialRecord, read_study
+from studies.rules import RULES
 
 if TYPE_CHECKING:
     import pandas
@@ -132,7 +133,7 @@ class Study:
         The same call again continues; finished runs are not repeated.
 
         Args:
-            pick: "front", or "few" for its two ends and the knee.
+            pick: "front", or "few" for its two ends and the recommended one.
             trials: number or numbers of trials to take instead.
             seeds: training runs of each model.
             progress: show what is being done.
@@ -203,7 +204,12 @@ class Study:
         return tables_and_plots.write_study(self.name, self.records, self.files.folder)
 
     def report(
-        self, pdf: bool = False, figures: bool = True, pictures: bool = True, progress: Progress = False
+        self,
+        pdf: bool = False,
+        figures: bool = True,
+        pictures: bool = True,
+        progress: Progress = False,
+        recommend: str | None = None,
     ) -> Path:
         """Write the report: a page that needs no network, with its tables and figures as files.
 
@@ -212,11 +218,13 @@ class Study:
             figures: each figure as a file; needs Chromium or Chrome, and kaleido.
             pictures: of the data, Grad-CAM and saliency.
             progress: show what is being done.
+            recommend: the rule that recommends a trial, "best", "one-se" or "knee"; default best with a budget, else
+                one-se (see `studies.recommendation`).
 
         Returns:
             The path of the page. What could not be made is shown with `progress`, and logged.
         """
-        files = report_studies([self], pdf, figures, pictures, progress)
+        files = report_studies([self], pdf, figures, pictures, progress, recommend)
         with watching(progress) as watcher:
             for line in files.missing:
                 watcher.note(f"left out: {line}")
@@ -314,6 +322,7 @@ def report_studies(
     figures: bool = True,
     pictures: bool = True,
     progress: Progress = False,
+    recommend: str | None = None,
 ) -> ReportFiles:
     """The report of one study, or of several on the same pictures: then their comparison first.
 
@@ -325,6 +334,7 @@ def report_studies(
         figures: each figure as a file; needs Chromium or Chrome, and kaleido.
         pictures: of the data, Grad-CAM and saliency.
         progress: show what is being done.
+        recommend: as `Study.report`.
 
     Returns:
         What was written, and what could not be and why.
@@ -332,12 +342,21 @@ def report_studies(
     Raises:
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
+    if recommend is not None and recommend not in RULES:
+        raise BadField("recommend", f"must be one of {', '.join(RULES)}. Received: {recommend}")
     first = studies[0]
     check_writable(first.out)
     with working(first.storage), watching(progress) as watcher:
         loaded = [study.optuna for study in studies]
         return assemble.report(
-            loaded, first.out, first.places, pdf=pdf, figures=figures, pictures=pictures, watcher=watcher
+            loaded,
+            first.out,
+            first.places,
+            pdf=pdf,
+            figures=figures,
+            pictures=pictures,
+            rule=recommend or "",
+            watcher=watcher,
         )
 
 

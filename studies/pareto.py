@@ -9,7 +9,6 @@ from studies.objectives import LATENCY, OBJECTIVES, Objective
 from studies.records import CompleteTrial, TrialRecord, complete
 
 LOG = np.array([objective.log for objective in OBJECTIVES])
-MAXIMISE = np.array([objective.maximise for objective in OBJECTIVES])
 
 
 def objectives(records: Sequence[CompleteTrial], among: Sequence[Objective] = OBJECTIVES) -> np.ndarray:
@@ -22,33 +21,6 @@ def uncertainties(records: Sequence[CompleteTrial], among: Sequence[Objective] =
     """(n, objectives) float64: how far each value may be off; only latency is measured with noise."""
     rows = [[record.measurement.latency.uncertainty_ms * (each is LATENCY) for each in among] for record in records]
     return np.asarray(rows, dtype=float).reshape(-1, len(among))
-
-
-def ends_and_knee(records: Sequence[TrialRecord]) -> list[CompleteTrial]:
-    """The fastest member of the front, its knee and its most accurate member, without repetition, by latency."""
-    members = front(records)
-    if not members:
-        return []
-    wanted = {members[0].number, knee(members).number, max(members, key=lambda record: record.val_accuracy).number}
-    return [record for record in members if record.number in wanted]
-
-
-def knee(members: Sequence[CompleteTrial]) -> CompleteTrial:
-    """The member of a front that is nearest to the ideal point: the best of each objective, if one trial had them all.
-
-    Distance after each objective is brought to 0 (best of the front) to 1 (worst), latency and FLOPs as logarithms,
-    since a factor matters there and not a difference. A member is as fast as the fastest that its latency equals. Of
-    equally near ones the one with fewer FLOPs, then the faster.
-    """
-    members = sorted(members, key=lambda record: (record.flops, record.latency_ms))
-    points = objectives(members)
-    latency = OBJECTIVES.index(LATENCY)
-    points[:, latency] = dominance.equal_to_best(points[:, latency], uncertainties(members, (LATENCY,))[:, 0])
-    points[:, LOG] = np.log(points[:, LOG])
-    points = np.where(MAXIMISE, -points, points)
-    spans = np.ptp(points, axis=0)
-    scaled = (points - points.min(0)) / np.where(spans > 0, spans, 1.0)
-    return members[int(np.argmin(np.round(np.linalg.norm(scaled, axis=1), 12)))]
 
 
 def front(records: Sequence[TrialRecord], among: Sequence[Objective] = OBJECTIVES) -> list[CompleteTrial]:

@@ -11,20 +11,8 @@ from studies.answers import standard_error
 from studies.objectives import LATENCY, VAL_ACCURACY
 from studies.pareto import front, objectives, uncertainties
 from studies.records import CompleteTrial, TrialRecord, linear_probe
+from studies.rules import KNEE, ONE_SE
 
-BEST, ONE_SE, KNEE = "best", "one-se", "knee"
-RULES = {
-    BEST: "the cheapest member of the Pareto front whose validation accuracy cannot be told apart from the best one's: "
-    "the 95 % interval of their difference on the same pictures holds 0",
-    ONE_SE: "the cheapest member of the Pareto front whose validation accuracy is at most one standard error below the "
-    "best, the standard error being that of their difference on the same pictures (Breiman et al. 1984)",
-    KNEE: "the knee of the front: the member nearest to the highest accuracy and the lowest latency, if one had both, "
-    "where both are scaled from 0 (best on the front) to 1 (worst), latency as a logarithm, and equal latencies count "
-    "as equal",
-}
-NEVER = (
-    "A member that is less accurate than the pretrained baseline, all of it frozen under a linear head, is never taken."
-)
 NORMAL = float(stats.norm.ppf(0.975))
 
 
@@ -34,10 +22,11 @@ class Recommendation:
 
     Attributes:
         record: the trial.
-        rule: of `RULES`.
+        rule: of `studies.rules`.
         best: the most accurate member of the front.
         standard_error: of the difference between the two, as a share.
         paired: whether it is known which pictures each of the two has right.
+        barred: how many cheaper ones the rule would have taken if they were not less accurate than the baseline.
     """
 
     record: CompleteTrial
@@ -45,11 +34,7 @@ class Recommendation:
     best: CompleteTrial
     standard_error: float
     paired: bool
-
-
-def default_rule(max_latency_ms: float | None, max_gflops: float | None) -> str:
-    """With a budget what lies within it costs little enough; without one costs count."""
-    return ONE_SE if max_latency_ms is None and max_gflops is None else BEST
+    barred: int
 
 
 def recommend(records: Sequence[TrialRecord], rule: str, n_val: int) -> Recommendation | None:
@@ -59,18 +44,33 @@ def recommend(records: Sequence[TrialRecord], rule: str, n_val: int) -> Recommen
 
     Args:
         records: all of the study's.
-        rule: of `RULES`.
+        rule: of `studies.rules`.
         n_val: number of its validation pictures.
     """
     members = front(records)
     if not members:
         return None
     best = max(members, key=lambda record: record.val_accuracy)  # the fastest of equally accurate ones
-    baseline = linear_probe(records)
-    least = baseline.val_accuracy if baseline else 0.0
-    allowed = [record for record in members if record.val_accuracy >= least]
-    chosen = _knee(allowed) if rule == KNEE else _cheapest([each for each in allowed if _near(each, best, rule, n_val)])
-    return Recommendation(chosen, rule, best, *standard_error(best, chosen, n_val))
+    baseline = linear_probe([record for record in records if not record.over_budget])
+    allowed = [record for record in members if baseline is None or record.val_accuracy >= baseline.val_accuracy]
+    if rule == KNEE:
+        chosen, barred = _knee(allowed), 0
+    else:
+        near = [record for record in members if _near(record, best, rule, n_val)]
+        chosen = _cheapest([record for record in near if record in allowed])
+        order = _by_cost(near)
+        barred = sum(record not in allowed for record in order[: order.index(chosen)])
+    return Recommendation(chosen, rule, best, *standard_error(best, chosen, n_val), barred)
+
+
+def ends_and_recommended(records: Sequence[TrialRecord], rule: str, n_val: int) -> list[CompleteTrial]:
+    """The fastest member of the front, the recommended and the most accurate one, without repetition, by latency."""
+    recommendation = recommend(records, rule, n_val)
+    if recommendation is None:
+        return []
+    members = front(records)
+    wanted = {members[0].number, recommendation.record.number, recommendation.best.number}
+    return [record for record in members if record.number in wanted]
 
 
 def _near(record: CompleteTrial, best: CompleteTrial, rule: str, n_val: int) -> bool:
@@ -85,9 +85,14 @@ def _speeds(members: Sequence[CompleteTrial]) -> np.ndarray:
     return dominance.equal_to_best(latencies, unsure)
 
 
-def _cheapest(members: Sequence[CompleteTrial]) -> CompleteTrial:
+def _by_cost(members: Sequence[CompleteTrial]) -> list[CompleteTrial]:
+    """The cheapest first."""
     costs = zip(_speeds(members), members, strict=True)
-    return min(costs, key=lambda pair: (pair[0], pair[1].flops, -pair[1].val_accuracy, pair[1].number))[1]
+    return [each for _, each in sorted(costs, key=lambda pair: (pair[0], pair[1].flops, -pair[1].val_accuracy))]
+
+
+def _cheapest(members: Sequence[CompleteTrial]) -> CompleteTrial:
+    return _by_cost(members)[0]
 
 
 def _knee(members: Sequence[CompleteTrial]) -> CompleteTrial:

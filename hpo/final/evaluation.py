@@ -55,7 +55,7 @@ def evaluate(
     Args:
         config: of the study, with the places of this machine.
         study: the search whose trials are chosen from.
-        pick: "front", or "few" for its two ends and the knee.
+        pick: "front", or "few" for its two ends and the recommended one.
         trials: numbers of trials instead, separated by commas.
         seeds: training runs of each model.
         runtimes: the forms in which each model is measured too, see `hpo.final.exporting`.
@@ -84,7 +84,7 @@ def _train(
     log = StudyFiles(config.study_dir).worker_log
     with Workers(min(1, config.workers), config.device, log) as workers:
         records = read_study(study)
-        finalists = choose(records, pick, trials)
+        finalists = choose(records, pick, trials, fingerprint_of(study))
         facts = wait(workers.submit(look, config), lambda: watcher.waiting("looking at data, weights and machine"))
         check_same(study, facts)
         beside = baseline(records, config, facts.resolutions[-1])

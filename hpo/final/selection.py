@@ -10,9 +10,12 @@ from hpo.worker.facts import Facts
 from hpo.worker.job import Job
 from models.candidate import Candidate
 from models.training import schedules
-from studies.pareto import ends_and_knee, front
+from studies.fingerprint import Fingerprint
+from studies.pareto import front
 from studies.paths import BASELINE, StudyFiles
+from studies.recommendation import ends_and_recommended
 from studies.records import CompleteTrial, TrialRecord, complete, linear_probe
+from studies.rules import default_rule
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,14 @@ class Finalist:
     search_accuracy: float | None
 
 
-def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> list[Finalist]:
-    """The trials to evaluate: the front, or the two ends and the knee (`pick` few), or those named by `trials`.
+def choose(records: Sequence[TrialRecord], pick: str, trials: str | None, fingerprint: Fingerprint) -> list[Finalist]:
+    """The trials to evaluate: the front, or its two ends and the recommended one (`pick` few), or those named.
 
     Args:
         records: all trials of the study.
         pick: "front" or "few".
         trials: numbers separated by commas; None to follow `pick`.
+        fingerprint: of the study, for what is recommended.
 
     Raises:
         BadInput: a number is not that of a complete trial, or there is no complete trial at all.
@@ -50,7 +54,9 @@ def choose(records: Sequence[TrialRecord], pick: str, trials: str | None) -> lis
     if not trained:
         raise BadInput("the study has no complete trial: there is nothing to evaluate")
     if trials is None:
-        return [_of(record) for record in (front(records) if pick == "front" else ends_and_knee(records))]
+        rule = default_rule(fingerprint.max_latency_ms, fingerprint.max_gflops)
+        few = ends_and_recommended(records, rule, fingerprint.val_size)
+        return [_of(record) for record in (front(records) if pick == "front" else few)]
     words = [word.strip() for word in trials.split(",") if word.strip()]
     if not words or not all(word.isdecimal() and int(word) in trained for word in words):
         there = ", ".join(map(str, trained))

@@ -45,6 +45,7 @@ def make_report(
     places: Mapping[str, Any],
     pictures: bool = True,
     on_wait: Callable[[], None] = lambda: None,
+    rule: str = "",
 ) -> Assembled:
     """The report of one study, or of several: then their comparison first.
 
@@ -54,11 +55,12 @@ def make_report(
         places: options that stand in for those of the studies, such as where the data lies.
         pictures: of the data, Grad-CAM and saliency too.
         on_wait: called every now and then while a worker draws them.
+        rule: that recommends, see `studies.report.material.Material.asked_rule`.
 
     Raises:
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
-    materials = [read_material(study, out / study.study_name, _command_of(study)) for study in loaded]
+    materials = [read_material(study, out / study.study_name, _command_of(study), rule) for study in loaded]
     several = len(materials) > 1
     chapters = [comparison_chapter(materials)] if several else []
     missing: list[str] = []
@@ -83,6 +85,7 @@ def report(
     pdf: bool,
     figures: bool,
     pictures: bool,
+    rule: str,
     watcher: Watcher,
 ) -> ReportFiles:
     """Assemble the report, write it below `out`, and put its figures into the studies, for the dashboard.
@@ -94,13 +97,14 @@ def report(
         pdf: the whole page as report.pdf too.
         figures: each figure as a file.
         pictures: of the data, Grad-CAM and saliency too.
+        rule: as `make_report`.
         watcher: is told what is being done.
 
     Raises:
         NotComparable: as `make_report`.
     """
     assembled = make_report(
-        loaded, out, places, pictures, lambda: watcher.waiting("drawing pictures of data and models")
+        loaded, out, places, pictures, lambda: watcher.waiting("drawing pictures of data and models"), rule
     )
     dataset = fingerprint_of(loaded[0]).dataset
     own = StudyFiles(out / loaded[0].study_name).report

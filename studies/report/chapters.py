@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from studies.finals import FinalModel
 from studies.objectives import COSTS, LATENCY, OBJECTIVES
-from studies.pareto import knee
 from studies.plots.data import pareto_data, three_data
 from studies.records import State
 from studies.report import charts, model_tables, parallel
@@ -18,6 +17,7 @@ from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savi
 from studies.report.setup import setup
 from studies.report.summary import evaluate_command, summary
 from studies.report.wording import counted, duration, listed, mega, percent
+from studies.rules import NEVER, RULES
 from studies.tables.trials import count
 
 MOST_MISTAKES = 12
@@ -26,12 +26,6 @@ FRONT_RULE = (
     "No candidate on the Pareto front is at least as good as another one on it in accuracy, latency and FLOPs and "
     "better in one of them; every other candidate that was trained to the end is beaten in that way by one on the "
     "front. Latencies that differ by no more than their uncertainty are equal."
-)
-KNEE_RULE = (
-    "The recommended candidate is the member of the front nearest to the ideal point, which has the best value of "
-    "each objective; for the distance each objective is scaled from 0 (best on the front) to 1 (worst), latency and "
-    "FLOPs as logarithms; a member counts as fast as the fastest whose latency equals its own, and of equally near "
-    "members the one with fewer FLOPs is taken."
 )
 
 
@@ -113,8 +107,10 @@ def _curves(models: list[Shown]) -> list[Block]:
 def _front(material: Material, _gallery: Gallery) -> Section | None:
     if not material.complete:
         return None
-    star = knee(material.front)
-    blocks: list[Block] = [Text(f"{FRONT_RULE} {KNEE_RULE} Here that is trial {star.number}.")]
+    star = material.recommended_number
+    blocks: list[Block] = [
+        Text(f"{FRONT_RULE} Recommended is {RULES[material.rule]}. {NEVER} Here that is trial {star}.")
+    ]
     for x in COSTS:
         data = pareto_data(material.name, material.records, x)
         drawn = "horizontal lines show how far a latency may be off; " if x is LATENCY else ""
@@ -122,13 +118,13 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
         alt = (
             f"Accuracy against {x.noun} of {counted(len(data.everything), 'trial')}: the front rises from "
             f"{percent(ends[0].accuracy)} at {ends[0].at(x):.3g} to {percent(ends[1].accuracy)} at "
-            f"{ends[1].at(x):.3g}{x.unit}; trial {star.number} is recommended."
+            f"{ends[1].at(x):.3g}{x.unit}; trial {star} is recommended."
         )
         caption = (
             f"Accuracy against {x.noun}; {drawn}numbers are trials. {data.subtitle[0].upper()}{data.subtitle[1:]}."
         )
-        blocks.append(Chart(f"accuracy_{x.stem}", caption, alt, charts.pareto(data, star.number)))
-    space = charts.pareto_space(three_data(material.name, material.records), star.number)
+        blocks.append(Chart(f"accuracy_{x.stem}", caption, alt, charts.pareto(data, star)))
+    space = charts.pareto_space(three_data(material.name, material.records), star)
     alt = f"The same trials in space: accuracy over latency and FLOPs, {len(material.front)} on the front."
     caption = "All three objectives; drag to turn the view."
     blocks += [Chart("accuracy_latency_flops", caption, alt, space, 520), model_tables.front_table(material)]
@@ -183,12 +179,12 @@ def _importance(material: Material, _gallery: Gallery) -> Section | None:
 
 
 def _parallel(material: Material, _gallery: Gallery) -> Section | None:
-    if len(material.complete) < 2 or material.knee is None:
+    if len(material.complete) < 2 or material.recommended_number is None:
         return None
-    figure, height = parallel.draw(material.records, material.knee.number)
+    figure, height = parallel.draw(material.records, material.recommended_number)
     alt = (
         f"Each of {counted(len(material.complete), 'complete trial')} is a line through its settings and then its "
-        f"latency, FLOPs and accuracy; the front and trial {material.knee.number} stand out."
+        f"latency, FLOPs and accuracy; the front and trial {material.recommended_number} stand out."
     )
     caption = "Every complete trial as a line from what was decided (above) to what came out (below)."
     chart = Chart("parallel", caption, alt, figure, height, 680)

@@ -42,7 +42,7 @@ def bare(figure: go.Figure, *, legend: bool = True, left: int = 60) -> go.Figure
     )
 
 
-def pareto(data: ParetoData, knee: int | None) -> go.Figure:
+def pareto(data: ParetoData, recommended: int | None) -> go.Figure:
     """Accuracy against one cost; members of the front numbered, the recommended one with a star."""
     figure = page.draw_pareto(data)
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
@@ -59,13 +59,13 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
             x=across, y=up, text=shown, showarrow=False, xanchor="right", yanchor="bottom", xshift=-3, yshift=3,
             font={"size": 11, "color": INK},
         )  # fmt: skip
-    star = [point for point in data.everything if point.number == knee]
+    star = [point for point in data.everything if point.number == recommended]
     if star:
         figure.add_scatter(
             x=[p.at(data.x) for p in star],
             y=[p.accuracy for p in star],
             mode="markers",
-            name=f"recommended: trial {knee}",
+            name=f"recommended: trial {recommended}",
             marker={"color": RECOMMENDED, "symbol": "star", "size": 17, "line": {"color": INK, "width": 1.2}},
             text=[p.text for p in star],
             hovertemplate="%{text}<extra></extra>",
@@ -79,17 +79,17 @@ def pareto(data: ParetoData, knee: int | None) -> go.Figure:
     return bare(figure)
 
 
-def pareto_space(data: ThreeData, knee: int | None) -> go.Figure:
+def pareto_space(data: ThreeData, recommended: int | None) -> go.Figure:
     """Latency, FLOPs and accuracy in space."""
     figure = page.draw_three(data)
-    star = [point for point in data.front if point.number == knee]
+    star = [point for point in data.front if point.number == recommended]
     for point in star:
         figure.add_scatter3d(
             x=[point.at(LATENCY)],
             y=[point.at(FLOPS)],
             z=[point.accuracy],
             mode="markers",
-            name=f"recommended: trial {knee}",
+            name=f"recommended: trial {recommended}",
             marker={"color": RECOMMENDED, "symbol": "diamond", "size": 9, "line": {"color": INK, "width": 1}},
             text=[point.text],
             hovertemplate="%{text}<extra></extra>",

@@ -15,10 +15,12 @@ from studies.comparison import Studied
 from studies.finals import FinalModel, read_runs, summarise
 from studies.fingerprint import Fingerprint, fingerprint_of
 from studies.forms import Ranked, all_forms
-from studies.pareto import ends_and_knee, front, knee
+from studies.pareto import front
 from studies.paths import StudyFiles, name_of
+from studies.recommendation import Recommendation, ends_and_recommended, recommend
 from studies.records import CompleteTrial, TrialRecord, complete, linear_probe, read_study
 from studies.report.importance import Importances, importances
+from studies.rules import default_rule
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Material:
         class_names, input_shape: from the chosen model's file, (height, width, channels).
         predictions: of the chosen model's first run.
         command: that runs the study again.
+        asked_rule: of `studies.rules`; "" for the default.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Material:
     input_shape: tuple[int, ...] = ()
     predictions: Predictions | None = None
     command: str = ""
+    asked_rule: str = ""
 
     @property
     def complete(self) -> list[CompleteTrial]:
@@ -69,16 +73,27 @@ class Material:
         return front(self.records)
 
     @property
-    def knee(self) -> CompleteTrial | None:
-        """The member of the front with the best balance; None without a completed trial."""
-        return knee(self.front) if self.complete else None
+    def rule(self) -> str:
+        """What recommends: the one that was asked for, else that for a study with this budget."""
+        return self.asked_rule or default_rule(self.fingerprint.max_latency_ms, self.fingerprint.max_gflops)
+
+    @property
+    def recommendation(self) -> Recommendation | None:
+        """The recommended trial, and why; None without a completed trial."""
+        return recommend(self.records, self.rule, self.fingerprint.val_size)
+
+    @property
+    def recommended_number(self) -> int | None:
+        """Of the recommended trial."""
+        recommendation = self.recommendation
+        return recommendation.record.number if recommendation else None
 
     @property
     def chosen(self) -> FinalModel | None:
         """The evaluated model that is shown in detail: the recommended one, else the most accurate."""
-        recommended = self.knee
+        recommendation = self.recommendation
         for model in self.finals:
-            if recommended is not None and model.candidate == recommended.candidate:
+            if recommendation is not None and model.candidate == recommendation.record.candidate:
                 return model
         return self.finals[0] if self.finals else None
 
@@ -102,7 +117,7 @@ class Shown:
 
     @property
     def title(self) -> str:
-        """`trial 7: most accurate, knee`."""
+        """`trial 7: most accurate, recommended`."""
         return f"{self.name}: {', '.join(self.roles)}" if self.roles else self.name
 
 
@@ -115,7 +130,7 @@ def shown_models(material: Material) -> list[Shown]:
     """The baseline, the fastest and the most accurate of the front, the recommended one, and all evaluated ones."""
     if not material.complete:
         return []
-    few = ends_and_knee(material.records)
+    few = ends_and_recommended(material.records, material.rule, material.fingerprint.val_size)
     first, best = linear_probe(material.records), most_accurate(material.front)
     roles: dict[int, list[str]] = {}
     if first is not None:
@@ -124,7 +139,7 @@ def shown_models(material: Material) -> list[Shown]:
         own = roles.setdefault(record.number, [])
         if record is material.front[0]:
             own.append("fastest")
-        if material.knee is not None and record.number == material.knee.number:
+        if record.number == material.recommended_number:
             own.append("recommended")
         if record.number == best.number:
             own.append("most accurate")
@@ -142,13 +157,13 @@ def shown_models(material: Material) -> list[Shown]:
     ]
 
 
-def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
-    """All of it from the database and from `folder`, that of the study's results."""
+def read_material(study: optuna.Study, folder: Path, command: str, rule: str = "") -> Material:
+    """All of it from the database and from `folder`, that of the study's results; `rule` as `Material.asked_rule`."""
     records = read_study(study)
     files = StudyFiles(folder)
     finals = read_finals(files, study.user_attrs.get(attributes.STUDY_ID, ""), records)
     fingerprint = fingerprint_of(study)
-    bare = Material(study.study_name, fingerprint, records, finals=finals)
+    bare = Material(study.study_name, fingerprint, records, finals=finals, asked_rule=rule)
     chosen = bare.chosen
     run = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
     return Material(
@@ -167,6 +182,7 @@ def read_material(study: optuna.Study, folder: Path, command: str) -> Material:
         input_shape=read_input_shape(run.model) if run else (),
         predictions=read_predictions(run.predictions) if run else None,
         command=command,
+        asked_rule=rule,
     )
 
 

@@ -62,7 +62,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
 
 
 def front_table(material: Material) -> Table:
-    """Members of the front, the knee marked."""
+    """Members of the front, the recommended one marked."""
     rows = tuple(
         (
             record.number,
@@ -74,8 +74,7 @@ def front_table(material: Material) -> Table:
         )
         for record in material.front
     )
-    knee = material.knee
-    marked = frozenset(number for number, record in enumerate(material.front) if knee and record.number == knee.number)
+    marked = frozenset(n for n, record in enumerate(material.front) if record.number == material.recommended_number)
     caption = "Members of the Pareto front of all three objectives, from the fastest to the slowest"
     caption += f"; latency: {measured_in(material.front)}." if material.front else "."
     columns = (

@@ -85,15 +85,15 @@ def _brief(record: CompleteTrial) -> str:
     return f"trial {record.number}: {', '.join(values)}"
 
 
-def draw(records: Sequence[TrialRecord], knee: int | None) -> tuple[go.Figure, int]:
+def draw(records: Sequence[TrialRecord], recommended: int | None) -> tuple[go.Figure, int]:
     """The figure and its height in pixels; dominated trials are grey, the front blue, the recommended one thick."""
     trained = complete(records)
     rows = axes(trained)
-    members = {record.number for record in front(trained)} - {knee}
+    members = {record.number for record in front(trained)} - {recommended}
     groups = (
-        ("dominated", [r.number not in members and r.number != knee for r in trained], FAINT, 1.0, "dot"),
+        ("dominated", [r.number not in members and r.number != recommended for r in trained], FAINT, 1.0, "dot"),
         ("front", [record.number in members for record in trained], FRONT, 1.6, "solid"),
-        (f"recommended: trial {knee}", [r.number == knee for r in trained], RECOMMENDED, 4.0, "solid"),
+        (f"recommended: trial {recommended}", [r.number == recommended for r in trained], RECOMMENDED, 4.0, "solid"),
     )
     figure = go.Figure()
     for label, belongs, colour, width, dash in groups:

@@ -4,10 +4,12 @@ from collections import Counter
 
 from studies.finals import FinalModel
 from studies.paths import BASELINE
+from studies.recommendation import Recommendation
 from studies.records import CompleteTrial, linear_probe
 from studies.report.material import Material, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
+from studies.rules import BEST, KNEE, ONE_SE
 from studies.scores import accuracy_interval
 from studies.tables.trials import describe
 
@@ -92,25 +94,47 @@ def _beside_baseline(material: Material) -> str:
 
 
 def _recommended(material: Material) -> str:
-    knee, best, members = material.knee, most_accurate(material.front), material.front
-    assert knee is not None
+    found, members = material.recommendation, material.front
+    assert found is not None
+    record, best = found.record, found.best
     if len(members) == 1:
-        return f"Trial {knee.number} is recommended: no other fully trained candidate is better in any objective."
-    final = _final_of(material, knee)
+        return f"Trial {record.number} is recommended: no other fully trained candidate is better in any objective."
+    final = _final_of(material, record)
     tested = f" ({percent(final.accuracy)} on the test pictures)" if final else ""
     head = (
-        f"Of the {len(members)} candidates on the Pareto front, trial {knee.number} is recommended, the one nearest to "
-        f"the ideal point: {percent(knee.val_accuracy)} validation accuracy{tested} at {knee.latency_ms:.3g} ms "
-        f"and {mega(knee.flops)} MFLOPs"
+        f"Of the {len(members)} candidates on the Pareto front, trial {record.number} is recommended: "
+        f"{percent(record.val_accuracy)} validation accuracy{tested} at {record.latency_ms:.3g} ms and "
+        f"{mega(record.flops)} MFLOPs"
     )
-    if knee.number == best.number:
-        return f"{head}; it is also the most accurate."
-    lost = points(best.val_accuracy - knee.val_accuracy)
+    if record.number == best.number:
+        return f"{head}; {_why_the_best(found)}."
     return (
-        f"{head}, {lost} below the most accurate in the search, at "
-        f"{times(knee.flops / best.flops)} its FLOPs and "
-        f"{times(knee.latency_ms / best.latency_ms)} its latency."
+        f"{head}; {_why_not_the_best(found)}, at {times(record.flops / best.flops)} its FLOPs and "
+        f"{times(record.latency_ms / best.latency_ms)} its latency."
     )
+
+
+WITHIN = {ONE_SE: "is within one standard error of it", BEST: "cannot be told apart from it"}
+
+
+def _why_the_best(found: Recommendation) -> str:
+    if found.rule == KNEE:
+        return "it is the knee of the front, and the most accurate"
+    if not found.barred:
+        return f"it is the most accurate, and no cheaper one {WITHIN[found.rule]}"
+    return f"it is the most accurate; what is cheaper and {WITHIN[found.rule]} is less accurate than the baseline"
+
+
+def _why_not_the_best(found: Recommendation) -> str:
+    best = f"the most accurate, trial {found.best.number}"
+    lost = f"{points(found.best.val_accuracy - found.record.val_accuracy)} below it"
+    if found.rule == KNEE:
+        return f"it is the knee of the front; {best}, is {lost.removesuffix(' below it')} more accurate"
+    pairs = "" if found.paired else "; which pictures each has right is not known, so they count as different ones"
+    barred = ", and is not less accurate than the baseline" if found.barred else ""
+    within = WITHIN[found.rule].removesuffix(" it")
+    error = f"standard error {points(found.standard_error)}{pairs}"
+    return f"it is the cheapest that {within} {best}{barred} ({lost}, {error})"
 
 
 def _effort(material: Material) -> str:

@@ -4,7 +4,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY
-from studies.pareto import ends_and_knee, front, knee, near_front
+from studies.pareto import front, near_front
 
 
 def test_front_in_order_of_latency(records):
@@ -51,33 +51,3 @@ def test_front_is_what_nothing_dominates(make_record, points):
 
     expected = {n for n, q in enumerate(points) if not any(dominates(p, q) for p in points)}
     assert {record.number for record in front(made)} == expected
-
-
-def test_the_knee_takes_equal_latencies_for_equal(make_record):
-    """In shares of the front's range 0 is (1, 0, 0), 3 is (0, 1, 1), 1 (0.5, 0.41, 0.5) and 2 (0.45, 0.48, 0.51)."""
-
-    def members(unsure):
-        rows = ((0, 0.5, 1.0, 1.0), (1, 0.7, 2.6, 10.0), (2, 0.72, 3.0, 10.5), (3, 0.9, 10.0, 100.0))
-        return [make_record(*row, unsure=unsure) for row in rows]
-
-    assert knee(members(0.0)).number == 1
-    assert knee(members(1.5)).number == 2  # 2.6 and 3.0 both equal 1.0, so that the more accurate one is nearer
-
-
-def test_ends_and_knee_by_hand(make_record):
-    """The knee is the member closest to (0.9, 1 ms, 1 MFLOP); latency and FLOPs as logarithms."""
-    fast, middle, best = make_record(0, 0.5, 1.0, 1), make_record(1, 0.85, 2.0, 2), make_record(2, 0.9, 10.0, 100)
-    dominated, almost = make_record(3, 0.4, 5.0, 50), make_record(4, 0.86, 9.0, 90)
-    members = front([almost, best, dominated, middle, fast])
-    assert [record.number for record in members] == [0, 1, 4, 2]
-    assert knee(members).number == 1
-    assert [record.number for record in ends_and_knee([fast, middle, best, dominated, almost])] == [0, 1, 2]
-
-
-def test_a_small_front_has_no_repetitions(make_record, records):
-    one = make_record(0, 0.8, 1.0, 10)
-    assert ends_and_knee([one]) == [one]
-    assert knee([one]) is one
-    twins = [one, make_record(1, 0.8, 1.0, 10)]
-    assert [record.number for record in ends_and_knee(twins)] == [0]
-    assert ends_and_knee(records[4:]) == []

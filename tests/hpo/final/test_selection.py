@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 from hpo.errors import BadInput
-from hpo.final.selection import baseline, choose, jobs_for
+from hpo.final import selection
+from hpo.final.selection import baseline, jobs_for
 from models.candidate import Candidate
+from tests import made
 from tests.hpo.conftest import fake_facts
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
@@ -19,6 +21,10 @@ HEAD = Candidate(
     lr_schedule="constant",
     resolution=24,
 )
+
+
+def choose(trained, pick, trials):
+    return selection.choose(trained, pick, trials, made.fingerprint())
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def make_material():
 
 @pytest.fixture
 def curved(make_record):
-    """Five trials with curves: 0 the baseline, 1 the knee, 2 the most accurate; 3 stopped, 4 a duplicate."""
+    """Five trials with curves: 0 the baseline, 1 the recommended one, 2 the most accurate; 3 stopped, 4 a duplicate."""
 
     def curve(*accuracies):
         return [
@@ -78,7 +78,7 @@ def make_finals():
 
 @pytest.fixture
 def evaluated(make_material, curved, make_finals):
-    """The curved study with its baseline, knee and most accurate trial evaluated."""
+    """The curved study with its baseline, recommended and most accurate trial evaluated."""
 
     def make(names=("a", "b", "c")):
         finals, _, predictions = make_finals(curved[:3], (20, 26, 27), len(names))

@@ -41,7 +41,7 @@ def test_evaluated_models_are_shown_too(make_material, make_record, make_finals)
 def test_nothing_complete_shows_nothing(make_material):
     material = make_material([])
     assert shown_models(material) == []
-    assert material.knee is None and material.chosen is None
+    assert material.recommendation is None and material.chosen is None
 
 
 def test_the_baseline_is_the_best_linear_head(make_record):

@@ -1,5 +1,11 @@
 """The five sentences, word for word."""
 
+import dataclasses
+
+import numpy as np
+import pytest
+
+from models.training.recipe import pack
 from studies.records import State, TrialRecord
 from studies.report.summary import summary
 
@@ -16,9 +22,10 @@ def test_before_the_evaluation(make_material, curved):
         "and 4 ms for one picture and has 318,000 weights."
     )
     assert recommended == (
-        "Of the 3 candidates on the Pareto front, trial 1 is recommended, the one nearest to the ideal point: 85.0 % "
-        "validation accuracy at 1.5 ms and 12 MFLOPs, 5.0 percentage points below the most accurate in the search, "
-        "at 0.30 times its FLOPs and 0.38 times its latency."
+        "Of the 3 candidates on the Pareto front, trial 1 is recommended: 85.0 % validation accuracy at 1.5 ms and 12 "
+        "MFLOPs; it is the cheapest that is within one standard error of the most accurate, trial 2 (5.0 percentage "
+        "points below it, standard error 6.6 percentage points; which pictures each has right is not known, so they "
+        "count as different ones), at 0.30 times its FLOPs and 0.38 times its latency."
     )
     assert effort == (
         "The search took 18 s of work for 5 trials on test device; stopping 1 early and not repeating 1 duplicate "
@@ -65,5 +72,58 @@ def test_one_trial_is_all(make_material, curved):
 def test_ties(make_material, make_record):
     found = summary(make_material([make_record(number, 0.7, 1.0, 10) for number in range(3)]))
     assert found[2].startswith("Of the 3 candidates on the Pareto front, trial 0 is recommended")
-    assert found[2].endswith("; it is also the most accurate.")
+    assert found[2].endswith("; it is the most accurate, and no cheaper one is within one standard error of it.")
     assert "2 other candidates are within that" in found[4]
+
+
+def answering(record, wrong, shift=0):
+    """Of 50 pictures so many are wrong, from the one with the number `shift` on."""
+    right = ~((np.arange(50) >= shift) & (np.arange(50) < shift + wrong))
+    return dataclasses.replace(record, val_right=pack(right), val_accuracy=float(right.mean()))
+
+
+def recommended(make_material, records, rule, **changes):
+    return summary(make_material(records, asked_rule=rule, **changes))[2]
+
+
+@pytest.mark.parametrize(
+    ("rule", "shift", "words"),
+    [
+        ("one-se", 0, "it is the most accurate, and no cheaper one is within one standard error of it."),
+        (
+            "one-se",
+            20,
+            "it is the cheapest that is within one standard error of the most accurate, trial 2 (2.0 percentage "
+            "points below it, standard error 6.6 percentage points), at 0.30 times its FLOPs and 0.38 times its "
+            "latency.",
+        ),
+        (
+            "best",
+            0,
+            "it is the cheapest that cannot be told apart from the most accurate, trial 2 (2.0 percentage points below "
+            "it, standard error 2.0 percentage points), at 0.30 times its FLOPs and 0.38 times its latency.",
+        ),
+        (
+            "knee",
+            0,
+            "it is the knee of the front; the most accurate, trial 2, is 2.0 percentage points more accurate, at 0.30 "
+            "times its FLOPs and 0.38 times its latency.",
+        ),
+    ],
+)
+def test_why_it_is_recommended(make_material, curved, rule, shift, words):
+    """Trial 2 has five pictures wrong; trial 1 these and another one, or six others."""
+    probe, near, best = curved[:3]
+    records = [dataclasses.replace(probe, val_accuracy=0.6), answering(near, 6, shift), answering(best, 5)]
+    assert recommended(make_material, records, rule).endswith(words)
+
+
+def test_what_the_baseline_beats_is_not_recommended(make_material, curved):
+    """The baseline is on the front and in between; six pictures wrong, which the cheaper one has too, and another."""
+    probe, near, best = curved[:3]
+    costs = near.measurement, probe.measurement
+    cheap = dataclasses.replace(answering(near, 7), measurement=costs[1])
+    between = dataclasses.replace(answering(probe, 6), measurement=costs[0])
+    text = recommended(make_material, [between, cheap, answering(best, 5)], "best")
+    assert "trial 0 is recommended" in text
+    assert "cannot be told apart from the most accurate, trial 2, and is not less accurate than the baseline" in text

@@ -1,0 +1,163 @@
+"""What the intervals and tests of final models are worth: a simulation in which the truth is known.
+
+    PYTHONPATH=. python benchmarks/model_comparison.py
+
+Models of 2, 3 or 5 training runs are tested on 200, 1,000 or 10,000 pictures. A run has a picture right where a sum of
+normal effects is above 0: the picture's difficulty (shared by all models), what the model makes of the picture, what
+its seed makes of the picture, and its seed by itself. Counted are false alarms (a model called worse that is not),
+power (the one that is worse called so), coverage and width of the intervals, beside those of version 0.2: Student's t
+over the seeds and the normal interval over the pictures in quadrature, models "tied" where these overlap. All cells of
+one repetition share their draws. Prints tables in Markdown, writes model_comparison.json beside this file.
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from scipy import special
+
+from studies.difference import Verdict, accuracy_interval, compare_all, pool_seeds
+
+RUNS, PICTURES, MODELS = (2, 3, 5), (200, 1000, 10_000), (2, 5)
+SHARED, OWN, MIXED = 0.65, 0.10, 0.25  # of the variance of a picture: for all models, for one, for one seed of it
+OLD_QUANTILE = {runs: float(special.stdtrit(runs - 1, 0.975)) for runs in RUNS}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`seed_points`: standard deviation of the true accuracy over seeds; `gap_points`: how much worse one model is."""
+
+    accuracy: float
+    seed_points: float
+    gap_points: float
+
+    def shifts(self, n_models: int) -> list[float]:
+        """Where the normal effects of each model are centred: the last one is the worse."""
+        gaps = [0.0] * (n_models - 1) + [self.gap_points / 100]
+        wide = math.sqrt(1 + self.seed_effect**2)
+        return [float(special.ndtri(self.accuracy - gap)) * wide for gap in gaps]
+
+    @property
+    def seed_effect(self) -> float:
+        """Its standard deviation in units of a picture's effects."""
+        place = float(special.ndtri(self.accuracy))
+        return self.seed_points / 100 / (math.exp(-(place**2) / 2) / math.sqrt(2 * math.pi))
+
+
+CASES = (Case(0.85, 0.0, 2.0), Case(0.85, 0.5, 2.0), Case(0.85, 1.0, 2.0), Case(0.85, 2.0, 4.0), Case(0.99, 0.3, 1.0))
+
+
+def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effects of pictures (models, runs, n) and of seeds alone (models, runs, 1), for the most of all."""
+    m, k = max(MODELS), max(RUNS)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype="float32")
+
+    pictures = math.sqrt(SHARED) * normal(n) + math.sqrt(OWN) * normal(m, 1, n) + math.sqrt(MIXED) * normal(m, k, n)
+    return pictures, normal(m, k, 1)
+
+
+def look(models: Sequence[np.ndarray], truth: Sequence[float]) -> dict[str, float]:
+    """One repetition: what is said of these models, and whether it is true."""
+    order = sorted(range(len(models)), key=lambda place: -models[place].mean())
+    seeds = pool_seeds(models)
+    every = compare_all(models, seeds)
+    called = [i for i in order[1:] if every[i, order[0]].verdict == Verdict.WORSE]
+    old = [old_interval(right) for right in models]
+    old_called = [i for i in order[1:] if old[i][1] < old[order[0]][0]]
+    low, high = accuracy_interval(models[0], seeds)
+    pair, gap = every[0, len(models) - 1], truth[0] - truth[-1]
+    return {
+        "false": any(truth[i] >= truth[order[0]] for i in called),
+        "found": len(models) - 1 in called,
+        "pair": pair.p <= 0.05,
+        "pair_covered": pair.low <= gap <= pair.high,
+        "pair_points": 100 * (pair.high - pair.low),
+        "covered": low <= truth[0] <= high,
+        "points": 100 * (high - low),
+        "old_false": any(truth[i] >= truth[order[0]] for i in old_called),
+        "old_found": len(models) - 1 in old_called,
+        "old_covered": old[0][0] <= truth[0] <= old[0][1],
+        "old_points": 100 * (old[0][1] - old[0][0]),
+    }
+
+
+def old_interval(right: np.ndarray) -> tuple[float, float]:
+    """Of version 0.2, from (runs, n) bool."""
+    runs, n = right.shape
+    mean, centre = right.mean(), (right.mean() * n + 2) / (n + 4)
+    by_seed = OLD_QUANTILE[runs] * right.mean(1).std(ddof=1) / math.sqrt(runs)
+    reach = math.hypot(by_seed, 1.96 * math.sqrt(centre * (1 - centre) / (n + 4)))
+    return max(0.0, mean - reach), min(1.0, mean + reach)
+
+
+def simulate(cases: Sequence[Case], times: int, pictures: Sequence[int] = PICTURES, seed: int = 0) -> list[dict]:
+    """A row for each case, number of models, runs and pictures, without and with a gap: means over `times` draws."""
+    rng, sums = np.random.default_rng(seed), {}
+    for _ in range(times):
+        effects, of_seeds = draw(rng, max(pictures))
+        for case in cases:
+            for m in MODELS:
+                for gap in (0.0, case.gap_points):
+                    now = Case(case.accuracy, case.seed_points, gap)
+                    shifts = np.array(now.shifts(m), "float32")[:, None, None]
+                    right = effects[:m] + (np.float32(case.seed_effect) * of_seeds[:m] + shifts) > 0
+                    truth = [case.accuracy] * (m - 1) + [case.accuracy - gap / 100]
+                    for k in RUNS:
+                        for n in pictures:
+                            found = look(list(right[:, :k, :n]), truth)
+                            total = sums.setdefault((now, m, k, n), dict.fromkeys(found, 0.0))
+                            for name, value in found.items():
+                                total[name] += value / times
+    return [{**asdict(now), "models": m, "runs": k, "pictures": n, **row} for (now, m, k, n), row in sums.items()]
+
+
+def to_markdown(rows: Sequence[dict]) -> str:
+    """Two tables: of the test and of the intervals; a row for each case, number of models and of runs."""
+    of_test = ["| accuracy, seeds | models | runs | false alarms | old | gap | power | old |", "| --- " * 8 + "|"]
+    heads = "| accuracy, seeds | models | runs | covered | width | old | width | difference covered | width |"
+    of_intervals = [heads, "| --- " * 9 + "|"]
+    cells: dict[tuple, dict[str, list[dict]]] = {}
+    for row in rows:
+        key = (row["accuracy"], row["seed_points"], row["models"], row["runs"])
+        cells.setdefault(key, {}).setdefault("differ" if row["gap_points"] else "equal", []).append(row)
+
+    def share(own: Sequence[dict], name: str) -> str:
+        return " / ".join(f"{100 * row[name]:.1f}" for row in own)
+
+    def width(own: Sequence[dict], name: str) -> str:
+        return " / ".join(f"{row[name]:.1f}" for row in own)
+
+    for (accuracy, spread, models, runs), of in cells.items():
+        equal, differ = of["equal"], of["differ"]
+        head = f"| {100 * accuracy:.0f} %, {spread:.1f} | {models} | {runs} | "
+        gap = differ[0]["gap_points"]
+        of_test.append(
+            f"{head}{share(equal, 'false')} | {share(equal, 'old_false')} | {gap:.0f} | {share(differ, 'found')} | "
+            f"{share(differ, 'old_found')} |"
+        )
+        of_intervals.append(
+            f"{head}{share(equal, 'covered')} | {width(equal, 'points')} | {share(equal, 'old_covered')} | "
+            f"{width(equal, 'old_points')} | {share(differ, 'pair_covered')} | {width(differ, 'pair_points')} |"
+        )
+    return "\n".join([*of_test, "", *of_intervals])
+
+
+@click.command()
+@click.option("--times", default=1000, help="repetitions")
+def main(times: int) -> None:
+    begun = time.perf_counter()
+    rows = simulate(CASES, times)
+    path = Path(__file__).with_suffix(".json")
+    path.write_text(json.dumps({"times": times, "seconds": round(time.perf_counter() - begun), "rows": rows}, indent=1))
+    print(to_markdown(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,11 +10,12 @@ over the seeds and the normal interval over the pictures in quadrature, models "
 one repetition share their draws. Prints tables in Markdown, writes model_comparison.json beside this file.
 """
 
+import itertools
 import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -30,26 +31,34 @@ OLD_QUANTILE = {runs: float(special.stdtrit(runs - 1, 0.975)) for runs in RUNS}
 
 @dataclass(frozen=True)
 class Case:
-    """`seed_points`: standard deviation of the true accuracy over seeds; `gap_points`: how much worse one model is."""
+    """Models of one accuracy, the last of them less accurate by `gap_points`.
+
+    `seed_points` is the standard deviation over seeds of the true accuracy, `last_seed_points` that of the last model.
+    """
 
     accuracy: float
     seed_points: float
+    last_seed_points: float
     gap_points: float
 
-    def shifts(self, n_models: int) -> list[float]:
-        """Where the normal effects of each model are centred: the last one is the worse."""
-        gaps = [0.0] * (n_models - 1) + [self.gap_points / 100]
-        wide = math.sqrt(1 + self.seed_effect**2)
-        return [float(special.ndtri(self.accuracy - gap)) * wide for gap in gaps]
+    def truth(self, n_models: int) -> list[float]:
+        """The accuracy of each model over all pictures and seeds."""
+        return [self.accuracy] * (n_models - 1) + [self.accuracy - self.gap_points / 100]
 
-    @property
-    def seed_effect(self) -> float:
-        """Its standard deviation in units of a picture's effects."""
-        place = float(special.ndtri(self.accuracy))
-        return self.seed_points / 100 / (math.exp(-(place**2) / 2) / math.sqrt(2 * math.pi))
+    def seed_effects(self, n_models: int) -> np.ndarray:
+        """(models, 1, 1): the standard deviations in units of the effects of pictures, by their density."""
+        density = np.exp(-(special.ndtri(self.accuracy) ** 2) / 2) / math.sqrt(2 * math.pi)
+        points = [self.seed_points] * (n_models - 1) + [self.last_seed_points]
+        return np.array(points)[:, None, None] / 100 / density
 
 
-CASES = (Case(0.85, 0.0, 2.0), Case(0.85, 0.5, 2.0), Case(0.85, 1.0, 2.0), Case(0.85, 2.0, 4.0), Case(0.99, 0.3, 1.0))
+CASES = (
+    Case(0.85, 0.0, 0.0, 2.0),
+    Case(0.85, 0.5, 0.5, 2.0),
+    Case(0.85, 1.0, 1.0, 4.0),
+    Case(0.85, 0.5, 2.0, 4.0),
+    Case(0.99, 0.3, 0.3, 1.0),
+)
 
 
 def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,25 +106,31 @@ def old_interval(right: np.ndarray) -> tuple[float, float]:
     return max(0.0, mean - reach), min(1.0, mean + reach)
 
 
+def answers(case: Case, n_models: int, pictures: np.ndarray, of_seeds: np.ndarray) -> np.ndarray:
+    """(models, runs, n) bool: what the runs have right, from what `draw` gives."""
+    effects = case.seed_effects(n_models)
+    centres = special.ndtri(case.truth(n_models))[:, None, None] * np.sqrt(1 + effects**2)  # so that the truth is met
+    return pictures[:n_models] + (effects * of_seeds[:n_models] + centres).astype("float32") > 0
+
+
 def simulate(cases: Sequence[Case], times: int, pictures: Sequence[int] = PICTURES, seed: int = 0) -> list[dict]:
-    """A row for each case, number of models, runs and pictures, without and with a gap: means over `times` draws."""
-    rng, sums = np.random.default_rng(seed), {}
+    """A row for each case without and with its gap, number of models, runs and pictures: means over `times` draws."""
+    rng = np.random.default_rng(seed)
+    sums: dict[tuple, dict[str, float]] = {}
     for _ in range(times):
-        effects, of_seeds = draw(rng, max(pictures))
-        for case in cases:
-            for m in MODELS:
-                for gap in (0.0, case.gap_points):
-                    now = Case(case.accuracy, case.seed_points, gap)
-                    shifts = np.array(now.shifts(m), "float32")[:, None, None]
-                    right = effects[:m] + (np.float32(case.seed_effect) * of_seeds[:m] + shifts) > 0
-                    truth = [case.accuracy] * (m - 1) + [case.accuracy - gap / 100]
-                    for k in RUNS:
-                        for n in pictures:
-                            found = look(list(right[:, :k, :n]), truth)
-                            total = sums.setdefault((now, m, k, n), dict.fromkeys(found, 0.0))
-                            for name, value in found.items():
-                                total[name] += value / times
-    return [{**asdict(now), "models": m, "runs": k, "pictures": n, **row} for (now, m, k, n), row in sums.items()]
+        effects = draw(rng, max(pictures))
+        for given, m, is_equal in itertools.product(cases, MODELS, (True, False)):
+            case = replace(given, gap_points=0.0) if is_equal else given
+            right = answers(case, m, *effects)
+            for k, n in itertools.product(RUNS, pictures):
+                found = look(list(right[:, :k, :n]), case.truth(m))
+                total = sums.setdefault((given, m, is_equal, k, n), dict.fromkeys(found, 0.0))
+                for name, value in found.items():
+                    total[name] += float(value) / times
+    return [
+        {**asdict(case), "models": m, "equal": is_equal, "runs": k, "pictures": n, **row}
+        for (case, m, is_equal, k, n), row in sums.items()
+    ]
 
 
 def to_markdown(rows: Sequence[dict]) -> str:
@@ -125,8 +140,8 @@ def to_markdown(rows: Sequence[dict]) -> str:
     of_intervals = [heads, "| --- " * 9 + "|"]
     cells: dict[tuple, dict[str, list[dict]]] = {}
     for row in rows:
-        key = (row["accuracy"], row["seed_points"], row["models"], row["runs"])
-        cells.setdefault(key, {}).setdefault("differ" if row["gap_points"] else "equal", []).append(row)
+        key = (row["accuracy"], row["seed_points"], row["last_seed_points"], row["models"], row["runs"])
+        cells.setdefault(key, {}).setdefault("equal" if row["equal"] else "differ", []).append(row)
 
     def share(own: Sequence[dict], name: str) -> str:
         return " / ".join(f"{100 * row[name]:.1f}" for row in own)
@@ -134,9 +149,10 @@ def to_markdown(rows: Sequence[dict]) -> str:
     def width(own: Sequence[dict], name: str) -> str:
         return " / ".join(f"{row[name]:.1f}" for row in own)
 
-    for (accuracy, spread, models, runs), of in cells.items():
+    for (accuracy, spread, last, models, runs), of in cells.items():
         equal, differ = of["equal"], of["differ"]
-        head = f"| {100 * accuracy:.0f} %, {spread:.1f} | {models} | {runs} | "
+        seeds = f"{spread:.1f}" if spread == last else f"{spread:.1f}, last {last:.1f}"
+        head = f"| {100 * accuracy:.0f} %, {seeds} | {models} | {runs} | "
         gap = differ[0]["gap_points"]
         of_test.append(
             f"{head}{share(equal, 'false')} | {share(equal, 'old_false')} | {gap:.0f} | {share(differ, 'found')} | "
@@ -150,7 +166,7 @@ def to_markdown(rows: Sequence[dict]) -> str:
 
 
 @click.command()
-@click.option("--times", default=1000, help="repetitions")
+@click.option("--times", default=2000, help="repetitions")
 def main(times: int) -> None:
     begun = time.perf_counter()
     rows = simulate(CASES, times)

@@ -22,7 +22,7 @@ import click
 import numpy as np
 from scipy import special
 
-from studies.difference import Verdict, accuracy_interval, compare_all, pool_seeds
+from studies.difference import Verdict, accuracy_interval, compare_all, graded, pool_seeds
 
 RUNS, PICTURES, MODELS = (2, 3, 5), (200, 1000, 10_000), (2, 5)
 SHARED, OWN, MIXED = 0.65, 0.10, 0.25  # of the variance of a picture: for all models, for one, for one seed of it
@@ -72,20 +72,21 @@ def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     return pictures, normal(m, k, 1)
 
 
-def look(models: Sequence[np.ndarray], truth: Sequence[float]) -> dict[str, float]:
-    """One repetition: what is said of these models, and whether it is true."""
-    order = sorted(range(len(models)), key=lambda place: -models[place].mean())
+def look(answers: np.ndarray, truth: Sequence[float]) -> dict[str, float]:
+    """One repetition: what is said of models from (models, runs, n) bool, and whether it is true."""
+    models = [graded(right) for right in answers]
+    order = sorted(range(len(models)), key=lambda place: -models[place].accuracy)
     seeds = pool_seeds(models)
     every = compare_all(models, seeds)
     called = [i for i in order[1:] if every[i, order[0]].verdict == Verdict.WORSE]
-    old = [old_interval(right) for right in models]
+    old = [old_interval(right) for right in answers]
     old_called = [i for i in order[1:] if old[i][1] < old[order[0]][0]]
     low, high = accuracy_interval(models[0], seeds)
     pair, gap = every[0, len(models) - 1], truth[0] - truth[-1]
     return {
         "false": any(truth[i] >= truth[order[0]] for i in called),
         "found": len(models) - 1 in called,
-        "pair": pair.p <= 0.05,
+        "planned": pair.p <= 0.05,
         "pair_covered": pair.low <= gap <= pair.high,
         "pair_points": 100 * (pair.high - pair.low),
         "covered": low <= truth[0] <= high,
@@ -123,7 +124,7 @@ def simulate(cases: Sequence[Case], times: int, pictures: Sequence[int] = PICTUR
             case = replace(given, gap_points=0.0) if is_equal else given
             right = answers(case, m, *effects)
             for k, n in itertools.product(RUNS, pictures):
-                found = look(list(right[:, :k, :n]), case.truth(m))
+                found = look(right[:, :k, :n], case.truth(m))
                 total = sums.setdefault((given, m, is_equal, k, n), dict.fromkeys(found, 0.0))
                 for name, value in found.items():
                     total[name] += float(value) / times

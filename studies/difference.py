@@ -12,7 +12,7 @@ or of the difference of two, over k runs and n pictures has two parts that can b
   picture. It holds 1/k of what depends on both together. A few pictures are added, so that it is 0 nowhere.
 - over seeds: the variance of the runs' accuracies less what depends on both together, divided by k. Two runs say little
   of it, so it is pooled over all models, as a share of p (1 - p): a model with p = 0.99 has less room than one with
-  0.6. That seeds matter to all models alike is the one thing that is assumed.
+  0.6. A model whose own runs vary more than that counts with its own variance.
 
 Few degrees of freedom are answered by Student's t with Satterthwaite's (1946, Biometrics Bulletin 2, 110-114). The
 simulation in `benchmarks/model_comparison.py` shows what these intervals and tests are worth.
@@ -47,12 +47,39 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seeds:
-    """How far training once more changes what is right, pooled over models; as shares of p (1 - p) of a model.
+class Graded:
+    """What the runs of one model have right.
 
     Attributes:
-        alone: variance of a run's accuracy that is due to its seed.
-        with_pictures: variance over the runs of a single answer, that is, of seed and picture together.
+        by_picture: (n,), share of the runs that have a picture right.
+        runs: how many there are.
+        spread: p (1 - p) of all answers, with the pictures added that keep it above 0.
+        alone: variance of a run's accuracy that is due to its seed, as a share of `spread`; below 0 by chance.
+        with_pictures: variance over the runs of a single answer, that is, of seed and picture together, likewise.
+    """
+
+    by_picture: np.ndarray
+    runs: int
+    spread: float
+    alone: float
+    with_pictures: float
+
+    @property
+    def n(self) -> int:
+        """Number of pictures."""
+        return len(self.by_picture)
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over runs and pictures, 0 to 1."""
+        return float(self.by_picture.mean())
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """How far training once more changes what is right, pooled over models, in the units of `Graded`.
+
+    Attributes:
         freedom: degrees of freedom: runs less models. 0: one run of each, which says nothing of seeds.
     """
 
@@ -107,68 +134,62 @@ class Difference:
         return replace(self, p_adjusted=self.p)
 
 
-def pool_seeds(models: Sequence[np.ndarray]) -> Seeds:
-    """From what the runs of each model have right: (runs, n) bool each, any number of runs."""
-    freedom, alone, with_pictures = 0, 0.0, 0.0
-    for right in models:
-        runs, n = right.shape
-        if runs == 1:
-            continue
-        times = right.sum(0)  # (n,): of the runs, how many have a picture right
-        of_runs = float(right.mean(1).var(ddof=1))
-        of_answers = float((times * (runs - times)).sum()) / (
-            runs * (runs - 1)
-        )  # their variances, summed over pictures
-        together = max(0.0, (of_answers - n * of_runs) / (n - 1))  # mean square of what neither explains
-        freedom += runs - 1
-        alone += (runs - 1) * (of_runs - together / n) / _spread(right)
-        with_pictures += (runs - 1) * together / _spread(right)
+def graded(right: np.ndarray) -> Graded:
+    """From whether each run has each picture right, (runs, n) bool."""
+    runs, n = right.shape
+    times = right.sum(0)  # (n,): of the runs, how many have a picture right
+    share = (float(times.sum()) / runs + 2) / (n + 4)
+    spread = share * (1 - share)
+    if runs == 1:
+        return Graded(times / runs, runs, spread, 0.0, 0.0)
+    of_runs = float(right.mean(1).var(ddof=1))
+    of_answers = float((times * (runs - times)).sum()) / (runs * (runs - 1))  # their variances, added up over pictures
+    together = max(0.0, (of_answers - n * of_runs) / (n - 1))  # mean square of what neither explains
+    return Graded(times / runs, runs, spread, (of_runs - together / n) / spread, together / spread)
+
+
+def pool_seeds(models: Sequence[Graded]) -> Seeds:
+    """Over models of any number of runs, by their degrees of freedom."""
+    freedom = sum(model.runs - 1 for model in models)
     if freedom == 0:
         return Seeds(0.0, 0.0, 0)
-    return Seeds(max(0.0, alone / freedom), with_pictures / freedom, freedom)
+    alone = sum((model.runs - 1) * model.alone for model in models) / freedom
+    return Seeds(max(0.0, alone), sum((model.runs - 1) * model.with_pictures for model in models) / freedom, freedom)
 
 
-def accuracy_interval(right: np.ndarray, seeds: Seeds) -> tuple[float, float]:
+def accuracy_interval(model: Graded, seeds: Seeds) -> tuple[float, float]:
     """95 % for the accuracy to expect of training once more and of new pictures of the same kind.
 
     Wilson's interval for as many pictures as would leave the same variance by themselves (Korn and Graubard 1998,
     Survey Methodology 24, 193-201), with Student's quantile. With `seeds.freedom` 0 it is Wilson's over the pictures,
     and says nothing of training again.
 
-    Args:
-        right: (runs, n) bool.
-        seeds: pooled over all models that were evaluated.
-
     Returns:
         Lower and upper end, within 0 and 1.
     """
-    runs, n = right.shape
-    over_pictures = _over_pictures(right.mean(0), ADDED_TO_ACCURACY)
-    variance, freedom = _total(over_pictures, _spread(right) / runs, n, seeds)
+    variance, freedom = _total(_over_pictures(model.by_picture, ADDED_TO_ACCURACY), [model], seeds)
     quantile = float(special.stdtrit(freedom, (1 + LEVEL) / 2))
-    return wilson_interval(float(right.mean()), _spread(right) / variance, quantile)
+    return wilson_interval(model.accuracy, model.spread / variance, quantile)
 
 
-def compare(first: np.ndarray, second: np.ndarray, seeds: Seeds) -> Difference:
-    """The first model minus the second, (runs, n) bool each, on the same pictures in the same order.
+def compare(first: Graded, second: Graded, seeds: Seeds) -> Difference:
+    """The first model minus the second, on the same pictures in the same order.
 
     Runs are taken to be independent, also those of two models with the same seed. With one run each and nothing known
     of seeds it is Newcombe's interval and McNemar's exact test over the pictures.
     """
-    runs, n = (len(first), len(second)), first.shape[1]
-    if runs == (1, 1) and seeds.freedom == 0:
-        return _of_single_runs(first[0], second[0])
-    by_picture = first.mean(0) - second.mean(0)
-    spread = _spread(first) / runs[0] + _spread(second) / runs[1]
-    variance, freedom = _total(_over_pictures(by_picture, ADDED_TO_DIFFERENCE), spread, n, seeds)
+    if first.runs == second.runs == 1 and seeds.freedom == 0:
+        return _of_single_runs(first.by_picture > 0, second.by_picture > 0)
+    by_picture = first.by_picture - second.by_picture
+    variance, freedom = _total(_over_pictures(by_picture, ADDED_TO_DIFFERENCE), [first, second], seeds)
     difference, error = float(by_picture.mean()), math.sqrt(variance)
     reach = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
     p = 2 * float(special.stdtr(freedom, -abs(difference) / error))
     low, high = max(-1.0, difference - reach), min(1.0, difference + reach)
-    return Difference(difference, low, high, p, p, runs, n, seeds.freedom)
+    return Difference(difference, low, high, p, p, (first.runs, second.runs), first.n, seeds.freedom)
 
 
-def compare_all(models: Sequence[np.ndarray], seeds: Seeds) -> dict[tuple[int, int], Difference]:
+def compare_all(models: Sequence[Graded], seeds: Seeds) -> dict[tuple[int, int], Difference]:
     """Every model with every other, by their places: `[i, j]` is model i minus model j.
 
     Holm's correction (1979) is over all pairs, not only over those with the most accurate: which one that is depends on
@@ -224,27 +245,17 @@ def _of_single_runs(first: np.ndarray, second: np.ndarray) -> Difference:
     return Difference(pairs.difference, low, high, pairs.p_value, pairs.p_value, (1, 1), pairs.n, 0)
 
 
-def _spread(right: np.ndarray) -> float:
-    """p (1 - p) of all answers, with the pictures added that keep it above 0."""
-    n = right.shape[1]
-    share = (float(right.mean()) * n + 2) / (n + 4)
-    return share * (1 - share)
-
-
 def _over_pictures(values: np.ndarray, added: tuple[float, ...]) -> float:
     """The variance of the mean of (n,) values over pictures."""
     return float(np.append(values, added).var()) / len(values)
 
 
-def _total(over_pictures: float, spread: float, n: int, seeds: Seeds) -> tuple[float, float]:
-    """Variance of a mean and its degrees of freedom, infinite where seeds have no part in it.
+def _total(over_pictures: float, models: Sequence[Graded], seeds: Seeds) -> tuple[float, float]:
+    """Variance of an accuracy, or of the difference of two, and its degrees of freedom.
 
-    Args:
-        over_pictures: its part.
-        spread: p (1 - p) divided by the number of runs; of a difference the sum of both.
-        n: pictures.
-        seeds: pooled.
+    They are infinite where seeds have no part in it: that over pictures is of so many that it counts as known.
     """
-    of_runs = (seeds.alone + seeds.with_pictures / n) * spread  # what runs alone make of it: this is what is unsure
-    variance = over_pictures + seeds.alone * spread
+    alone = sum(max(seeds.alone, model.alone) * model.spread / model.runs for model in models)
+    together = sum(seeds.with_pictures / model.n * model.spread / model.runs for model in models)
+    variance, of_runs = over_pictures + alone, alone + together  # what runs by themselves make of it is what is unsure
     return variance, seeds.freedom * max(1.0, variance / of_runs) ** 2 if of_runs > 0 else math.inf

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, WrapSerializer, with_config
 
 from models.candidate import Candidate
 from studies import strict
-from studies.difference import Difference, Verdict, accuracy_interval, compare_all, pool_seeds
+from studies.difference import Difference, Verdict, accuracy_interval, compare_all, graded, pool_seeds
 from studies.outcomes import CheckedCandidate, DeployedLatency, Latency
 from studies.paths import BASELINE, StudyFiles
 from studies.scores import Scores
@@ -213,14 +213,14 @@ def summarise(
     kept.sort(key=lambda own: -_accuracy(own))
     given = answers or {}
     known = [all((run.label, run.seed) in given for run in own) for own in kept]
-    right = [
-        np.stack([given[run.label, run.seed] if is_known else _nested(run) for run in own])
+    models = [
+        graded(np.stack([given[run.label, run.seed] if is_known else _nested(run) for run in own]))
         for own, is_known in zip(kept, known, strict=True)
-    ]  # of each model (runs, n) bool
-    seeds = pool_seeds(right)
+    ]
+    seeds = pool_seeds(models)
     places = [place for place, is_known in enumerate(known) if is_known]
     every = {
-        (places[i], places[j]): one for (i, j), one in compare_all([right[place] for place in places], seeds).items()
+        (places[i], places[j]): one for (i, j), one in compare_all([models[place] for place in places], seeds).items()
     }
     baseline = next((place for place, own in enumerate(kept) if own[0].label == BASELINE), -1)
     planned = {place: one.planned() for (place, other), one in every.items() if other == baseline}
@@ -230,7 +230,7 @@ def summarise(
             candidate=own[0].candidate,
             runs=own,
             accuracy=_accuracy(own),
-            interval=accuracy_interval(right[place], seeds),
+            interval=accuracy_interval(models[place], seeds),
             best=place == 0,
             to_best=every.get((place, 0)),
             to_baseline=planned.get(place),

@@ -14,6 +14,7 @@ from studies.difference import (
     accuracy_interval,
     compare,
     compare_all,
+    graded,
     holm,
     pool_seeds,
 )
@@ -21,6 +22,10 @@ from studies.paired import Pairs
 from studies.scores import wilson_interval
 
 NOTHING_KNOWN = Seeds(0.0, 0.0, 0)
+
+
+def of(models):
+    return [graded(one) for one in models]
 
 
 def right(*shares, n=1000, seed=0):
@@ -38,7 +43,7 @@ def test_seeds_by_hand():
     together = (within - 3 * between) / 2
     spread = (5 / 10) * (5 / 10)  # 3 of 6 right: p = 1.5 of 3, and two of four that are added
     spread = ((1.5 + 2) / 7) * (3.5 / 7)
-    found = pool_seeds([runs])
+    found = pool_seeds(of([runs]))
     assert found == Seeds(pytest.approx((between - together / 3) / spread), pytest.approx(together / spread), 1)
 
 
@@ -51,26 +56,27 @@ def test_seeds_are_a_two_way_analysis_of_variance():
     of_rows = n * y.mean(1).var(ddof=1)
     share = (y.mean() * n + 2) / (n + 4)
     spread = share * (1 - share)
-    found = pool_seeds([runs])
+    found = pool_seeds(of([runs]))
     assert found.alone == pytest.approx((of_rows - of_left) / n / spread)
     assert found.with_pictures == pytest.approx(of_left / spread)
 
 
 def test_seeds_are_pooled_by_their_degrees_of_freedom():
     models = [right(0.6, 0.7), right(0.5, 0.6, 0.55, 0.8, seed=1), right(0.9, seed=2)]
-    one, other, both = pool_seeds(models[:1]), pool_seeds(models[1:2]), pool_seeds(models)
+    one, other, both = (pool_seeds(of(some)) for some in (models[:1], models[1:2], models))
     assert (one.freedom, other.freedom, both.freedom) == (1, 3, 4)
     assert both.alone == pytest.approx((one.alone + 3 * other.alone) / 4)
-    assert pool_seeds(models[2:]) == NOTHING_KNOWN
+    assert pool_seeds(of(models[2:])) == NOTHING_KNOWN
 
 
 def test_runs_that_are_alike_leave_the_pictures_alone():
     """The same answers in every run: Wilson's interval, and the normal one of the difference picture by picture."""
-    first, second = np.repeat(right(0.6), 3, 0), np.repeat(right(0.7, seed=1), 3, 0)
+    answers = [np.repeat(right(0.6), 3, 0), np.repeat(right(0.7, seed=1), 3, 0)]
+    first, second = of(answers)
     seeds = pool_seeds([first, second])
     assert (seeds.alone, seeds.with_pictures) == (0, 0)
-    assert accuracy_interval(first, seeds) == pytest.approx(wilson_interval(first.mean(), 1000))
-    found, by_picture = compare(first, second, seeds), first[0].astype(float) - second[0]
+    assert accuracy_interval(first, seeds) == pytest.approx(wilson_interval(first.accuracy, 1000))
+    found, by_picture = compare(first, second, seeds), answers[0][0].astype(float) - answers[1][0]
     plain = stats.ttest_1samp(by_picture, 0)
     assert found.p == pytest.approx(plain.pvalue, rel=0.15)  # Student with 999 degrees of freedom, no pictures added
     low, high = plain.confidence_interval()
@@ -82,7 +88,7 @@ def test_where_pictures_do_not_matter_it_is_students_test():
     shares = [[0.50, 0.52, 0.55], [0.40, 0.41, 0.45]]
     n = 400_000
     models = [np.stack([np.roll(np.arange(n) < share * n, 1000 * i) for i, share in enumerate(own)]) for own in shares]
-    found = compare(*models, pool_seeds(models))
+    found = compare(*of(models), pool_seeds(of(models)))
     expected = stats.ttest_ind(*shares)
     assert found.p == pytest.approx(expected.pvalue, rel=0.1)
     low, high = expected.confidence_interval()
@@ -98,7 +104,7 @@ def test_one_run_each_is_newcombe_and_mcnemar():
         int((first & ~second).sum()),
         int((~first & ~second).sum()),
     )  # of the second, then the first
-    found = compare(first, second, NOTHING_KNOWN)
+    found = compare(*of([first, second]), NOTHING_KNOWN)
     assert (found.low, found.high) == table.difference_interval()
     only_one = table.lost + table.gained
     assert found.p == stats.binomtest(table.gained, only_one).pvalue
@@ -109,7 +115,7 @@ def test_one_run_each_is_newcombe_and_mcnemar():
 def test_one_run_beside_models_with_several():
     """What training again changes is known of the others."""
     models = [right(0.6), right(0.7, 0.75, seed=1)]
-    found = compare_all(models, pool_seeds(models))[0, 1]
+    found = compare_all(of(models), pool_seeds(of(models)))[0, 1]
     assert (found.runs, found.freedom) == ((1, 2), 1)
     assert found.verdict != Verdict.FEW_SEEDS
 
@@ -120,8 +126,9 @@ def test_mcnemars_test_agrees_on_many_pictures():
         hard = rng.random(10_000)
         first = (hard + 0.1 * rng.normal(size=hard.size) < 0.8 + shift)[None]
         second = (hard + 0.1 * rng.normal(size=hard.size) < 0.8)[None]
-        exact = compare(first, second, NOTHING_KNOWN).p
-        ours = compare(np.repeat(first, 2, 0), np.repeat(second, 2, 0), pool_seeds([np.repeat(first, 2, 0)])).p
+        exact = compare(*of([first, second]), NOTHING_KNOWN).p
+        twice = of([np.repeat(first, 2, 0), np.repeat(second, 2, 0)])
+        ours = compare(*twice, pool_seeds(twice)).p
         assert ours == pytest.approx(exact, rel=0.2, abs=1e-3)
 
 
@@ -133,7 +140,7 @@ def test_the_case_of_the_issue():
         np.stack([np.roll(hard, 3 * i) < 5 * share for i, share in enumerate(own)])
         for own in ((89.0, 89.4, 90.0), (83.8, 84.2, 84.8))
     ]
-    found = compare_all(models, pool_seeds(models))[1, 0]
+    found = compare_all(of(models), pool_seeds(of(models)))[1, 0]
     assert (found.verdict, found.high < 0) == (Verdict.WORSE, True)
     assert found.difference == pytest.approx(-0.052, abs=1e-3)
 
@@ -141,7 +148,7 @@ def test_the_case_of_the_issue():
 @pytest.mark.parametrize("n", [20, 200])
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_where_nothing_differs_no_interval_is_a_point(n, share):
-    same = np.repeat(np.arange(n)[None] < share * n, 2, 0)
+    same = graded(np.repeat(np.arange(n)[None] < share * n, 2, 0))
     seeds = pool_seeds([same, same])
     low, high = accuracy_interval(same, seeds)
     assert 0 <= low < high <= 1
@@ -153,15 +160,16 @@ def test_where_nothing_differs_no_interval_is_a_point(n, share):
 
 def test_intervals_stay_where_differences_can_be():
     models = [np.ones((2, 5), bool), np.zeros((2, 5), bool)]
-    found = compare(*models, pool_seeds(models))
+    found = compare(*of(models), pool_seeds(of(models)))
     assert -1 <= found.low <= found.difference == found.high == 1
-    wild = np.stack([np.arange(100) < 5, np.arange(100) < 95])
-    assert 0 <= accuracy_interval(wild, pool_seeds([wild]))[0] < accuracy_interval(wild, pool_seeds([wild]))[1] <= 1
+    wild = graded(np.stack([np.arange(100) < 5, np.arange(100) < 95]))
+    low, high = accuracy_interval(wild, pool_seeds([wild]))
+    assert 0 <= low < high <= 1
 
 
 def test_pairs_turn_around():
     models = [right(0.6, 0.62), right(0.7, 0.72, seed=1), right(0.65, 0.7, 0.7, seed=2)]
-    every = compare_all(models, pool_seeds(models))
+    every = compare_all(of(models), pool_seeds(of(models)))
     assert len(every) == 6
     for i, j in every:
         one, other = every[i, j], every[j, i]
@@ -192,7 +200,6 @@ def test_verdicts():
 def test_degrees_of_freedom_are_those_of_the_runs_at_least():
     """Runs that differ by far more than pictures explain: Student's quantile of their freedom."""
     models = [np.stack([np.arange(10_000) < 10_000 * share for share in own]) for own in ((0.4, 0.6), (0.45, 0.65))]
-    seeds = pool_seeds(models)
-    found = compare(*models, seeds)
+    found = compare(*of(models), pool_seeds(of(models)))
     error = math.sqrt(0.02 / 2 * 2)  # variance of 0.4 and 0.6 is 0.02; two runs, two models
     assert found.high - found.difference == pytest.approx(stats.t.ppf(0.975, 2) * error, rel=0.03)

@@ -77,7 +77,7 @@ class Graded:
 
 @dataclass(frozen=True)
 class Seeds:
-    """How far training once more changes what is right, pooled over models, in the units of `Graded`.
+    """How far another seed changes what is right, pooled over models, in the units of `Graded`.
 
     Attributes:
         freedom: degrees of freedom: runs less models. 0: one run of each, which says nothing of seeds.
@@ -112,7 +112,7 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """Better or worse where the corrected p is at most 0.05 and training again was looked at."""
+        """Better or worse where the corrected p is at most 0.05 and there is more than one seed."""
         if self.freedom == 0:
             return Verdict.FEW_SEEDS
         if self.p_adjusted > 1 - LEVEL:
@@ -158,11 +158,11 @@ def pool_seeds(models: Sequence[Graded]) -> Seeds:
 
 
 def accuracy_interval(model: Graded, seeds: Seeds) -> tuple[float, float]:
-    """95 % for the accuracy to expect of training once more and of new pictures of the same kind.
+    """95 % for the accuracy to expect over all seeds and all pictures of the same kind.
 
     Wilson's interval for as many pictures as would leave the same variance by themselves (Korn and Graubard 1998,
     Survey Methodology 24, 193-201), with Student's quantile. With `seeds.freedom` 0 it is Wilson's over the pictures,
-    and says nothing of training again.
+    and says nothing of other seeds.
 
     Returns:
         Lower and upper end, within 0 and 1.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.model_comparison import CASES, simulate
 from studies.difference import (
     Difference,
     Seeds,
@@ -203,3 +204,19 @@ def test_degrees_of_freedom_are_those_of_the_runs_at_least():
     found = compare(*of(models), pool_seeds(of(models)))
     error = math.sqrt(0.02 / 2 * 2)  # variance of 0.4 and 0.6 is 0.02; two runs, two models
     assert found.high - found.difference == pytest.approx(stats.t.ppf(0.975, 2) * error, rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES[1:3])
+def test_what_is_said_is_true(case):
+    """The benchmark on fewer pictures: false alarms, coverage, width and power where the truth is known."""
+    times = 400
+    for row in simulate([case], times, pictures=(200, 1000)):
+        if row["equal"]:
+            assert row["false"] * times <= stats.binom.ppf(0.999, times, 0.06)
+            assert row["planned"] * times <= stats.binom.ppf(0.999, times, 0.06)
+        else:
+            assert row["found"] >= row["old_found"]
+        assert row["pair_covered"] * times >= stats.binom.ppf(0.001, times, 0.94)
+        assert row["covered"] * times >= stats.binom.ppf(0.001, times, 0.94)
+        assert row["points"] < {2: 0.6, 3: 0.85, 5: 0.9}[row["runs"]] * row["old_points"]

@@ -13,10 +13,10 @@ from studies.tables.trials import count, describe
 
 METHOD = (
     "95 % intervals are for the accuracy to expect over all seeds and pictures of this kind; how far seeds matter is "
-    "pooled over the models. With one run of each only the pictures vary. To the best: difference on the same pictures; "
-    "* differs, with p at most 0.05 after Holm's correction over all pairs of models. Gap: accuracy in the search minus "
-    "test accuracy, a mixture: in the search the best of many was chosen, and final models are trained on the "
-    "validation pictures too."
+    "pooled over the models. With one run of each only the pictures vary. To the best: difference on the same "
+    "pictures; * differs, with p at most 0.05 after Holm's correction over all pairs of models. Gap: accuracy in the "
+    "search minus test accuracy, a mixture: in the search the best of many was chosen, and final models are trained on "
+    "the validation pictures too."
 )
 TO_BEST = "to the best, points (95 %)"
 TERMINAL = ("model", "test accuracy (95 %)", TO_BEST, "in the search", "gap", "macro F1", "latency ms (p90)", "MFLOPs")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from studies.difference import Difference, Verdict, in_points, size_in_points
 from studies.finals import FinalModel
-from studies.paths import BASELINE
+from studies.paths import called
 from studies.records import CompleteTrial, linear_probe
 from studies.report.material import Material, most_accurate
 from studies.report.search_progress import savings
@@ -209,4 +209,4 @@ def _said(models: Sequence[FinalModel], verdict: Verdict) -> list[tuple[FinalMod
 
 
 def _called(model: FinalModel) -> str:
-    return "the baseline" if model.label == BASELINE else f"trial {model.label}"
+    return called(model.label)

@@ -6,7 +6,7 @@ from typing import Any
 from studies.difference import Difference, in_words
 from studies.finals import FinalModel
 from studies.forms import Ranked
-from studies.paths import name_of, run_name
+from studies.paths import called, name_of, run_name
 from studies.tables import table
 from studies.tables.forms import for_card
 from studies.tables.trials import count, describe
@@ -62,11 +62,11 @@ def to_best(model: FinalModel) -> str:
 
 def verdicts(models: Sequence[FinalModel]) -> list[str]:
     """A sentence on each model beside the most accurate one."""
-    best = name_of(models[0].label)
+    best = called(models[0].label)
     said = [
-        f"{name_of(model.label)} is {in_words(model.to_best, best)}."
+        f"{called(model.label)} is {in_words(model.to_best, best)}."
         if model.to_best
-        else f"{name_of(model.label)} beside {best}: {model.verdict}."
+        else f"{called(model.label)} beside {best}: {model.verdict}."
         for model in models[1:]
     ]
     return [sentence[0].upper() + sentence[1:] for sentence in said]

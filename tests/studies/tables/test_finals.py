@@ -112,7 +112,9 @@ def test_csv_and_markdown_hold_all_models(models):
 def test_words_follow_the_difference(models, make_run):  # noqa: F811
     one = models[1].to_best
     (words,) = verdicts(models)
-    assert words == f"Baseline is worse than trial 3 by 41.0 points ({-100 * one.high:.1f} to {-100 * one.low:.1f})."
+    assert (
+        words == f"The baseline is worse than trial 3 by 41.0 points ({-100 * one.high:.1f} to {-100 * one.low:.1f})."
+    )
     runs = [make_run(label, seed, right) for label, right in (("1", 90), ("2", 88)) for seed in (0, 1)]
     near = summarise(runs, {}, answers_of(runs))
     assert verdicts(near)[0].startswith("Trial 2 is not distinguishable from trial 1: -2.0 points (-")

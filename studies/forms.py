@@ -184,7 +184,8 @@ def verdict(form: Form) -> str:
     low, high = sorted(abs(end) for end in pairs.difference_interval())
     return (
         f"{form.format} {'costs' if pairs.loses else 'gains'} {called(form.label)} "
-        f"{points(abs(pairs.difference))} points (95 % interval {points(low)} to {points(high)}, the same {pairs.n:,} pictures): more than chance explains."
+        f"{points(abs(pairs.difference))} points (95 % interval {points(low)} to {points(high)}, the same "
+        f"{pairs.n:,} pictures): more than chance explains."
     )
 
 

@@ -134,36 +134,41 @@ def simulate(cases: Sequence[Case], times: int, pictures: Sequence[int] = PICTUR
     ]
 
 
+TEST = ("false alarms", "planned", "old", "gap", "power", "old")
+INTERVALS = ("covered", "points", "old", "points", "difference covered", "points")
+
+
 def to_markdown(rows: Sequence[dict]) -> str:
-    """Two tables: of the test and of the intervals; a row for each case, number of models and of runs."""
-    of_test = ["| accuracy, seeds | models | runs | false alarms | old | gap | power | old |", "| --- " * 8 + "|"]
-    heads = "| accuracy, seeds | models | runs | covered | width | old | width | difference covered | width |"
-    of_intervals = [heads, "| --- " * 9 + "|"]
-    cells: dict[tuple, dict[str, list[dict]]] = {}
+    """Two tables, of the test and of the intervals: a row for each case and number of models and of runs."""
+    cells: dict[tuple, dict[bool, list[dict]]] = {}
     for row in rows:
         key = (row["accuracy"], row["seed_points"], row["last_seed_points"], row["models"], row["runs"])
-        cells.setdefault(key, {}).setdefault("equal" if row["equal"] else "differ", []).append(row)
+        cells.setdefault(key, {True: [], False: []})[row["equal"]].append(row)
 
-    def share(own: Sequence[dict], name: str) -> str:
-        return " / ".join(f"{100 * row[name]:.1f}" for row in own)
+    def numbers(own: Sequence[dict], name: str, factor: float = 1) -> str:
+        return " / ".join(f"{factor * row[name]:.1f}" for row in own)
 
-    def width(own: Sequence[dict], name: str) -> str:
-        return " / ".join(f"{row[name]:.1f}" for row in own)
-
+    tables = [_head(TEST)], [_head(INTERVALS)]
     for (accuracy, spread, last, models, runs), of in cells.items():
-        equal, differ = of["equal"], of["differ"]
         seeds = f"{spread:.1f}" if spread == last else f"{spread:.1f}, last {last:.1f}"
-        head = f"| {100 * accuracy:.0f} %, {seeds} | {models} | {runs} | "
-        gap = differ[0]["gap_points"]
-        of_test.append(
-            f"{head}{share(equal, 'false')} | {share(equal, 'old_false')} | {gap:.0f} | {share(differ, 'found')} | "
-            f"{share(differ, 'old_found')} |"
-        )
-        of_intervals.append(
-            f"{head}{share(equal, 'covered')} | {width(equal, 'points')} | {share(equal, 'old_covered')} | "
-            f"{width(equal, 'old_points')} | {share(differ, 'pair_covered')} | {width(differ, 'pair_points')} |"
-        )
-    return "\n".join([*of_test, "", *of_intervals])
+        head = (f"{100 * accuracy:.0f} %, {seeds}", str(models), str(runs))
+        alarms = [numbers(of[True], name, 100) for name in ("false", "planned", "old_false")]
+        power = [numbers(of[False], name, 100) for name in ("found", "old_found")]
+        tables[0].append(_line(*head, *alarms, f"{of[False][0]['gap_points']:.0f}", *power))
+        one = [numbers(of[True], "covered", 100), numbers(of[True], "points")]
+        before = [numbers(of[True], "old_covered", 100), numbers(of[True], "old_points")]
+        pair = [numbers(of[False], "pair_covered", 100), numbers(of[False], "pair_points")]
+        tables[1].append(_line(*head, *one, *before, *pair))
+    return "\n\n".join("\n".join(lines) for lines in tables)
+
+
+def _head(names: Sequence[str]) -> str:
+    heads = ("accuracy, seeds", "models", "runs", *names)
+    return f"{_line(*heads)}\n{_line(*('---' for _ in heads))}"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 @click.command()

@@ -154,7 +154,7 @@ def pool_seeds(models: Sequence[Graded]) -> Seeds:
     if freedom == 0:
         return Seeds(0.0, 0.0, 0)
     alone = sum((model.runs - 1) * model.alone for model in models) / freedom
-    return Seeds(max(0.0, alone), sum((model.runs - 1) * model.with_pictures for model in models) / freedom, freedom)
+    return Seeds(alone, sum((model.runs - 1) * model.with_pictures for model in models) / freedom, freedom)
 
 
 def accuracy_interval(model: Graded, seeds: Seeds) -> tuple[float, float]:
@@ -255,7 +255,12 @@ def _total(over_pictures: float, models: Sequence[Graded], seeds: Seeds) -> tupl
 
     They are infinite where seeds have no part in it: that over pictures is of so many that it counts as known.
     """
-    alone = sum(max(seeds.alone, model.alone) * model.spread / model.runs for model in models)
-    together = sum(seeds.with_pictures / model.n * model.spread / model.runs for model in models)
-    variance, of_runs = over_pictures + alone, alone + together  # what runs by themselves make of it is what is unsure
+    variance, of_runs = (
+        over_pictures,
+        0.0,
+    )  # of the runs' accuracies: known by as many degrees as there are runs to spare
+    for model in models:
+        alone = max(seeds.alone, model.alone) if model.runs > 1 else seeds.alone
+        variance += max(0.0, alone) * model.spread / model.runs
+        of_runs += max(0.0, alone + seeds.with_pictures / model.n) * model.spread / model.runs
     return variance, seeds.freedom * max(1.0, variance / of_runs) ** 2 if of_runs > 0 else math.inf

@@ -253,12 +253,10 @@ def _over_pictures(values: np.ndarray, added: tuple[float, ...]) -> float:
 def _total(over_pictures: float, models: Sequence[Graded], seeds: Seeds) -> tuple[float, float]:
     """Variance of an accuracy, or of the difference of two, and its degrees of freedom.
 
-    They are infinite where seeds have no part in it: that over pictures is of so many that it counts as known.
+    What is unsure is what accuracies of runs vary by, which is seen in few of them. The part over pictures, of hundreds,
+    counts as known: where runs do not vary at all, degrees of freedom are infinite.
     """
-    variance, of_runs = (
-        over_pictures,
-        0.0,
-    )  # of the runs' accuracies: known by as many degrees as there are runs to spare
+    variance, of_runs = over_pictures, 0.0
     for model in models:
         alone = max(seeds.alone, model.alone) if model.runs > 1 else seeds.alone
         variance += max(0.0, alone) * model.spread / model.runs

@@ -253,7 +253,7 @@ def _over_pictures(values: np.ndarray, added: tuple[float, ...]) -> float:
 def _total(over_pictures: float, models: Sequence[Graded], seeds: Seeds) -> tuple[float, float]:
     """Variance of an accuracy, or of the difference of two, and its degrees of freedom.
 
-    What is unsure is what accuracies of runs vary by, which is seen in few of them. The part over pictures, of hundreds,
+    What is unsure is what accuracies of runs vary by, which few of them show. The part over pictures, of hundreds,
     counts as known: where runs do not vary at all, degrees of freedom are infinite.
     """
     variance, of_runs = over_pictures, 0.0

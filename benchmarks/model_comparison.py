@@ -175,7 +175,10 @@ def _line(*cells: str) -> str:
 @click.option("--times", default=2000, help="repetitions")
 def main(times: int) -> None:
     begun = time.perf_counter()
-    rows = simulate(CASES, times)
+    rows = [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+        for row in simulate(CASES, times)
+    ]
     path = Path(__file__).with_suffix(".json")
     path.write_text(json.dumps({"times": times, "seconds": round(time.perf_counter() - begun), "rows": rows}, indent=1))
     print(to_markdown(rows))

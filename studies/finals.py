@@ -1,7 +1,9 @@
 """Final evaluation: what a chosen model is worth on the test pictures, over several training runs."""
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,9 +11,10 @@ from pydantic import BeforeValidator, WrapSerializer, with_config
 
 from models.candidate import Candidate
 from studies import strict
+from studies.difference import Difference, Verdict, accuracy_interval, compare_all, graded, pool_seeds
 from studies.outcomes import CheckedCandidate, DeployedLatency, Latency
-from studies.paths import StudyFiles
-from studies.scores import Scores, accuracy_interval
+from studies.paths import BASELINE, StudyFiles
+from studies.scores import Scores
 
 
 @with_config(strict.STRICT)
@@ -70,6 +73,11 @@ class FinalRun:
     shape: Sequence[int] = ()
     class_names: Sequence[str] = ()
 
+    @property
+    def n_test(self) -> int:
+        """Number of test pictures."""
+        return sum(self.scores.support)
+
     def to_json(self) -> str:
         """The text of a result file."""
         return strict.to_json(self)
@@ -85,12 +93,23 @@ class FinalRun:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """Of one run on the test pictures: probabilities (n, classes) float and labels (n,) int."""
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
 class FinalModel:
     """A model over all of its runs, beside the others.
 
     Attributes:
-        interval: 95 % for the test accuracy, see `studies.scores.accuracy_interval`.
-        tied: whether its interval overlaps that of the most accurate model.
+        interval: 95 % for the test accuracy, see `studies.difference.accuracy_interval`.
+        best: whether it is the most accurate one on the test pictures.
+        to_best: accuracy minus that of the most accurate one, corrected for all pairs of models; None for that one
+            itself, and where predictions of either are missing.
+        to_baseline: accuracy minus the baseline's, as the one comparison that was planned; None likewise.
         search_accuracy: val_accuracy in the search; None for a baseline that the search did not try.
     """
 
@@ -99,12 +118,21 @@ class FinalModel:
     runs: Sequence[FinalRun]
     accuracy: float
     interval: tuple[float, float]
-    tied: bool
+    best: bool
+    to_best: Difference | None
+    to_baseline: Difference | None
     search_accuracy: float | None
 
     @property
+    def verdict(self) -> Verdict:
+        """What can be said of it beside the most accurate one."""
+        if self.best:
+            return Verdict.BEST
+        return self.to_best.verdict if self.to_best else Verdict.UNKNOWN
+
+    @property
     def gap(self) -> float | None:
-        """What the search was too optimistic by: search accuracy minus test accuracy."""
+        """Search accuracy minus test accuracy: chosen as the best of many, but trained on fewer pictures."""
         return None if self.search_accuracy is None else self.search_accuracy - self.accuracy
 
     @property
@@ -136,27 +164,87 @@ def read_runs(files: StudyFiles, study_id: str) -> list[FinalRun]:
     return sorted(runs, key=lambda run: (run.label, run.seed))
 
 
-def summarise(runs: Sequence[FinalRun], search: Mapping[str, float | None]) -> list[FinalModel]:
-    """The models of these runs, from the most to the least accurate; `search` has the search's accuracy by label.
+def read_predictions(path: Path) -> Predictions | None:
+    """The predictions of a run; None if the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Predictions(stored["probabilities"], stored["labels"])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
-    A model whose first run is missing, with which its costs were measured, is left out.
+
+def read_answers(files: StudyFiles, runs: Sequence[FinalRun]) -> dict[tuple[str, int], np.ndarray]:
+    """By label and seed, which test pictures a run has right: (n,) bool, the pictures in one order for all.
+
+    A run whose predictions are missing, or are not those of its result or of the pictures of the others, is left out.
+    """
+    answers: dict[tuple[str, int], np.ndarray] = {}
+    labels = None
+    for run in runs:
+        found = read_predictions(files.run(run.label, run.seed).predictions)
+        if found is None or found.probabilities.ndim != 2 or len(found.probabilities) != len(found.labels):
+            continue
+        right = found.probabilities.argmax(1) == found.labels
+        if right.shape != (run.n_test,) or right.mean() != run.scores.accuracy:
+            continue
+        labels = found.labels if labels is None else labels
+        if np.array_equal(labels, found.labels):
+            answers[run.label, run.seed] = right
+    return answers
+
+
+def summarise(
+    runs: Sequence[FinalRun],
+    search: Mapping[str, float | None],
+    answers: Mapping[tuple[str, int], np.ndarray] | None = None,
+) -> list[FinalModel]:
+    """The models of these runs, from the most to the least accurate.
+
+    Args:
+        runs: a model whose first one is missing, with which its costs were measured, is left out.
+        search: the search's accuracy by label.
+        answers: of the runs, see `read_answers`. Models of which some are missing are compared with none, and their
+            interval takes runs to be right on the same pictures as far as they can be, which errs to a wider one.
     """
     groups: dict[str, list[FinalRun]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         groups.setdefault(run.label, []).append(run)
-    models = []
-    for label, own in groups.items():
-        if all(run.costs is None for run in own):
-            continue
-        accuracies = [run.scores.accuracy for run in own]
-        interval = accuracy_interval(accuracies, sum(own[0].scores.support))
-        mean = float(np.mean(accuracies))
-        models.append(FinalModel(label, own[0].candidate, own, mean, interval, False, search.get(label)))
-    if not models:
-        return []
-    models.sort(key=lambda model: -model.accuracy)
-    best = models[0].interval
-    return [
-        FinalModel(**{**vars(model), "tied": model.interval[1] >= best[0] and model.interval[0] <= best[1]})
-        for model in models
+    kept = [own for own in groups.values() if any(run.costs is not None for run in own)]
+    kept.sort(key=lambda own: -_accuracy(own))
+    given = answers or {}
+    known = [all((run.label, run.seed) in given for run in own) for own in kept]
+    models = [
+        graded(np.stack([given[run.label, run.seed] if is_known else _nested(run) for run in own]))
+        for own, is_known in zip(kept, known, strict=True)
     ]
+    seeds = pool_seeds(models)
+    places = [place for place, is_known in enumerate(known) if is_known]
+    every = {
+        (places[i], places[j]): one for (i, j), one in compare_all([models[place] for place in places], seeds).items()
+    }
+    baseline = next((place for place, own in enumerate(kept) if own[0].label == BASELINE), -1)
+    planned = {place: one.planned() for (place, other), one in every.items() if other == baseline}
+    return [
+        FinalModel(
+            label=own[0].label,
+            candidate=own[0].candidate,
+            runs=own,
+            accuracy=_accuracy(own),
+            interval=accuracy_interval(models[place], seeds),
+            best=place == 0,
+            to_best=every.get((place, 0)),
+            to_baseline=planned.get(place),
+            search_accuracy=search.get(own[0].label),
+        )
+        for place, own in enumerate(kept)
+    ]
+
+
+def _accuracy(runs: Sequence[FinalRun]) -> float:
+    return float(np.mean([run.scores.accuracy for run in runs]))
+
+
+def _nested(run: FinalRun) -> np.ndarray:
+    """(n,) bool with as many right as it had, the first ones: which they were is not known."""
+    n = run.n_test
+    return np.arange(n) < round(run.scores.accuracy * n)

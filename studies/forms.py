@@ -17,7 +17,7 @@ from studies import dominance, strict
 from studies.finals import FinalModel, FinalRun
 from studies.outcomes import DeployedLatency, Latency
 from studies.paired import Pairs
-from studies.paths import BASELINE, StudyFiles, name_of, write_text
+from studies.paths import StudyFiles, called, write_text
 
 AS_TRAINED = "keras"
 BEST_RULE = (
@@ -182,10 +182,10 @@ def verdict(form: Form) -> str:
     if not (pairs.loses or pairs.gains):
         return ""
     low, high = sorted(abs(end) for end in pairs.difference_interval())
-    model = "the baseline" if form.label == BASELINE else name_of(form.label)
     return (
-        f"{form.format} {'costs' if pairs.loses else 'gains'} {model} {points(abs(pairs.difference))} points (95 % "
-        f"interval {points(low)} to {points(high)}, the same {pairs.n:,} pictures): more than chance explains."
+        f"{form.format} {'costs' if pairs.loses else 'gains'} {called(form.label)} "
+        f"{points(abs(pairs.difference))} points (95 % interval {points(low)} to {points(high)}, the same "
+        f"{pairs.n:,} pictures): more than chance explains."
     )
 
 

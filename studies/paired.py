@@ -7,7 +7,7 @@ from pydantic import with_config
 from scipy import stats
 
 from studies import strict
-from studies.scores import accuracy_interval
+from studies.scores import wilson_interval
 
 
 @with_config(strict.STRICT)
@@ -38,7 +38,7 @@ class Pairs:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % for that accuracy: Wilson's over the pictures."""
-        return accuracy_interval([self.accuracy], self.n)
+        return wilson_interval(self.accuracy, self.n)
 
     @property
     def difference(self) -> float:

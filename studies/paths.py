@@ -139,6 +139,11 @@ def name_of(label: str) -> str:
     return label if label == BASELINE else f"trial {label}"
 
 
+def called(label: str) -> str:
+    """`trial 7` or `the baseline`, in a sentence."""
+    return "the baseline" if label == BASELINE else name_of(label)
+
+
 def checkpoints(trials: Path) -> Path:
     """Where trials stand that are under way; `trials` is a study's folder of them."""
     return trials / "checkpoints"

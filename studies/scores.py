@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import with_config
-from scipy import stats
+from scipy import special
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
 from studies import strict
 
 CALIBRATION_BINS = 15
 TOP = 5  # top-5 accuracy, of more than ten classes
+NORMAL = float(special.ndtri(0.975))  # 1.96, for 95 %
 
 
 @with_config(strict.STRICT)
@@ -72,28 +73,18 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def accuracy_interval(accuracies: Sequence[float], n_pictures: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval for the accuracy to expect of one more training run on new pictures of the same kind.
-
-    Two things are uncertain. Runs differ by their seeds: Student's t for the mean of the runs. The test pictures, the
-    same for all runs, are a sample: the normal interval of a share (Agresti and Coull 1998). The two half widths are
-    added in quadrature; as runs on a sample of pictures differ by the sample too, this errs towards wider intervals.
-    One run alone says nothing of the first: then it is Wilson's interval (1927) over the pictures.
+def wilson_interval(share: float, n: float, quantile: float = NORMAL) -> tuple[float, float]:
+    """Wilson's interval (1927) for a share of `n` pictures, all that varies being the pictures.
 
     Args:
-        accuracies: of the runs on the same `n_pictures`, 0 to 1.
-        n_pictures: number of test pictures.
-        level: share of such intervals that hold the accuracy.
+        share: 0 to 1.
+        n: pictures, or as many as would leave the same variance; need not be whole.
+        quantile: 1.96 for 95 %, or Student's where the variance is estimated with few degrees of freedom.
 
     Returns:
-        Lower and upper end, within 0 and 1.
+        Lower and upper end, within 0 and 1; they never meet.
     """
-    runs, mean = len(accuracies), float(np.mean(accuracies))
-    if runs == 1:
-        interval = stats.binomtest(round(mean * n_pictures), n_pictures).proportion_ci(level, method="wilson")
-        return float(interval.low), float(interval.high)
-    by_seed = stats.t.ppf((1 + level) / 2, runs - 1) * np.std(accuracies, ddof=1) / math.sqrt(runs)
-    centre = (mean * n_pictures + 2) / (n_pictures + 4)  # above 0 and below 1 even where every picture is right
-    by_pictures = stats.norm.ppf((1 + level) / 2) * math.sqrt(centre * (1 - centre) / (n_pictures + 4))
-    reach = math.hypot(by_seed, by_pictures)
-    return max(0.0, mean - reach), min(1.0, mean + reach)
+    widened = quantile**2 / n
+    centre = (share + widened / 2) / (1 + widened)
+    reach = math.sqrt(quantile**2 * (share * (1 - share) / n + widened / (4 * n))) / (1 + widened)
+    return max(0.0, centre - reach), min(1.0, centre + reach)

@@ -17,7 +17,7 @@ from hpo.worker.facts import Facts
 from hpo.worker.pool import StepWatcher, Workers, wait
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID
-from studies.finals import FinalModel, FinalRun, summarise
+from studies.finals import FinalModel, FinalRun, read_answers, summarise
 from studies.fingerprint import fingerprint_of
 from studies.forms import Ranked, all_forms
 from studies.paths import StudyFiles, name_of, write_text
@@ -94,7 +94,8 @@ def _train(
             finalists.append(beside)
         finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers, watcher)
-    return summarise(runs, {one.label: one.search_accuracy for one in finalists}), failures, facts
+    search = {one.label: one.search_accuracy for one in finalists}
+    return summarise(runs, search, read_answers(StudyFiles(config.study_dir), runs)), failures, facts
 
 
 def _write(study: optuna.Study, models: Sequence[FinalModel], facts: Facts, config: StudyConfig) -> None:

@@ -181,7 +181,7 @@ class Model:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % for the accuracy, see `studies.scores.accuracy_interval`."""
+        """95 % for the accuracy, see `studies.difference.accuracy_interval`."""
         return self.final.interval
 
     @property

@@ -16,7 +16,7 @@ from hpo.config import StudyConfig, check_field
 from hpo.errors import BadField, BadInput
 from hpo.worker import session
 from studies.attributes import OPTIONS, STUDY_ID
-from studies.finals import FinalModel, FinalRun, read_runs, summarise
+from studies.finals import FinalModel, FinalRun, read_answers, read_runs, summarise
 from studies.paths import BASELINE, StudyFiles, name_of
 
 Picture = str | Path | np.ndarray | Image.Image
@@ -55,7 +55,8 @@ def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:
         BadInput: there are none.
     """
     search = {str(trial.number): trial.values[0] if trial.values else None for trial in study.trials}
-    models = summarise(read_runs(files, study.user_attrs[STUDY_ID]), search)
+    runs = read_runs(files, study.user_attrs[STUDY_ID])
+    models = summarise(runs, search, read_answers(files, runs))
     if not models:
         raise BadInput(
             f"study {study.study_name} has no final models in {files.final}; "

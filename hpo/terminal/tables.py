@@ -27,10 +27,11 @@ def show_front(console: "Console", records: Sequence[TrialRecord]) -> None:
 
 
 def show_models(models: "Sequence[FinalModel]") -> None:
-    """Final models on the test pictures, and how their intervals were made."""
+    """Final models on the test pictures, how they were compared, and what that says of each."""
     console = make_console()
     console.print(on_terminal(finals.on_terminal(models)))
-    console.print(finals.METHOD)
+    for text in (finals.METHOD, *finals.verdicts(models)):
+        console.print(text)
 
 
 def show_comparison(compared: "Comparison") -> None:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from studies.finals import Predictions
 from studies.report.blocks import Picture
-from studies.report.material import Predictions
 
 
 @dataclass(frozen=True)

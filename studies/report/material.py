@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 
 from studies import attributes
 from studies.comparison import Studied
-from studies.finals import FinalModel, read_runs, summarise
+from studies.finals import FinalModel, Predictions, read_answers, read_predictions, read_runs, summarise
 from studies.fingerprint import Fingerprint, fingerprint_of
 from studies.forms import Ranked, all_forms
 from studies.pareto import front
@@ -21,14 +20,6 @@ from studies.recommendation import Recommendation, ends_and_recommended, recomme
 from studies.records import CompleteTrial, TrialRecord, complete, linear_probe, read_study
 from studies.report.importance import Importances, importances
 from studies.rules import default_rule
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Of one run on the test pictures: probabilities (n, classes) float and labels (n,) int."""
-
-    probabilities: np.ndarray
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -190,7 +181,8 @@ def read_finals(files: StudyFiles, study_id: str, records: Sequence[TrialRecord]
     """What `hpo.evaluate` left; results of another study of that name and damaged files are passed over."""
     runs = read_runs(files, study_id)
     accuracies = {record.candidate: record.val_accuracy for record in complete(records)}
-    return summarise(runs, {run.label: accuracies.get(run.candidate) for run in runs})
+    search = {run.label: accuracies.get(run.candidate) for run in runs}
+    return summarise(runs, search, read_answers(files, runs))
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -210,15 +202,6 @@ def read_input_shape(path: Path) -> tuple[int, ...]:
         return tuple(int(side) for side in first["config"]["batch_shape"][1:])
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
         return ()
-
-
-def read_predictions(path: Path) -> Predictions | None:
-    """The predictions of a run; None if the file is missing or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Predictions(stored["probabilities"], stored["labels"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
 
 
 def label_of(model: FinalModel) -> str:

@@ -19,6 +19,11 @@ def _interval(value: tuple[float, float, float]) -> str:
     return f"{100 * share:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
+def _difference(value: tuple[float, float, float]) -> str:
+    size, low, high = value
+    return f"{100 * size:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
 def _unsure(value: tuple[float, float, float]) -> str:
     median, low, high = value
     return f"{median:.3g} ({low:.3g}–{high:.3g})"
@@ -125,7 +130,8 @@ def evaluated_table(material: Material) -> Table:
             label_of(model),
             len(model.runs),
             (model.accuracy, *model.interval),
-            "yes" if model.tied else "no",
+            (model.to_best.difference, model.to_best.low, model.to_best.high) if model.to_best else None,
+            str(model.verdict),
             model.search_accuracy,
             None if model.gap is None else 100 * model.gap,
             model.mean("macro_f1"),
@@ -138,7 +144,10 @@ def evaluated_table(material: Material) -> Table:
         Column("model"),
         Column("runs", numeric=True),
         TEST,
-        Column("tied with the best"),
+        Column(
+            "to the best (points), 95 % interval", _difference, True, parts=("to_best", "to_best_low", "to_best_high")
+        ),
+        Column("verdict", wide=True),
         Column("in the search (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",)),
         Column("gap (points)", "{:+.1f}", True, parts=("gap_points",)),
         Column("macro F1", "{:.3f}", True),
@@ -147,8 +156,9 @@ def evaluated_table(material: Material) -> Table:
     )
     n_test = sum(material.finals[0].runs[0].scores.support)
     caption = (
-        f"Evaluated models on the {n_test:,} test pictures, means over training runs with different seeds; tied: the "
-        "95 % interval overlaps that of the first; gap: search minus test."
+        f"Evaluated models on the {n_test:,} test pictures, means over training runs with different seeds; to the "
+        "best: difference to the most accurate one on the same pictures; verdict: with p at most 0.05 after Holm's "
+        "correction over all pairs of models; gap: search minus test."
     )
     chosen = material.chosen
     marked = frozenset(number for number, model in enumerate(material.finals) if model is chosen)

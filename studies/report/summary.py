@@ -1,17 +1,21 @@
 """The summary: five sentences made from the numbers."""
 
 from collections import Counter
+from collections.abc import Sequence
 
+from studies.difference import Difference, Verdict, in_points, size_in_points
 from studies.finals import FinalModel
-from studies.paths import BASELINE
+from studies.paths import called
 from studies.recommendation import Recommendation
 from studies.records import CompleteTrial, linear_probe
 from studies.report.material import Material, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
 from studies.rules import BEST, KNEE, ONE_SE
-from studies.scores import accuracy_interval
+from studies.scores import wilson_interval
 from studies.tables.trials import describe
+
+INTERVAL = "95 % interval "
 
 
 def summary(material: Material) -> tuple[str, ...]:
@@ -78,19 +82,45 @@ def _beside_baseline(material: Material) -> str:
         return f"It needs {cost}; the search has no frozen network with a linear head to compare it with."
     if first.number == best.number:
         return f"It is the pretrained baseline itself, a linear head on the frozen network, and needs {cost}."
-    gained, share = best.val_accuracy - first.val_accuracy, "validation accuracy"
-    finals = _final_of(material, best), _final_of(material, first)
-    if finals[0] is not None and finals[1] is not None:
-        gained, share = finals[0].accuracy - finals[1].accuracy, "test accuracy"
-        if finals[0].interval[0] <= finals[1].interval[1] and finals[1].interval[0] <= finals[0].interval[1]:
-            share += " (the 95 % intervals overlap)"
-    verb = "gains" if gained >= 0 else "loses"
+    baseline = (
+        f"the pretrained baseline (trial {first.number}, a linear head on the frozen network at "
+        f"{first.candidate.resolution} px)"
+    )
     return (
-        f"It {verb} {points(gained)} of {share} against the pretrained baseline (trial {first.number}, a linear head "
-        f"on the frozen network at {first.candidate.resolution} px), at "
-        f"{times(best.flops / first.flops)} the FLOPs and "
+        f"{_gained(material, best, first, baseline)}, at {times(best.flops / first.flops)} the FLOPs and "
         f"{times(best.latency_ms / first.latency_ms)} the latency: it needs {cost}."
     )
+
+
+def _gained(material: Material, best: CompleteTrial, first: CompleteTrial, baseline: str) -> str:
+    """What the most accurate trial is worth beside the baseline: on the test pictures where both were evaluated."""
+    final, frozen = _final_of(material, best), _final_of(material, first)
+    gained, share = best.val_accuracy - first.val_accuracy, "validation accuracy"
+    if final is None or frozen is None:
+        return f"It {'gains' if gained >= 0 else 'loses'} {points(gained)} of {share} against {baseline}"
+    one, runs = final.to_baseline, _runs_of(final, frozen)
+    if one is None:
+        gained = final.accuracy - frozen.accuracy
+        return (
+            f"It {'gains' if gained >= 0 else 'loses'} {points(gained)} of test accuracy against {baseline}; whether "
+            "chance explains that cannot be said, since predictions are missing"
+        )
+    if one.differs:
+        verb = "gains" if one.difference > 0 else "loses"
+        return f"On the test pictures it {verb} {size_in_points(one, INTERVAL)} against {baseline}, over {runs}"
+    if one.verdict is Verdict.FEW_SEEDS:
+        return (
+            f"On the test pictures, with one training run of each, it is at {in_points(one, INTERVAL)} beside "
+            f"{baseline}; only the pictures vary in that, which is too few seeds to say which of them is better"
+        )
+    size = in_points(one, INTERVAL)
+    return f"On the test pictures it is not distinguishable from {baseline}: a difference of {size} over {runs}"
+
+
+def _runs_of(one: FinalModel, other: FinalModel) -> str:
+    if len(one.runs) == len(other.runs):
+        return f"{counted(len(one.runs), 'training run')} of each"
+    return f"{len(one.runs)} and {counted(len(other.runs), 'training run')}"
 
 
 def _recommended(material: Material) -> str:
@@ -106,12 +136,32 @@ def _recommended(material: Material) -> str:
         f"{percent(record.val_accuracy)} validation accuracy{tested} at {record.latency_ms:.3g} ms and "
         f"{mega(record.flops)} MFLOPs"
     )
+    again = _looked_at_again(found.rule, final)
     if record.number == best.number:
-        return f"{head}; {_why_the_best(found)}."
+        return f"{head}; {_why_the_best(found)}.{again}"
     return (
         f"{head}; {_why_not_the_best(found)}, at {times(record.flops / best.flops)} its FLOPs and "
-        f"{times(record.latency_ms / best.latency_ms)} its latency."
+        f"{times(record.latency_ms / best.latency_ms)} its latency.{again}"
     )
+
+
+def _looked_at_again(rule: str, final: FinalModel | None) -> str:
+    """Whether the test results contradict what was recommended without them; nothing was chosen by them."""
+    if final is None:
+        return ""
+    against = [(final.to_baseline, "the pretrained baseline")]
+    if rule != KNEE:  # which gives accuracy away
+        against.append((final.to_best, "the most accurate one evaluated"))
+    worse = [f"worse than {name} by {size_in_points(one)}" for one, name in against
+             if one is not None and one.verdict is Verdict.WORSE]  # fmt: skip
+    if worse:
+        return f" The test results contradict that: it is {listed(worse)}."
+    verdicts = [one.verdict for one, _ in against if one is not None]
+    if not verdicts and not final.best:
+        return ""
+    if Verdict.FEW_SEEDS in verdicts:
+        return " There are too few seeds to say whether the test results contradict that."
+    return " The test results do not contradict that."
 
 
 WITHIN = {ONE_SE: "is within one standard error of it", BEST: "cannot be told apart from it"}
@@ -158,31 +208,49 @@ def _certainty(material: Material) -> str:
     best = most_accurate(material.front)
     if not material.finals:
         n_val = material.fingerprint.val_size
-        low, high = accuracy_interval([best.val_accuracy], n_val)
+        low, high = wilson_interval(best.val_accuracy, n_val)
         near = sum(r.number != best.number and r.val_accuracy >= low for r in material.complete)
         others = (
             f"{counted(near, 'other candidate')} {'is' if near == 1 else 'are'}" if near else "no other candidate is"
         )
         return (
             f"With {n_val:,} validation pictures, the best accuracy lies between {percent(low)} and "
-            f"{percent(high)} (95 %), and {others} within that range; the best of many trials is somewhat lucky, so "
-            f"run `{evaluate_command(material)}` for test results."
+            f"{percent(high)} (95 %), and {others} within that range; the best of many trials looks better than it is, "
+            f"so run `{evaluate_command(material)}` for test results."
         )
-    tied = [model for model in material.finals[1:] if model.tied]
-    names = listed([_called(model) for model in tied])
-    text = (
-        f"Of the {counted(len(material.finals), 'evaluated model')}, {names} cannot be told apart from the most "
-        f"accurate, {_called(material.finals[0])}: the 95 % intervals overlap"
-        if tied
-        else f"No other evaluated model comes near {_called(material.finals[0])}: the 95 % intervals do not overlap"
-    )
     gaps = [model.gap for model in material.finals if model.gap is not None]
     if not gaps:
-        return f"{text}."
+        return f"{_beside_best(material.finals)}."
     mean = sum(gaps) / len(gaps)
-    kind = "too optimistic" if mean > 0 else "too pessimistic"
-    return f"{text}; the search was {kind} by {points(mean)} on average."
+    side = "higher" if mean > 0 else "lower"
+    return (
+        f"{_beside_best(material.finals)}; accuracies in the search were {points(mean)} {side} on average, which is a "
+        "mixture: the best of many was chosen there, and final models are trained on the validation pictures too."
+    )
+
+
+def _beside_best(models: Sequence[FinalModel]) -> str:
+    """Which models differ from the most accurate one, and by how much."""
+    best, others = _called(models[0]), models[1:]
+    if not others:
+        return f"Only {best} was evaluated"
+    worse = [f"{_called(model)} by {size_in_points(one)}" for model, one in _said(others, Verdict.WORSE)]
+    alike = [f"{_called(model)} at {in_points(one)}" for model, one in _said(others, Verdict.ALIKE)]
+    few = [f"{_called(model)} at {in_points(one)}" for model, one in _said(others, Verdict.FEW_SEEDS)]
+    unknown = [_called(model) for model in others if model.to_best is None]
+    parts = [f"worse: {listed(worse)}"] if worse else []
+    parts += [f"not distinguishable: {listed(alike)}"] if alike else []
+    parts += [f"one run of each, so too few seeds to say, as only the pictures vary: {listed(few)}"] if few else []
+    parts += [f"not to be said, since predictions are missing: {listed(unknown)}"] if unknown else []
+    return (
+        f"Of the {counted(len(models), 'evaluated model')}, {best} is the most accurate on the test pictures; beside "
+        f"it, with 95 % intervals, {'; '.join(parts)}"
+    )
+
+
+def _said(models: Sequence[FinalModel], verdict: Verdict) -> list[tuple[FinalModel, Difference]]:
+    return [(model, model.to_best) for model in models if model.to_best and model.to_best.verdict is verdict]
 
 
 def _called(model: FinalModel) -> str:
-    return "the baseline" if model.label == BASELINE else f"trial {model.label}"
+    return called(model.label)

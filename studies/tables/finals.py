@@ -3,20 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from studies.difference import Difference, in_words
 from studies.finals import FinalModel
 from studies.forms import Ranked
-from studies.paths import name_of, run_name
+from studies.paths import called, name_of, run_name
 from studies.tables import table
 from studies.tables.forms import for_card
 from studies.tables.trials import count, describe
 
 METHOD = (
-    "95 % interval of the mean over seeds: Student's t over the seeds and the normal interval over the test pictures, "
-    "half widths added in quadrature; with one seed Wilson's interval over the pictures. Tied: it overlaps that of the "
-    "first. Gap: accuracy in the search minus test accuracy: how optimistic the search was."
+    "95 % intervals are for the accuracy to expect over all seeds and pictures of this kind; how far seeds matter is "
+    "pooled over the models. With one run of each only the pictures vary. To the best: difference on the same "
+    "pictures; * differs, with p at most 0.05 after Holm's correction over all pairs of models. Gap: accuracy in the "
+    "search minus test accuracy, a mixture: in the search the best of many was chosen, and final models are trained on "
+    "the validation pictures too."
 )
-TERMINAL = ("model", "test accuracy (95 %)", "tied", "in the search", "gap", "macro F1", "latency ms (p90)", "MFLOPs")
-PAPER = ("model", "test accuracy (95 %)", "tied", "macro F1", "calibration error", "weights", "MFLOPs",
+TO_BEST = "to the best, points (95 %)"
+TERMINAL = ("model", "test accuracy (95 %)", TO_BEST, "in the search", "gap", "macro F1", "latency ms (p90)", "MFLOPs")
+PAPER = ("model", "test accuracy (95 %)", TO_BEST, "macro F1", "calibration error", "weights", "MFLOPs",
          "latency ms (p90)", "pictures/s, batch 32")  # fmt: skip
 
 
@@ -27,7 +31,7 @@ def texts(model: FinalModel) -> dict[str, str]:
     return {
         "model": name_of(model.label),
         "test accuracy (95 %)": f"{model.accuracy:.4f} ({low:.4f}-{high:.4f})",
-        "tied": "yes" if model.tied else "no",
+        TO_BEST: to_best(model),
         "in the search": _or_dash(model.search_accuracy, ".4f"),
         "gap": _or_dash(model.gap, "+.4f"),
         "top 5": _or_dash(number["top5_accuracy"], ".4f"),
@@ -48,6 +52,26 @@ def texts(model: FinalModel) -> dict[str, str]:
     }
 
 
+def to_best(model: FinalModel) -> str:
+    """`best`, `-0.7 (-2.0 to +0.6)`, or with a star where it differs; `?` where that cannot be said."""
+    one = model.to_best
+    if one is None:
+        return "best" if model.best else "?"
+    return f"{100 * one.difference:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f}){' *' * one.differs}"
+
+
+def verdicts(models: Sequence[FinalModel]) -> list[str]:
+    """A sentence on each model beside the most accurate one."""
+    best = called(models[0].label)
+    said = [
+        f"{called(model.label)} is {in_words(model.to_best, best)}."
+        if model.to_best
+        else f"{called(model.label)} beside {best}: {model.verdict}."
+        for model in models[1:]
+    ]
+    return [sentence[0].upper() + sentence[1:] for sentence in said]
+
+
 def cells(model: FinalModel, heads: Sequence[str]) -> tuple[str, ...]:
     """The texts of a model under these headings."""
     shown = texts(model)
@@ -64,7 +88,9 @@ def values(model: FinalModel) -> dict[str, Any]:
         "test_accuracy": model.accuracy,
         "test_accuracy_low": model.interval[0],
         "test_accuracy_high": model.interval[1],
-        "tied_with_best": model.tied,
+        "verdict": str(model.verdict),
+        **_difference("to_best", model.to_best),
+        **_difference("to_baseline", model.to_baseline),
         "search_accuracy": model.search_accuracy,
         "gap": model.gap,
         **{name: model.mean(name) for name in means},
@@ -83,6 +109,12 @@ def values(model: FinalModel) -> dict[str, Any]:
         "peak_memory_mib": max(run.peak_memory_mib for run in model.runs),
         "candidate": describe(model.candidate),
     }
+
+
+def _difference(name: str, one: Difference | None) -> dict[str, float | None]:
+    """Its numbers, shares from -1 to 1, by the names of columns."""
+    numbers = (one.difference, one.low, one.high, one.p, one.p_adjusted) if one else (None,) * 5
+    return dict(zip((name, *(f"{name}_{part}" for part in ("low", "high", "p", "p_adjusted"))), numbers, strict=True))
 
 
 def to_table(models: Sequence[FinalModel], heads: Sequence[str], caption: str) -> table.Table:
@@ -104,8 +136,10 @@ def to_csv(models: Sequence[FinalModel]) -> str:
 
 
 def to_markdown(models: Sequence[FinalModel]) -> str:
-    """Everything, a row for each model, and how the intervals are made."""
-    return f"{to_table(models, tuple(texts(models[0])), '').to_markdown_rows()}\n{METHOD}\n"
+    """Everything, a row for each model, how the intervals are made, and what they say."""
+    words = "".join(f"- {table.markdown(sentence)}\n" for sentence in verdicts(models))
+    rows = to_table(models, tuple(texts(models[0])), "").to_markdown_rows()
+    return f"{rows}\n{table.markdown(METHOD)}\n" + (f"\n{words}" if words else "")
 
 
 def to_latex(models: Sequence[FinalModel], data: str) -> str:
@@ -113,7 +147,7 @@ def to_latex(models: Sequence[FinalModel], data: str) -> str:
     seeds = len(models[0].runs)
     caption = (
         f"Test accuracy on {data}: mean over {seeds} seed{'s' * (seeds > 1)} with 95 % interval; "
-        "tied: the interval overlaps that of the first"
+        "*: differs from the best (p at most 0.05 after Holm's correction over all pairs)"
     )
     return to_table(models, PAPER, caption).to_latex()
 
@@ -175,7 +209,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
   (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seeds.
 - **Tested** once on {sum(first.scores.support):,} pictures that nothing else read:
   {table.markdown(about["test_split"])}.
-- **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} (over seeds and test pictures).
+- **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} ({_varies(model)}).
 - **Macro F1** {number["macro_f1"]}; expected calibration error {number["calibration_error"]} (15 bins).
 - **Costs** {costs.parameters:,} weights, {costs.flops / 1e6:.4g} MFLOPs, {latency.record_ms:.3g} ms a picture
   ({latency.measured_in}; p90 {latency.p90_ms:.3g}, p99 {latency.p99_ms:.3g}) on {latency.device}.
@@ -185,6 +219,10 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 | class | precision | recall | F1 | test pictures |
 | --- | --- | --- | --- | --- |
 {rows}{for_card(forms)}"""
+
+
+def _varies(model: FinalModel) -> str:
+    return "over seeds and test pictures" if len(model.runs) > 1 else "over test pictures; of one run"
 
 
 def _output(classes: int) -> str:

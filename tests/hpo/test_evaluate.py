@@ -74,6 +74,11 @@ def test_table_agrees_with_an_evaluation_of_the_predictions(evaluated):
         with (folder / label / "confusion.csv").open() as file:
             table = list(csv.reader(file))
         assert np.array_equal(np.array(table)[1:, 1:].astype(int), confusion)
+    (best,) = (row for row in rows.values() if row["verdict"] == "the most accurate")
+    for row in rows.values():
+        if row is not best:
+            assert row["to_best"] == pytest.approx(row["test_accuracy"] - best["test_accuracy"], abs=1e-12)
+            assert row["verdict"] in ("worse", "not distinguishable")
     shared = {"test_accuracy", "macs", "epochs", "search_accuracy"}  # the baseline is trial 0, trained by itself
     assert {name: rows["baseline"][name] for name in shared} == {name: rows["trial 0"][name] for name in shared}
 

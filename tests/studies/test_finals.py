@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from models.candidate import Candidate
-from studies.finals import FinalRun, read_runs, summarise
+from studies.difference import Verdict
+from studies.finals import FinalRun, read_answers, read_predictions, read_runs, summarise
 from studies.paths import BASELINE, StudyFiles
-from studies.scores import accuracy_interval, score
+from studies.scores import score, wilson_interval
 from tests import made
 
 
@@ -58,7 +59,7 @@ def test_models_from_runs(make_run):
     best, least = summarise(runs, {"3": 0.95})
     assert (best.label, least.label) == ("3", "baseline")
     assert (best.accuracy, best.search_accuracy, best.gap) == (0.91, 0.95, pytest.approx(0.04))
-    assert best.interval == accuracy_interval([0.90, 0.92], 100)
+    assert 0.83 < best.interval[0] < 0.91 < best.interval[1] < 0.96
     assert (least.search_accuracy, least.gap) == (None, None)
     assert best.costs == made.final_costs()
     assert best.mean("macro_f1") == pytest.approx(np.mean([run.scores.macro_f1 for run in best.runs]))
@@ -66,11 +67,55 @@ def test_models_from_runs(make_run):
     assert best.confusion().tolist() == [[91, 9], [9, 91]]
 
 
-@pytest.mark.parametrize(("right", "tied"), [(600, True), (580, True), (500, False)])
-def test_ties_are_intervals_that_overlap(make_run, right, tied):
-    """One run of a thousand pictures: half widths of 0.03."""
-    models = summarise([make_run("1", 0, 600, 1000), make_run("2", 0, right, 1000)], {})
-    assert [model.tied for model in models] == [True, tied]
+def answers_of(runs):
+    """The test pictures that `make_run` has right, which are the first ones."""
+    return {(run.label, run.seed): np.arange(run.n_test) < round(run.scores.accuracy * run.n_test) for run in runs}
+
+
+def test_models_are_compared_with_the_best_and_with_the_baseline(make_run):
+    right = {"1": (850, 860), "2": (840, 852), BASELINE: (700, 710)}
+    runs = [make_run(label, seed, n, 1000) for label, own in right.items() for seed, n in enumerate(own)]
+    best, near, least = summarise(runs, {}, answers_of(runs))
+    assert (best.best, best.to_best, best.verdict) == (True, None, Verdict.BEST)
+    assert (near.best, near.verdict, near.to_best.difference) == (False, Verdict.ALIKE, pytest.approx(-0.009))
+    assert (least.verdict, least.to_best.difference) == (Verdict.WORSE, pytest.approx(-0.15))
+    assert best.to_baseline.verdict == near.to_baseline.verdict == Verdict.BETTER
+    assert least.to_baseline is None
+    turned = least.to_best.turned().planned()
+    assert best.to_baseline == turned
+    assert turned.p < least.to_best.p_adjusted
+
+
+def test_one_run_of_each_says_nothing_of_seeds(make_run):
+    runs = [make_run("1", 0, 600, 1000), make_run("2", 0, 500, 1000)]
+    best, least = summarise(runs, {}, answers_of(runs))
+    assert best.interval == wilson_interval(0.6, 1000)
+    assert (least.verdict, least.to_best.freedom) == (Verdict.FEW_SEEDS, 0)
+    assert least.to_best.high < 0
+
+
+def test_without_predictions_it_cannot_be_said(make_run):
+    runs = [make_run(label, seed, right) for label, right in (("1", 90), ("2", 50), (BASELINE, 40)) for seed in (0, 1)]
+    best, least, baseline = summarise(runs, {})
+    assert (best.verdict, least.verdict, least.to_best) == (Verdict.BEST, Verdict.UNKNOWN, None)
+    assert best.interval[0] < 0.9 < best.interval[1]
+    some = {key: right for key, right in answers_of(runs).items() if key != ("2", 1)}
+    best, least, baseline = summarise(runs, {}, some)
+    assert (least.verdict, least.to_baseline, baseline.verdict) == (Verdict.UNKNOWN, None, Verdict.WORSE)
+
+
+def test_answers_are_those_of_the_results(make_run, tmp_path):
+    files = StudyFiles(tmp_path)
+    runs = [make_run("1", seed, right) for seed, right in enumerate((90, 92, 80, 70, 60, 50))]
+    labels = np.arange(100) % 2
+    put = {0: (90, labels), 1: (92, labels), 2: (81, labels), 3: (70, labels[:99]), 4: (60, 1 - labels)}
+    for seed, (right, said) in put.items():
+        path = files.run("1", seed).predictions
+        path.parent.mkdir(parents=True)
+        guesses = np.where(np.arange(100) < right, np.resize(said, 100), 1 - np.resize(said, 100))
+        np.savez_compressed(path, probabilities=np.eye(2)[guesses], labels=said)
+    found = read_answers(files, runs)  # 2: of another run, 3: damaged, 4: of other pictures, 5: missing
+    assert {key: right.sum() for key, right in found.items()} == {("1", 0): 90, ("1", 1): 92}
 
 
 def test_a_model_without_its_first_run_is_left_out(make_run):
@@ -92,3 +137,10 @@ def test_runs_of_this_study_are_found_again(make_run, tmp_path):
     (tmp_path / "final/6/seed-0/result.json").write_text('{"label": "6"')
     assert read_runs(StudyFiles(tmp_path), "s") == kept
     assert read_runs(StudyFiles(tmp_path / "nowhere"), "s") == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zip"])
+def test_damaged_predictions_are_none(tmp_path, content):
+    if content is not None:
+        (tmp_path / "predictions.npz").write_bytes(content)
+    assert read_predictions(tmp_path / "predictions.npz") is None

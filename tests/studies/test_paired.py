@@ -3,7 +3,7 @@
 import pytest
 
 from studies.paired import Pairs
-from studies.scores import accuracy_interval
+from studies.scores import wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_where_both_agree_the_interval_is_no_point():
 def test_accuracy_is_that_of_the_second():
     pairs = Pairs(80, 9, 1, 10)
     assert (pairs.n, pairs.accuracy, pairs.difference) == (100, 0.81, -0.08)
-    assert pairs.interval == accuracy_interval([0.81], 100)
+    assert pairs.interval == wilson_interval(0.81, 100)
     assert pairs.p_value == pytest.approx(2 * (1 + 10) / 2**10)  # at most one of ten coins shows heads, on both sides
     assert (pairs.loses, pairs.gains) == (True, False)
     turned = Pairs(80, 1, 9, 10)

@@ -1,10 +1,11 @@
-"""Final numbers from predictions: against scikit-learn and closed forms; intervals that cover what they say."""
+"""Final numbers from predictions: against scikit-learn and closed forms."""
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics
 
-from studies.scores import accuracy_interval, calibration_error, score
+from studies.scores import calibration_error, score, wilson_interval
 
 
 def predictions(n=500, classes=4, seed=0):
@@ -53,28 +54,16 @@ def test_calibration_error_by_hand(confidence, right, expected):
     assert calibration_error(np.array(confidence), np.array(right)) == pytest.approx(expected)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("runs", [1, 3, 5])
-@pytest.mark.parametrize(("accuracy", "spread"), [(0.8, 0.0), (0.8, 0.01), (0.7, 0.03), (0.97, 0.005)])
-def test_intervals_cover_what_they_say(runs, accuracy, spread):
-    """Runs whose true accuracy varies by the seed, all tested on one sample of pictures."""
-    rng, n, covered, times = np.random.default_rng(0), 1000, 0, 1500
-    for _ in range(times):
-        luck = rng.random(n)  # a picture is right where its luck is below the run's accuracy: the same pictures for all
-        truths = np.clip(accuracy + spread * rng.normal(size=runs), 0, 1)
-        low, high = accuracy_interval([(luck < truth).mean() for truth in truths], n)
-        covered += low <= accuracy <= high
-    # a single run cannot know how much runs differ: it covers the pictures' share alone
-    least = 0.945 if runs > 1 or spread == 0 else 0.3
-    assert covered / times >= least
+@pytest.mark.parametrize(("right", "n"), [(0, 100), (81, 100), (100, 100), (5000, 10_000)])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_wilsons_interval_is_scipys(right, n, level):
+    expected = stats.binomtest(right, n).proportion_ci(level, method="wilson")
+    found = wilson_interval(right / n, n, stats.norm.ppf((1 + level) / 2))
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_intervals_by_hand():
-    assert accuracy_interval([1.0, 1.0, 1.0], 100)[1] == 1.0
-    low, high = accuracy_interval([0.5], 10_000)
-    assert (low, high) == (pytest.approx(0.5 - 0.0098, abs=1e-4), pytest.approx(0.5 + 0.0098, abs=1e-4))
-    low, high = accuracy_interval([0.5, 0.5], 10_000)  # runs that do not differ: the pictures alone
-    assert (low + high) / 2 == pytest.approx(0.5)
-    assert high - low == pytest.approx(2 * 1.96 * 0.005, rel=1e-3)
-    wide = accuracy_interval([0.4, 0.6], 10_000)  # two runs that differ: one degree of freedom
-    assert wide == (0.0, 1.0)
+def test_wilsons_interval_by_hand():
+    assert wilson_interval(0.5, 10_000) == pytest.approx((0.5 - 0.0098, 0.5 + 0.0098), abs=1e-4)
+    assert wilson_interval(1.0, 100) == pytest.approx((1 / (1 + 1.96**2 / 100), 1.0), abs=1e-5)
+    wide = wilson_interval(0.9, 30.5, 12.7)  # Student's quantile with one degree of freedom
+    assert 0 < wide[0] < 0.9 < wide[1] < 1

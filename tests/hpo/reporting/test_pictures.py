@@ -15,10 +15,10 @@ from hpo.reporting.pictures import PANEL, gallery, png
 from models.build import Task, build_network
 from models.candidate import Candidate
 from models.reuse.store import picture_store
-from studies.finals import FinalRun, summarise
+from studies.finals import FinalRun, Predictions, summarise
 from studies.paths import StudyFiles
 from studies.records import CompleteTrial
-from studies.report.material import Material, Predictions
+from studies.report.material import Material
 from studies.scores import score
 from tests import made
 

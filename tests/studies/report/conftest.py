@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.candidate import Candidate
-from studies.finals import FinalRun, summarise
+from studies.finals import FinalRun, Predictions, summarise
 from studies.records import State
-from studies.report.material import Material, Predictions
+from studies.report.material import Material
 from studies.scores import score
 from tests import made
 
@@ -71,7 +71,11 @@ def make_finals():
                              made.final_costs() if seed == 0 else None, 2**20, {"train": 2.0}, 100.0, {})
                 )  # fmt: skip
         found = {run.label: next(r.val_accuracy for r in records if r.candidate == run.candidate) for run in runs}
-        return summarise(runs, found), runs, Predictions(shares, labels)
+        answers = {
+            (run.label, run.seed): np.arange(30) < n_right
+            for run, n_right in zip(runs, np.repeat(right, 2), strict=True)
+        }
+        return summarise(runs, found, answers), runs, Predictions(shares, labels)
 
     return make
 

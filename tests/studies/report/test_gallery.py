@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from studies.finals import Predictions
 from studies.report.gallery import Judged, right_ones, worst_mistakes
-from studies.report.material import Predictions
 
 SHARES = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7], [0.95, 0.05]])
 

@@ -4,6 +4,7 @@ import optuna
 import pytest
 
 from models.candidate import Candidate
+from studies.finals import read_predictions
 from studies.objectives import DIRECTIONS
 from studies.paths import StudyFiles
 from studies.records import linear_probe
@@ -12,7 +13,6 @@ from studies.report.material import (
     read_finals,
     read_input_shape,
     read_material,
-    read_predictions,
     shown_models,
 )
 from tests import made
@@ -88,8 +88,6 @@ def test_damaged_files_are_passed_over(tmp_path, content):
     assert read_finals(StudyFiles(tmp_path), "id", []) == []
     assert read_class_names(place / "model.keras") == ()
     assert read_input_shape(place / "model.keras") == ()
-    assert read_predictions(place / "predictions.npz") is None
-    assert read_predictions(place / "missing.npz") is None
 
 
 def test_a_study_in_the_database(tmp_path):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from models.training.recipe import pack
+from studies.difference import Difference
+from studies.finals import summarise
 from studies.records import State, TrialRecord
 from studies.report.summary import summary
 
@@ -40,10 +42,54 @@ def test_after_the_evaluation(evaluated):
     best, beside, recommended, _, certainty = summary(evaluated())
     assert "pictures correctly, and after retraining 90.0 % of 30 test pictures (95 % interval" in best
     assert best.endswith(", 2 training runs).")
-    assert beside.startswith("It gains 23.3 percentage points of test accuracy (the 95 % intervals overlap) against")
+    assert beside.startswith(
+        "On the test pictures it gains 23.3 points (95 % interval 7.2 to 39.4) against the pretrained baseline "
+        "(trial 0, a linear head on the frozen network at 16 px), over 2 training runs of each, at 4.0 times the FLOPs"
+    )
     assert "85.0 % validation accuracy (86.7 % on the test pictures) at 1.5 ms" in recommended
-    assert certainty.startswith("Of the 3 evaluated models, trial 1")
-    assert certainty.endswith("the search was too pessimistic by 2.8 percentage points on average.")
+    assert certainty == (
+        "Of the 3 evaluated models, trial 2 is the most accurate on the test pictures; beside it, with 95 % intervals, "
+        "worse: the baseline by 23.3 points (7.2 to 39.4); not distinguishable: trial 1 at -3.3 points (-12.2 to "
+        "+5.5); accuracies in the search were 2.8 percentage points lower on average, which is a mixture: the best of "
+        "many was chosen there, and final models are trained on the validation pictures too."
+    )
+
+
+def with_finals(evaluated, finals):
+    return summary(dataclasses.replace(evaluated(), finals=finals))
+
+
+def test_where_the_baseline_is_not_distinguishable(evaluated, curved, make_finals):
+    _, beside, _, _, certainty = with_finals(evaluated, make_finals(curved[:3], (26, 26, 27))[0])
+    assert "not distinguishable: the baseline at -3.3 points (-12.2 to +5.5) and trial 1 at -3.3 points" in certainty
+    assert "worse:" not in certainty
+    assert beside.startswith(
+        "On the test pictures it is not distinguishable from the pretrained baseline (trial 0, a linear head on the "
+        "frozen network at 16 px): a difference of +3.3 points (95 % interval -5.5 to +12.2) over 2 training runs"
+    )
+
+
+def test_one_run_of_each(evaluated, curved, make_finals):
+    _, runs, _ = make_finals(curved[:3], (20, 26, 27))
+    first = [run for run in runs if run.seed == 0]
+    answers = {(run.label, 0): np.arange(30) < round(30 * run.scores.accuracy) for run in first}
+    _, beside, _, _, certainty = with_finals(evaluated, summarise(first, {}, answers))
+    assert "with one training run of each, it is at +23.3 points (95 % interval +" in beside
+    assert "only the pictures vary in that, which is too few seeds to say" in beside
+    assert "one run of each, so too few seeds to say, as only the pictures vary: trial 1 at -3.3 points" in certainty
+
+
+def test_without_predictions(evaluated, curved, make_finals):
+    _, runs, _ = make_finals(curved[:3], (20, 26, 27))
+    _, beside, _, _, certainty = with_finals(evaluated, summarise(runs, {}))
+    assert beside.startswith("It gains 23.3 percentage points of test accuracy against the pretrained baseline")
+    assert "whether chance explains that cannot be said, since predictions are missing, at 4.0 times" in beside
+    assert certainty.endswith("not to be said, since predictions are missing: trial 1 and the baseline.")
+
+
+def test_one_evaluated_model(evaluated, curved, make_finals):
+    certainty = with_finals(evaluated, make_finals(curved[2:3], (27,))[0])[4]
+    assert certainty.startswith("Only trial 2 was evaluated; accuracies in the search were 0.0 percentage points")
 
 
 def test_only_failures_say_why(make_material):
@@ -127,3 +173,42 @@ def test_what_the_baseline_beats_is_not_recommended(make_material, curved):
     text = recommended(make_material, [between, cheap, answering(best, 5)], "best")
     assert "trial 0 is recommended" in text
     assert "cannot be told apart from the most accurate, trial 2, and is not less accurate than the baseline" in text
+
+
+def difference(points, p, freedom=4):
+    return Difference(points / 100, (points - 1) / 100, (points + 1) / 100, p, p, (3, 3), 500, freedom)
+
+
+@pytest.mark.parametrize(
+    ("to_baseline", "to_best", "rule", "words"),
+    [
+        (
+            difference(-4.3, 0.001),
+            difference(-9.0, 0.5),
+            "one-se",
+            " The test results contradict that: it is worse than the pretrained baseline by 4.3 points (3.3 to 5.3).",
+        ),
+        (
+            difference(2.0, 0.001),
+            difference(-3.0, 0.01),
+            "best",
+            " The test results contradict that: it is worse than the most accurate one evaluated by 3.0 points (2.0 to "
+            "4.0).",
+        ),
+        (difference(2.0, 0.001), difference(-3.0, 0.01), "knee", " The test results do not contradict that."),
+        (difference(2.0, 0.5), difference(-3.0, 0.2), "one-se", " The test results do not contradict that."),
+        (
+            difference(2.0, 0.5, 0),
+            difference(-3.0, 0.001, 0),
+            "one-se",
+            " There are too few seeds to say whether the test results contradict that.",
+        ),
+        (None, None, "one-se", "its latency."),
+    ],
+)
+def test_the_recommendation_is_looked_at_again_with_the_test_results(evaluated, to_baseline, to_best, rule, words):
+    material = dataclasses.replace(evaluated(), asked_rule=rule)
+    finals = [
+        dataclasses.replace(model, best=False, to_baseline=to_baseline, to_best=to_best) for model in material.finals
+    ]
+    assert summary(dataclasses.replace(material, finals=finals))[2].endswith(words)

@@ -17,14 +17,16 @@ from studies.tables.finals import (
     confusion_csv,
     per_class,
     per_class_csv,
+    to_best,
     to_csv,
     to_latex,
     to_markdown,
     values,
+    verdicts,
 )
 from studies.tables.forms import for_card
 from tests import made
-from tests.studies.test_finals import make_run  # noqa: F401  (fixture)
+from tests.studies.test_finals import answers_of, make_run  # noqa: F401  (fixture)
 
 COSTS = made.final_costs(
     macs=7_848_000,
@@ -45,7 +47,8 @@ ABOUT = {
 @pytest.fixture
 def models(make_run):  # noqa: F811
     runs = [make_run("3", seed, right, costs=COSTS) for seed, right in ((0, 90), (1, 92))]
-    return summarise([*runs, make_run(BASELINE, 0, 50, costs=COSTS)], {"3": 0.95})
+    runs.append(make_run(BASELINE, 0, 50, costs=COSTS))
+    return summarise(runs, {"3": 0.95}, answers_of(runs))
 
 
 def test_terminal_row(models):
@@ -53,13 +56,15 @@ def test_terminal_row(models):
     assert cells(models[0], TERMINAL) == (
         "trial 3",
         f"0.9100 ({low:.4f}-{high:.4f})",
-        "yes",
+        "best",
         "0.9500",
         "+0.0400",
         "0.9100",
         "1.08 (2.28)",
         "15.7",
     )
+    one = models[1].to_best
+    assert to_best(models[1]) == f"-41.0 ({100 * one.low:.1f} to {100 * one.high:.1f}) *"
     assert cells(models[1], ("model", "in the search", "gap", "top 5")) == ("baseline", "-", "-", "-")
     assert cells(models[0], ("pictures/s, batch 32", "pictures/s, batch 256", "weights", "MiB", "training s")) == (
         "6,040",
@@ -88,12 +93,38 @@ def test_numbers(models):
 def test_csv_and_markdown_hold_all_models(models):
     rows = list(csv.DictReader(io.StringIO(to_csv(models))))
     assert [row["model"] for row in rows] == ["trial 3", "baseline"]
-    assert (rows[0]["test_accuracy"], rows[0]["tied_with_best"], rows[1]["search_accuracy"]) == ("0.91", "True", "")
+    assert (rows[0]["test_accuracy"], rows[0]["verdict"], rows[1]["search_accuracy"]) == (
+        "0.91",
+        "the most accurate",
+        "",
+    )
+    assert (rows[0]["to_best"], rows[1]["verdict"], rows[1]["to_baseline_p"]) == ("", "worse", "")
+    assert float(rows[0]["to_baseline"]) == pytest.approx(0.41) == -float(rows[1]["to_best"])
+    assert float(rows[1]["to_best_low"]) == models[1].to_best.low
+    assert float(rows[0]["to_baseline_p"]) == float(rows[0]["to_baseline_p_adjusted"]) == models[0].to_baseline.p
     lines = to_markdown(models).splitlines()
     assert len({line.count("|") for line in lines[:4]}) == 1
-    assert lines[0].startswith("| model | test accuracy (95 %) | tied |")
+    assert lines[0].startswith("| model | test accuracy (95 %) | to the best, points (95 %) |")
     assert lines[2].startswith("| trial 3 | 0.9100 (")
-    assert lines[4:] == ["", METHOD]
+    assert lines[4:] == ["", METHOD.replace("*", r"\*"), "", f"- {verdicts(models)[0]}"]
+
+
+def test_words_follow_the_difference(models, make_run):  # noqa: F811
+    one = models[1].to_best
+    (words,) = verdicts(models)
+    assert (
+        words == f"The baseline is worse than trial 3 by 41.0 points ({-100 * one.high:.1f} to {-100 * one.low:.1f})."
+    )
+    runs = [make_run(label, seed, right) for label, right in (("1", 90), ("2", 88)) for seed in (0, 1)]
+    near = summarise(runs, {}, answers_of(runs))
+    assert verdicts(near)[0].startswith("Trial 2 is not distinguishable from trial 1: -2.0 points (-")
+    assert not to_best(near[1]).endswith("*")
+    single = summarise(runs[::2], {}, answers_of(runs))
+    assert verdicts(single)[0].startswith("Trial 2 is -2.0 points (-")
+    assert verdicts(single)[0].endswith("only the pictures vary: too few seeds to say which is better).")
+    unknown = summarise(runs, {})
+    assert verdicts(unknown) == ["Trial 2 beside trial 1: cannot be said: predictions are missing."]
+    assert [to_best(model) for model in unknown] == ["best", "?"]
 
 
 def test_latex_table(models):
@@ -102,7 +133,7 @@ def test_latex_table(models):
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [line.count(" & ") for line in body] == [8, 8, 8]
     assert body[1].startswith("trial 3 & 0.9100 (0.")
-    assert re.search(r"\(\d\.\d{4}--\d\.\d{4}\) & yes & ", body[1])
+    assert re.search(r"\(\d\.\d{4}--\d\.\d{4}\) & best & ", body[1])
 
 
 def test_classes(models):

@@ -62,9 +62,10 @@ def _best(material: Material) -> str:
     if final is None:
         return f"{text}."
     low, high = final.interval
+    runs = counted(len(final.runs), "training run") if len(final.runs) > 1 else "one training run: only pictures vary"
     return (
-        f"{text}, and after retraining {percent(final.accuracy)} of {sum(final.runs[0].scores.support):,} test "
-        f"pictures (95 % interval {percent(low)} to {percent(high)}, {counted(len(final.runs), 'training run')})."
+        f"{text}, and after retraining {percent(final.accuracy)} of {final.runs[0].n_test:,} test pictures "
+        f"({INTERVAL}{percent(low)} to {percent(high)}, {runs})."
     )
 
 

@@ -73,7 +73,8 @@ def test_one_run_of_each(evaluated, curved, make_finals):
     _, runs, _ = make_finals(curved[:3], (20, 26, 27))
     first = [run for run in runs if run.seed == 0]
     answers = {(run.label, 0): np.arange(30) < round(30 * run.scores.accuracy) for run in first}
-    _, beside, _, _, certainty = with_finals(evaluated, summarise(first, {}, answers))
+    best, beside, _, _, certainty = with_finals(evaluated, summarise(first, {}, answers))
+    assert best.endswith(", one training run: only pictures vary).")
     assert "with one training run of each, it is at +23.3 points (95 % interval +" in beside
     assert "only the pictures vary in that, which is too few seeds to say" in beside
     assert "one run of each, so too few seeds to say, as only the pictures vary: trial 1 at -3.3 points" in certainty

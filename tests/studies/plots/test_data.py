@@ -35,7 +35,7 @@ def test_hover_names_every_parameter_and_number(records):
         "dropout 0.25",
         "1.0e-03 cosine",
         "val_accuracy 0.9000 after epoch 2 of 3",
-        "latency 2 ms (1.8 to 2.4; Keras on none)",
+        "latency 2 ms (1.7 to 2.3; Keras on none)",
         "20 MFLOPs",
         "318,000 weights",
         "4.5 s",

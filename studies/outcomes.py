@@ -1,5 +1,6 @@
 """What a worker brings back of a trial, as frozen dataclasses: in a file, and from there into the database."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -150,8 +151,11 @@ class Outcome:
     val_right: str = ""
 
     def to_json(self) -> str:
-        """The text of a result file."""
-        return strict.to_json(self)
+        """The text of a result file; that of an earlier version as it wrote it."""
+        values = strict.to_values(self)
+        if not self.val_right:
+            del values["val_right"]
+        return json.dumps(values, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Outcome":
@@ -186,9 +190,9 @@ class Outcome:
             attributes.SEED: self.seed,
             attributes.MACHINE: dict(self.machine),
             attributes.PLAN: self.plan,
-            attributes.VAL_RIGHT: self.val_right,
         }
-        return values | ({attributes.STOPPED: self.stopped} if self.stopped else {})
+        optional = {attributes.STOPPED: self.stopped, attributes.VAL_RIGHT: self.val_right}
+        return values | {key: value for key, value in optional.items() if value}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from studies.attributes import FINGERPRINT, OPTIONS
 from studies.errors import StudyRefused
 from studies.finals import FinalRun
 from studies.outcomes import Outcome
-from studies.records import State
+from studies.records import State, read_trial
 
 KEPT = Path(__file__).parent / "data" / "v0.1"
 SEARCHED, FROM_SCRATCH = "custom_cnn-digits", "lenet5-digits-scratch"
@@ -84,7 +84,9 @@ def test_it_continues_from_what_is_stored(opened):
     study.optuna.set_user_attr(FINGERPRINT, {**study.optuna.user_attrs[FINGERPRINT], **machine_facts()})
     before, stored = study.records[:4], ActivationStore(study.config.cache_dir, 0).files.entries()
     again = run_study(study.config.model_copy(update={"trials": 6, "workers": 0}))
-    assert again.records[:4] == before
+    told = [read_trial(trial) for trial in again.optuna.get_trials()]
+    assert told[:4] == before  # but for the latencies of the front, which are measured again
+    assert any(record.measured_again for record in again.records)
     assert [record.state in (State.COMPLETE, State.STOPPED) for record in again.records[4:6]] == [True, True]
     entries = ActivationStore(study.config.cache_dir, 0).files.entries()
     assert all(entry.key for entry in stored)  # of this version still
@@ -93,7 +95,7 @@ def test_it_continues_from_what_is_stored(opened):
 
 def test_a_report_of_it(opened):
     page = opened(FROM_SCRATCH).report(figures=False, pictures=False).read_text()
-    assert "Of the 1 evaluated model" in page or "No other evaluated model comes near trial 1" in page
+    assert "Only trial 1 was evaluated" in page
 
 
 def test_its_studies_are_compared_as_before(opened, tmp_path):

@@ -26,6 +26,7 @@ from hpo.search.loop import run_search
 from hpo.worker.session import prepare
 from studies.artifacts import attached
 from studies.finals import FinalRun
+from studies.fingerprint import fingerprint_of
 from studies.records import read_study
 from studies.storage import database_lock, load_study
 from tests.hpo.conftest import Recorder, fake_facts
@@ -142,7 +143,7 @@ def test_what_is_damaged_is_done_again(copied, harm):
 def test_results_of_another_run_are_not_taken(evaluated):
     facts = prepare(evaluated)
     study = load_study(evaluated.storage, evaluated.study_name)
-    (one,) = choose(read_study(study), "front", "2")
+    (one,) = choose(read_study(study), "front", "2", fingerprint_of(study))
     (final,) = jobs_for([one], 1, evaluated, facts, study.user_attrs["study_id"])
     assert finished(final).label == "2"
     others = [

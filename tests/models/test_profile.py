@@ -54,7 +54,7 @@ def test_json() -> None:
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert status(["--backbone", "custom_cnn", "--resolution", "16", "--no-top"]) == 0
     text = capsys.readouterr().out
-    for part in ("without top", "parameters", "315,872", "Conv2D", "ms, LiteRT, 1 thread, batch 1", "versions"):
+    for part in ("without top", "parameters", "315,872", "Conv2D", "ms (± ", ", LiteRT, 1 thread, batch 1", "versions"):
         assert part in text
     assert "\x1b" not in text  # no colours in a pipe
 

@@ -1,5 +1,6 @@
 """The plots as PNG, SVG and PDF for a report: drawn by Matplotlib, so that no browser is needed."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from studies.plots.style import BEYOND, FAINT, FRONT, GRID, QUIET
 
 FORMATS = ("png", "svg", "pdf")
 SIZE = (8.0, 5.0)  # inches
+SUBTITLE_WIDTH = 105  # characters of a line that fit
 
 
 def draw_pareto(data: ParetoData) -> Figure:
@@ -89,7 +91,7 @@ def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     figure.suptitle(title, fontsize=13, x=0.02, ha="left")
-    axes.set_title(subtitle, fontsize=9, loc="left", color=QUIET)
+    axes.set_title(textwrap.fill(subtitle, SUBTITLE_WIDTH), fontsize=9, loc="left", color=QUIET)
     axes.set_ylabel(VAL_ACCURACY.label)
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)

@@ -121,7 +121,7 @@ def machine_facts() -> dict:
     from models.latency import call
     from models.latency.runtimes import RUNTIMES
 
-    return {"cpu": cpu_name(), **call.machine_facts(), "litert": RUNTIMES["litert"].version}
+    return {"cpu": cpu_name(), **call.machine_facts(), "ai_edge_litert": RUNTIMES["litert"].version}
 
 
 def count_flops() -> dict[str, list[int]]:

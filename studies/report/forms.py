@@ -14,6 +14,7 @@ from studies.report.blocks import Block, Chart, Points, Section, Text
 from studies.report.charts import bare
 from studies.report.gallery import Gallery
 from studies.report.material import Material
+from studies.report.model_tables import TEST
 from studies.report.wording import counted, listed, percent
 from studies.tables.forms import ENERGY, marks
 from studies.tables.table import Column, Table
@@ -37,7 +38,7 @@ def table(forms: Sequence[Ranked]) -> Table:
         Column("model"),
         Column("form"),
         Column("marks"),
-        Column("test accuracy (%), 95 % interval", _share, True, parts=("test_accuracy", "test_low", "test_high")),
+        TEST,
         Column("same answers (%)", lambda share: f"{100 * share:.1f}", True, parts=("same_class",)),
         Column("difference (points), 95 % interval", _points, True, parts=("difference", "diff_low", "diff_high")),
         Column("McNemar's p", "{:.2g}", True, parts=("mcnemar_p",)),
@@ -128,11 +129,6 @@ def _figure(forms: Sequence[Ranked]) -> go.Figure:
     figure.update_xaxes(title=LATENCY.brief, gridcolor=GRID, **axis_of([one.at[0] for one in timed]))
     figure.update_yaxes(title=TEST_ACCURACY, gridcolor=GRID)
     return bare(figure)
-
-
-def _share(value: tuple[float, float, float]) -> str:
-    share, low, high = value
-    return f"{100 * share:.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def _points(value: tuple[float, float, float]) -> str:

@@ -1,7 +1,5 @@
 """A final model in another form, as a worker makes and measures it."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -14,24 +12,12 @@ from studies.finals import read_runs
 from studies.forms import AS_TRAINED, digest_of
 from studies.paired import Pairs
 from studies.paths import StudyFiles
-from studies.storage import load_study
 from tests import made
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
-
-
-@pytest.fixture
-def copied(evaluated, tmp_path):
-    shutil.copytree(evaluated.out, tmp_path / "runs")
-    return evaluated.model_copy(update={"out": tmp_path / "runs"})
-
-
-@pytest.fixture
-def study(evaluated):
-    return load_study(evaluated.storage, evaluated.study_name)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import importlib.util
 import json
-import shutil
 
 import pytest
 
@@ -16,19 +15,7 @@ from models.latency.runtimes import RUNTIMES
 from studies.finals import read_runs
 from studies.forms import digest_of, read_forms
 from studies.paths import StudyFiles
-from studies.storage import load_study
 from tests import made
-
-
-@pytest.fixture
-def copied(evaluated, tmp_path):
-    shutil.copytree(evaluated.out, tmp_path / "runs")
-    return evaluated.model_copy(update={"out": tmp_path / "runs"})
-
-
-@pytest.fixture
-def study(evaluated):
-    return load_study(evaluated.storage, evaluated.study_name)
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ Protocol 3, so that a number comes out the same tomorrow and on a busy machine:
 4. Six rounds, each in a process that is started anew: all networks that are measured together take turns, in another
    order in each round. Each is loaded, called twice, and then measured for a quarter of a second. The garbage
    collector is off.
-5. A round counts with its 5th percentile, and the latency is the mean of the lower half of the rounds: what disturbs a
-   round only adds to it, and one lucky round alone does not decide.
-6. Its uncertainty is the distance from the lowest to the median round, and at least 1 %. A network whose uncertainty is
-   above 3 % after six rounds, because others use the memory that its weights come from, is measured in six more.
+5. A round counts with its 5th percentile, and the latency is the mean of the three lowest of the six lowest rounds:
+   what disturbs a round only adds to it, and one lucky round alone does not decide.
+6. Its uncertainty is the distance from the lowest to the median of these six, and at least 1 %. Six more rounds follow,
+   up to 36, while the uncertainty is above 3 % or the last six lowered the latency by more than 1 %. That is for
+   networks larger than the caches: others on the machine use the memory that the weights come from, for minutes.
 
 How repeatable that is, and how often two measurements of one network differ by more than their uncertainties allow:
 `benchmarks/latency.py`.
@@ -41,8 +42,8 @@ from models.latency.runtimes import RUNTIMES
 
 PROTOCOL = 3  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
-ROUNDS, ROUND_SECONDS, QUANTILE = 6, 0.25, 5
-LEAST_UNCERTAINTY, MUCH_UNCERTAINTY = 0.01, 0.03  # shares of the latency
+ROUNDS, MOST_ROUNDS, ROUND_SECONDS, QUANTILE = 6, 36, 0.25, 5
+LEAST_UNCERTAINTY, MUCH_UNCERTAINTY, SETTLED = 0.01, 0.03, 0.01  # shares of the latency
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
@@ -98,21 +99,23 @@ def measure_files(
     runs: list[list[list[int]]] = [[] for _ in files]  # [file][round][run]
     latencies: dict[int, DeployedLatency] = {}
     numbers = list(range(len(files)))
-    for first in (0, ROUNDS):
+    for first in range(0, MOST_ROUNDS, ROUNDS):
         for number in range(first, first + ROUNDS):
             with alone():
                 measured = _run({**spec, "seed": seed + number}, [files[each] for each in numbers])
             for each, nanoseconds in zip(numbers, measured, strict=True):
                 runs[each].append(nanoseconds)
-        latencies |= {each: estimate(runs[each], about) for each in numbers}
-        numbers = [each for each in numbers if _is_unsure(latencies[each])]
+        before, latencies = latencies, latencies | {each: estimate(runs[each], about) for each in numbers}
+        numbers = [each for each in numbers if not _is_settled(latencies[each], before.get(each))]
         if not numbers:
             break
     return [latencies[each] for each in range(len(files))]
 
 
-def _is_unsure(latency: DeployedLatency) -> bool:
-    return latency.high_ms - latency.ms > MUCH_UNCERTAINTY * latency.ms
+def _is_settled(now: DeployedLatency, before: DeployedLatency | None) -> bool:
+    """Whether no more rounds are needed, step 6; `before` is from the rounds but for the last six."""
+    sure = now.high_ms - now.ms <= MUCH_UNCERTAINTY * now.ms
+    return sure and (before is None or now.ms >= (1 - SETTLED) * before.ms)
 
 
 def estimate(rounds: Sequence[Sequence[int]], about: Mapping[str, Any]) -> DeployedLatency:
@@ -124,8 +127,9 @@ def estimate(rounds: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
     of_round = sorted(float(np.percentile(runs, QUANTILE)) / 1e6 for runs in rounds)
     if of_round[0] <= 0:
         raise ModelError("the clock of this machine is too coarse for this latency; use the latency runtime keras")
-    ms = float(np.mean(of_round[: max(1, len(of_round) // 2)]))
-    uncertainty = max(float(np.median(of_round)) - of_round[0], LEAST_UNCERTAINTY * ms)
+    lowest = of_round[:ROUNDS]
+    ms = float(np.mean(lowest[: max(1, len(lowest) // 2)]))
+    uncertainty = max(float(np.median(lowest)) - lowest[0], LEAST_UNCERTAINTY * ms)
     milliseconds = np.concatenate([np.asarray(runs, float) for runs in rounds]) / 1e6
     median, p10, p90, p99 = (float(np.percentile(milliseconds, share)) for share in (50, 10, 90, 99))
     return DeployedLatency(

@@ -74,5 +74,5 @@ def _latency(fingerprint: Fingerprint) -> str:
     clock = "processor time" if threads == 1 else "wall clock"
     return (
         f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, {clock}; of trunk and "
-        f"head the 5th percentile of each of six rounds, mean of the lower half of them; {protocol}"
+        f"head the 5th percentile of each round, mean of the three lowest of at least six; {protocol}"
     )

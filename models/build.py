@@ -53,8 +53,8 @@ class Task:
 class Network(NamedTuple):
     """Three views of the same layers.
 
-    model: (n, height, width, channels) uint8 -> (n, classes) probabilities, or (n, 1) for two classes.
-    logits: the same without the last activation, for training.
+    model: (n, height, width, channels) uint8 -> (n, classes) probabilities.
+    logits: the same before the last activation, for training: (n, classes), or (n, 1) for two classes.
     cut: the tensor behind which everything is trained and before which nothing is; None if nothing is frozen.
     head_width: units of the head's hidden layer, 0 for none.
     """
@@ -134,7 +134,7 @@ def head_alone(candidate: Candidate, channels: int, n_logits: int) -> keras.Mode
 def _head(
     pooled: keras.KerasTensor, candidate: Candidate, n_logits: int
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Logits and probabilities, see `attach_head`."""
+    """Logits (n, n_logits) and probabilities (n, classes), see `attach_head`."""
     x = pooled  # (n, channels)
     if candidate.head_width:
         x = keras.layers.Dense(candidate.head_width, name="head")(x)
@@ -144,14 +144,20 @@ def _head(
         x = keras.layers.ReLU(name="head_relu")(x)
     x = keras.layers.Dropout(candidate.dropout, name="head_dropout")(x)
     logits = keras.layers.Dense(n_logits, name="logits")(x)
-    return logits, keras.layers.Activation("sigmoid" if n_logits == 1 else "softmax", name="probabilities")(logits)
+    if n_logits > 1:
+        return logits, keras.layers.Activation("softmax", name="probabilities")(logits)
+    # Both columns from the one logit z: sigmoid(-z) keeps small probabilities that 1 - sigmoid(z) would round away.
+    against = keras.layers.Rescaling(-1.0, name="logit_of_first")(logits)
+    both = keras.layers.Concatenate(name="both_logits")([against, logits])
+    return logits, keras.layers.Activation("sigmoid", name="probabilities")(both)
 
 
 def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) -> Network:
     """A new head on a base that may have others already.
 
     Head: global pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a dense layer
-    with one logit for two classes (sigmoid) or one for each class (softmax). With `batch_norm_head` there is a
+    with one logit for two classes (sigmoid of it and of its negative: probabilities of both) or one for each class
+    (softmax). With `batch_norm_head` there is a
     BatchNormalization before the ReLU, or before the dropout of a head without hidden layer.
     """
     pooled = POOLINGS[candidate.pooling](name="pool")(base.output)  # (n, channels)

@@ -178,14 +178,7 @@ def classify(
         padded = np.concatenate([batch, np.repeat(batch[-1:], short, axis=0)]) if short else batch
         batches.append(run(padded)[: len(batch)])
         on_batch(begin / len(images))
-    return both_classes(np.concatenate(batches))
-
-
-def both_classes(probabilities: np.ndarray) -> np.ndarray:
-    """(n, classes): of a model for two classes, which gives that of the second alone, both."""
-    if probabilities.shape[1] > 1:
-        return probabilities
-    return np.concatenate([1 - probabilities, probabilities], axis=1)
+    return np.concatenate(batches)
 
 
 def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock: MachineLock) -> FinalCosts:

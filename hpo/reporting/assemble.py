@@ -30,12 +30,12 @@ class Assembled:
     """A report that is not written yet.
 
     Attributes:
-        shown: for each study the label of the final model that its chapter shows in detail; None without one.
+        galleries: of each study.
         missing: in one line each, what could not be made and why.
     """
 
     report: Report
-    shown: Sequence[str | None]
+    galleries: Sequence[Gallery]
     missing: Sequence[str]
 
 
@@ -64,17 +64,18 @@ def make_report(
     several = len(materials) > 1
     chapters = [comparison_chapter(materials)] if several else []
     missing: list[str] = []
+    galleries: list[Gallery] = []
     for study, material in zip(loaded, materials, strict=True):
         shown, lacking = _gallery(material, study, places, on_wait) if pictures else (NOTHING, [])
         missing += lacking
+        galleries.append(shown)
         chapters.append(chapter(material, shown, material.name if several else ""))
     backbones = list(dict.fromkeys(material.fingerprint.backbone for material in materials))
     title = f"{' and '.join(backbones) if len(backbones) < 3 else f'{len(backbones)} networks'} on "
     title += materials[0].fingerprint.dataset
     names = ", ".join(material.name for material in materials)
     about = f"{'Studies' if several else 'Study'} {names}; report made by keras-hpo on {_today()}"
-    models = [material.chosen.label if material.chosen else None for material in materials]
-    return Assembled(Report(title, about, tuple(chapters)), models, missing)
+    return Assembled(Report(title, about, tuple(chapters)), galleries, missing)
 
 
 def report(
@@ -112,8 +113,8 @@ def report(
     written = write_report(assembled.report, folder, figures=figures, pdf=pdf)
     chapters = assembled.report.chapters[-len(loaded) :]
     published = [
-        publish(study, chapter, label, places["storage"], out)
-        for study, chapter, label in zip(loaded, chapters, assembled.shown, strict=True)
+        publish(study, chapter, shown, places["storage"], out)
+        for study, chapter, shown in zip(loaded, chapters, assembled.galleries, strict=True)
     ]
     missing = [line for line in (*assembled.missing, *written.missing, *published) if line]
     return ReportFiles(folder, written.written, missing)

@@ -1,8 +1,9 @@
-"""The pictures of a report: samples of the data, the worst mistakes, and where the chosen model looks."""
+"""The pictures of a report: samples of the data, the worst mistakes, and where the models look."""
 
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,10 +17,12 @@ from datasets.wording import counted, printable
 from hpo.config import StudyConfig
 from hpo.worker import session
 from models import ModelError
+from studies.finals import Predictions
 from studies.report.blocks import Picture
-from studies.report.chapters import MOST_MISTAKES, class_names
-from studies.report.gallery import Gallery, Judged, judged, right_ones, worst_mistakes
-from studies.report.material import Material, label_of
+from studies.report.detail import Detail
+from studies.report.gallery import Gallery, Judged, ModelPictures, judged, right_ones, worst_mistakes
+from studies.report.material import Material
+from studies.report.tested import MOST_MISTAKES
 from studies.report.wording import percent
 
 SAMPLES = 8  # of each class
@@ -42,25 +45,27 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
     except DataError as error:
         return Gallery(), [f"pictures of the data: {error}"]
     pictures = _samples(data, config)
-    if material.predictions is None or material.chosen is None:
+    details = [one for one in material.details if one.file.predictions is not None]
+    if not details:
         return pictures, []
     try:
         images, labels = session.current().test_data(config, side)
     except DataError as error:
         return pictures, [f"test pictures: {error}"]
-    if not np.array_equal(labels, material.predictions.labels):
-        return pictures, ["test pictures: they are not those that the models were tested on"]
-    names = class_names(material, material.chosen)
-    wrong = worst_mistakes(material.predictions, MOST_MISTAKES)
-    pictures = replace(
-        pictures,
-        mistakes=tuple(_mistake(images[mistake.place], mistake, names) for mistake in wrong),
-        mistakes_note="The pictures that were classified wrongly with the highest confidence." if wrong else "",
-    )
-    try:
-        return _with_looks(pictures, material, images, names), []
-    except ModelError as error:
-        return pictures, [f"Grad-CAM and saliency: {error}"]
+    missing: dict[str, None] = {}  # each reason once
+    models = {}
+    for one in details:
+        assert one.file.predictions is not None
+        if not np.array_equal(labels, one.file.predictions.labels):
+            missing["test pictures: they are not those that the models were tested on"] = None
+            continue
+        models[one.model.label] = _mistakes(one, one.file.predictions, images)
+        try:
+            path = material.files.run(one.model.label, one.model.runs[0].seed).model
+            models[one.model.label] = _with_looks(models[one.model.label], one, one.file.predictions, path, images)
+        except ModelError as error:
+            missing[f"Grad-CAM and saliency: {error}"] = None
+    return replace(pictures, models=models), list(missing)
 
 
 def _samples(data: Dataset, config: StudyConfig) -> Gallery:
@@ -84,27 +89,35 @@ def _samples(data: Dataset, config: StudyConfig) -> Gallery:
     )
 
 
+def _mistakes(detail: Detail, predictions: Predictions, images: np.ndarray) -> ModelPictures:
+    wrong = worst_mistakes(predictions, MOST_MISTAKES)
+    return ModelPictures(
+        mistakes=tuple(_mistake(images[mistake.place], mistake, detail.class_names) for mistake in wrong),
+        mistakes_note="the pictures that were classified wrongly with the highest confidence." if wrong else "",
+    )
+
+
 def _mistake(image: np.ndarray, mistake: Judged, names: Sequence[str]) -> Picture:
     true, guess = names[mistake.true], names[mistake.predicted]
     caption = f"{true} taken for {guess}, {percent(mistake.confidence)} sure"
     return Picture(png(image), f"Test picture {mistake.place}: {caption}", caption)
 
 
-def _with_looks(so_far: Gallery, material: Material, images: np.ndarray, names: Sequence[str]) -> Gallery:
+def _with_looks(
+    so_far: ModelPictures, detail: Detail, predictions: Predictions, path: Path, images: np.ndarray
+) -> ModelPictures:
     """Grad-CAM and saliency of correct and wrong pictures. Raises ModelError if the model cannot be used."""
     from models.export.keras_file import restore_network
     from models.saliency import looks
 
-    model, predictions = material.chosen, material.predictions
-    assert model is not None and predictions is not None
+    names = detail.class_names
     wrong = worst_mistakes(predictions, LOOKED_AT)
     right = judged(predictions, [example.place for example in right_ones(predictions, LOOKED_AT)])
     shown = [*right, *wrong]
     if not shown:
         return so_far
     pictures = np.asarray(images[[example.place for example in shown]])
-    path = material.files.run(model.label, model.runs[0].seed).model
-    network = restore_network(model.candidate, images.shape[1:], len(names), path)
+    network = restore_network(detail.model.candidate, images.shape[1:], len(names), path)
     seen = looks(network, pictures, np.array([example.predicted for example in shown]))
     panels = []
     for row, example in enumerate(shown):
@@ -114,7 +127,7 @@ def _with_looks(so_far: Gallery, material: Material, images: np.ndarray, names: 
         alt = f"Test picture {example.place}, the same under its Grad-CAM, and its saliency. {caption}"
         panels.append(Picture(png(_panels(pictures[row], seen.cam[row], seen.saliency[row])), alt, caption))
     note = (
-        f"What {label_of(model)} looks at when it decides. Each group shows a test picture, the same under its "
+        f"What {detail.title} looks at when it decides. Each group shows a test picture, the same under its "
         f"Grad-CAM (bright: speaks for the predicted class; the map has {seen.cells} × {seen.cells} cells, from layer "
         f"{seen.layer}), and SmoothGrad saliency (bright: where a small change matters most). First the correct "
         f"pictures with the highest confidence, one per class, then the {counted(len(wrong), 'worst mistake')}. Such "

@@ -216,11 +216,11 @@ class Survey:
     def _trunk(self, architecture: Architecture) -> Part:
         bare, task = _bare(architecture), self._task
         size = f"{task.height}x{task.width}x{task.channels}"
-        return Part(bare, f"trunk/{bare.architecture_key()}/{size}/{task.n_logits}", head=False)
+        return Part(bare, f"trunk/{bare.architecture_key()}/{size}/{task.n_classes}", head=False)
 
     def _head(self, architecture: Architecture) -> Part:
         norm = "+bn" if architecture.batch_norm_head else ""
-        key = f"head/{self._channels}/{architecture.head_width}{norm}/{self._task.n_logits}"
+        key = f"head/{self._channels}/{architecture.head_width}{norm}/{self._task.n_classes}"
         # One form for all sides and poolings: the head is the same.
         return Part(replace(architecture, resolution=self._sides[0], pooling="average"), key, head=True)
 

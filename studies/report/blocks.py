@@ -78,7 +78,14 @@ class Pictures:
     pixelated: bool = False
 
 
-Block = Text | Points | Facts | Code | Chart | Charts | Pictures | Table
+@dataclass(frozen=True)
+class Columns:
+    """Blocks beside each other where there is room, else one column below the other."""
+
+    columns: "tuple[tuple[Block, ...], ...]"
+
+
+Block = Text | Points | Facts | Code | Chart | Charts | Pictures | Columns | Table
 
 
 @dataclass(frozen=True)
@@ -98,20 +105,28 @@ class Chapter:
     title: str
     sections: tuple[Section, ...]
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
-        """(file stem, table)."""
+    def blocks(self) -> Iterator[Block]:
+        """All of its sections, those in columns one by one."""
         for section in self.sections:
             for block in section.blocks:
-                if isinstance(block, Table):
-                    yield self.place(block.name), block
+                if isinstance(block, Columns):
+                    for column in block.columns:
+                        yield from column
+                else:
+                    yield block
+
+    def tables(self) -> Iterator[tuple[str, Table]]:
+        """(file stem, table)."""
+        for block in self.blocks():
+            if isinstance(block, Table):
+                yield self.place(block.name), block
 
     def charts(self) -> Iterator[tuple[str, Chart]]:
         """(file stem, chart)."""
-        for section in self.sections:
-            for block in section.blocks:
-                for chart in block.charts if isinstance(block, Charts) else (block,):
-                    if isinstance(chart, Chart):
-                        yield self.place(chart.name), chart
+        for block in self.blocks():
+            for chart in block.charts if isinstance(block, Charts) else (block,):
+                if isinstance(chart, Chart):
+                    yield self.place(chart.name), chart
 
     def place(self, name: str) -> str:
         """The anchor of something in it, unique on the page."""

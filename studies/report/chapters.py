@@ -3,24 +3,23 @@
 from collections import Counter
 from collections.abc import Callable
 
-from studies.finals import FinalModel
 from studies.objectives import COSTS, LATENCY, OBJECTIVES
 from studies.plots.data import pareto_data, three_data
 from studies.records import State
 from studies.report import charts, model_tables, parallel
-from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Pictures, Points, Section, Text
+from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Points, Section, Text
 from studies.report.closing import loading, reproducing
 from studies.report.forms import deployed
-from studies.report.gallery import Gallery, worst_mistakes
-from studies.report.material import Material, Shown, label_of, shown_models
+from studies.report.gallery import Gallery
+from studies.report.material import Material, Shown, shown_models
 from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savings
 from studies.report.setup import setup
-from studies.report.summary import evaluate_command, summary
+from studies.report.summary import summary
+from studies.report.tested import mistakes, results, saliency
 from studies.report.wording import counted, duration, listed, mega, percent
 from studies.rules import NEVER, RULES
 from studies.tables.trials import count
 
-MOST_MISTAKES = 12
 NOTHING = Gallery()
 FRONT_RULE = (
     "No candidate on the Pareto front is at least as good as another one on it in accuracy, latency and FLOPs and "
@@ -32,8 +31,8 @@ FRONT_RULE = (
 def chapter(material: Material, gallery: Gallery = NOTHING, name: str = "") -> Chapter:
     """All sections of a study; `name` tells it from other chapters of the report."""
     parts: tuple[Callable[[Material, Gallery], Section | None], ...] = (
-        _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, _tests, deployed, _saliency,
-        _mistakes, loading, reproducing, _trials,
+        _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, results, deployed, saliency,
+        mistakes, loading, reproducing, _trials,
     )  # fmt: skip
     sections = [part(material, gallery) for part in parts]
     return Chapter(name, f"Study {material.name}", tuple(section for section in sections if section is not None))
@@ -213,75 +212,6 @@ def _stopping(material: Material, _gallery: Gallery) -> Section | None:
         verb = "was" if saved.over_budget == 1 else "were"
         sentences.append(f"{counted(saved.over_budget, 'candidate')} over a budget {verb} measured but not trained.")
     return Section("stopping", "What early stopping saved", (Text(" ".join(sentences)),))
-
-
-def _tests(material: Material, _gallery: Gallery) -> Section | None:
-    title = "Test results, class by class"
-    if not material.complete:
-        return None
-    model = material.chosen
-    if model is None:
-        text = f"There are no test results yet: run `{evaluate_command(material)}` and then make this report again."
-        return Section("tests", title, (Text(text),))
-    names = class_names(material, model)
-    others = [other for other in material.finals if other.label == "baseline" and other is not model]
-    text = (
-        f"Each model was retrained on training and validation pictures together and tested once on pictures that "
-        f"the search never read. Shown in detail: {label_of(model)}, which is highlighted."
-    )
-    matrices = tuple(_confusion(evaluated, names) for evaluated in (model, *others))
-    blocks = (
-        Text(text),
-        model_tables.evaluated_table(material),
-        model_tables.classes_table(model, names),
-        Charts(matrices),
-    )
-    return Section("tests", title, blocks)
-
-
-def class_names(material: Material, model: FinalModel) -> tuple[str, ...]:
-    """From the model's file; without it numbers."""
-    n_classes = len(model.runs[0].scores.support)
-    named = len(material.class_names) == n_classes
-    return material.class_names if named else tuple(f"class {number}" for number in range(n_classes))
-
-
-def _confusion(model: FinalModel, names: tuple[str, ...]) -> Chart:
-    matrix = model.confusion()
-    off = matrix - matrix * (matrix == matrix.max()) if len(names) < 2 else matrix.copy()
-    for label in range(len(names)):
-        off[label, label] = 0
-    true, guess = divmod(int(off.argmax()), len(names))
-    worst = f"most often {names[true]} is taken for {names[guess]}" if off.max() else "there is no mistake"
-    caption = f"Confusion matrix of {label_of(model)}, percent of each true class over all training runs; {worst}."
-    alt = f"Confusion matrix of {label_of(model)} over {counted(len(names), 'class', 'classes')}: {worst}."
-    figure = charts.confusion(names, matrix)
-    return Chart(f"confusion_{model.label}", caption, alt, figure, min(760, 190 + 34 * len(names)))
-
-
-def _saliency(material: Material, gallery: Gallery) -> Section | None:
-    if material.predictions is None or not gallery.saliency_note:
-        return None
-    blocks: list[Block] = [Text(gallery.saliency_note)]
-    if gallery.saliency:
-        blocks.append(Pictures(gallery.saliency, 112, 345))
-    return Section("saliency", "Where the model looks", tuple(blocks))
-
-
-def _mistakes(material: Material, gallery: Gallery) -> Section | None:
-    model = material.chosen
-    if model is None or material.predictions is None:
-        return None
-    worst = worst_mistakes(material.predictions, MOST_MISTAKES)
-    title = "The worst mistakes"
-    if not worst:
-        return Section("mistakes", title, (Text(f"{label_of(model)} classifies every test picture correctly."),))
-    blocks: list[Block] = [Text(gallery.mistakes_note)] if gallery.mistakes_note else []
-    if gallery.mistakes:
-        blocks.append(Pictures(gallery.mistakes, 96, 140, True))
-    label = f"{label_of(model)} (seed {model.runs[0].seed})"
-    blocks.append(model_tables.mistakes_table(worst, class_names(material, model), label))
-    return Section("mistakes", title, tuple(blocks))
 
 
 def _trials(material: Material, _gallery: Gallery) -> Section | None:

@@ -4,43 +4,46 @@ from studies.forms import AS_TRAINED
 from studies.paths import run_name
 from studies.report.blocks import Block, Code, Facts, Section, Text
 from studies.report.gallery import Gallery
-from studies.report.material import Material, label_of
+from studies.report.material import Material
 from studies.report.summary import evaluate_command
 from studies.report.wording import listed
+
+# A file of version 0.2 for two classes.
+COMPLETED = """
+probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)  # the file gives that of class_names[1]"""
 
 
 def loading(material: Material, _gallery: Gallery) -> Section | None:
     """How to load and use the model."""
     if not material.complete:
         return None
-    title, model = "How to load and use the model", material.chosen
-    if model is None:
+    title, details = "How to load and use the model", material.details
+    if not details:
         text = f"`{evaluate_command(material)}` gives the candidates on the front their final training and saves them."
         return Section("loading", title, (Text(text),))
-    path = f"final/{model.label}/{run_name(model.runs[0].seed)}/model.keras"
-    size = ", ".join(map(str, material.input_shape)) or "height, width, channels"
-    two = len(model.runs[0].scores.support) == 2
-    last = (
-        "model.predict(pictures)[:, 0]  # (n,): the probability of class_names[1]"
-        if two
-        else "model.predict(pictures)  # (n, classes), rows sum to 1"
-    )
-    guess = "(probabilities > 0.5).astype(int)" if two else "probabilities.argmax(axis=1)"
-    example = size if material.input_shape else "32, 32, 3"
+    paths = [
+        f'path = "final/{one.model.label}/{run_name(one.model.runs[0].seed)}/model.keras"  # {one.title}'
+        for one in details
+    ]
+    lines = "\n# ".join(paths)  # the first one counts
+    file = details[0].file
+    size = ", ".join(map(str, file.input_shape)) or "height, width, channels"
+    example = size if file.input_shape else "32, 32, 3"
     code = f"""import json, zipfile
 import keras, numpy as np
 
-path = "{path}"
+{lines}
 model = keras.saving.load_model(path)
 with zipfile.ZipFile(path) as archive:
     class_names = json.loads(archive.read("class_names.json"))
 
 pictures = np.zeros((1, {example}), "uint8")  # yours: (n, {size}), values 0 to 255
-probabilities = {last}
-print([class_names[number] for number in {guess}])"""
+probabilities = model.predict(pictures)  # (n, classes), rows sum to 1{COMPLETED if file.one_column else ""}
+print([class_names[number] for number in probabilities.argmax(axis=1)])"""
+    files = "The file is that of" if len(details) == 1 else "The files are those of"
     text = (
-        f"The file is that of {label_of(model)}, in the study's folder. It takes raw pictures in the data set's own "
-        "size; resizing, preprocessing and the class names are inside. A picture unlike those it was "
+        f"{files} {listed([one.name for one in details])}, in the study's folder. Raw pictures in the data set's own "
+        "size go in; resizing, preprocessing and the class names are inside. A picture unlike those it was "
         "trained on gets probabilities all the same."
     )
     return Section("loading", title, (Text(text), Code(code)))

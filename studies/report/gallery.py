@@ -1,7 +1,7 @@
 """Pictures that a chapter shows, made by whoever can read data and models; and the mistakes worth showing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +11,18 @@ from studies.report.blocks import Picture
 
 
 @dataclass(frozen=True)
+class ModelPictures:
+    """Of one model; each group comes with one sentence: what is seen, or why there is nothing to see."""
+
+    mistakes: tuple[Picture, ...] = ()
+    mistakes_note: str = ""
+    saliency: tuple[Picture, ...] = ()
+    saliency_note: str = ""
+
+
+@dataclass(frozen=True)
 class Gallery:
-    """Each group of pictures comes with one sentence: what is seen, or why there is nothing to see.
+    """Samples with one sentence of what is seen, and the pictures of each model that is shown in detail, by its label.
 
     `class_names` and `counts` are those of all pictures that are not test pictures.
     """
@@ -21,10 +31,7 @@ class Gallery:
     counts: tuple[int, ...] = ()
     samples: tuple[Picture, ...] = ()
     samples_note: str = ""
-    mistakes: tuple[Picture, ...] = ()
-    mistakes_note: str = ""
-    saliency: tuple[Picture, ...] = ()
-    saliency_note: str = ""
+    models: Mapping[str, ModelPictures] = field(default_factory=dict)
 
 
 class Judged(NamedTuple):

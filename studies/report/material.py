@@ -1,9 +1,7 @@
 """What a chapter is made from: the records of a study, its final evaluation, and which models are worth showing."""
 
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,14 @@ import optuna
 
 from studies import attributes
 from studies.comparison import Studied
-from studies.finals import FinalModel, Predictions, read_answers, read_predictions, read_runs, summarise
+from studies.finals import FinalModel, read_answers, read_runs, summarise
 from studies.fingerprint import Fingerprint, fingerprint_of
 from studies.forms import Ranked, all_forms
 from studies.pareto import front
 from studies.paths import StudyFiles, name_of
 from studies.recommendation import Recommendation, ends_and_recommended, recommend
 from studies.records import CompleteTrial, TrialRecord, complete, linear_probe, read_study
+from studies.report.detail import Detail, ModelFile, choose, read_model_file
 from studies.report.importance import Importances, importances
 from studies.rules import default_rule
 
@@ -32,8 +31,7 @@ class Material:
         finals: evaluated models, from the most to the least accurate; empty before `hpo.evaluate`.
         forms: of these models as deployed, and each as trained; empty before `hpo.evaluate --runtimes`.
         files: of the study.
-        class_names, input_shape: from the chosen model's file, (height, width, channels).
-        predictions: of the chosen model's first run.
+        model_files: of the first run of each model that is shown in detail, by its label.
         command: that runs the study again.
         asked_rule: of `studies.rules`; "" for the default.
     """
@@ -47,9 +45,7 @@ class Material:
     finals: Sequence[FinalModel] = ()
     forms: Sequence[Ranked] = ()
     files: StudyFiles = field(default_factory=lambda: StudyFiles(Path()))
-    class_names: tuple[str, ...] = ()
-    input_shape: tuple[int, ...] = ()
-    predictions: Predictions | None = None
+    model_files: Mapping[str, ModelFile] = field(default_factory=dict)
     command: str = ""
     asked_rule: str = ""
 
@@ -80,13 +76,10 @@ class Material:
         return recommendation.record.number if recommendation else None
 
     @property
-    def chosen(self) -> FinalModel | None:
-        """The evaluated model that is shown in detail: the recommended one, else the most accurate."""
-        recommendation = self.recommendation
-        for model in self.finals:
-            if recommendation is not None and model.candidate == recommendation.record.candidate:
-                return model
-        return self.finals[0] if self.finals else None
+    def details(self) -> list[Detail]:
+        """The evaluated models that are shown in detail, the recommended one first; none before `hpo.evaluate`."""
+        chosen = choose(self.finals, self.recommendation)
+        return [replace(one, file=self.model_files.get(one.model.label, ModelFile())) for one in chosen]
 
     def studied(self) -> Studied:
         """The study as comparisons want it."""
@@ -155,25 +148,19 @@ def read_material(study: optuna.Study, folder: Path, command: str, rule: str = "
     finals = read_finals(files, study.user_attrs.get(attributes.STUDY_ID, ""), records)
     fingerprint = fingerprint_of(study)
     bare = Material(study.study_name, fingerprint, records, finals=finals, asked_rule=rule)
-    chosen = bare.chosen
-    run = files.run(chosen.label, chosen.runs[0].seed) if chosen else None
-    return Material(
-        name=study.study_name,
-        fingerprint=fingerprint,
-        records=records,
+    return replace(
+        bare,
         options=study.user_attrs.get(attributes.OPTIONS) or {},
         phases={
             trial.number: trial.user_attrs.get(attributes.SECONDS, {}) for trial in study.get_trials(deepcopy=False)
         },
         importances=importances(study, complete(records)),
-        finals=finals,
         forms=all_forms(finals, files),
         files=files,
-        class_names=read_class_names(run.model) if run else (),
-        input_shape=read_input_shape(run.model) if run else (),
-        predictions=read_predictions(run.predictions) if run else None,
+        model_files={
+            one.model.label: read_model_file(files.run(one.model.label, one.model.runs[0].seed)) for one in bare.details
+        },
         command=command,
-        asked_rule=rule,
     )
 
 
@@ -183,25 +170,6 @@ def read_finals(files: StudyFiles, study_id: str, records: Sequence[TrialRecord]
     accuracies = {record.candidate: record.val_accuracy for record in complete(records)}
     search = {run.label: accuracies.get(run.candidate) for run in runs}
     return summarise(runs, search, read_answers(files, runs))
-
-
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """From a model's file, which is a zip archive; () if they cannot be read."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return tuple(map(str, json.loads(archive.read("class_names.json"))))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return ()
-
-
-def read_input_shape(path: Path) -> tuple[int, ...]:
-    """(height, width, channels) from a model's file; () if it cannot be read."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            first = json.loads(archive.read("config.json"))["config"]["layers"][0]
-        return tuple(int(side) for side in first["config"]["batch_shape"][1:])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
-        return ()
 
 
 def label_of(model: FinalModel) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 from models.candidate import DIMENSIONS, Dimension, Range
 from studies.finals import FinalModel
 from studies.records import CompleteTrial
+from studies.report.detail import Detail
 from studies.report.gallery import Judged
 from studies.report.material import Material, Shown, label_of
-from studies.report.wording import mega, percent
+from studies.report.wording import listed, mega, percent
 from studies.tables.finals import per_class
 from studies.tables.table import Column, Table
 from studies.tables.trials import count, describe, measured_in, why
@@ -160,28 +161,37 @@ def evaluated_table(material: Material) -> Table:
         "best: difference to the most accurate one on the same pictures; verdict: with p at most 0.05 after Holm's "
         "correction over all pairs of models; gap: search minus test."
     )
-    chosen = material.chosen
-    marked = frozenset(number for number, model in enumerate(material.finals) if model is chosen)
+    in_detail = [one.model for one in material.details]
+    marked = frozenset(number for number, model in enumerate(material.finals) if model in in_detail)
     return Table("evaluated", caption, columns, rows, marked)
 
 
-def classes_table(model: FinalModel, names: Sequence[str]) -> Table:
-    """A row for each class."""
+def classes_table(models: Sequence[FinalModel], names: Sequence[str]) -> Table:
+    """A row for each class, columns for each model."""
+    measures = (("precision", "precision (%)", _share), ("recall", "recall (%)", _share), ("f1", "F1", "{:.3f}"))
+    by_model = [per_class(model, names) for model in models]
     rows = tuple(
-        (row["class"], row["precision"], row["recall"], row["f1"], row["pictures"]) for row in per_class(model, names)
+        (rows[0]["class"], rows[0]["pictures"], *(row[key] for row in rows for key, _, _ in measures))
+        for rows in zip(*by_model, strict=True)
     )
-    columns = (
-        Column("class"),
-        Column("precision (%)", lambda share: f"{100 * share:.1f}", True, parts=("precision",)),
-        Column("recall (%)", lambda share: f"{100 * share:.1f}", True, parts=("recall",)),
-        Column("F1", "{:.3f}", True),
-        Column("test pictures", "{:,}", True),
-    )
-    return Table("classes", f"How {label_of(model)} does on each class, means over training runs.", columns, rows)
+    columns = [Column("class"), Column("test pictures", "{:,}", True)]
+    for model in models:
+        whose = f"{label_of(model)}: " if len(models) > 1 else ""
+        stem = f"{label_of(model).replace(' ', '_')}_" if len(models) > 1 else ""
+        columns += [Column(whose + title, form, True, parts=(stem + key,)) for key, title, form in measures]
+    caption = f"How {listed([label_of(model) for model in models])} do on each class, means over training runs."
+    if len(models) == 1:
+        caption = caption.replace(" do on", " does on")
+    return Table("classes", caption, tuple(columns), rows)
 
 
-def mistakes_table(mistakes: Sequence[Judged], names: Sequence[str], label: str) -> Table:
+def _share(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def mistakes_table(mistakes: Sequence[Judged], detail: Detail) -> Table:
     """A row for each picture that was classified wrongly."""
+    names, model = detail.class_names, detail.model
     rows = tuple(
         (mistake.place, names[mistake.true], names[mistake.predicted], mistake.confidence, mistake.of_true)
         for mistake in mistakes
@@ -194,10 +204,10 @@ def mistakes_table(mistakes: Sequence[Judged], names: Sequence[str], label: str)
         Column("probability of the true class", percent, True),
     )
     caption = (
-        f"The mistakes that {label} is most confident about; pictures are counted from 0 in the order of the test "
-        "split."
+        f"The mistakes that {detail.name} (seed {model.runs[0].seed}) is most confident about; pictures are counted "
+        "from 0 in the order of the test split."
     )
-    return Table("mistakes", caption, columns, rows)
+    return Table(f"mistakes_{model.label}", caption, columns, rows)
 
 
 def space_table(space: dict[str, Any]) -> Table:

@@ -202,7 +202,8 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 {describe(model.candidate)}
 
 - **Use**: classifies one picture as one of {len(class_names)} classes. Input: uint8 pictures of {about["size"]}
-  (height x width x channels), RGB or grey as in training; output: {_output(len(class_names))}.
+  (height x width x channels), RGB or grey as in training; output: a probability for each class, in
+  the order below.
 - **Load**: `keras.saving.load_model("{run_name(first.seed)}/model.keras")`; the class names are the entry
   `class_names.json` of that file, which is a zip archive.
 - **Trained** on {first.n_train:,} pictures of {table.markdown(about["dataset"])}
@@ -223,12 +224,6 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 
 def _varies(model: FinalModel) -> str:
     return "over seeds and test pictures" if len(model.runs) > 1 else "over test pictures; of one run"
-
-
-def _output(classes: int) -> str:
-    if classes == 2:
-        return "the probability of the second class"
-    return "a probability for each class, in the order below"
 
 
 def _or_dash(number: float | None, form: str) -> str:

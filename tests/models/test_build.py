@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.build import Task, build_base, build_network
+from models.build import Task, build_base, build_network, head_alone
 from models.candidate import Candidate
 
 CANDIDATE = Candidate(
@@ -30,21 +30,27 @@ def numpy(tensor):
 
 
 @pytest.mark.parametrize(
-    ("task", "width"),
+    ("task", "n_logits"),
     [(Task(8, 8, 1, 10, "none"), 10), (Task(40, 30, 3, 3, "none"), 3), (Task(32, 32, 3, 2, "none"), 1)],
 )
-def test_raw_pictures_in_probabilities_out(task, width):
+def test_raw_pictures_in_probabilities_out(task, n_logits):
     network = build_network(CANDIDATE, task, seed=0)
     x = pictures(task)
     out = numpy(network.model(x))
     assert network.model.inputs[0].dtype == "uint8"
-    assert out.shape == (3, width)
+    assert out.shape == (3, task.n_classes)
     logits = numpy(network.logits(x))
-    if width == 1:
-        np.testing.assert_allclose(out, 1 / (1 + np.exp(-logits)), rtol=1e-5)
-    else:
-        np.testing.assert_allclose(out.sum(1), 1, rtol=1e-5)
-        np.testing.assert_allclose(out, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), rtol=1e-4)
+    assert logits.shape == (3, n_logits)
+    both = np.concatenate([np.zeros_like(logits), logits], axis=1) if n_logits == 1 else logits
+    np.testing.assert_allclose(out, np.exp(both) / np.exp(both).sum(1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(out.sum(1), 1, rtol=1e-5)
+
+
+def test_a_small_probability_of_the_first_of_two_classes_is_kept():
+    """1 - sigmoid(30) is 0 in float32, sigmoid(-30) is not."""
+    head = head_alone(dataclasses.replace(CANDIDATE, head_width=0), channels=1, n_logits=1)
+    head.get_layer("logits").set_weights([np.ones((1, 1)), np.zeros(1)])
+    np.testing.assert_allclose(numpy(head(np.array([[30.0]]))), [[np.exp(-30), 1.0]], rtol=1e-4)
 
 
 def test_the_model_is_flat():

@@ -16,7 +16,7 @@ from sklearn import metrics
 from datasets import DataError
 from datasets.registry import open_dataset, open_test
 from datasets.splits import split
-from hpo.final.training import FinalJob, both_classes, classify, look, throughput, train_final
+from hpo.final.training import FinalJob, classify, look, throughput, train_final
 from hpo.worker.job import Job
 from hpo.worker.session import prepare
 from models import ModelError
@@ -206,8 +206,3 @@ def test_batches_of_one_size_whatever_the_number_of_pictures():
     pictures = np.random.default_rng(0).random((300, 4))
     assert np.array_equal(classify(run, pictures)[:, 0], pictures[:, 0])
     assert seen == [128, 128, 128]
-
-
-def test_both_classes():
-    assert both_classes(np.array([[0.25], [1.0]])).tolist() == [[0.75, 0.25], [0.0, 1.0]]
-    assert both_classes(np.array([[0.25, 0.75]])).tolist() == [[0.25, 0.75]]

@@ -18,6 +18,7 @@ from models.reuse.store import picture_store
 from studies.finals import FinalRun, Predictions, summarise
 from studies.paths import StudyFiles
 from studies.records import CompleteTrial
+from studies.report.detail import ModelFile
 from studies.report.material import Material
 from studies.scores import score
 from tests import made
@@ -69,8 +70,7 @@ def evaluated(material, config, tmp_path):
         material,
         finals=summarise([run], {"0": 0.9}),
         files=StudyFiles(tmp_path),
-        class_names=tuple(str(n) for n in range(10)),
-        predictions=Predictions(shares, labels),
+        model_files={"0": ModelFile(tuple(str(n) for n in range(10)), predictions=Predictions(shares, labels))},
     )
 
 
@@ -86,29 +86,30 @@ def test_samples_and_classes(material, config):
         "Samples of each class, drawn with a fixed seed from the pictures that are not test pictures."
     )
     assert all(picture.alt == f"8 pictures of {picture.caption}" for picture in found.samples)
-    assert found.mistakes == found.saliency == ()
+    assert found.models == {}
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 def test_mistakes_and_where_the_model_looks(evaluated, config):
     found, missing = gallery(evaluated, config)
     assert missing == []
+    shown = found.models["0"]
     images, _ = open_test("digits", None, picture_store(config.cache_dir), 16)
-    place = int(found.mistakes[0].alt.split()[2].rstrip(":"))
-    np.testing.assert_array_equal(opened(found.mistakes[0]), images[place, ..., 0])
-    assert "taken for" in found.mistakes[0].caption
-    n_right = sum(picture.caption.startswith("correct: ") for picture in found.saliency)
-    n_wrong = sum(picture.caption.startswith("wrong: ") for picture in found.saliency)
+    place = int(shown.mistakes[0].alt.split()[2].rstrip(":"))
+    np.testing.assert_array_equal(opened(shown.mistakes[0]), images[place, ..., 0])
+    assert "taken for" in shown.mistakes[0].caption
+    n_right = sum(picture.caption.startswith("correct: ") for picture in shown.saliency)
+    n_wrong = sum(picture.caption.startswith("wrong: ") for picture in shown.saliency)
     assert 1 <= n_right <= 4 and n_wrong == 4
-    assert opened(found.saliency[0]).shape == (PANEL, 3 * PANEL + 12, 3)
-    assert found.saliency_note.startswith("What trial 0 looks at")
+    assert opened(shown.saliency[0]).shape == (PANEL, 3 * PANEL + 12, 3)
+    assert shown.saliency_note.startswith("What trial 0 (recommended and most accurate in the search) looks at")
 
 
 def test_another_backend_leaves_them_out(evaluated, config, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     found, missing = gallery(evaluated, config)
     assert missing == ["Grad-CAM and saliency: Grad-CAM needs the tensorflow backend, this is jax"]
-    assert found.mistakes and not found.saliency
+    assert found.models["0"].mistakes and not found.models["0"].saliency
 
 
 def test_other_data_is_not_shown(material, evaluated, config):
@@ -118,9 +119,10 @@ def test_other_data_is_not_shown(material, evaluated, config):
     found, missing = gallery(odd, config)
     assert found.samples == ()
     assert missing == ["pictures of the data: the data here is not what study s was made with"]
-    other = Predictions(evaluated.predictions.probabilities, evaluated.predictions.labels[::-1])
-    found, missing = gallery(dataclasses.replace(evaluated, predictions=other), config)
-    assert found.samples and not found.mistakes
+    kept = evaluated.model_files["0"].predictions
+    file = ModelFile(predictions=Predictions(kept.probabilities, kept.labels[::-1]))
+    found, missing = gallery(dataclasses.replace(evaluated, model_files={"0": file}), config)
+    assert found.samples and not found.models
     assert missing == ["test pictures: they are not those that the models were tested on"]
 
 

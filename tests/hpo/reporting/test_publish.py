@@ -5,7 +5,8 @@ from plotly import graph_objects
 
 from hpo.reporting.publish import publish
 from studies.artifacts import attached
-from studies.report.blocks import Chapter, Chart, Charts, Picture, Pictures, Section
+from studies.report.blocks import Chapter, Chart, Charts, Picture, Section
+from studies.report.gallery import Gallery, ModelPictures
 from studies.storage import database_lock, load_study
 from tests.studies import dashboard
 
@@ -14,15 +15,11 @@ def chart(name):
     return Chart(name, "caption", "alt", graph_objects.Figure(layout_title_text=name))
 
 
-PICTURES = Pictures((Picture(b"one", "alt", "caption"), Picture(b"two", "alt", "caption")), 100, 100)
+LOOKS = ModelPictures(saliency=(Picture(b"one", "alt", "caption"), Picture(b"two", "alt", "caption")))
 CHAPTER = Chapter(
     "",
     "title",
-    (
-        Section("front", "Front", (chart("front"), Charts((chart("a"), chart("b"))))),
-        Section("saliency", "Looks", (PICTURES,)),
-        Section("mistakes", "Mistakes", (PICTURES,)),
-    ),
+    (Section("front", "Front", (chart("front"), Charts((chart("a"), chart("b"))))),),
 )
 
 
@@ -32,7 +29,7 @@ def test_figures_and_looks_are_kept_once(configure, chosen, of_trial, of_study, 
     fakes.run(config)
     study = load_study(config.storage, config.study_name)
     for _ in range(2):
-        assert publish(study, CHAPTER, chosen, config.storage, config.out) == ""
+        assert publish(study, CHAPTER, Gallery(models={chosen: LOOKS}), config.storage, config.out) == ""
     assert set(dashboard.figures(study)) == {"front", "a", "b"}
     names = ["grad-cam-1.png", "grad-cam-2.png"]
     assert (attached(study, 1), attached(study)) == (names[:of_trial], names[:of_study])
@@ -43,7 +40,7 @@ def test_a_database_in_use_is_left_alone(configure, fakes):
     fakes.run(config)
     study = load_study(config.storage, config.study_name)
     with database_lock(config.storage, "other"):
-        why = publish(study, CHAPTER, None, config.storage, config.out)
+        why = publish(study, CHAPTER, Gallery(), config.storage, config.out)
     assert why.startswith("figures in the dashboard: ")
     assert "is in use" in why
     assert attached(study) == []

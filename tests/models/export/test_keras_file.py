@@ -4,6 +4,7 @@ import dataclasses
 import json
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
@@ -44,6 +45,17 @@ def test_back_to_the_last_bit(tmp_path, candidate):
     found = restore(candidate, (8, 8, 1), 3, tmp_path / "model.keras").predict(PICTURES, verbose=0)
     assert np.array_equal(found, expected)
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_a_file_of_version_0_2_for_two_classes_gives_both(tmp_path):
+    """It gave the probability of the second class alone, and is read into a network that gives both."""
+    network = build_network(HEAD, Task(8, 8, 1, 2, "none"), 7)
+    alone = keras.layers.Activation("sigmoid", name="probabilities")(network.logits.output)
+    model = keras.Model(network.logits.input, alone)
+    save(model, ("no", "yes"), tmp_path / "model.keras")
+    found = restore(HEAD, (8, 8, 1), 2, tmp_path / "model.keras").predict(PICTURES, verbose=0)
+    second = model.predict(PICTURES, verbose=0)
+    np.testing.assert_allclose(found, np.concatenate([1 - second, second], axis=1), atol=1e-6)
 
 
 def test_class_names_are_inside(tmp_path):

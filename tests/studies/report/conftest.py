@@ -10,6 +10,7 @@ import pytest
 from models.candidate import Candidate
 from studies.finals import FinalRun, Predictions, summarise
 from studies.records import State
+from studies.report.detail import ModelFile
 from studies.report.material import Material
 from studies.scores import score
 from tests import made
@@ -86,9 +87,8 @@ def evaluated(make_material, curved, make_finals):
 
     def make(names=("a", "b", "c")):
         finals, _, predictions = make_finals(curved[:3], (20, 26, 27), len(names))
-        return make_material(
-            curved, finals=finals, class_names=tuple(names), predictions=predictions, input_shape=(8, 8, 1)
-        )
+        file = ModelFile(tuple(names), (8, 8, 1), predictions=predictions)
+        return make_material(curved, finals=finals, model_files={model.label: file for model in finals})
 
     return make
 

@@ -4,17 +4,10 @@ import optuna
 import pytest
 
 from models.candidate import Candidate
-from studies.finals import read_predictions
 from studies.objectives import DIRECTIONS
 from studies.paths import StudyFiles
 from studies.records import linear_probe
-from studies.report.material import (
-    read_class_names,
-    read_finals,
-    read_input_shape,
-    read_material,
-    shown_models,
-)
+from studies.report.material import read_finals, read_material, shown_models
 from tests import made
 
 
@@ -41,7 +34,7 @@ def test_evaluated_models_are_shown_too(make_material, make_record, make_finals)
 def test_nothing_complete_shows_nothing(make_material):
     material = make_material([])
     assert shown_models(material) == []
-    assert material.recommendation is None and material.chosen is None
+    assert material.recommendation is None and material.details == []
 
 
 def test_the_baseline_is_the_best_linear_head(make_record):
@@ -59,12 +52,6 @@ def test_the_baseline_is_the_best_linear_head(make_record):
     assert linear_probe(records[:1]) is None
 
 
-def test_the_recommended_model_is_chosen_if_it_was_evaluated(evaluated, make_material, curved, make_finals):
-    assert evaluated().chosen.label == "1"
-    finals, *_ = make_finals([curved[0], curved[2]], (20, 27))
-    assert make_material(curved, finals=finals).chosen.label == "2"
-
-
 def test_finals_are_read_back(tmp_path, curved, write_final):
     write_final(tmp_path, curved[:2], (20, 26))
     found = read_finals(StudyFiles(tmp_path), "id", curved)
@@ -73,21 +60,14 @@ def test_finals_are_read_back(tmp_path, curved, write_final):
         ("baseline", 2, 0.6),
     ]
     assert read_finals(StudyFiles(tmp_path), "another", curved) == []
-    place = tmp_path / "final" / "1" / "seed-0"
-    assert read_class_names(place / "model.keras") == ("a", "b", "c")
-    assert read_input_shape(place / "model.keras") == (8, 8, 1)
-    assert read_predictions(place / "predictions.npz").labels.shape == (30,)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"{}"])
 def test_damaged_files_are_passed_over(tmp_path, content):
     place = tmp_path / "final" / "1" / "seed-0"
     place.mkdir(parents=True)
-    for name in ("result.json", "model.keras", "predictions.npz"):
-        (place / name).write_bytes(content)
+    (place / "result.json").write_bytes(content)
     assert read_finals(StudyFiles(tmp_path), "id", []) == []
-    assert read_class_names(place / "model.keras") == ()
-    assert read_input_shape(place / "model.keras") == ()
 
 
 def test_a_study_in_the_database(tmp_path):

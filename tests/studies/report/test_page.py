@@ -9,7 +9,7 @@ import pytest
 from studies.records import State, TrialRecord
 from studies.report.blocks import Picture, Report
 from studies.report.chapters import chapter
-from studies.report.gallery import Gallery
+from studies.report.gallery import Gallery, ModelPictures
 from studies.report.page import policy, render
 
 NASTY = ("<script>alert(1)</script>", "猫 & 狗 $x$", "</script><img src=x onerror=alert(2)>")
@@ -51,7 +51,8 @@ def report(*materials, gallery=None):
 @pytest.fixture
 def nasty(evaluated):
     pictures = tuple(Picture(b"\x89PNG", f"a picture of {name}", name) for name in NASTY)
-    gallery = Gallery(NASTY, (3, 2, 1), pictures, "Samples.", pictures, "Mistakes.", pictures, "Looks.")
+    of_model = ModelPictures(pictures, "Mistakes.", pictures, "Looks.")
+    gallery = Gallery(NASTY, (3, 2, 1), pictures, "Samples.", {"1": of_model, "2": of_model})
     return report(evaluated(NASTY), gallery=gallery)
 
 
@@ -82,7 +83,7 @@ def test_nothing_is_fetched(nasty):
 def test_names_stay_names(nasty):
     page = Page(render(nasty))
     assert len([attrs for attrs in page.all("script") if not attrs]) == 2
-    assert len(page.all("img")) == 9
+    assert len(page.all("img")) == 15  # samples, then mistakes and looks of two models
     assert all(name in page.text for name in NASTY)
     for place, attrs in enumerate(page.all("script")):
         if attrs.get("type") == "application/json":

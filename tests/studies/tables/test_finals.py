@@ -163,7 +163,7 @@ def test_card(models):
     for part in (
         "# s, trial 3\n",
         "one of 2 classes. Input: uint8 pictures of 8x8x1",
-        "the probability of the second class",
+        "output: a probability for each class, in\n  the order below.",
         'keras.saving.load_model("seed-0/model.keras")',
         "on 300 pictures of my\\|data",
         "once on 100 pictures that nothing else read:\n  the test part of my.npz.",

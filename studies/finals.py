@@ -51,9 +51,10 @@ class FinalRun:
         label: the trial's number as a text, or BASELINE.
         epochs: passes over the pictures; the schedule is that of the whole search.
         curve: one dict for each epoch, without validation.
-        costs: of the architecture, from the first run of each model; None in other runs.
+        costs: of the architecture, from the first run of each model, measured in the first of these that has this
+            architecture; None in other runs.
         model_bytes: size of the `.keras` file.
-        seconds: of training, by phase: prepare (build, extract, trace), train.
+        seconds: by phase: prepare (build, extract, trace), train, measure, test.
         shape: height, width and channels of a picture.
     """
 

@@ -1,8 +1,9 @@
 """The final evaluation, as the parent sees it: what is to be run, what is there already, and what is written of it."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -15,9 +16,10 @@ from hpo.final.training import FinalJob, look, train_final
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.pool import StepWatcher, Workers, wait
+from models.candidate import Architecture
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID
-from studies.finals import FinalModel, FinalRun, read_answers, summarise
+from studies.finals import FinalCosts, FinalModel, FinalRun, read_answers, summarise
 from studies.fingerprint import fingerprint_of
 from studies.forms import Ranked, all_forms
 from studies.paths import StudyFiles, name_of, write_text
@@ -30,6 +32,13 @@ from studies.tables import finals as tables
 from studies.tables import forms as forms_tables
 from studies.tables import table
 
+# What the phases of a run are called, in the order in which they are told.
+WORDS = {
+    "prepare": "preparing networks and features",
+    "train": "training",
+    "measure": "measuring latency and throughput",
+    "test": "testing",
+}
 NOTE = "## Final evaluation"  # the heading of what is ours in the study's note
 
 
@@ -138,24 +147,36 @@ def run_all(finals: Sequence[FinalJob], workers: Workers, watcher: StepWatcher) 
     """Results of all runs and why some failed, one after the other: latencies are measured between them."""
     runs: list[FinalRun] = []
     failures: list[str] = []
+    costs: dict[Architecture, FinalCosts] = {}  # one network is measured once
+    spent: Counter[str] = Counter()
     for number, final in enumerate(finals, start=1):
         watcher.steps(number - 1, len(finals))
         where = f"[{number}/{len(finals)}] {name_of(final.label)}, seed {final.seed}"
+        architecture = final.job.candidate.architecture
         run = finished(final)
         if run is not None:
             watcher.note(f"{where}: test accuracy {run.scores.accuracy:.4f}, done before")
             runs.append(run)
+            if run.costs:
+                costs[architecture] = run.costs
             continue
+        if final.measure:
+            final = replace(final, costs=costs.get(architecture))
         why = _attempt(workers, final, where, watcher)
         run = None if why else finished(final)
         if run is None:
             failures.append(f"{where}: {why or 'left no result'}")
             watcher.note(failures[-1])
             continue
-        seconds = sum(run.seconds.values())
+        seconds = run.seconds["prepare"] + run.seconds["train"]
         watcher.note(f"{where}: test accuracy {run.scores.accuracy:.4f}, trained in {seconds:.1f} s")
         runs.append(run)
+        spent.update(run.seconds)
+        if run.costs:
+            costs[architecture] = run.costs
     watcher.steps(len(finals), len(finals))
+    if spent:
+        watcher.note(f"Time: {', '.join(f'{WORDS[phase]} {spent[phase]:.0f} s' for phase in WORDS)}.")
     return runs, failures
 
 

@@ -44,7 +44,8 @@ class FinalJob:
         seed: of initial weights, order of pictures, dropout and augmentation.
         epochs: the epoch that was best in the search.
         plateaus: the factors that reduce_on_plateau had there.
-        measure: latency and throughput too.
+        measure: its result needs costs: FLOPs, latency, throughput.
+        costs: those of another run's network of the same architecture, if they are known.
     """
 
     job: Job
@@ -53,6 +54,7 @@ class FinalJob:
     epochs: int
     plateaus: tuple[float, ...]
     measure: bool
+    costs: FinalCosts | None = None
 
     @property
     def files(self) -> RunFiles:
@@ -110,8 +112,10 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
             network, trainer, state = _trained(final, everything, on_step, here)
         trainer.restore(state)
         memory = peak_memory_mib()
-        costs = _costs(final, network, here, beat, lock) if final.measure else None
-    probabilities, labels = _predict(job.config, network, facts, beat, here)
+        with timed("measure", seconds):
+            costs = final.costs or (_costs(final, network, here, beat, lock) if final.measure else None)
+    with timed("test", seconds):
+        probabilities, labels = _predict(job.config, network, facts, beat, here)
     size = save(network.model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
     run = FinalRun(
@@ -196,20 +200,20 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
             converter.network(job.candidate.architecture, here.task(job), path)
     with lock.measuring():
         beat(SignOfLife(Phase.LATENCY))
-        called = latency = call.measure(
-            network.model, run_seconds=LONG_SECONDS if runtime == KERAS else call.RUN_SECONDS
-        )
-        if runtime != KERAS:
+        if runtime == KERAS:
+            latency = call.measure(network.model, run_seconds=LONG_SECONDS)
+        else:
             seconds = LONG_SECONDS / deployed.ROUNDS
             (latency,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)
             path.unlink()
         beat(SignOfLife(Phase.THROUGHPUT))
-        rates = throughput(lambda batch: call.measure(network.model, batch).median_ms / 1e3, called.median_ms / 1e3)
+        measured = to_latency(asdict(latency))
+        rates = throughput(lambda batch: call.measure(network.model, batch).median_ms / 1e3, measured.record_ms / 1e3)
     return FinalCosts(
         parameters=network.model.count_params(),
         macs=cost.macs,
         flops=cost.flops,
-        latency=to_latency(asdict(latency)),
+        latency=measured,
         throughput=rates,
     )
 
@@ -217,7 +221,8 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:
     """Pictures a second for each of `THROUGHPUT_BATCHES`; None where a call would last too long or memory runs out.
 
-    `seconds_of` measures a call on a batch; how long that will last is known from the batch before it.
+    `seconds_of` measures a call on a batch; how long that will last is estimated from the batch before it, and of the
+    first one from the latency of one picture, `seconds_of_one`.
     """
     rates: dict[str, float | None] = {}
     per_picture = seconds_of_one

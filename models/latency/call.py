@@ -10,10 +10,10 @@ Protocol, so that a number can be repeated:
    most 3 s. A GPU is kept busy for 3 s first: its clocks rise under load, and what it does until they have settled is
    thrown away.
 4. Runs: at least 50, at most 500, and about 0.75 s, in 10 bursts with short pauses between them. (A model so slow that
-   50 runs would take more than 30 s gets fewer, but 10.) What disturbs a
-   shared CPU (another process, a change of clock frequency) lasts for tens of milliseconds to seconds: one unbroken
-   series may lie wholly inside such a spell, bursts over a longer time do not. The garbage collector is off. On a GPU
-   the bursts follow each other without a pause, in which its clocks would fall again.
+   50 runs would take more than 30 s gets fewer, but 10; a batch, whose calls are long, gets 10 at least.) What
+   disturbs a shared CPU (another process, a change of clock frequency) lasts for tens of milliseconds to seconds: one
+   unbroken series may lie wholly inside such a spell, bursts over a longer time do not. The garbage collector is off.
+   On a GPU the bursts follow each other without a pause, in which its clocks would fall again.
 5. The median over all runs is the latency: a disturbance must hit half of all runs to move it. p10, p90 and p99 tell
    how disturbed the machine was, p10 being close to what it can do undisturbed.
 
@@ -68,7 +68,8 @@ def measure(model: Any, batch_size: int = 1, *, run_seconds: float = RUN_SECONDS
         run_seconds: time spent on measured runs, but for the least number of them.
         seed: of the random pictures.
     """
-    return summarise(measure_call(_call(model, batch_size, seed), run_seconds, sees_gpu()), batch_size)
+    least = MIN_RUNS if batch_size == 1 else BURSTS
+    return summarise(measure_call(_call(model, batch_size, seed), run_seconds, sees_gpu(), least), batch_size)
 
 
 def measure_together(models: Sequence[Any], on_round: Callable[[], None] = lambda: None) -> list[Latency]:
@@ -106,14 +107,23 @@ def summarise(milliseconds: np.ndarray, batch_size: int = 1) -> Latency:
     return Latency(median, p10, p90, p99, len(milliseconds), batch_size, **where)
 
 
-def measure_call(call: Callable[[], object], run_seconds: float = RUN_SECONDS, on_gpu: bool = False) -> np.ndarray:
-    """Milliseconds (runs,) of a call that returns when its answer is there, whatever computes it; steps 3 to 5."""
+def measure_call(
+    call: Callable[[], object], run_seconds: float = RUN_SECONDS, on_gpu: bool = False, least: int = MIN_RUNS
+) -> np.ndarray:
+    """Milliseconds (runs,) of a call that returns when its answer is there, whatever computes it; steps 3 to 5.
+
+    Args:
+        call: what is measured.
+        run_seconds: time spent on measured runs.
+        on_gpu: whether clocks are to settle first.
+        least: number of runs, whatever they take; a multiple of the number of bursts.
+    """
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         _warm_up(call, SETTLE_SECONDS if on_gpu else 0.0)
-        return np.asarray(_runs(call, run_seconds, pauses=not on_gpu))
+        return np.asarray(_runs(call, run_seconds, least, pauses=not on_gpu))
     finally:
         if collecting:
             gc.enable()
@@ -145,14 +155,14 @@ def _warm_up(call: Callable[[], object], settle_seconds: float) -> None:
         before = median
 
 
-def _runs(call: Callable[[], object], seconds: float, pauses: bool) -> list[float]:
+def _runs(call: Callable[[], object], seconds: float, least: int, pauses: bool) -> list[float]:
     """Milliseconds of each run, in bursts spread over time."""
     milliseconds: list[float] = []
     for _ in range(BURSTS):
         start = time.perf_counter()
         for run in range(MAX_RUNS // BURSTS):
             spent = time.perf_counter() - start
-            enough = seconds if run >= MIN_RUNS // BURSTS else SLOW_SECONDS
+            enough = seconds if run >= least // BURSTS else SLOW_SECONDS
             if run and spent > enough / BURSTS:
                 break
             milliseconds.append(_timed(call))

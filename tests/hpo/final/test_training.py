@@ -73,7 +73,7 @@ def test_scores_are_those_of_the_predictions_kept(small, finish):
     assert 0 < run.costs.latency.median_ms <= run.costs.latency.p90_ms <= run.costs.latency.p99_ms
     assert set(run.costs.throughput) == {"32", "256"}
     assert run.costs.throughput["256"] > 0
-    assert set(run.seconds) == {"prepare", "train"}
+    assert set(run.seconds) == {"prepare", "train", "measure", "test"}
 
 
 @pytest.mark.slow

@@ -59,7 +59,24 @@ def test_slow_models_get_fewer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency, "_timed", slow)
     monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
-    assert len(latency._runs(lambda: None, 1.5, pauses=True)) == latency.BURSTS
+    assert len(latency._runs(lambda: None, 1.5, latency.MIN_RUNS, pauses=True)) == latency.BURSTS
+
+
+def test_a_batch_gets_fewer_runs_than_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of a second each."""
+    clock = [0.0]
+
+    def second(call: Callable[[], None]) -> float:
+        clock[0] += 1.0
+        return 1_000.0
+
+    monkeypatch.setattr(latency, "_timed", second)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
+    assert (
+        len(latency._runs(lambda: None, 0.75, latency.MIN_RUNS, pauses=True)) == 40
+    )  # until 3 s are over in each burst
+    assert len(latency._runs(lambda: None, 0.75, latency.BURSTS, pauses=True)) == latency.BURSTS
 
 
 @pytest.mark.parametrize(("on_gpu", "settled"), [(False, 0), (True, 3)])

@@ -90,3 +90,9 @@ def fingerprint_of(study: optuna.Study) -> Fingerprint:
         return Fingerprint.from_dict(stored)
     except ValueError as error:
         raise StudyRefused(f"study {study.study_name} was made by another version of this program: {error}") from error
+
+
+def val_size_of(study: optuna.Study) -> int | None:
+    """How many validation pictures its accuracies are of; None where it does not say."""
+    size = study.user_attrs.get(attributes.FINGERPRINT, {}).get("val_size")
+    return size if isinstance(size, int) and size > 0 else None

@@ -12,6 +12,7 @@ from models.candidate import Candidate
 from studies import attributes, strict
 from studies.attributes import DUPLICATE_OF, RETRY_OF
 from studies.errors import StudyRefused
+from studies.fingerprint import val_size_of
 from studies.latencies import AS_TOLD, Latencies, latencies_of
 from studies.outcomes import INTERRUPTED, WORKER_DIED, Latency, Measurement
 
@@ -51,7 +52,7 @@ class TrialRecord:
     """A trial as it stands in the database; None for what it does not have.
 
     A stopped trial's `val_accuracy` is None: it is in its curve. `measured_again`: its latency was, when the study
-    ended. `val_right`: which validation pictures are right, see `studies.answers`.
+    ended. `val_right`: which validation pictures are right, see `studies.answers`; `val_size`: how many there are.
     """
 
     number: int
@@ -68,6 +69,16 @@ class TrialRecord:
     reason: str = ""
     measured_again: bool = False
     val_right: str = ""
+    val_size: int | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of its accuracy, 95 %, as if it were not the best of many; None without one, or if `val_size` is unknown."""
+        from studies.scores import wilson_interval  # with scikit-learn, which a search can do without
+
+        if self.val_accuracy is None or self.val_size is None:
+            return None
+        return wilson_interval(self.val_accuracy, self.val_size)
 
     @property
     def latency_ms(self) -> float | None:
@@ -123,23 +134,26 @@ def complete(records: Iterable[TrialRecord]) -> list[CompleteTrial]:
     return [record for record in records if isinstance(record, CompleteTrial)]
 
 
-def read_trial(trial: FrozenTrial, latencies: Latencies = AS_TOLD) -> TrialRecord:
+def read_trial(trial: FrozenTrial, latencies: Latencies = AS_TOLD, val_size: int | None = None) -> TrialRecord:
     """The record of one trial, finished or not: a `CompleteTrial` if it is complete.
 
     Args:
         trial: as Optuna has it.
         latencies: that stand for those that trials were told with.
+        val_size: of the study, see `TrialRecord`.
 
     Raises:
         StudyRefused: what the trial keeps is not as this version of this program writes it.
     """
     try:
-        return _read_trial(trial, trial.user_attrs, latencies)
+        return _read_trial(trial, trial.user_attrs, latencies, val_size)
     except ValueError as error:
         raise StudyRefused(f"trial {trial.number} was not written by this version of this program: {error}") from error
 
 
-def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latencies) -> TrialRecord:
+def _read_trial(
+    trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latencies, val_size: int | None
+) -> TrialRecord:
     architecture = attrs.get(attributes.ARCHITECTURE, "")
     told = _measurement(attrs.get(attributes.MEASUREMENT))
     measurement = _with(told, latencies.by_architecture.get(architecture))
@@ -157,6 +171,7 @@ def _read_trial(trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latenci
         "reason": attrs.get(attributes.FAILURE, {}).get("reason") or attrs.get(attributes.STOPPED) or _same_as(attrs),
         "measured_again": architecture in latencies.again,
         "val_right": attrs.get(attributes.VAL_RIGHT, ""),
+        "val_size": val_size,
     }
     if trial.state != TrialState.COMPLETE:
         return TrialRecord(**known)
@@ -210,8 +225,8 @@ def read_study(study: optuna.Study) -> list[TrialRecord]:
     Raises:
         StudyRefused: as `read_trial`.
     """
-    latencies = latencies_of(study)
-    return [read_trial(trial, latencies) for trial in study.get_trials(deepcopy=False)]
+    latencies, val_size = latencies_of(study), val_size_of(study)
+    return [read_trial(trial, latencies, val_size) for trial in study.get_trials(deepcopy=False)]
 
 
 def linear_probe(records: Iterable[TrialRecord]) -> CompleteTrial | None:

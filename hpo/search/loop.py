@@ -25,6 +25,7 @@ from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent, wait
 from hpo.worker.rungs import rungs_of
 from models.candidate import Candidate
 from studies import attributes
+from studies.fingerprint import val_size_of
 from studies.latencies import latencies_of
 from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
@@ -92,7 +93,7 @@ class Search:
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.streak = Streak()
-        self.latencies = latencies_of(study)
+        self.latencies, self.val_size = latencies_of(study), val_size_of(study)
         self.records: list[TrialRecord] = []
 
     def run(self) -> None:
@@ -270,6 +271,9 @@ class Search:
     def _renew(self, number: int) -> TrialRecord:
         """Read one trial, and those that were added since, into `self.records`."""
         trials = self.study.get_trials(deepcopy=False)
-        self.records += [read_trial(trial, self.latencies) for trial in trials[len(self.records) :]]
-        self.records[number] = read_trial(trials[number], self.latencies)
+        self.records += [self._read(trial) for trial in trials[len(self.records) :]]
+        self.records[number] = self._read(trials[number])
         return self.records[number]
+
+    def _read(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:
+        return read_trial(trial, self.latencies, self.val_size)

@@ -7,9 +7,11 @@ from typing import NamedTuple
 from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.records import CompleteTrial, State, TrialRecord, complete
-from studies.tables.trials import describe, measured_in
+from studies.tables.trials import accuracy, describe, measured_in
 
 LOG_FROM = 8.0  # an axis whose largest value exceeds its smallest this many times is logarithmic
+
+INTERVAL = "95 % interval"  # of accuracies, in legends
 
 
 class Point(NamedTuple):
@@ -19,6 +21,8 @@ class Point(NamedTuple):
     values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
     latency_low: float  # ms, see `studies.outcomes.Latency.low`
     latency_high: float  # ms
+    accuracy_low: float  # the interval of the accuracy; itself where that is unknown
+    accuracy_high: float
     text: str  # every parameter, lines separated by <br>
 
     @property
@@ -31,6 +35,14 @@ class Point(NamedTuple):
         return self.values[objective.name]
 
 
+class Band(NamedTuple):
+    """Between which steps the front may lie, for all that validation pictures can tell; empty where that is unknown."""
+
+    at: tuple[float, ...]  # where each step begins, and last the end of the axis
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
 class ParetoData(NamedTuple):
     """Two axes and three groups of points; each point is in exactly one group."""
 
@@ -38,6 +50,7 @@ class ParetoData(NamedTuple):
     subtitle: str
     x: Objective
     log_x: bool
+    x_range: tuple[float, float]  # holds every point; a bar that goes on beyond it is cut there
     y_range: tuple[float, float]  # of the first view; poor trials far below the front would flatten it
     front: tuple[Point, ...]  # on the front of the two objectives shown, by rising x
     beyond: tuple[Point, ...]  # on the front of all three objectives only
@@ -47,6 +60,15 @@ class ParetoData(NamedTuple):
     def everything(self) -> tuple[Point, ...]:
         """All points."""
         return (*self.front, *self.beyond, *self.dominated)
+
+    @property
+    def band(self) -> Band:
+        """Of the front."""
+        if all(point.accuracy_low == point.accuracy_high for point in self.front):
+            return Band((), (), ())
+        steps = (*self.front, self.front[-1])
+        at = (*(point.at(self.x) for point in self.front), self.x_range[1])
+        return Band(at, tuple(step.accuracy_low for step in steps), tuple(step.accuracy_high for step in steps))
 
 
 class ThreeData(NamedTuple):
@@ -68,17 +90,18 @@ def pareto_data(name: str, records: Sequence[TrialRecord], x: Objective) -> Pare
     on_two = {record.number for record in two}
     on_three = {record.number for record in front(records)}
     points = {record.number: to_point(record) for record in complete(records)}
-    values = [point.at(x) for point in points.values()]
-    y_range = accuracy_range([point.accuracy for point in points.values()], [points[n].accuracy for n in on_two])
+    members = sorted((points[n] for n in on_two), key=lambda point: (point.at(x), point.number))
+    x_range = cost_range([point.at(x) for point in points.values()])
+    y_range = _accuracies(points.values(), members)
+    of_latency = cut_bars(members, x_range) + _measured_in(records) if x is LATENCY else ""
     return ParetoData(
         title=f"{name}: accuracy against {x.noun}",
-        subtitle=tally(records)
-        + below_axis(points.values(), y_range)
-        + (_measured_in(records) if x is LATENCY else ""),
+        subtitle=tally(records) + below_axis(points.values(), y_range) + of_latency,
         x=x,
-        log_x=is_wide(values),
+        log_x=is_wide([point.at(x) for point in points.values()]),
+        x_range=x_range,
         y_range=y_range,
-        front=tuple(sorted((points[n] for n in on_two), key=lambda point: (point.at(x), point.number))),
+        front=tuple(members),
         beyond=tuple(points[n] for n in sorted(on_three - on_two)),
         dominated=tuple(points[n] for n in sorted(set(points) - on_two - on_three)),
     )
@@ -89,7 +112,7 @@ def three_data(name: str, records: Sequence[TrialRecord]) -> ThreeData:
     members = {record.number for record in front(records)}
     points = [to_point(record) for record in complete(records)]
     on_front = sorted((point for point in points if point.number in members), key=lambda point: point.at(LATENCY))
-    y_range = accuracy_range([point.accuracy for point in points], [point.accuracy for point in on_front])
+    y_range = _accuracies(points, on_front)
     return ThreeData(
         title=f"{name}: accuracy, latency and FLOPs",
         subtitle=tally(records) + below_axis(points, y_range) + _measured_in(records),
@@ -103,18 +126,19 @@ def to_point(record: CompleteTrial) -> Point:
     """A trial with the text that is shown when the mouse is over it."""
     cost = record.measurement
     low, high = cost.latency.low, cost.latency.high
+    least, most = record.interval or (record.val_accuracy, record.val_accuracy)
     text = "<br>".join(
         [
             f"<b>trial {record.number}</b>",
             *describe(record.candidate).split(", "),
-            f"val_accuracy {record.val_accuracy:.4f} after epoch {record.best_epoch} of {record.epochs}",
+            f"val_accuracy {accuracy(record)} after epoch {record.best_epoch} of {record.epochs}",
             f"latency {LATENCY.say(cost.latency_ms)} ({low:.3g} to {high:.3g}; {cost.latency.measured_in})",
             f"{FLOPS.say(cost.flops)}, {cost.parameters:,} weights",
             f"{record.seconds:.1f} s",
         ]
     )
     values = {objective.name: objective.shown(getattr(record, objective.name)) for objective in OBJECTIVES}
-    return Point(record.number, values, low, high, text)
+    return Point(record.number, values, low, high, least, most, text)
 
 
 def is_wide(values: Sequence[float]) -> bool:
@@ -122,17 +146,50 @@ def is_wide(values: Sequence[float]) -> bool:
     return bool(values) and max(values) > LOG_FROM * min(values)
 
 
-def accuracy_range(values: Sequence[float], on_front: Sequence[float]) -> tuple[float, float]:
+def cost_range(values: Sequence[float]) -> tuple[float, float]:
+    """Lower and upper end of an axis that holds these values with a margin, logarithmic where they are wide.
+
+    Bars have no say in it: a single one that is long would push all points together.
+    """
+    if not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    if low == high:
+        return 0.5 * low, 1.5 * high
+    if is_wide(values):
+        margin = (high / low) ** 0.08
+        return low / margin, high * margin
+    return max(0.0, low - 0.08 * (high - low)), high + 0.08 * (high - low)
+
+
+def cut_bars(points: Sequence[Point], x_range: tuple[float, float]) -> str:
+    """What the subtitle says of latencies whose bars go on beyond the axis."""
+    cut = [point for point in points if point.latency_low < x_range[0] or point.latency_high > x_range[1]]
+    said = [f"{point.number} ({max(0.0, point.latency_low):.3g} to {point.latency_high:.3g} ms)" for point in cut]
+    bars = "the bar of trial" if len(cut) == 1 else "the bars of trials"
+    return f"; {bars} {', '.join(said)} {'is' if len(cut) == 1 else 'are'} cut at the axis" if cut else ""
+
+
+def accuracy_range(
+    values: Sequence[float], on_front: Sequence[float], ends: Sequence[float] = ()
+) -> tuple[float, float]:
     """Lower and upper end of the accuracy axis: down to twice the front's extent below its lowest member.
 
-    At least 0.05 below it; no further than the worst trial; with a margin for the markers.
+    At least 0.05 below it; no further than the worst trial; with a margin for the markers. `ends` of intervals are on
+    it too.
     """
     if not on_front:
         return 0.0, 1.0
     top, bottom = max(on_front), min(on_front)
-    low = max(min(values), bottom - max(2 * (top - bottom), 0.05))
+    low = min([max(min(values), bottom - max(2 * (top - bottom), 0.05)), *ends])
     margin = 0.06 * max(top - low, 0.01)
-    return low - margin, top + 2 * margin
+    return low - margin, max([top + 2 * margin, *(end + margin for end in ends)])
+
+
+def _accuracies(points: Iterable[Point], members: Sequence[Point]) -> tuple[float, float]:
+    """The accuracy axis of a study."""
+    ends = [end for point in members for end in (point.accuracy_low, point.accuracy_high)]
+    return accuracy_range([point.accuracy for point in points], [point.accuracy for point in members], ends)
 
 
 def _measured_in(records: Sequence[TrialRecord]) -> str:

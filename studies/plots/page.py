@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,32 @@ import plotly.graph_objects as go
 
 from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.paths import write_text
-from studies.plots.data import ParetoData, Point, ThreeData, is_wide
-from studies.plots.style import BEYOND, FAINT, FRONT, UNSURE
+from studies.plots.data import INTERVAL, Band, ParetoData, Point, ThreeData, cost_range, is_wide
+from studies.plots.style import AXIS, BAND, BEYOND, FAINT, FRONT, GRID, INK, QUIET, UNSURE
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+body {{ margin: 0; padding: .8rem; box-sizing: border-box; height: 100vh; min-height: 30rem; display: flex;
+  flex-direction: column; font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: {ink} }}
+h1 {{ font-size: 1.25rem; font-weight: 600; margin: 0; overflow-wrap: anywhere }}
+p {{ color: {quiet}; margin: .2rem 0 0 }}
+main {{ flex: 1; min-height: 0 }} main > div {{ height: 100% }}
+</style></head>
+<body><header><h1>{title}</h1><p>{subtitle}</p></header><main>{plot}</main></body></html>
+"""
+# A scene is cut at the sides of a phone: step back from it.
+STEP_BACK = """
+const place = document.getElementById("{plot_id}"), eye = place.layout.scene && place.layout.scene.camera.eye;
+if (eye && place.clientWidth < 520)
+  Plotly.relayout(place, "scene.camera.eye", {x: 1.55 * eye.x, y: 1.55 * eye.y, z: 1.55 * eye.z});
+"""
 
 
 def draw_pareto(data: ParetoData) -> go.Figure:
     """The front as a line with marked members, the other trials behind it."""
     figure = go.Figure()
+    _shade(figure, data.band)
     groups = (
         (data.dominated, "dominated", {"color": FAINT, "size": 8, "opacity": 0.7}),
         (data.beyond, "on the front of all three", {"color": BEYOND, "size": 10, "symbol": "diamond-open"}),
@@ -42,7 +62,9 @@ def draw_pareto(data: ParetoData) -> go.Figure:
         error_x=uncertainty(data.front, data.x),
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.update_xaxes(title=data.x.label, **axis_of([p.at(data.x) for p in data.everything]))
+    figure.update_xaxes(
+        title=data.x.label, **axis_of([p.at(data.x) for p in data.everything]), range=ends(data.x_range, data.log_x)
+    )
     figure.update_yaxes(title=VAL_ACCURACY.label, range=data.y_range)
     return framed(figure, data.title, data.subtitle)
 
@@ -68,16 +90,30 @@ def draw_three(data: ThreeData) -> go.Figure:
                 text=[p.text for p in shown],
                 hovertemplate="%{text}<extra></extra>",
             )
+    costs = {
+        name: {**axis_of(values), "range": ends(cost_range(values), is_wide(values)), "title": {"text": cost.title}}
+        for name, cost in (("xaxis", LATENCY), ("yaxis", FLOPS))
+        for values in ([p.at(cost) for p in points],)
+    }
     figure.update_scenes(
-        xaxis_title=LATENCY.title,
-        yaxis_title=FLOPS.label,
-        zaxis_title=VAL_ACCURACY.brief,
-        xaxis=axis_of([p.at(LATENCY) for p in points]),
-        yaxis=axis_of([p.at(FLOPS) for p in points]),
-        zaxis_range=data.y_range,
-        camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.7}, "center": {"z": -0.15}},
+        **costs,
+        zaxis={"range": data.y_range, "title": {"text": VAL_ACCURACY.title}, "nticks": 6},
+        camera={"eye": {"x": -1.5, "y": -1.5, "z": 0.75}, "center": {"z": -0.12}},
+        aspectmode="cube",
     )
-    return framed(figure, data.title, data.subtitle)
+    edges = {"showline": True, "mirror": True, "linecolor": AXIS, "linewidth": 2, "gridcolor": GRID}
+    figure.update_scenes(xaxis=edges, yaxis=edges, zaxis=edges)  # all twelve edges of the box
+    return framed(figure, data.title, data.subtitle).update_layout(margin={"l": 0, "r": 0, "b": 0})
+
+
+def _shade(figure: go.Figure, band: Band) -> None:
+    """Between which steps the front may lie."""
+    for heights, fill, label in ((band.low, None, ""), (band.high, "tonexty", INTERVAL)):
+        if band.at:
+            figure.add_scatter(
+                x=band.at, y=heights, mode="lines", line={"shape": "hv", "width": 0}, fill=fill, fillcolor=BAND,
+                name=label, showlegend=bool(label), hoverinfo="skip",
+            )  # fmt: skip
 
 
 def uncertainty(points: Sequence[Point], x: Objective) -> dict[str, Any] | None:
@@ -93,6 +129,11 @@ def uncertainty(points: Sequence[Point], x: Objective) -> dict[str, Any] | None:
         "width": 3,
         "color": UNSURE,
     }
+
+
+def ends(axis: tuple[float, float], log: bool) -> tuple[float, float]:
+    """Of an axis as Plotly takes them, which wants exponents of ten where it is logarithmic."""
+    return (math.log10(axis[0]), math.log10(axis[1])) if log else axis
 
 
 def axis_of(values: Sequence[float]) -> dict[str, Any]:
@@ -112,14 +153,18 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def write_html(figure: go.Figure, path: Path) -> None:
-    """One file with everything inside, for a browser without a network."""
-    page = figure.to_html(
+    """One file with everything inside, for a browser without a network; title and subtitle wrap on a phone."""
+    bare = go.Figure(figure).update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": 30, "r": 12})
+    plot = bare.to_html(
         include_plotlyjs=True,
-        full_html=True,
-        default_height="96vh",
+        full_html=False,
+        default_height="100%",
+        post_script=STEP_BACK,
         config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]},
     )
-    write_text(path, page)
+    title = figure.layout.title
+    words = {"title": escape(title.text), "subtitle": escape(title.subtitle.text or "")}
+    write_text(path, PAGE.format(**words, plot=plot, ink=INK, quiet=QUIET))
 
 
 def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
@@ -127,7 +172,7 @@ def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
     return figure.update_layout(
         template="plotly_white",
         title={"text": title, "subtitle": {"text": subtitle}},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         margin={"t": 110},
         font={"size": 14},
         hoverlabel={"align": "left"},

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.paths import in_one_step
-from studies.plots.data import ParetoData, Point, ThreeData, is_wide, label_groups
+from studies.plots.data import INTERVAL, ParetoData, Point, ThreeData, is_wide, label_groups
 from studies.plots.style import BEYOND, FAINT, FRONT, GRID, QUIET
 
 FORMATS = ("png", "svg", "pdf")
@@ -43,11 +43,14 @@ def draw_pareto(data: ParetoData) -> Figure:
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     axes.step(xs, ys, where="post", color=FRONT, linewidth=1.2, zorder=2)
     axes.scatter(xs, ys, s=48, c=FRONT, label="front", zorder=3)
+    if data.band.at:
+        axes.fill_between(data.band.at, data.band.low, data.band.high, step="post", color=FRONT, alpha=0.12,
+                          linewidth=0, label=INTERVAL, zorder=0)  # fmt: skip
     uncertainty(axes, data.front, data.x)
     if data.log_x:
         logarithmic(axes)
+    axes.set_xlim(data.x_range)
     axes.set_ylim(data.y_range)
-    axes.autoscale_view(scaley=False)
     _number(axes, data.front, data.x)
     axes.set_xlabel(data.x.label)
     axes.legend(loc="lower right", frameon=True, fontsize=9)

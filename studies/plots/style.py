@@ -18,6 +18,7 @@ SERIES = (BLUE, VERMILION, GREEN, PURPLE, BLACK, ORANGE, SKY)  # without yellow,
 FRONT, BEYOND, RECOMMENDED = BLUE, VERMILION, ORANGE
 FAINT = "#B8B8B8"  # dominated trials
 UNSURE = "rgba(0, 114, 178, 0.4)"  # how far a latency may be off: the front's colour, see-through
+BAND = "rgba(0, 114, 178, 0.12)"  # between which steps the front may lie
 PALE = "#8FB8D0"  # the front's colour, for what is not recommended
 INK, QUIET, GRID = "#222222", "#555555", "#E6E6E6"
 AXIS = "#888888"

@@ -7,6 +7,7 @@ from studies.objectives import COSTS, LATENCY, OBJECTIVES
 from studies.plots.data import pareto_data, three_data
 from studies.records import State
 from studies.report import charts, model_tables, parallel
+from studies.report.bars import bars
 from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Points, Section, Text
 from studies.report.closing import loading, reproducing
 from studies.report.forms import deployed
@@ -16,9 +17,8 @@ from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savi
 from studies.report.setup import setup
 from studies.report.summary import summary
 from studies.report.tested import mistakes, results, saliency
-from studies.report.wording import counted, duration, listed, mega, percent
+from studies.report.wording import counted, duration, listed, percent
 from studies.rules import NEVER, RULES
-from studies.tables.trials import count
 
 NOTHING = Gallery()
 FRONT_RULE = (
@@ -52,40 +52,8 @@ def _models(material: Material, _gallery: Gallery) -> Section | None:
         "1 MAC = 2 FLOPs; inference time is the latency of one picture. The highlighted model is the recommended one."
     )
     return Section(
-        "models", "Pretrained against customised models", (Text(text), table, _bars(models), *_curves(models))
+        "models", "Pretrained against customised models", (Text(text), table, bars(models), *_curves(models))
     )
-
-
-def _bars(models: list[Shown]) -> Charts:
-    costs = [model.record.measurement for model in models]
-    tested = [model.final for model in models if model.final is not None]
-    if len(tested) == len(models):
-        shares, kind = [100 * final.accuracy for final in tested], "test"
-    else:
-        shares, kind = [100 * model.record.val_accuracy for model in models], "validation"
-    wanted = (
-        ("accuracy", f"{kind} accuracy (%)", shares, [f"{share:.1f} %" for share in shares]),
-        ("flops", "MFLOPs for one picture", [c.flops / 1e6 for c in costs], [mega(c.flops) for c in costs]),
-        (
-            "latency",
-            "inference (ms)",
-            [c.latency_ms for c in costs],
-            [f"{c.latency_ms:.3g} ms" for c in costs],
-        ),
-        (
-            "parameters",
-            "parameters (millions)",
-            [c.parameters / 1e6 for c in costs],
-            [count(c.parameters) for c in costs],
-        ),
-    )
-    bars = []
-    for name, title, values, texts in wanted:
-        described = listed([f"{model.title} {text}" for model, text in zip(models, texts, strict=True)])
-        figure = charts.bars(models, values, texts, title)
-        caption = f"{title[0].upper()}{title[1:]} of each model."
-        bars.append(Chart(f"bars_{name}", caption, f"Bars of {title}: {described}.", figure, 90 + 62 * len(models)))
-    return Charts(tuple(bars))
 
 
 def _curves(models: list[Shown]) -> list[Block]:
@@ -112,7 +80,8 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
     ]
     for x in COSTS:
         data = pareto_data(material.name, material.records, x)
-        drawn = "horizontal lines show how far a latency may be off; " if x is LATENCY else ""
+        drawn = "the band is the front's 95 % interval; " if data.band.at else ""
+        drawn += "horizontal lines show how far a latency may be off; " if x is LATENCY else ""
         ends = data.front[0], data.front[-1]
         alt = (
             f"Accuracy against {x.noun} of {counted(len(data.everything), 'trial')}: the front rises from "

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY
+from studies.objectives import FLOPS, LATENCY, OBJECTIVES
 from studies.plots import page
 from studies.plots.data import ParetoData, ThreeData, label_groups
-from studies.plots.style import FRONT, GRID, INK, PALE, RECOMMENDED, SERIES
+from studies.plots.style import FRONT, GRID, INK, RECOMMENDED, SERIES
 from studies.report.importance import Importances
 from studies.report.material import Shown
 from studies.report.search_progress import Step
@@ -46,11 +46,10 @@ def pareto(data: ParetoData, recommended: int | None) -> go.Figure:
     """Accuracy against one cost; members of the front numbered, the recommended one with a star."""
     figure = page.draw_pareto(data)
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
-    every = [p.at(data.x) for p in data.everything]
-    low, high = (np.log10(min(every)), np.log10(max(every))) if data.log_x else (min(every), max(every))
+    low, high = page.ends(data.x_range, data.log_x)
     at = np.log10(xs) if data.log_x else np.asarray(xs)
     placed = [(float(a), b, p.number) for a, b, p in zip(at, ys, data.front, strict=True)]
-    reach = 0.09 * ((high - low) or 1.0)  # of a phone's width
+    reach = 0.08 * (high - low)  # of a phone's width
     labels = label_groups(placed, reach, 0.07 * (data.y_range[1] - data.y_range[0]))
     for across, up, text in labels:
         words = text.split(", ")
@@ -70,8 +69,6 @@ def pareto(data: ParetoData, recommended: int | None) -> go.Figure:
             text=[p.text for p in star],
             hovertemplate="%{text}<extra></extra>",
         )
-    if min(every) == max(every):  # else the axis would show nothing but that number
-        figure.update_xaxes(range=[0.5 * every[0], 1.5 * every[0]], nticks=5)
     bottom, top = data.y_range
     room = max(0.0, (LEAST_SPAN - (top - bottom)) / 2)
     figure.update_yaxes(range=[bottom - room, top + room], ticks="outside", ticklen=4)
@@ -94,36 +91,8 @@ def pareto_space(data: ThreeData, recommended: int | None) -> go.Figure:
             text=[point.text],
             hovertemplate="%{text}<extra></extra>",
         )
-    figure.update_scenes(
-        xaxis={"title": {"text": LATENCY.title}},
-        yaxis={"title": {"text": FLOPS.title}},
-        zaxis={"title": {"text": VAL_ACCURACY.title}},
-        aspectmode="cube",
-        camera={"eye": {"x": -1.45, "y": -1.45, "z": 0.65}, "center": {"z": -0.1}},
-    )
     bare(figure)
     return figure.update_layout(margin={"t": 10, "r": 0, "b": 0, "l": 0}, font={"size": 11})
-
-
-def bars(models: Sequence[Shown], values: Sequence[float], texts: Sequence[str], title: str) -> go.Figure:
-    """One column of the table of models; the recommended one stands out."""
-    names = ["<br>".join([f"trial {model.record.number}", *model.roles]) for model in models]
-    figure = go.Figure(
-        go.Bar(
-            x=list(values),
-            y=names,
-            orientation="h",
-            text=list(texts),
-            textposition="outside",
-            cliponaxis=False,
-            marker={"color": [FRONT if "recommended" in model.roles else PALE for model in models],
-                    "line": {"color": FRONT, "width": 1}},
-            hovertemplate="%{y}: %{text}<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title=title, range=[0, 1.28 * max(values)], gridcolor=GRID, nticks=5)
-    figure.update_yaxes(autorange="reversed", tickfont={"size": 11}, automargin=True)
-    return bare(figure, legend=False).update_layout(margin={"l": 10, "r": 10, "t": 8, "b": 46}, bargap=0.35)
 
 
 def learning_curves(models: Sequence[Shown], key: str, title: str) -> go.Figure:

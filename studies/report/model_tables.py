@@ -5,7 +5,7 @@ from typing import Any
 
 from models.candidate import DIMENSIONS, Dimension, Range
 from studies.finals import FinalModel
-from studies.records import CompleteTrial
+from studies.records import CompleteTrial, TrialRecord
 from studies.report.detail import Detail
 from studies.report.gallery import Judged
 from studies.report.material import Material, Shown, label_of
@@ -15,9 +15,10 @@ from studies.tables.table import Column, Table
 from studies.tables.trials import count, describe, measured_in, why
 
 
-def _interval(value: tuple[float, float, float]) -> str:
+def _interval(value: tuple[float, float | None, float | None]) -> str:
     share, low, high = value
-    return f"{100 * share:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+    around = "" if low is None or high is None else f" ({100 * low:.1f}–{100 * high:.1f})"
+    return f"{100 * share:.1f}{around}"
 
 
 def _difference(value: tuple[float, float, float]) -> str:
@@ -31,6 +32,9 @@ def _unsure(value: tuple[float, float, float]) -> str:
 
 
 VALIDATION = Column("validation accuracy (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",))
+SEARCHED = Column(
+    "validation accuracy (%), 95 % interval", _interval, True, parts=("val_accuracy", "val_low", "val_high")
+)
 TEST = Column("test accuracy (%), 95 % interval", _interval, True, parts=("test_accuracy", "test_low", "test_high"))
 FLOPS = Column("MFLOPs", mega, True, parts=("flops",))
 TIME = Column("inference (ms, uncertainty)", _unsure, True, parts=("latency_ms", "latency_low_ms", "latency_high_ms"))
@@ -39,6 +43,12 @@ TRAINED = Column("trained parameters", count, True, parts=("trained_parameters",
 EPOCHS = Column("best epoch", "{0[0]} of {0[1]}", True, parts=("best_epoch", "epochs"))
 SECONDS = Column("trial (s)", "{:.1f}", True, parts=("seconds",))
 SETTINGS = Column("settings", wide=True)
+
+
+def _searched(record: TrialRecord) -> tuple[float | None, float | None, float | None] | None:
+    """Accuracy in the search with its interval."""
+    low, high = record.interval or (None, None)
+    return None if record.val_accuracy is None else (record.val_accuracy, low, high)
 
 
 def _costs(record: CompleteTrial) -> tuple[Any, ...]:
@@ -51,12 +61,12 @@ def _costs(record: CompleteTrial) -> tuple[Any, ...]:
 def models_table(material: Material, models: Sequence[Shown]) -> Table:
     """The table that courses ask for: accuracy, FLOPs, inference time and parameters, pretrained against customised."""
     tested = any(model.final for model in models)
-    columns = [Column("model", wide=True), VALIDATION, *([TEST] if tested else []), FLOPS, TIME, WEIGHTS, TRAINED]
+    columns = [Column("model", wide=True), SEARCHED, *([TEST] if tested else []), FLOPS, TIME, WEIGHTS, TRAINED]
     rows = []
     for model in models:
         test = (model.final.accuracy, *model.final.interval) if model.final else None
         rows.append(
-            (model.title, model.record.val_accuracy, *([test] if tested else []), *_costs(model.record),
+            (model.title, _searched(model.record), *([test] if tested else []), *_costs(model.record),
              describe(model.record.candidate))
         )  # fmt: skip
     marked = frozenset(number for number, model in enumerate(models) if "recommended" in model.roles)
@@ -72,7 +82,7 @@ def front_table(material: Material) -> Table:
     rows = tuple(
         (
             record.number,
-            record.val_accuracy,
+            _searched(record),
             *_costs(record),
             (record.best_epoch, record.epochs),
             record.seconds,
@@ -84,7 +94,7 @@ def front_table(material: Material) -> Table:
     caption = "Members of the Pareto front of all three objectives, from the fastest to the slowest"
     caption += f"; latency: {measured_in(material.front)}." if material.front else "."
     columns = (
-        Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS, TRAINED, EPOCHS, SECONDS, SETTINGS
+        Column("trial", numeric=True), SEARCHED, FLOPS, TIME, WEIGHTS, TRAINED, EPOCHS, SECONDS, SETTINGS
     )  # fmt: skip
     return Table("front", caption, columns, rows, marked)
 
@@ -101,7 +111,7 @@ def trials_table(material: Material) -> Table:
             (
                 record.number,
                 state,
-                record.val_accuracy,
+                _searched(record),
                 cost.latency_ms if cost else None,
                 cost.flops if cost else None,
                 record.epochs,
@@ -113,7 +123,7 @@ def trials_table(material: Material) -> Table:
     columns = (
         Column("trial", numeric=True),
         Column("state"),
-        VALIDATION,
+        SEARCHED,
         Column("inference (ms)", "{:.3g}", True, parts=("latency_ms",)),
         FLOPS,
         Column("epochs", numeric=True),

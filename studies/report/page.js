@@ -7,7 +7,7 @@
     const scene = figure.layout.scene;
     if (scene && place.clientWidth < 520) {  // on a phone a scene is cut at its sides: step back
       const eye = scene.camera.eye;
-      for (const axis of ["x", "y", "z"]) eye[axis] *= 1.4;
+      for (const axis of ["x", "y", "z"]) eye[axis] *= 1.55;
     }
     drawn.push(Plotly.newPlot(place, figure.data, figure.layout, figure.config).then(() => place));
   }

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from models.candidate import DIMENSIONS, FIELDS
 from studies.objectives import OBJECTIVES
 from studies.pareto import front
+from studies.plots.page import log_ticks
 from studies.plots.style import AXIS, FAINT, FRONT, RECOMMENDED
 from studies.records import CompleteTrial, TrialRecord, complete
 from studies.report.charts import bare
@@ -28,7 +29,8 @@ TITLES = {name: DIMENSIONS[name].title or name for name in FIELDS} | {
     objective.name: objective.head for objective in OBJECTIVES
 }
 ROW = 62  # pixels
-CATEGORIES_UP_TO = 8
+VALUES_UP_TO = 8  # of a setting: then each has its tick, at its true place
+APART, FROM_END = 0.09, 0.13  # of a row: texts closer than that would meet; those at the ends are not centred
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class Axis:
     name: str
     places: tuple[float, ...]
     ticks: tuple[tuple[float, str], ...]
+    log: bool = False
 
     @property
     def title(self) -> str:
-        """What people read below the axis."""
-        return TITLES[self.name]
+        """What people read beside the row."""
+        return TITLES[self.name] + ("<br>logarithmic" if self.log else "")
 
 
 def axes(records: Sequence[TrialRecord]) -> list[Axis]:
@@ -58,17 +61,41 @@ def axes(records: Sequence[TrialRecord]) -> list[Axis]:
 
 def _axis(name: str, values: Sequence[Any]) -> Axis:
     kinds = sorted(set(values))
-    if isinstance(kinds[0], (str, bool)) or (name not in CAME_OUT and len(kinds) <= CATEGORIES_UP_TO):
-        at = {kind: position / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for position, kind in enumerate(kinds)}
+    if isinstance(kinds[0], (str, bool)):
+        at = {kind: place / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for place, kind in enumerate(kinds)}
         return Axis(name, tuple(at[value] for value in values), tuple((at[kind], _label(kind)) for kind in kinds))
-    log = name in LOGARITHMIC and kinds[0] > 0
-    scale = math.log if log else float
-    low, high = scale(kinds[0]), scale(kinds[-1])
-    if low == high:
+    if len(kinds) == 1:
         return Axis(name, (0.5,) * len(values), ((0.5, _label(kinds[0])),))
-    middle = math.exp((low + high) / 2) if log else (low + high) / 2
-    ticks = ((0.0, _label(kinds[0])), (0.5, _label(middle)), (1.0, _label(kinds[-1])))
-    return Axis(name, tuple((scale(value) - low) / (high - low) for value in values), ticks)
+    low, high = kinds[0], kinds[-1]
+    log = name in LOGARITHMIC and low > 0
+    scale = math.log if log else float
+    between = kinds[1:-1] if name not in CAME_OUT and len(kinds) <= VALUES_UP_TO else round_values(low, high, log)
+
+    def place(value: float) -> float:
+        return (scale(value) - scale(low)) / (scale(high) - scale(low))
+
+    ticks = [(place(value), _label(value)) for value in between]
+    return Axis(name, tuple(map(place, values)), _spaced([(0.0, _label(low)), *ticks, (1.0, _label(high))]), log)
+
+
+def round_values(low: float, high: float, log: bool) -> list[float]:
+    """Round numbers between two: 1, 2 and 5 times powers of ten, or a few at equal distances."""
+    if log:
+        return [value for value in log_ticks(low, high) if low < value < high]
+    step = 10.0 ** math.floor(math.log10(high - low))
+    step *= next(factor for factor in (0.2, 0.5, 1.0, 2.0, 5.0) if (high - low) / (factor * step) <= 5)
+    first = math.floor(low / step) + 1
+    return [round(number * step, 12) for number in range(first, math.ceil(high / step)) if number * step < high]
+
+
+def _spaced(ticks: Sequence[tuple[float, str]]) -> tuple[tuple[float, str], ...]:
+    """Both ends, and of those between them what leaves room for the text of each."""
+    kept, last = [ticks[0]], ticks[-1]
+    for tick in ticks[1:-1]:
+        least = APART if len(kept) > 1 else FROM_END
+        if tick[0] - kept[-1][0] >= least and last[0] - tick[0] >= FROM_END:
+            kept.append(tick)
+    return (*kept, last)
 
 
 def _label(value: Any) -> str:

@@ -15,6 +15,8 @@ COLUMNS = (
     "backbone",
     *FIELDS,
     "val_accuracy",
+    "val_accuracy_low",
+    "val_accuracy_high",
     "latency_ms",
     "latency_p10_ms",
     "latency_p90_ms",
@@ -40,12 +42,15 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
     candidate = record.candidate.to_dict() if record.candidate else {}
     cost = record.measurement
     spread = cost.latency if cost else None
+    low, high = record.interval or (None, None)
     values = {
         "trial": record.number,
         "state": record.state,
         "on_front": on_front,
         **candidate,
         "val_accuracy": record.val_accuracy,
+        "val_accuracy_low": low,
+        "val_accuracy_high": high,
         "latency_ms": record.latency_ms,
         "latency_p10_ms": spread.p10_ms if spread else None,
         "latency_p90_ms": spread.p90_ms if spread else None,
@@ -95,6 +100,12 @@ def describe(candidate: Candidate | None) -> str:
     return ", ".join(text for dimension in shown if (text := dimension.say(candidate)))
 
 
+def accuracy(record: CompleteTrial) -> str:
+    """With its 95 % interval: `0.7410 (0.713-0.767)`."""
+    around = "({:.3f}-{:.3f})".format(*record.interval) if record.interval else ""
+    return f"{record.val_accuracy:.4f} {around}".rstrip()
+
+
 def latency(measurement: Measurement) -> str:
     """With how far it may be off (see `studies.outcomes.Latency`), milliseconds: `1.23 (1.20-1.31)`."""
     spread = measurement.latency
@@ -121,7 +132,7 @@ def front_table(front: Sequence[CompleteTrial]) -> table.Table:
     heads = (
         "trial",
         "parameters",
-        "val_accuracy",
+        "val_accuracy (95 %)",
         "latency ms (uncertainty)",
         "MFLOPs",
         "weights",
@@ -132,7 +143,7 @@ def front_table(front: Sequence[CompleteTrial]) -> table.Table:
         (
             str(record.number),
             describe(record.candidate),
-            f"{record.val_accuracy:.4f}",
+            accuracy(record),
             latency(record.measurement),
             f"{record.measurement.flops / 1e6:.4g}",
             count(record.measurement.parameters),

@@ -98,3 +98,16 @@ def test_the_linear_probe_is_the_best_of_them(make_record):
     stopped = make_record(4, None, 1.0, 1, candidate=linear, state=State.STOPPED)
     assert linear_probe([make_record(0, 0.9, 1.0, 1), *probes, stopped]) is probes[1]
     assert linear_probe([stopped]) is None
+
+
+def test_the_interval_is_of_the_study_s_validation_pictures(study):
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=TrialState.COMPLETE, values=outcome().values(), user_attrs=outcome().user_attrs()
+        )
+    )
+    assert read_study(study)[0].interval is None
+    study.set_user_attr("fingerprint", {"val_size": 100})
+    assert read_study(study)[0].interval == pytest.approx((0.6569, 0.8245), abs=1e-4)  # Wilson's of 75 of 100
+    study.ask()
+    assert read_study(study)[1].interval is None

@@ -3,7 +3,8 @@
 import pytest
 
 from studies.objectives import FLOPS, LATENCY
-from studies.plots.data import accuracy_range, label_groups, pareto_data, tally, three_data, to_point
+from studies.plots.data import accuracy_range, cost_range, label_groups, pareto_data, tally, three_data, to_point
+from studies.scores import wilson_interval
 
 
 def numbers(points):
@@ -82,3 +83,50 @@ def test_all_three_objectives_at_once(records):
     assert (numbers(data.front), numbers(data.dominated)) == ([0, 2, 1], [3])  # by rising latency
     assert data.title == "s: accuracy, latency and FLOPs"
     assert data.subtitle == pareto_data("s", records, LATENCY).subtitle
+
+
+@pytest.fixture
+def judged(make_record):
+    """Two members of the front, of 100 validation pictures."""
+    return [make_record(0, 0.8, 1.0, 10, val_size=100), make_record(1, 0.9, 2.0, 20, val_size=100)]
+
+
+def test_the_band_goes_with_the_steps_to_the_end_of_the_axis(judged):
+    data = pareto_data("s", judged, LATENCY)
+    first, second = wilson_interval(0.8, 100), wilson_interval(0.9, 100)
+    assert data.band == (
+        (1.0, 2.0, data.x_range[1]),
+        (first[0], second[0], second[0]),
+        (first[1], second[1], second[1]),
+    )
+    assert data.y_range[0] < first[0] and second[1] < data.y_range[1]
+    assert "val_accuracy 0.9000 (0.826-0.945) after epoch 2 of 3" in data.front[1].text
+
+
+def test_without_a_number_of_pictures_there_is_no_band(records):
+    assert pareto_data("s", records, LATENCY).band == ((), (), ())
+    assert pareto_data("s", [], LATENCY).band == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([], 0, 1),
+        ([2.0], 1.0, 3.0),
+        ([1.0, 3.5], 0.8, 3.7),
+        ([0.1, 0.7], 0.052, 0.748),
+        ([1.0, 100.0], 0.6918, 144.544),
+    ],
+)
+def test_an_axis_of_costs_has_a_margin(values, low, high):
+    assert cost_range(values) == pytest.approx((low, high), rel=1e-4)
+
+
+def test_one_long_bar_is_cut_and_the_subtitle_says_so(make_record):
+    even = [make_record(0, 0.8, 1.0, 10, unsure=0.01), make_record(1, 0.9, 2.0, 20, unsure=0.01)]
+    long = make_record(2, 0.95, 2.5, 30, unsure=24.3)
+    (data, wide) = (pareto_data("s", some, LATENCY) for some in (even, [*even[:1], long]))
+    assert "cut" not in data.subtitle
+    assert wide.x_range == pytest.approx((0.88, 2.62))
+    assert "; the bar of trial 2 (0 to 26.8 ms) is cut at the axis" in wide.subtitle
+    assert "cut" not in pareto_data("s", [*even, long], FLOPS).subtitle

@@ -5,7 +5,6 @@ import pytest
 
 from studies.objectives import LATENCY
 from studies.plots.data import pareto_data, three_data
-from studies.plots.style import FRONT
 from studies.report import charts
 from studies.report.importance import Importances
 from studies.report.material import shown_models
@@ -36,14 +35,6 @@ def test_one_point_has_axes_around_it(make_record):
     assert tuple(figure.layout.xaxis.range) == (1.0, 3.0)
     low, high = figure.layout.yaxis.range
     assert low < 0.8 < high and high - low == pytest.approx(charts.LEAST_SPAN)
-
-
-def test_bars(make_material, curved):
-    models = shown_models(make_material(curved))
-    (bar,) = charts.bars(models, [1, 2, 3], ["a", "b", "c"], "unit").data
-    assert tuple(bar.x) == (1, 2, 3)
-    assert bar.y[0] == "trial 0<br>pretrained baseline<br>fastest"
-    assert [colour == FRONT for colour in bar.marker.color] == [False, True, False]
 
 
 def test_curves_differ_in_more_than_colour(make_material, curved):

@@ -1,8 +1,11 @@
 """Where a trial's line crosses each row."""
 
+import dataclasses
+import math
+
 import pytest
 
-from studies.report.parallel import axes, draw
+from studies.report.parallel import axes, draw, round_values
 
 
 def test_only_what_differs_and_the_objectives(records):
@@ -11,7 +14,37 @@ def test_only_what_differs_and_the_objectives(records):
     assert rows["unfreeze_depth"].places == (0.0, 0.5, 1.0, 0.0)
     assert rows["unfreeze_depth"].ticks == ((0.0, "0"), (0.5, "1"), (1.0, "2"))
     assert rows["val_accuracy"].places == pytest.approx((0.5, 1.0, 0.4, 0.0))
-    assert rows["flops"].ticks == ((0.0, "5 M"), (0.5, "12.25 M"), (1.0, "30 M"))
+    assert rows["flops"].title == "FLOPs<br>logarithmic"
+    assert [text for _, text in rows["flops"].ticks] == ["5 M", "10 M", "20 M", "30 M"]
+    assert rows["flops"].ticks[1][0] == pytest.approx(math.log(10 / 5) / math.log(30 / 5))
+
+
+def test_settings_stand_at_their_true_places(make_record):
+    """Three learning rates and three widths: neither is spread evenly."""
+    settings = [(1e-5, 0), (1e-4, 128), (1e-2, 1024)]
+    records = [
+        make_record(n, 0.7 + n / 10, 1.0, 10, candidate=dataclasses.replace(make_record(0, 0.7, 1.0, 10).candidate,
+                    learning_rate=rate, head_width=width))
+        for n, (rate, width) in enumerate(settings)
+    ]  # fmt: skip
+    rows = {row.name: row for row in axes(records)}
+    assert rows["learning_rate"].places == pytest.approx((0, 1 / 3, 1))
+    assert rows["learning_rate"].title == "learning_rate<br>logarithmic"
+    assert rows["head_width"].places == (0, 0.125, 1)
+    assert rows["head_width"].ticks == ((0.0, "0"), (1.0, "1,024"))  # no room for 128 beside the end
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "values"),
+    [
+        (0.384, 0.741, False, [0.4, 0.5, 0.6, 0.7]),
+        (0.0, 1.0, False, [0.2, 0.4, 0.6, 0.8]),
+        (3.0, 57.0, False, [20.0, 40.0]),
+        (0.05, 0.6, True, [0.1, 0.2, 0.5]),
+    ],
+)
+def test_round_values_between_the_ends(low, high, log, values):
+    assert round_values(low, high, log) == pytest.approx(values)
 
 
 def test_ties_lie_in_the_middle(make_record):

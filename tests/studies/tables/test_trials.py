@@ -115,3 +115,11 @@ def test_front_rows_for_the_terminal(records):
         "2 of 3",
         "4.5",
     )
+
+
+def test_an_accuracy_stands_with_its_interval(make_record):
+    record = make_record(0, 0.741, 1.0, 10, val_size=1000)
+    assert trials.accuracy(record) == "0.7410 (0.713-0.767)"
+    assert trials.front_table([record]).columns[2].head == "val_accuracy (95 %)"
+    row = trials.row(record, on_front=True)
+    assert (row["val_accuracy_low"], row["val_accuracy_high"]) == pytest.approx((0.713, 0.767), abs=5e-4)

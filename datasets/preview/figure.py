@@ -16,14 +16,14 @@ from datasets.wording import printable
 _BAR = "#0072B2"  # Okabe and Ito: told apart by colour-blind readers
 _REST = "#B8B8B8"
 _FAINT = "#555555"
-_ROWS = 25  # classes below each other; more go into further columns
+ROWS = 25  # classes below each other; more go into further columns
 _NAME = 24  # characters of a class name
 _GAP = 0.08  # between pictures, share of their side
 
 
 def draw(preview: Preview) -> Figure:
     """All of it on one page."""
-    blocks = math.ceil(len(preview.rows) / _ROWS)
+    blocks = math.ceil(len(preview.rows) / ROWS)
     rows = math.ceil(len(preview.rows) / blocks)
     across = max(len(row.samples) + len(row.changed) for row in preview.rows)
     cell = min(1.0, max(7.5 / rows, 0.35)) if blocks == 1 else 0.38  # inches
@@ -43,14 +43,22 @@ def draw(preview: Preview) -> Figure:
     return figure
 
 
-def draw_distribution(preview: Preview) -> Figure:
-    """Bars and pie alone, for the page."""
-    figure = Figure(
-        figsize=(16.0 if _is_long(preview) else 10.0, _charts_height(preview)),
-        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06),
-    )
-    _draw_charts(figure, preview)
+def draw_counts(preview: Preview) -> Figure:
+    """The bars alone, for the page."""
+    figure = _alone(16.0 if _is_long(preview) else 6.4, 4.6 if _is_long(preview) else _charts_height(preview))
+    _draw_bars(figure.subplots(), preview)
     return figure
+
+
+def draw_shares(preview: Preview) -> Figure:
+    """The pie alone, for the page."""
+    figure = _alone(5.2, 4.0 if _is_long(preview) else _charts_height(preview))
+    _draw_pie(figure.subplots(), preview)
+    return figure
+
+
+def _alone(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06))
 
 
 def strip(row: ClassRow, across: int) -> np.ndarray:
@@ -65,7 +73,7 @@ def strip(row: ClassRow, across: int) -> np.ndarray:
 
 
 def _is_long(preview: Preview) -> bool:
-    return len(preview.rows) > _ROWS
+    return len(preview.rows) > ROWS
 
 
 def _charts_height(preview: Preview) -> float:
@@ -96,8 +104,13 @@ def _draw_samples(axes: Axes, rows: tuple[ClassRow, ...], across: int) -> None:
 
 
 def _draw_charts(figure: Figure | SubFigure, preview: Preview) -> None:
+    bars, pie = figure.subplots(2, 1) if _is_long(preview) else figure.subplots(1, 2, width_ratios=(3, 2))
+    _draw_bars(bars, preview)
+    _draw_pie(pie, preview)
+
+
+def _draw_bars(bars: Axes, preview: Preview) -> None:
     if _is_long(preview):
-        bars, pie = figure.subplots(2, 1)
         bars.bar(range(len(preview.rows)), [row.pictures for row in preview.rows], color=_BAR)
         bars.set_xticks(range(len(preview.rows)), _names(preview.rows), rotation=90, fontsize=7)
         bars.set_xlim(-0.7, len(preview.rows) - 0.3)
@@ -105,7 +118,6 @@ def _draw_charts(figure: Figure | SubFigure, preview: Preview) -> None:
         bars.yaxis.set_major_formatter("{x:,.0f}")
         bars.grid(axis="y", color="#E6E6E6", linewidth=0.7)
     else:
-        bars, pie = figure.subplots(1, 2, width_ratios=(3, 2))
         drawn = bars.barh(range(len(preview.rows)), [row.pictures for row in preview.rows], color=_BAR)
         bars.bar_label(drawn, [f" {row.pictures:,}" for row in preview.rows], fontsize=9)
         bars.set_yticks(range(len(preview.rows)), _names(preview.rows))
@@ -120,7 +132,6 @@ def _draw_charts(figure: Figure | SubFigure, preview: Preview) -> None:
     bars.spines[["top", "right"]].set_visible(False)
     bars.set_title("pictures of each class", fontsize=10, loc="left")
     _plain(bars)
-    _draw_pie(pie, preview)
 
 
 def _draw_pie(axes: Axes, preview: Preview) -> None:

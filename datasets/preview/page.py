@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from datasets.preview.figure import draw_distribution, strip
+from datasets.preview.figure import ROWS, draw_counts, draw_shares, strip
 from datasets.preview.samples import ClassRow, Preview, about_test, balance, heading, size
 from datasets.wording import counted, printable
 
 _LOSSLESS = 64  # pixels; the samples of larger pictures are JPEG
+_ACROSS = 14  # samples; more are scrolled sideways on a phone
 _STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; color: #222; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
 dt { font-weight: 600; float: left; clear: left; width: 9rem } dd { margin: 0 0 .3rem 9.5rem; overflow-wrap: anywhere }
@@ -21,8 +22,16 @@ th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid #ddd;
 tbody th { min-width: 10rem; max-width: 16rem } th.number, td.number { text-align: right; white-space: nowrap }
 table img { height: 64px; max-width: 100%; object-fit: contain; object-position: left }
 img.small { image-rendering: pixelated }
-.chart { max-width: 100%; height: auto }
-@media (max-width: 40rem) { tbody th { min-width: 5rem } th, td { padding: .3rem } }
+.charts { display: flex; flex-wrap: wrap; align-items: center; gap: 1rem } .charts > * { flex: 1 1 18rem; min-width: 0 }
+.chart { max-width: 100%; height: auto } .scroll { overflow-x: auto } .scroll.long { flex-basis: 100% }
+@media (max-width: 40rem) {
+  h1 { font-size: 1.5rem } dt { float: none } dd { margin-left: 0 } .long img { max-width: none; width: 60rem }
+  table, caption, tbody { display: block } thead { display: none }
+  tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid #ddd; padding: .5rem 0 }
+  th, td { padding: .15rem .3rem; border: 0 } tbody th { min-width: 0; max-width: none }
+  td:nth-child(2)::after { content: " pictures" } td:last-child { grid-column: 1 / -1; min-width: 0; overflow-x: auto }
+  table img { width: 100%; height: auto; max-width: none } table img.many { width: 80rem }
+}
 """
 
 
@@ -32,6 +41,7 @@ def page(preview: Preview) -> str:
     across = max(len(row.samples) + len(row.changed) for row in preview.rows)
     facts = "\n".join(f"<dt>{name}</dt><dd>{escape(printable(text))}</dd>" for name, text in _facts(preview))
     rows = "\n".join(_row(row, across, preview.n) for row in preview.rows)
+    wide = " long" if len(preview.rows) > ROWS else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
@@ -42,7 +52,11 @@ def page(preview: Preview) -> str:
 {facts}
 </dl>
 <h2>Class distribution</h2>
-<img class="chart" src="{_chart(draw_distribution(preview))}" alt="{escape(_said(preview))}">
+<div class="charts">
+<div class="scroll{wide}"><img class="chart" src="{_chart(draw_counts(preview))}" alt="{escape(_counts(preview))}">
+</div>
+<img class="chart" src="{_chart(draw_shares(preview))}" alt="{escape(_shares(preview))}">
+</div>
 <h2>Samples</h2>
 <table>
 <caption>{escape(_caption(preview))}</caption>
@@ -77,7 +91,8 @@ def _row(row: ClassRow, across: int, total: int) -> str:
     if len(row.samples):
         changed = f", then {len(row.changed)} changed copies of the first" if len(row.changed) else ""
         alternative = f"{counted(len(row.samples), 'sample')} of {name}{changed}"
-        small = ' class="small"' if row.samples.shape[1] < _LOSSLESS else ""
+        kinds = ["small"] * (row.samples.shape[1] < _LOSSLESS) + ["many"] * (across > _ACROSS)
+        small = f' class="{" ".join(kinds)}"' if kinds else ""
         pictures = f'<img{small} src="{_picture(strip(row, across))}" alt="{alternative}">'
     return (
         f'<tr><th scope="row">{name}</th><td class="number">{row.pictures:,}</td>'
@@ -93,9 +108,13 @@ def _caption(preview: Preview) -> str:
     return f"{text} {hidden:,} more classes are not shown." if hidden else text
 
 
-def _said(preview: Preview) -> str:
+def _counts(preview: Preview) -> str:
+    return f"Bar chart of the pictures of each class: {balance(preview)}."
+
+
+def _shares(preview: Preview) -> str:
     shares = ", ".join(f"{printable(name)} {count / preview.n:.1%}" for name, count in preview.slices)
-    return f"Bar chart of the pictures of each class, and pie chart of their shares: {shares}."
+    return f"Pie chart of the shares of classes: {shares}."
 
 
 def _chart(figure: Figure) -> str:

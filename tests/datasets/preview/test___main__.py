@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from datasets.preview.__main__ import command
+from tests.browser import browser  # noqa: F401  (fixture)
 
 
 def run(*arguments: str) -> int:
@@ -65,8 +66,8 @@ def test_a_picture_and_a_page(tmp_path, capsys):
         assert words in seen.text
     assert all(f"class_{number}" in seen.text for number in range(3)) and seen.text.count("33.3%") == 3
     assert re.search(r"digest[0-9a-f]{64} \(SHA-256 of the pictures at 32 x 32", seen.text)
-    assert [image["alt"] for image in seen.images][1:] == [f"8 samples of class_{number}" for number in range(3)]
-    assert "class_0 33.3%, class_1 33.3%, class_2 33.3%" in str(seen.images[0]["alt"])
+    assert [image["alt"] for image in seen.images][2:] == [f"8 samples of class_{number}" for number in range(3)]
+    assert "class_0 33.3%, class_1 33.3%, class_2 33.3%" in str(seen.images[1]["alt"])
 
 
 def test_the_page_needs_nothing_else(tmp_path):
@@ -128,3 +129,23 @@ def test_refusals_are_one_line(tmp_path, capsys):
         assert run(*arguments) == 2
         message = capsys.readouterr().err
         assert message.startswith("error: ") and message.count("\n") == 1 and words in message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "dataset", "more", "least"),
+    [(390, "fake:classes=3,size=90", (), 36), (390, "fake:classes=30,size=1200", ("--per-class", "20"), 36),
+     (1280, "fake:classes=3,size=90", (), 56)],
+)  # fmt: skip
+def test_on_a_phone_samples_can_be_seen(browser, tmp_path, width, dataset, more, least):  # noqa: F811
+    """Nothing makes the page scroll sideways, and a sample is at least so many pixels wide."""
+    picture, _ = write(tmp_path, dataset, *more)
+    tab = browser.new_page(viewport={"width": width, "height": 844})
+    tab.goto(picture.with_suffix(".html").as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    across = 20 if more else 8
+    assert tab.locator("table img").first.evaluate("e => e.getBoundingClientRect().width") / across >= least
+    charts = tab.locator("img.chart")
+    assert charts.count() == 2
+    assert all(charts.nth(n).evaluate("e => e.getBoundingClientRect().width") >= min(320, width) for n in (0, 1))
+    tab.close()

@@ -2,7 +2,6 @@
 
 import html.parser
 import json
-import shutil
 
 import pytest
 
@@ -11,6 +10,7 @@ from studies.report.blocks import Picture, Report
 from studies.report.chapters import chapter
 from studies.report.gallery import Gallery, ModelPictures
 from studies.report.page import policy, render
+from tests.browser import OVERLAPS, browser  # noqa: F401  (fixture)
 
 NASTY = ("<script>alert(1)</script>", "猫 & 狗 $x$", "</script><img src=x onerror=alert(2)>")
 
@@ -107,21 +107,8 @@ def test_several_studies_share_a_page(make_material, curved):
     assert all(attrs["href"][1:] in ids for attrs in page.all("a"))
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: extra browser")
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("chromium is missing: apt-get install chromium")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found, args=flags)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
-def visit(browser, tmp_path):
+def visit(browser, tmp_path):  # noqa: F811
     """Opens a report at a width; returns the tab, errors and requests other than for the page itself."""
 
     def go(report, width=1280):
@@ -138,20 +125,6 @@ def visit(browser, tmp_path):
         return tab, wrong, [url for url in requests if url != path.as_uri()]
 
     return go
-
-
-OVERLAPS = """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
-  const boxes = [...plot.querySelectorAll('.annotation-text, .xtick text, .ytick text, .legendtext, .bartext')]
-    .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([t, b]) => t && b.width && b.height);
-  const found = [];
-  for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
-    const [a, b] = [boxes[i][1], boxes[j][1]];
-    const w = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-    const h = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-    if (w > 3 && h > 4) found.push(plot.id + ': ' + boxes[i][0] + ' / ' + boxes[j][0]);
-  }
-  return found;
-})"""
 
 
 @pytest.mark.slow

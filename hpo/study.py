@@ -21,6 +21,7 @@ from hpo.final.models import FinalModels
 from hpo.reporting import assemble, comparing, dashboard, notebook, tables_and_plots
 from hpo.reporting.files import ReportFiles
 from hpo.search.loop import REAL, Parts, run_search
+from hpo.search.network import as_built, remarks
 from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
 from models.export.formats import DEPLOYED, FORMATS
@@ -248,8 +249,11 @@ def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | No
         StudyStopped: three failures of one kind in a row.
     """
     check_writable(config.out, config.cache_dir)
+    built = as_built(config)
     with quiet_optuna(), watching(progress) as display:
-        run_search(config, display, parts or REAL)
+        for remark in remarks(config, built):
+            display.note(f"note: {remark}")
+        run_search(built, display, parts or REAL)
     places = {name: getattr(config, name) for name in ("cache_dir", "data_dir", "device")}
     return load_study(config.study_name, storage=config.storage, out=config.out, **places)
 

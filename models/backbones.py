@@ -94,14 +94,21 @@ _TABLE: tuple[tuple[str, str, float | None, str, int, int, int, int], ...] = (
     ("resnet34", "", None, "torch", 28, 224, 21_301_696, 5),
     ("zfnet", "", None, "torch", 32, 224, 3_726_464, 3),
     ("lenet5", "", None, "none", 28, 32, 50_692, 3),
+    ("lenet5_grey", "", None, "none", 28, 32, 50_692, 3),
+    ("lenet5_colour", "", None, "none", 28, 32, 50_992, 3),
     ("custom_cnn", "", None, "tf", 8, 32, 315_872, 4),
 )
 # Where pretrained weights come from, if not from keras.applications.
 _WEIGHTS = {
     **dict.fromkeys(("alexnet", "googlenet", "resnet18", "resnet34"), TORCHVISION),
-    **dict.fromkeys(("zfnet", "lenet5"), UNPUBLISHED),
+    **dict.fromkeys(("zfnet", "lenet5", "lenet5_grey", "lenet5_colour"), UNPUBLISHED),
     "custom_cnn": PACKAGED,
 }
+PACKAGED_FROM = "cifar10"  # the data set that the weights in the package come from
+# What is built where pictures have colour, if not the network of that name. Up to version 0.2 `lenet5` was grey
+# everywhere: a name stands for one network for good, so that what was stored of it is never taken for another one.
+_IN_COLOUR = {"lenet5": "lenet5_colour"}
+GREY = ("lenet5_grey", "lenet5")  # see the brightness alone, whatever the pictures
 
 
 def _backbone(row: tuple[str, str, float | None, str, int, int, int, int]) -> Backbone:
@@ -131,6 +138,22 @@ def get_backbone(name: str) -> Backbone:
         f"backbone must be a known network. Received: {shown}.{hint} "
         f"All {len(BACKBONES)}: python -m hpo.run --list-backbones"
     )
+
+
+def for_pictures(name: str, channels: int) -> str:
+    """The network that a name asks for: LeNet-5 sees colour where pictures of 3 `channels` have it."""
+    return _IN_COLOUR.get(name, name) if channels == 3 else name
+
+
+def has_seen(name: str, weights: str, dataset: str) -> bool:
+    """Whether pretrained weights were trained on pictures of this data set, so that a search is flattered by them.
+
+    Args:
+        name: of the backbone.
+        weights: "pretrained", "none" or a file, of which nothing is known.
+        dataset: its name in the catalogue.
+    """
+    return weights == "pretrained" and get_backbone(name).weights == PACKAGED and dataset == PACKAGED_FROM
 
 
 def features(backbone: Backbone, x: Any) -> Any:

@@ -10,7 +10,8 @@ from studies.tables.table import of_texts
 BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; weights were trained at the native one.
 Blocks: see models/cuts.py. ImageNet weights are those that Keras and torchvision publish for the native resolution, at
 every resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions
-does not mix. torchvision's need the extra torch. custom_cnn's are ours, trained on CIFAR-10."""
+does not mix. torchvision's need the extra torch. custom_cnn's are ours, trained on CIFAR-10.
+lenet5 is lenet5_colour where pictures have colour."""
 DATASETS_NOTE = """Also any folder of pictures: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*
 (JPEG, PNG, BMP, first frame of GIF). <data-dir>/<name>.npz, as Keras keeps it, is preferred to a download.
 Some classes of either: cifar10:cat,dog or FOLDER:cat,dog. Options of fake: fake:shape=64x64x3,classes=10,size=500."""

@@ -17,6 +17,8 @@ ZOO: dict[str, tuple[str, tuple[Any, ...]]] = {
     "resnet34": ("resnet", (34,)),
     "zfnet": ("zfnet", ()),
     "lenet5": ("lenet5", ()),
+    "lenet5_grey": ("lenet5", ()),
+    "lenet5_colour": ("lenet5", (True,)),
     "custom_cnn": ("custom_cnn", ()),
 }
 

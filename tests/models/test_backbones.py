@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES, features, get_backbone, preprocess, with_top
+from models.backbones import BACKBONES, features, for_pictures, get_backbone, has_seen, preprocess, with_top
 from models.cuts import blocks
 from tests.models.families import families
 
 SMALL = (
     "custom_cnn",
     "lenet5",
+    "lenet5_grey",
+    "lenet5_colour",
     "alexnet",
     "resnet18",
     "googlenet",
@@ -29,7 +31,7 @@ SMALL = (
 )
 TRAINABLE = {  # with top; of the first four as torchvision states them (`num_params`)
     "alexnet": 61_100_840, "googlenet": 6_624_904, "resnet18": 11_689_512, "resnet34": 21_797_672,
-    "zfnet": 62_357_608, "lenet5": 61_706,
+    "zfnet": 62_357_608, "lenet5": 61_706, "lenet5_grey": 61_706, "lenet5_colour": 62_006,
 }  # fmt: skip
 PREPROCESSING = {"vgg19": "caffe", "xception": "tf", "densenet121": "torch"}
 
@@ -37,6 +39,19 @@ PREPROCESSING = {"vgg19": "caffe", "xception": "tf", "densenet121": "torch"}
 def test_table_needs_no_keras() -> None:
     code = "import sys, models.backbones; sys.exit('keras' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_lenet5_sees_colour_where_there_is_some() -> None:
+    asked = ("lenet5", "lenet5_grey", "lenet5_colour", "custom_cnn")
+    assert [for_pictures(name, 3) for name in asked] == ["lenet5_colour", "lenet5_grey", "lenet5_colour", "custom_cnn"]
+    assert [for_pictures(name, 1) for name in asked] == list(asked)
+
+
+def test_whose_weights_have_seen_which_pictures() -> None:
+    assert has_seen("custom_cnn", "pretrained", "cifar10")
+    assert not has_seen("custom_cnn", "none", "cifar10")
+    assert not has_seen("custom_cnn", "pretrained", "cifar100")
+    assert not has_seen("resnet50", "pretrained", "cifar10")
 
 
 def test_every_classifier_of_keras_is_there() -> None:
@@ -143,11 +158,11 @@ def test_custom_cnn_with_top() -> None:
 def test_trainable_parameters_with_top(name: str) -> None:
     model = with_top(BACKBONES[name], BACKBONES[name].native_resolution)
     assert sum(weight.numpy().size for weight in model.trainable_weights) == TRAINABLE[name]
-    assert model.output.shape == (None, 10 if name == "lenet5" else 1000)
+    assert model.output.shape == (None, 10 if name.startswith("lenet5") else 1000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet18", "zfnet", "lenet5"])
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet18", "zfnet", "lenet5", "lenet5_colour"])
 @pytest.mark.parametrize("resolution", [32, 33, 64, 97])
 def test_small_pictures_leave_a_map(name: str, resolution: int, build: Callable[..., Any]) -> None:
     height, width = build(name, resolution).output.shape[1:3]

@@ -31,6 +31,7 @@ EXPECTED = {
     "resnet18": ["pool1_pool", "conv2_block2_out", "conv3_block2_out", "conv4_block2_out"],
     "resnet34": ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out"],
     "lenet5": ["s2", "s4"],
+    "lenet5_colour": ["s2", "s4"],
     "custom_cnn": ["block1_pool", "block2_pool", "block3_pool"],
 }
 FROZEN_EXACTLY = ("custom_cnn", "googlenet", "resnet18", "mobilenet_v2_0.35", "efficientnet_b0", "convnext_tiny")

@@ -14,7 +14,8 @@ from tests.models.families import FAMILIES
 PUBLISHED_GMACS = {  # with top, at native resolution
     "mobilenet": 0.5687, "mobilenet_v2": 0.3008, "mobilenet_v3_small": 0.0565, "resnet50": 3.8580,
     "resnet50_v2": 3.4823, "efficientnet_b0": 0.3858, "convnext_tiny": 4.4555, "googlenet": 1.498, "resnet18": 1.814,
-    "resnet34": 3.664, "lenet5": 0.00041652,
+    "resnet34": 3.664, "lenet5": 0.00041652, "lenet5_grey": 0.00041652,
+    "lenet5_colour": 0.00065172,
 }  # fmt: skip
 PUBLISHED_GMACS_SLOW = {
     "vgg16": 15.4703, "vgg19": 19.6321, "densenet121": 2.8342, "efficientnet_v2_b0": 0.7181, "inception_v3": 5.7132,

@@ -14,8 +14,9 @@ from hpo.terminal.command import StudyCommand, out_option, storage_option
 def main(studies: tuple[str, ...], storage: str, out: Path) -> None:
     """Put studies of several backbones on the same data side by side.
 
-    For each backbone the frozen pretrained baseline, the best customised candidate and the best one trained from
-    scratch, as a table (CSV, JSON, Markdown), and the Pareto front of all studies together, as pages and pictures.
+    Of each study the frozen baseline, the best customised candidate or the best one trained from scratch, and which of
+    them differ on the test pictures where they were evaluated, as tables (CSV, JSON, Markdown, LaTeX); what is not like
+    for like; and the Pareto front of all studies together, as pages and pictures.
     """
     from hpo.study import compare_studies
     from hpo.terminal.tables import show_comparison

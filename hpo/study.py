@@ -20,6 +20,7 @@ from hpo.final import evaluation, exporting, prediction
 from hpo.final.models import FinalModels
 from hpo.reporting import assemble, comparing, dashboard, notebook, tables_and_plots
 from hpo.reporting.files import ReportFiles
+from hpo.reporting.gathering import gather
 from hpo.search.loop import REAL, Parts, run_search
 from hpo.search.network import as_built, remarks
 from hpo.terminal.watching import Progress, watching
@@ -27,8 +28,6 @@ from hpo.worker.facts import searched_resolutions
 from models.export.formats import DEPLOYED, FORMATS
 from studies import storage as database
 from studies.attributes import OPTIONS
-from studies.comparison import Studied
-from studies.fingerprint import fingerprint_of
 from studies.forms import Form
 from studies.pareto import front
 from studies.paths import StudyFiles, check_writable
@@ -296,6 +295,8 @@ def compare_studies(
 ) -> comparing.Comparison:
     """Studies on the same pictures side by side: baselines, best customised and best from scratch, and a joint front.
 
+    Evaluated studies are also compared on the test pictures, model by model.
+
     Args:
         studies: studies, or names of studies in `storage`.
         storage: database of all studies.
@@ -315,9 +316,11 @@ def compare_studies(
         raise BadInput("studies of one name cannot be told apart in a comparison; give them different names")
     folder = check_field("out", out)
     check_writable(folder)
-    return comparing.compare(
-        [Studied(study.name, fingerprint_of(study.optuna), study.records) for study in unique], folder
-    )
+    gathered = []
+    for study in unique:
+        with database.storage_trouble(study.storage):
+            gathered.append(gather(study.optuna, study.files.folder))
+    return comparing.compare(gathered, folder)
 
 
 def report_studies(

@@ -1,15 +1,18 @@
-"""Studies of several backbones on the same pictures, side by side: three rows for each backbone, one joint front."""
+"""Studies on the same pictures, side by side: a row for each kind of model of each study, and one joint front."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from models.candidate import Candidate
 from studies.errors import NotComparable
-from studies.fingerprint import Fingerprint
+from studies.finals import FinalCosts, FinalModel, Guesses
+from studies.fingerprint import PRETRAINED, SCRATCH, Fingerprint, origin
+from studies.outcomes import Measurement
 from studies.pareto import front
-from studies.records import CompleteTrial, TrialRecord, complete
-from studies.tables.table import Table, of_texts, records_to_csv
-from studies.tables.trials import count, describe, latency
+from studies.paths import BASELINE
+from studies.records import CompleteTrial, TrialRecord, complete, linear_probe
 
 # What must be equal for accuracies and latencies to be comparable: the pictures, and what measured.
 COMMON = (
@@ -24,29 +27,28 @@ COMMON = (
     "latency_threads",
     "latency_device",
 )
-FROZEN, CUSTOMISED, SCRATCH = "pretrained, frozen", "customised", "from scratch"
-HEADS = (
-    "backbone",
-    "kind",
-    "trial",
-    "val_accuracy",
-    "weights",
-    "MMACs",
-    "MFLOPs",
-    "latency ms (uncertainty)",
-    "epochs",
-    "seconds",
-    "parameters",
-)
+FROZEN, CUSTOMISED = f"{PRETRAINED}, frozen", "customised"
 
 
 @dataclass(frozen=True)
 class Studied:
-    """A study as it is compared: its fingerprint and all of its records."""
+    """A study as it is compared.
+
+    Attributes:
+        options: that it was run with.
+        finals: evaluated models; `guesses` what their runs take the test pictures for, by label and seed.
+        greyed: its network sees the brightness alone of pictures that have colour.
+        flattered: its weights were trained on pictures that it validates on.
+    """
 
     name: str
     fingerprint: Fingerprint
     records: Sequence[TrialRecord]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    finals: Sequence[FinalModel] = ()
+    guesses: Mapping[tuple[str, int], Guesses] = field(default_factory=dict)
+    greyed: bool = False
+    flattered: bool = False
 
     @property
     def backbone(self) -> str:
@@ -58,16 +60,49 @@ class Studied:
         """Whether its networks began with random weights."""
         return self.fingerprint.from_scratch
 
+    @property
+    def origin(self) -> str:
+        """What its networks begin with."""
+        return origin(self.fingerprint, self.options)
+
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `record` is None where no study has such a trial."""
+    """The model that stands for one kind of a study: of the search, of the final evaluation, or of both.
+
+    Attributes:
+        kind: FROZEN, CUSTOMISED or SCRATCH; with a file of weights its name stands in it.
+        name: of the model among the others, for sentences and figures.
+        record: the trial; None for a baseline that only the final evaluation has.
+        final: the same candidate on the test pictures; None where it was not evaluated.
+        on_front: of all studies together.
+        val_size: pictures that val_accuracy is of.
+    """
 
     backbone: str
-    kind: str  # FROZEN, CUSTOMISED or SCRATCH
+    kind: str
+    name: str
     study: str
     record: CompleteTrial | None
-    on_front: bool  # of all studies together
+    final: FinalModel | None
+    on_front: bool
+    val_size: int
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was decided."""
+        if self.record is not None:
+            return self.record.candidate
+        assert self.final is not None
+        return self.final.candidate
+
+    @property
+    def costs(self) -> Measurement | FinalCosts:
+        """At inference, as the search measured them where it did."""
+        if self.record is not None:
+            return self.record.measurement
+        assert self.final is not None
+        return self.final.costs
 
 
 def check_comparable(studies: Sequence[Studied]) -> None:
@@ -78,11 +113,18 @@ def check_comparable(studies: Sequence[Studied]) -> None:
     """
     first = studies[0]
     for other in studies[1:]:
-        pairs = {name: (getattr(first.fingerprint, name), getattr(other.fingerprint, name)) for name in COMMON}
+        names = [name for name in COMMON if name != "split" or not _same_validation(first, other)]
+        pairs = {name: (getattr(first.fingerprint, name), getattr(other.fingerprint, name)) for name in names}
         differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         if differing:
             values = "; ".join(f"{name} ({there} there, {here} here)" for name, (there, here) in differing.items())
             raise NotComparable(f"studies {first.name} and {other.name} cannot be compared: they differ in {values}")
+
+
+def _same_validation(one: Studied, other: Studied) -> bool:
+    """With one seed the validation split is the same whatever is trained on (`datasets.splits.split`)."""
+    here, there = one.fingerprint, other.fingerprint
+    return (here.seed, here.val_size) == (there.seed, there.val_size) and here.train_size != there.train_size
 
 
 def joint_front(studies: Sequence[Studied]) -> list[CompleteTrial]:
@@ -91,93 +133,58 @@ def joint_front(studies: Sequence[Studied]) -> list[CompleteTrial]:
 
 
 def rows(studies: Sequence[Studied]) -> list[Row]:
-    """Three rows for each backbone, in the order of the studies.
+    """The models that stand for each study, together by backbone in the order of the studies, from scratch last.
 
-    The frozen baseline is the most accurate trial with a linear head on frozen pretrained layers; the customised one
-    the most accurate of all other pretrained trials; from scratch, the most accurate of a study without weights. Of
-    equally accurate trials the one on the joint front, then the faster one.
+    The frozen baseline is the most accurate trial with a linear head on frozen layers, else the one that only the final
+    evaluation has; the customised one the most accurate of all other trials; from scratch, the most accurate of a
+    study without weights. Of equally accurate trials the one on the joint front, then on the study's own, then the
+    faster one. What a study does not have has no row.
     """
-    members = {id(record) for record in joint_front(studies)}
-    table_rows = []
-    for backbone in dict.fromkeys(study.backbone for study in studies):
-        kinds: dict[str, list[tuple[Studied, CompleteTrial]]] = {FROZEN: [], CUSTOMISED: [], SCRATCH: []}
-        for study in studies:
-            for record in complete(study.records):
-                if study.backbone == backbone:
-                    kinds[_kind(study, record)].append((study, record))
-        for kind, entries in kinds.items():
-            if entries:
-                study, best = max(entries, key=lambda entry: _rank(entry[1], id(entry[1]) in members))
-                table_rows.append(Row(backbone, kind, study.name, best, id(best) in members))
-            else:
-                table_rows.append(Row(backbone, kind, "", None, False))
-    return table_rows
+    joint = {id(record) for record in joint_front(studies)}
+    backbones = list(dict.fromkeys(study.backbone for study in studies))
+    order = sorted(studies, key=lambda study: (backbones.index(study.backbone), study.from_scratch))
+    found = [row for study in order for row in _rows_of(study, joint)]
+    times = Counter(row.name for row in found)
+    return [replace(row, name=f"{row.name} ({row.study})") if times[row.name] > 1 else row for row in found]
 
 
-def _rank(record: CompleteTrial, on_front: bool) -> tuple[float, bool, float]:
-    return record.val_accuracy, on_front, -record.latency_ms
-
-
-def _kind(study: Studied, record: CompleteTrial) -> str:
+def _rows_of(study: Studied, joint: set[int]) -> list[Row]:
+    own = {id(record) for record in front(study.records)}
+    trained = complete(study.records)
     if study.from_scratch:
-        return SCRATCH
-    return FROZEN if record.candidate.linear_probe else CUSTOMISED
+        chosen = [(SCRATCH, _best(trained, joint, own))]
+    else:
+        customised = [record for record in trained if not record.candidate.linear_probe]
+        chosen = [(FROZEN, linear_probe(trained)), (CUSTOMISED, _best(customised, joint, own))]
+    found = []
+    for kind, record in chosen:
+        final = _final_of(study, kind, record)
+        if record is not None or final is not None:
+            on_front = record is not None and id(record) in joint
+            named, name = _named(study, kind)
+            size = study.fingerprint.val_size
+            found.append(Row(study.backbone, named, name, study.name, record, final, on_front, size))
+    return found
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """The texts of a row under `HEADS`; a star marks members of the joint front."""
-    record = row.record
-    if record is None:
-        return (row.backbone, row.kind, *["-"] * (len(HEADS) - 3), "no such trial")
-    cost = record.measurement
-    return (
-        row.backbone,
-        row.kind,
-        f"{record.number}{'*' if row.on_front else ''}",
-        f"{record.val_accuracy:.4f}",
-        count(cost.parameters),
-        f"{cost.macs / 1e6:.4g}",
-        f"{cost.flops / 1e6:.4g}",
-        latency(cost),
-        f"{record.best_epoch} of {record.epochs}",
-        f"{record.seconds:.1f}",
-        describe(record.candidate),
-    )
+def _best(records: Sequence[CompleteTrial], joint: set[int], own: set[int]) -> CompleteTrial | None:
+    def rank(record: CompleteTrial) -> tuple[float, bool, bool, float]:
+        return record.val_accuracy, id(record) in joint, id(record) in own, -record.latency_ms
+
+    return max(records, key=rank, default=None)
 
 
-def values(row: Row) -> dict[str, Any]:
-    """The numbers of a row in full, for CSV and JSON; None where there is no such trial."""
-    record = row.record
-    cost = record.measurement if record else None
-    return {
-        "backbone": row.backbone,
-        "kind": row.kind,
-        "study": row.study or None,
-        "trial": record.number if record else None,
-        "on_joint_front": row.on_front,
-        "val_accuracy": record.val_accuracy if record else None,
-        "parameters": cost.parameters if cost else None,
-        "macs": cost.macs if cost else None,
-        "flops": cost.flops if cost else None,
-        "latency_ms": cost.latency_ms if cost else None,
-        "latency_p10_ms": cost.latency.p10_ms if cost else None,
-        "latency_p90_ms": cost.latency.p90_ms if cost else None,
-        "latency_low_ms": cost.latency.low if cost else None,
-        "latency_high_ms": cost.latency.high if cost else None,
-        "latency_measured_in": cost.latency.measured_in if cost else None,
-        "best_epoch": record.best_epoch if record else None,
-        "epochs": record.epochs if record else None,
-        "seconds": round(record.seconds, 3) if record else None,
-        "candidate": describe(record.candidate) if record else None,
-    }
+def _final_of(study: Studied, kind: str, record: CompleteTrial | None) -> FinalModel | None:
+    """Of the same candidate; where the search has no baseline, that of the evaluation."""
+    for model in study.finals:
+        if model.candidate == record.candidate if record is not None else kind == FROZEN and model.label == BASELINE:
+            return model
+    return None
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """All rows, with a line of column names."""
-    return records_to_csv([values(row) for row in rows])
-
-
-def to_table(rows: Sequence[Row]) -> Table:
-    """What commands and notebooks show; a star marks members of the joint front."""
-    left = ("backbone", "kind", "parameters")
-    return of_texts("comparison", "* is on the joint front of all studies", HEADS, map(cells, rows), left)
+def _named(study: Studied, kind: str) -> tuple[str, str]:
+    """The kind and the model by the weights that it begins with."""
+    word = "frozen" if kind == FROZEN else kind
+    if study.origin in (PRETRAINED, SCRATCH):
+        return kind, f"{study.backbone} {word}"
+    return f"{study.origin}, {word}", f"{study.backbone} ({study.origin}) {word}"

@@ -135,15 +135,15 @@ class Difference:
 
 
 def graded(right: np.ndarray) -> Graded:
-    """From whether each run has each picture right, (runs, n) bool."""
+    """From whether each run has each picture right, (runs, n) bool, or from a share of it, see `studies.macro`."""
     runs, n = right.shape
-    times = right.sum(0)  # (n,): of the runs, how many have a picture right
+    times, squares = right.sum(0), (right * right).sum(0)  # (n,): of the runs, how many have a picture right
     share = (float(times.sum()) / runs + 2) / (n + 4)
     spread = share * (1 - share)
     if runs == 1:
         return Graded(times / runs, runs, spread, 0.0, 0.0)
     of_runs = float(right.mean(1).var(ddof=1))
-    of_answers = float((times * (runs - times)).sum()) / (runs * (runs - 1))  # their variances, added up over pictures
+    of_answers = float((runs * squares - times**2).sum()) / (runs * (runs - 1))  # variances, added up over pictures
     together = max(0.0, (of_answers - n * of_runs) / (n - 1))  # mean square of what neither explains
     return Graded(times / runs, runs, spread, (of_runs - together / n) / spread, together / spread)
 

@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import BeforeValidator, WrapSerializer, with_config
@@ -174,24 +174,42 @@ def read_predictions(path: Path) -> Predictions | None:
         return None
 
 
-def read_answers(files: StudyFiles, runs: Sequence[FinalRun]) -> dict[tuple[str, int], np.ndarray]:
-    """By label and seed, which test pictures a run has right: (n,) bool, the pictures in one order for all.
+class Guesses(NamedTuple):
+    """Of one run: the true class of each test picture, (n,) int, and the one that it was taken for."""
+
+    labels: np.ndarray
+    predicted: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """(n,) bool."""
+        right: np.ndarray = self.predicted == self.labels
+        return right
+
+
+def read_guesses(files: StudyFiles, runs: Sequence[FinalRun]) -> dict[tuple[str, int], Guesses]:
+    """By label and seed, what a run takes the test pictures for, the pictures in one order for all.
 
     A run whose predictions are missing, or are not those of its result or of the pictures of the others, is left out.
     """
-    answers: dict[tuple[str, int], np.ndarray] = {}
+    guesses: dict[tuple[str, int], Guesses] = {}
     labels = None
     for run in runs:
         found = read_predictions(files.run(run.label, run.seed).predictions)
         if found is None or found.probabilities.ndim != 2 or len(found.probabilities) != len(found.labels):
             continue
-        right = found.probabilities.argmax(1) == found.labels
-        if right.shape != (run.n_test,) or right.mean() != run.scores.accuracy:
+        own = Guesses(found.labels, found.probabilities.argmax(1))
+        if own.right.shape != (run.n_test,) or own.right.mean() != run.scores.accuracy:
             continue
         labels = found.labels if labels is None else labels
         if np.array_equal(labels, found.labels):
-            answers[run.label, run.seed] = right
-    return answers
+            guesses[run.label, run.seed] = own
+    return guesses
+
+
+def read_answers(files: StudyFiles, runs: Sequence[FinalRun]) -> dict[tuple[str, int], np.ndarray]:
+    """By label and seed, which test pictures a run has right, (n,) bool; those of `read_guesses`."""
+    return {key: own.right for key, own in read_guesses(files, runs).items()}
 
 
 def summarise(

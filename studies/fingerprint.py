@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -11,6 +12,7 @@ from studies import attributes, strict
 from studies.errors import StudyRefused
 
 KERAS = "keras"  # as `models.latency.runtimes` has it
+PRETRAINED, SCRATCH = "pretrained", "from scratch"
 
 
 @with_config(strict.STRICT)
@@ -75,6 +77,19 @@ class Fingerprint:
             ValueError: a field is missing, unknown or of another type.
         """
         return strict.from_values(cls, values)
+
+
+def origin(mark: Fingerprint, options: Mapping[str, Any]) -> str:
+    """What the networks of a study begin with: `pretrained`, `from scratch`, or the name of the user's file.
+
+    Args:
+        mark: of the study.
+        options: that it was run with; studies of the first versions do not keep them.
+    """
+    if mark.from_scratch:
+        return SCRATCH
+    weights = str(options.get("weights", PRETRAINED))
+    return weights if weights == PRETRAINED else Path(weights).name
 
 
 def fingerprint_of(study: optuna.Study) -> Fingerprint:

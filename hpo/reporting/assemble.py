@@ -12,6 +12,7 @@ import optuna
 from hpo.config import BEFORE, Role, StudyConfig, fields_of, make_config, restore_config
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.reporting.files import ReportFiles, write_report
+from hpo.reporting.gathering import gather
 from hpo.reporting.pictures import gallery
 from hpo.reporting.publish import publish
 from hpo.worker.pool import Watcher, Workers, wait
@@ -62,7 +63,7 @@ def make_report(
     """
     materials = [read_material(study, out / study.study_name, _command_of(study), rule) for study in loaded]
     several = len(materials) > 1
-    chapters = [comparison_chapter(materials)] if several else []
+    chapters = [comparison_chapter([gather(study, out / study.study_name) for study in loaded])] if several else []
     missing: list[str] = []
     galleries: list[Gallery] = []
     for study, material in zip(loaded, materials, strict=True):

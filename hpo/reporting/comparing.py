@@ -9,6 +9,10 @@ from hpo.errors import BadInput
 from hpo.reporting.tables_and_plots import write_comparison
 from studies import comparison, paths
 from studies.comparison import Row, Studied
+from studies.contest import Contest, contest, missing, verdicts
+from studies.likeness import notes
+from studies.report.comparing import summary
+from studies.tables import comparison as tables
 from studies.tables.frame import records_to_frame
 
 if TYPE_CHECKING:
@@ -17,23 +21,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Three rows for each backbone, and the files that they and the joint front were written to."""
+    """The models that stand for each study, and the files that they and the joint front were written to.
+
+    Attributes:
+        studies: as they are compared.
+        rows: a model for each kind of each study.
+        contest: which of them differ on the test pictures.
+        folder: of the files.
+        files: their paths.
+    """
 
     studies: Sequence[Studied]
     rows: Sequence[Row]
+    contest: Contest
     folder: Path
     files: Sequence[Path]
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the numbers say, what is not like for like, and which test results are missing."""
+        likeness = notes(self.studies) if len(self.studies) > 1 else ()
+        return (
+            *summary(self.studies, self.rows, self.contest),
+            *verdicts(self.rows, self.contest),
+            *likeness,
+            *missing(self.studies, self.rows, self.contest),
+        )
+
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each backbone and kind.
+        """A row for each kind of each study.
 
         Raises:
             PackageMissing: pandas is not installed.
         """
-        return records_to_frame([comparison.values(row) for row in self.rows])
+        return records_to_frame([tables.values(row, place, self.contest) for place, row in enumerate(self.rows)])
 
     def _repr_html_(self) -> str:
-        return comparison.to_table(self.rows).to_html()
+        return tables.on_terminal(self.rows).to_html()
 
 
 def compare(studies: Sequence[Studied], out: Path) -> Comparison:
@@ -49,4 +73,6 @@ def compare(studies: Sequence[Studied], out: Path) -> Comparison:
         raise BadInput(f"no trial of {names} is complete: there is nothing to compare")
     rows = comparison.rows(studies)
     folder = paths.comparison(out, studies[0].fingerprint.dataset)
-    return Comparison(studies, rows, folder, write_comparison(studies, rows, folder))
+    found = Comparison(studies, rows, contest(studies, rows), folder, ())
+    files = write_comparison(studies, rows, found.contest, found.sentences, folder)
+    return Comparison(studies, rows, found.contest, folder, files)

@@ -4,14 +4,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from studies import comparison
 from studies.comparison import Row, Studied
+from studies.contest import METHOD, Contest
 from studies.objectives import COSTS
 from studies.pareto import front
 from studies.paths import write_text
 from studies.plots import joint, page, paper
 from studies.plots.data import pareto_data, three_data
 from studies.records import TrialRecord
+from studies.report.comparing_tables import models_table
+from studies.tables import comparison
+from studies.tables.table import markdown
 from studies.tables.trials import row, to_csv
 
 
@@ -42,17 +45,41 @@ def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list
     return written
 
 
-def write_comparison(studies: Sequence[Studied], table: Sequence[Row], folder: Path) -> list[Path]:
-    """Table and joint fronts; returns the paths."""
+def write_comparison(
+    studies: Sequence[Studied], rows: Sequence[Row], found: Contest, sentences: Sequence[str], folder: Path
+) -> list[Path]:
+    """Models, differences and joint fronts; returns the paths.
+
+    Args:
+        studies: as they are compared.
+        rows: the models that stand for them.
+        found: what their predictions say.
+        sentences: what stands below the table in comparison.md.
+        folder: where all of it goes; made if it is missing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    models = models_table(rows, found, studies[0].fingerprint.dataset)
+    numbers = [comparison.values(row, place, found) for place, row in enumerate(rows)]
+    said = "".join(f"- {markdown(sentence)}\n" for sentence in sentences)
     texts = {
-        "csv": comparison.to_csv(table),
-        "json": json.dumps([comparison.values(row) for row in table], indent=1),
-        "md": comparison.to_table(table).to_markdown_rows(),
+        "comparison.csv": comparison.to_csv(rows, found),
+        "comparison.json": json.dumps(numbers, indent=1),
+        "comparison.md": f"{models.to_markdown()}\n{said}",
+        "comparison.tex": models.to_latex("comparison"),
     }
+    differences = comparison.differences_table(rows, found)
+    pairs = [comparison.pair_values(rows, pair) for pair in found.pairs]
+    files = {
+        "differences.csv": differences.to_csv(),
+        "differences.json": json.dumps(pairs, indent=1),
+        "differences.md": f"{differences.to_markdown()}\n{markdown(METHOD)}\n",
+        "differences.tex": differences.to_latex(),
+    }
+    for name in files:
+        (folder / name).unlink(missing_ok=True)  # those of an earlier comparison
     written = []
-    for suffix, text in texts.items():
-        written.append(folder / f"comparison.{suffix}")
+    for name, text in (texts | files if pairs else texts).items():
+        written.append(folder / name)
         write_text(written[-1], text)
     for cost in COSTS:
         stem, data = f"joint_{cost.stem}", joint.joint_data(studies, cost)

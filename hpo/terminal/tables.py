@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.terminal.console import make_console, on_terminal
-from studies import comparison
 from studies.pareto import front
 from studies.records import TrialRecord
-from studies.tables import finals, forms, trials
+from studies.tables import comparison, finals, forms, trials
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,12 +34,15 @@ def show_models(models: "Sequence[FinalModel]") -> None:
 
 
 def show_comparison(compared: "Comparison") -> None:
-    """Studies side by side, a line below each backbone, and where that was written to."""
+    """Studies side by side, a line below each backbone, what that says, and where it was written to."""
     rows = compared.rows
-    table = comparison.to_table(rows)
+    table = comparison.on_terminal(rows)
     titled = replace(table, caption=f"{compared.studies[0].fingerprint.dataset}; {table.caption}")
-    ends = [number for number, row in enumerate(rows) if row is rows[-1] or row.kind == comparison.SCRATCH]
-    make_console().print(on_terminal(titled, ends))
+    ends = [number for number, (row, after) in enumerate(itertools.pairwise(rows)) if row.backbone != after.backbone]
+    console = make_console()
+    console.print(on_terminal(titled, [*ends, len(rows) - 1]))
+    for text in compared.sentences:
+        console.print(text)
     click.echo(f"\nFiles in {compared.folder}:")
     for path in compared.files:
         click.echo(f"  {path.name}")

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
-from studies.comparison import SCRATCH, Studied
-from studies.objectives import VAL_ACCURACY, Objective
+from studies.comparison import Studied
+from studies.fingerprint import PRETRAINED
+from studies.objectives import OBJECTIVES, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.plots import page, paper
 from studies.plots.data import Point, accuracy_range, below_axis, is_wide, to_point
@@ -29,13 +30,17 @@ class Group(NamedTuple):
 
 
 class JointData(NamedTuple):
-    """What is drawn: groups of trials of several studies, and their joint front."""
+    """What is drawn: groups of trials of several studies, and their joint front.
+
+    The joint front has one size, that over all objectives; the line joins those that are on it for the two shown.
+    """
 
     title: str
     subtitle: str
     x: Objective
     y_range: tuple[float, float]
     groups: tuple[Group, ...]
+    members: tuple[Point, ...]  # of the joint front over all objectives, by rising x
     front: tuple[Point, ...]  # of all studies for the two objectives shown, by rising x
 
     @property
@@ -50,33 +55,51 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
     groups = []
     for study in studies:
         number = backbones.index(study.backbone)
-        label = study.backbone + (f", {SCRATCH}" if study.from_scratch else "")
+        label = _label(study)
+        alike = [other.name for other in studies if _label(other) == label]
+        label += f" ({study.name})" if len(alike) > 1 else ""
         points = tuple(_point(study, record) for record in complete(study.records))
-        marker = MARKERS[(number + number // len(SERIES)) % len(MARKERS)]
+        marker = MARKERS[(number + number // len(SERIES) + alike.index(study.name)) % len(MARKERS)]
         groups.append(Group(label, SERIES[number % len(SERIES)], marker, study.from_scratch, points))
-    members = []
-    records = [record for study in studies for record in study.records]
-    chosen = {id(record) for record in front(records, among=(VAL_ACCURACY, x))}
-    for study in studies:
-        members += [_point(study, record) for record in complete(study.records) if id(record) in chosen]
-    members.sort(key=lambda point: (point.at(x), point.accuracy))
+    members = _on_front(studies, x, tuple(OBJECTIVES))
+    two = _on_front(studies, x, (VAL_ACCURACY, x))
     everything = [point.accuracy for group in groups for point in group.points]
-    y_range = accuracy_range(everything, [point.accuracy for point in members])
+    y_range = accuracy_range(everything, [point.accuracy for point in two])
     shown = [point for group in groups for point in group.points]
     return JointData(
         title=f"{studies[0].fingerprint.dataset}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
         f"accuracy against {x.noun}",
-        subtitle=f"{len(shown)} trials, {len(members)} on the joint front" + below_axis(shown, y_range),
+        subtitle=f"{len(shown)} trials, {len(members)} on the joint front of all three objectives"
+        + below_axis(shown, y_range),
         x=x,
         y_range=y_range,
         groups=tuple(groups),
-        front=tuple(members),
+        members=members,
+        front=two,
     )
+
+
+def _label(study: Studied) -> str:
+    return study.backbone + (f", {study.origin}" if study.origin != PRETRAINED else "")
+
+
+def _on_front(studies: Sequence[Studied], x: Objective, among: Sequence[Objective]) -> tuple[Point, ...]:
+    chosen = {id(record) for record in front([one for study in studies for one in study.records], among=among)}
+    found = [_point(study, one) for study in studies for one in complete(study.records) if id(one) in chosen]
+    return tuple(sorted(found, key=lambda point: (point.at(x), point.accuracy)))
 
 
 def _point(study: Studied, record: CompleteTrial) -> Point:
     point = to_point(record)
     return point._replace(text=f"<b>{study.backbone}</b><br>study {study.name}<br>{point.text}")
+
+
+def _line(data: JointData) -> str:
+    return f"front of accuracy and {data.x.noun}"
+
+
+def _ring(data: JointData) -> str:
+    return f"joint front ({len(data.members)})"
 
 
 def draw_page(data: JointData) -> go.Figure:
@@ -85,7 +108,15 @@ def draw_page(data: JointData) -> go.Figure:
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
     line = {"shape": "hv", "color": JOINT, "width": 1.5}
     bars = page.uncertainty(data.front, data.x)
-    figure.add_scatter(x=xs, y=ys, mode="lines", name="joint front", line=line, error_x=bars, hoverinfo="skip")
+    figure.add_scatter(x=xs, y=ys, mode="lines", name=_line(data), line=line, error_x=bars, hoverinfo="skip")
+    figure.add_scatter(
+        x=[p.at(data.x) for p in data.members],
+        y=[p.accuracy for p in data.members],
+        mode="markers",
+        name=_ring(data),
+        marker={"color": JOINT, "symbol": "circle-open", "size": 17, "line": {"width": 1.5}},
+        hoverinfo="skip",
+    )
     for group in data.groups:
         symbol = group.marker[0] + ("-open" if group.hollow else "")
         figure.add_scatter(
@@ -106,7 +137,16 @@ def draw_paper(data: JointData) -> Figure:
     """For paper, told apart without colours too."""
     figure, axes = paper.framed(data.title, data.subtitle)
     xs, ys = [p.at(data.x) for p in data.front], [p.accuracy for p in data.front]
-    axes.step(xs, ys, where="post", color=JOINT, linewidth=1.2, zorder=1, label="joint front")
+    axes.step(xs, ys, where="post", color=JOINT, linewidth=1.2, zorder=1, label=_line(data))
+    axes.scatter(
+        [p.at(data.x) for p in data.members],
+        [p.accuracy for p in data.members],
+        s=110,
+        facecolors="none",
+        edgecolors=JOINT,
+        label=_ring(data),
+        zorder=1,
+    )
     paper.uncertainty(axes, data.front, data.x)
     for group in data.groups:
         axes.scatter(

@@ -1,99 +1,129 @@
-"""The chapter before those of several studies: their best models in one table, and their joint Pareto front."""
+"""The chapter before those of several studies: their models side by side, which of them differ, and a joint front."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from studies import comparison
-from studies.comparison import FROZEN, Studied
+from studies.comparison import Row, Studied
+from studies.contest import METHOD, Contest, contest, missing, tally, verdicts
+from studies.likeness import ALIKE, notes
 from studies.objectives import COSTS
 from studies.plots import joint
 from studies.plots.joint import JointData
 from studies.records import complete
 from studies.report import charts
-from studies.report.blocks import Chapter, Chart, Points, Section, Text
-from studies.report.material import Material
-from studies.report.model_tables import EPOCHS, FLOPS, SECONDS, SETTINGS, TIME, VALIDATION, WEIGHTS
+from studies.report.blocks import Block, Chapter, Chart, Charts, Points, Section, Text
+from studies.report.comparing_charts import bars, curves
+from studies.report.comparing_tables import models_table
 from studies.report.wording import counted, listed, mega, percent
-from studies.tables.table import Column, Table
+from studies.tables.comparison import differences_table
 
 
-def comparison_chapter(materials: Sequence[Material], name: str = "comparison") -> Chapter:
-    """The best models of several studies, and their joint front.
+def comparison_chapter(studies: Sequence[Studied], name: str = "comparison") -> Chapter:
+    """The models that stand for several studies, what they are worth on the test pictures, and their joint front.
 
     Raises:
         NotComparable: they are on other pictures, or measured on another device.
     """
-    studies = [material.studied() for material in materials]
     comparison.check_comparable(studies)
-    sections = [Section("summary", "The studies together", (Points(_sentences(studies)),))]
-    if comparison.joint_front(studies):
-        text = (
-            "For each backbone: the pretrained network with a linear head, the most accurate customised candidate, and "
-            "the most accurate one trained from scratch where there is such a study. A star marks members of the joint "
-            "front."
-        )
-        sections.append(Section("models", "Backbones side by side", (Text(text), _table(studies))))
-        sections.append(Section("front", "Joint Pareto front", tuple(_charts(studies))))
-    return Chapter(name, f"Comparison of {len(studies)} studies", tuple(sections))
+    rows = comparison.rows(studies)
+    found = contest(studies, rows)
+    sections: list[Section | None] = [
+        Section("summary", "The studies together", (Points(summary(studies, rows, found)),))
+    ]
+    if rows:
+        sections += [
+            _models(studies, rows, found),
+            _differences(studies, rows, found),
+            _likeness(studies),
+            _curves(rows),
+            _front(studies),
+        ]
+    title = f"Comparison of {counted(len(studies), 'study', 'studies')}"
+    return Chapter(name, title, tuple(section for section in sections if section is not None))
 
 
-def _sentences(studies: Sequence[Studied]) -> tuple[str, ...]:
-    sentences = []
-    rows = [(row, row.record) for row in comparison.rows(studies) if row.record is not None]
-    for study in studies:
-        if not complete(study.records):
-            sentences.append(f"No trial of {study.name} completed.")
-    if not rows:
-        return tuple(sentences)
-    best, record = max(rows, key=lambda entry: entry[1].val_accuracy)
-    sentences.append(
-        f"The most accurate of all is trial {record.number} of {best.study} ({best.kind}): "
-        f"{percent(record.val_accuracy)} validation accuracy, {record.latency_ms:.3g} ms and "
-        f"{mega(record.flops)} MFLOPs for one picture."
-    )
-    frozen = [(row, record) for row, record in rows if row.kind == FROZEN]
-    if frozen:
-        first, record = max(frozen, key=lambda entry: entry[1].val_accuracy)
+def summary(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> tuple[str, ...]:
+    """What is most accurate in the search and on the test pictures, and how large the joint front is."""
+    sentences = [f"No trial of {study.name} completed." for study in studies if not complete(study.records)]
+    searched = [(row, row.record) for row in rows if row.record is not None]
+    if searched:
+        best, record = max(searched, key=lambda entry: entry[1].val_accuracy)
         sentences.append(
-            f"The best pretrained baseline is {first.backbone} with {percent(record.val_accuracy)} "
+            f"The most accurate in the search is trial {record.number} of {best.study} ({best.name}): "
+            f"{percent(record.val_accuracy)} validation accuracy, {record.latency_ms:.3g} ms and "
+            f"{mega(record.flops)} MFLOPs for one picture."
+        )
+    probes = [entry for entry in searched if entry[1].candidate.linear_probe]
+    if probes:
+        first, record = max(probes, key=lambda entry: entry[1].val_accuracy)
+        of = "best frozen network" if len(probes) > 1 else "only frozen network"
+        sentences.append(
+            f"The {of} with a linear head is {first.name} with {percent(record.val_accuracy)} "
             f"(trial {record.number} of {first.study})."
         )
+    if found.order:
+        sentences.append(_tested(rows[found.order[0]], len(found.order)))
+    sentences += [tally(found.pairs)] if found.pairs else []
     members = {id(record) for record in comparison.joint_front(studies)}
     shares = [
         f"{n} of {study.name}" for study in studies if (n := sum(id(record) in members for record in study.records))
     ]
-    sentences.append(f"The joint Pareto front has {counted(len(members), 'candidate')}: {listed(shares)}.")
+    if members:
+        sentences.append(f"The joint Pareto front has {counted(len(members), 'candidate')}: {listed(shares)}.")
     return tuple(sentences)
 
 
-def _table(studies: Sequence[Studied]) -> Table:
-    rows = []
-    for row in comparison.rows(studies):
-        record = row.record
-        if record is None:
-            continue
-        cost = record.measurement
-        rows.append(
-            (
-                row.backbone,
-                row.kind,
-                f"{record.number}{'*' if row.on_front else ''}",
-                record.val_accuracy,
-                cost.flops,
-                (cost.latency_ms, cost.latency.low, cost.latency.high),
-                cost.parameters,
-                (record.best_epoch, record.epochs),
-                record.seconds,
-                comparison.describe(record.candidate),
-            )
+def _tested(best: Row, n_models: int) -> str:
+    final = best.final
+    assert final is not None
+    low, high = final.interval
+    over = f"over {counted(len(final.runs), 'training run')}" if len(final.runs) > 1 else "in one training run"
+    among = f"{best.name} is the most accurate of {n_models} models" if n_models > 1 else f"only {best.name} was tested"
+    return (
+        f"On the {final.runs[0].n_test:,} test pictures {among}: {percent(final.accuracy)} "
+        f"({percent(low)} to {percent(high)}) {over}."
+    )
+
+
+def _models(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:
+    kinds = ["its network frozen with a linear head and its most accurate customised candidate"]
+    if any(study.from_scratch for study in studies):
+        kinds = [*kinds, "the most accurate candidate where it trains from scratch"]
+    text = (
+        f"Of each study {', or '.join(kinds)}, chosen by validation accuracy and never by the test pictures. A star "
+        "marks members of the joint front."
+    )
+    blocks: list[Block] = [Text(text), models_table(rows, found, studies[0].fingerprint.dataset)]
+    if lacking := missing(studies, rows, found):
+        blocks.append(Points(lacking))
+    return Section("models", "Models side by side", (*blocks, Charts(bars(rows, found))))
+
+
+def _differences(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:
+    title = "Which differences are significant"
+    if not found.pairs:
+        commands = [f"`python -m hpo.evaluate {study.name}`" for study in studies if not study.finals]
+        run = f"; run {listed(commands)} and then make this report again" if commands else ""
+        return Section(
+            "differences", title, (Text(f"Fewer than two models can be compared on the test pictures{run}."),)
         )
-    columns = (
-        Column("backbone"), Column("kind"), Column("trial", numeric=True), VALIDATION, FLOPS, TIME, WEIGHTS,
-        EPOCHS, SECONDS, SETTINGS,
-    )  # fmt: skip
-    caption = f"Pretrained, customised and from scratch on {studies[0].fingerprint.dataset}."
-    return Table("backbones", caption, columns, tuple(rows))
+    return Section("differences", title, (Text(METHOD), Points(verdicts(rows, found)), differences_table(rows, found)))
+
+
+def _likeness(studies: Sequence[Studied]) -> Section | None:
+    if len(studies) < 2:
+        return None
+    said = notes(studies)
+    if said == (ALIKE,):
+        return Section("likeness", "What is like for like", (Text(ALIKE),))
+    return Section("likeness", "What is not like for like", (Points(said),))
+
+
+def _curves(rows: Sequence[Row]) -> Section | None:
+    chart = curves(rows)
+    return Section("curves", "Learning curves", (chart,)) if chart else None
 
 
 def _drawn(data: JointData) -> go.Figure:
@@ -101,18 +131,25 @@ def _drawn(data: JointData) -> go.Figure:
     return figure.update_xaxes(title={"text": data.x.brief, "standoff": 8})
 
 
-def _charts(studies: Sequence[Studied]) -> list[Chart]:
-    fronts = []
+def _front(studies: Sequence[Studied]) -> Section | None:
+    if not comparison.joint_front(studies):
+        return None
+    blocks: list[Block] = [
+        Text(
+            "On the joint front is what no trial of any of the studies beats in accuracy, latency and FLOPs at once; "
+            "rings mark it in both figures, and a line joins those that are not beaten in the two objectives shown."
+        )
+    ]
     for x in COSTS:
         data = joint.joint_data(studies, x)
-        names = listed(list(dict.fromkeys(group.label for group in data.groups)))
+        names = listed([group.label for group in data.groups])
         caption = (
             f"Accuracy against {x.noun} of {names}; hollow markers: trained from scratch. "
             f"{data.subtitle[0].upper()}{data.subtitle[1:]}."
         )
         alt = (
             f"Accuracy against {x.noun} of the complete trials of {names}; the joint front of "
-            f"{counted(len(data.front), 'trial')} rises to {percent(max(point.accuracy for point in data.front))}."
+            f"{counted(len(data.members), 'trial')} rises to {percent(max(point.accuracy for point in data.members))}."
         )
-        fronts.append(Chart(f"joint_{x.stem}", caption, alt, _drawn(data)))
-    return fronts
+        blocks.append(Chart(f"joint_{x.stem}", caption, alt, _drawn(data)))
+    return Section("front", "Joint Pareto front", tuple(blocks))

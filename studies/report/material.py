@@ -8,9 +8,8 @@ from typing import Any
 import optuna
 
 from studies import attributes
-from studies.comparison import Studied
 from studies.finals import FinalModel, read_answers, read_runs, summarise
-from studies.fingerprint import Fingerprint, fingerprint_of
+from studies.fingerprint import PRETRAINED, Fingerprint, fingerprint_of, origin
 from studies.forms import Ranked, all_forms
 from studies.pareto import front
 from studies.paths import StudyFiles, name_of
@@ -65,6 +64,11 @@ class Material:
         return self.asked_rule or default_rule(self.fingerprint.max_latency_ms, self.fingerprint.max_gflops)
 
     @property
+    def origin(self) -> str:
+        """What the networks begin with: `pretrained`, `from scratch`, or the name of a file."""
+        return origin(self.fingerprint, self.options)
+
+    @property
     def recommendation(self) -> Recommendation | None:
         """The recommended trial, and why; None without a completed trial."""
         return recommend(self.records, self.rule, self.fingerprint.val_size)
@@ -80,10 +84,6 @@ class Material:
         """The evaluated models that are shown in detail, the recommended one first; none before `hpo.evaluate`."""
         chosen = choose(self.finals, self.recommendation)
         return [replace(one, file=self.model_files.get(one.model.label, ModelFile())) for one in chosen]
-
-    def studied(self) -> Studied:
-        """The study as comparisons want it."""
-        return Studied(self.name, self.fingerprint, self.records)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ def most_accurate(records: Sequence[CompleteTrial]) -> CompleteTrial:
     return max(records, key=lambda record: (record.val_accuracy, -record.latency_ms))
 
 
+def baseline_of(material: Material) -> str:
+    """What a linear head on the frozen network is called: by its weights."""
+    return f"{PRETRAINED} baseline" if material.origin == PRETRAINED else f"baseline of {material.origin}"
+
+
 def shown_models(material: Material) -> list[Shown]:
     """The baseline, the fastest and the most accurate of the front, the recommended one, and all evaluated ones."""
     if not material.complete:
@@ -118,7 +123,7 @@ def shown_models(material: Material) -> list[Shown]:
     first, best = linear_probe(material.records), most_accurate(material.front)
     roles: dict[int, list[str]] = {}
     if first is not None:
-        roles[first.number] = ["pretrained baseline"]
+        roles[first.number] = [baseline_of(material)]
     for record in few:
         own = roles.setdefault(record.number, [])
         if record is material.front[0]:

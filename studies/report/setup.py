@@ -10,13 +10,14 @@ from studies.report.wording import counted, duration, listed
 
 def setup(material: Material, gallery: Gallery) -> Section:
     """What was searched, on which pictures and on which machine."""
+    fingerprint = material.fingerprint
     blocks: list[Block] = [
         Text(
             "Each trial turns the backbone into a classifier in a different way and gets three numbers: validation "
             "accuracy (higher is better), and latency and FLOPs for one picture on this machine (lower is better)."
         ),
         Facts(tuple((name, text) for name, text in _facts(material) if text)),
-        model_tables.space_table(dict(material.fingerprint.space)),
+        model_tables.space_table(dict(fingerprint.space)),
     ]
     if gallery.counts:
         total = sum(gallery.counts)
@@ -24,7 +25,10 @@ def setup(material: Material, gallery: Gallery) -> Section:
         spread = f"{most:,} in each" if least == most else f"from {least:,} to {most:,} in each"
         n_classes = counted(len(gallery.counts), "class", "classes")
         alt = f"Bars of the number of pictures in {n_classes}: {spread}."
-        caption = f"Class distribution of the {total:,} pictures that are not test pictures: {spread} of {n_classes}."
+        used = f"{fingerprint.train_size:,} of them were used to train on, {fingerprint.val_size:,} to validate on"
+        caption = (
+            f"Class distribution of the {total:,} pictures that are not test pictures: {spread} of {n_classes}; {used}."
+        )
         height = 90 + 26 * min(len(gallery.counts), 30)
         blocks.append(Chart("classes", caption, alt, charts.classes(gallery.class_names, gallery.counts), height))
     if gallery.samples_note:
@@ -43,7 +47,8 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     sampler = f"{options['sampler']}, seed {fingerprint.seed}" if "sampler" in options else f"seed {fingerprint.seed}"
     return [
         ("backbone", fingerprint.backbone),
-        ("weights", "none: trained from scratch" if scratch else f"pretrained, SHA-256 {fingerprint.weights[:16]}…"),
+        ("weights", "none: trained from scratch" if scratch
+                    else f"{material.origin}, SHA-256 {fingerprint.weights[:16]}…"),
         ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),
         ("pictures", f"{fingerprint.train_size:,} to train on, {fingerprint.val_size:,} to validate on; "
                      "test pictures kept apart"),

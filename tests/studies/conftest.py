@@ -1,5 +1,6 @@
 """Made-up records, so that tables and plots can be checked against numbers written by hand."""
 
+import numpy as np
 import pytest
 
 from models.candidate import Candidate
@@ -49,3 +50,17 @@ def records(make_record):
         TrialRecord(5, State.FAILED, None, reason="out of memory: 3 GiB"),
         TrialRecord(6, State.WAITING, None),
     ]
+
+
+@pytest.fixture
+def digits():
+    """Labels of 30 test pictures in three classes, and probabilities that have the first ones of them right."""
+    labels = np.arange(30) % 3
+
+    def shares(n_right):
+        guesses = np.where(np.arange(30) < n_right, labels, (labels + 1) % 3)
+        found = np.full((30, 3), 0.05)
+        found[np.arange(30), guesses] = 0.9
+        return found
+
+    return labels, shares

@@ -1,44 +1,163 @@
 """The chapter that sets studies side by side."""
 
+import dataclasses
+
 import pytest
 
-from studies.comparison import NotComparable
+from studies.comparison import NotComparable, Studied, rows
+from studies.contest import contest
+from studies.report.blocks import Charts, Points, Text
 from studies.report.comparing import comparison_chapter
+from studies.report.comparing_charts import bars, curves
+from studies.report.comparing_tables import models_table
 from tests import made
+from tests.studies.test_comparison import tested  # noqa: F401  (fixture)
 
 
 @pytest.fixture
-def two(make_material, curved, make_record):
-    other = make_material([make_record(0, 0.95, 9.0, 90)], name="other", fingerprint=made.fingerprint(backbone="vgg19"))
-    return [make_material(curved), other]
+def two(curved, make_record):
+    other = Studied("other", made.fingerprint(backbone="vgg19"), [make_record(1, 0.95, 9.0, 90)])
+    return [Studied("custom_cnn-digits", made.fingerprint(), curved), other]
 
 
-def test_sentences_table_and_joint_front(two):
+@pytest.fixture
+def evaluated(two, tested, digits):  # noqa: F811
+    """All three models, each with two runs on 30 test pictures."""
+    labels, shares = digits
+    candidates = [record.candidate for record in two[0].records]
+    own = two[1].records[0].candidate
+    return [
+        tested(two[0], labels, baseline=(candidates[0], [shares(14), shares(15)]),
+               t2=(candidates[2], [shares(27), shares(27)])),
+        tested(two[1], labels, t1=(own, [shares(28), shares(29)])),
+    ]  # fmt: skip
+
+
+def test_before_an_evaluation(two):
     found = comparison_chapter(two)
-    assert [section.name for section in found.sections] == ["summary", "models", "front"]
+    assert [section.name for section in found.sections] == [
+        "summary", "models", "differences", "likeness", "curves", "front",
+    ]  # fmt: skip
     assert found.sections[0].blocks[0].items == (
-        "The most accurate of all is trial 0 of other (customised): 95.0 % validation accuracy, 9 ms and 90 MFLOPs for "
-        "one picture.",
-        "The best pretrained baseline is custom_cnn with 60.0 % (trial 0 of custom_cnn-digits).",
+        "The most accurate in the search is trial 1 of other (vgg19 customised): 95.0 % validation accuracy, 9 ms and "
+        "90 MFLOPs for one picture.",
+        "The only frozen network with a linear head is custom_cnn frozen with 60.0 % (trial 0 of custom_cnn-digits).",
         "The joint Pareto front has 4 candidates: 3 of custom_cnn-digits and 1 of other.",
     )
     ((_, table),) = found.tables()
     assert [row[:3] for row in table.rows] == [
         ("custom_cnn", "pretrained, frozen", "0*"),
         ("custom_cnn", "customised", "2*"),
-        ("vgg19", "customised", "0*"),
+        ("vgg19", "customised", "1*"),
     ]
-    assert [stem for stem, _ in found.charts()] == ["comparison-joint_latency", "comparison-joint_flops"]
+    models = next(section for section in found.sections if section.name == "models")
+    assert [block.items for block in models.blocks if isinstance(block, Points)] == [
+        (
+            "custom_cnn frozen and custom_cnn customised have no test results yet: "
+            "`python -m hpo.evaluate custom_cnn-digits` makes them.",
+            "vgg19 customised has no test results yet: `python -m hpo.evaluate other` makes them.",
+        )
+    ]
+    assert found.sections[2].blocks == (
+        Text(
+            "Fewer than two models can be compared on the test pictures; run "
+            "`python -m hpo.evaluate custom_cnn-digits` and `python -m hpo.evaluate other` and then make this report "
+            "again."
+        ),
+    )
+    stems = [stem for stem, _ in found.charts()]
+    assert stems == [f"comparison-{name}" for name in (
+        "bars_val_accuracy", "bars_flops", "bars_latency", "bars_parameters", "curves", "joint_latency", "joint_flops",
+    )]  # fmt: skip
 
 
-def test_a_study_without_results_says_so(two, make_material):
-    found = comparison_chapter([two[0], make_material([], name="empty")])
+def test_after_it(evaluated):
+    found = comparison_chapter(evaluated)
+    said = found.sections[0].blocks[0].items
+    assert said[2].startswith("On the 30 test pictures vgg19 customised is the most accurate of 3 models: 95.0 % (")
+    assert said[2].endswith(") over 2 training runs.")
+    assert said[3] == "Of the 3 differences 2 are significant."
+    differences = next(section for section in found.sections if section.name == "differences")
+    (points,) = [block for block in differences.blocks if isinstance(block, Points)]
+    assert [sentence.partition(":")[0].partition(" by ")[0] for sentence in points.items] == [
+        "custom_cnn customised is not distinguishable from vgg19 customised",
+        "custom_cnn frozen is worse than vgg19 customised",
+    ]
+    assert [name for name, _ in found.tables()] == ["comparison-backbones", "comparison-differences"]
+    models = next(section for section in found.sections if section.name == "models")
+    assert not [block for block in models.blocks if isinstance(block, Points)]  # nothing is missing
+    assert len([chart for block in models.blocks if isinstance(block, Charts) for chart in block.charts]) == 10
+
+
+def test_the_front_has_one_size(two):
+    found = comparison_chapter(two)
+    text = found.sections[0].blocks[0].items[-1]
+    assert "has 4 candidates" in text
+    for stem, chart in found.charts():
+        if "joint" in stem:
+            assert "4 on the joint front of all three objectives" in chart.caption
+            assert "the joint front of 4 trials" in chart.alt
+            rings = [trace for trace in chart.figure.data if trace.name == "joint front (4)"]
+            assert len(rings) == 1
+            assert len(rings[0].x) == 4
+
+
+def test_table_has_every_column_with_its_interval(evaluated):
+    table_rows = rows(evaluated)
+    table = models_table(table_rows, contest(evaluated, table_rows), "digits")
+    heads = [column.head for column in table.columns]
+    shown = dict(zip(heads, table.texts()[1], strict=True))
+    assert shown["trial"] == "2*"
+    assert shown["validation accuracy (%), 95 % interval"] == "90.0 (78.6–95.7)"
+    assert shown["test accuracy (%), 95 % interval"].startswith("90.0 (")
+    for name in ("precision", "recall", "F1"):
+        assert "(" in shown[f"macro {name} (%)"]
+    assert shown["size (MiB)"] == "1.00"
+    assert shown["preparing and training (s)"] == "3.5 (3–4)"
+    assert table.marked == {2}
+    assert "tab:backbones" in table.to_latex()
+
+
+def test_bars_of_a_column_leave_out_what_is_not_known(evaluated):
+    half = [evaluated[0], dataclasses.replace(evaluated[1], finals=(), guesses={})]
+    table_rows = rows(half)
+    drawn = {chart.name: chart for chart in bars(table_rows, contest(half, table_rows))}
+    assert list(drawn["bars_val_accuracy"].figure.data[0].y) == [
+        "custom_cnn frozen", "custom_cnn customised", "vgg19 customised",
+    ]  # fmt: skip
+    bar = drawn["bars_test_accuracy"].figure.data[0]
+    assert list(bar.y) == ["custom_cnn frozen", "custom_cnn customised"]
+    low, high = table_rows[0].final.interval
+    assert bar.x[0] == pytest.approx(100 * table_rows[0].final.accuracy)
+    assert bar.x[0] - bar.error_x.arrayminus[0] == pytest.approx(100 * low)
+    assert bar.x[0] + bar.error_x.array[0] == pytest.approx(100 * high)
+    assert drawn["bars_test_accuracy"].caption == "Test accuracy (%); lines: 95 % interval over pictures and seeds."
+    assert drawn["bars_flops"].caption == "MFLOPs for one picture."
+    assert not drawn["bars_flops"].figure.data[0].error_x.visible
+
+
+def test_all_learning_curves_are_in_one_figure(two):
+    chart = curves(rows(two))
+    named = [(trace.legendgroup, trace.line.dash, trace.xaxis) for trace in chart.figure.data if trace.legendgroup]
+    assert named == [
+        (name, dash, panel)
+        for name in ("custom_cnn frozen", "custom_cnn customised")  # the record of vgg19 has none
+        for panel in ("x", "x2")
+        for dash in ("solid", "dot")
+    ]
+    assert [trace.name for trace in chart.figure.data if not trace.legendgroup] == ["validation", "training"]
+    assert "custom_cnn frozen ends at 0.600 (training 0.600)" in chart.alt
+
+
+def test_a_study_without_results_says_so(two):
+    empty = Studied("empty", made.fingerprint(), [])
+    found = comparison_chapter([two[0], empty])
     assert found.sections[0].blocks[0].items[0] == "No trial of empty completed."
-    found = comparison_chapter([make_material([], name="empty")])
+    found = comparison_chapter([empty])
     assert [section.name for section in found.sections] == ["summary"]
 
 
-def test_other_pictures_are_refused(two, make_material, curved):
-    other = make_material(curved, name="odd", fingerprint=made.fingerprint(dataset_digest="e" * 64))
+def test_other_pictures_are_refused(two, curved):
+    other = Studied("odd", made.fingerprint(dataset_digest="e" * 64), curved)
     with pytest.raises(NotComparable, match="dataset_digest"):
         comparison_chapter([*two, other])

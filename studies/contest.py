@@ -1,0 +1,138 @@
+"""Which of the models that studies are compared by differ on the test pictures, and how sure their scores are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from studies.comparison import Row, Studied
+from studies.difference import Difference, Verdict, accuracy_interval, compare_all, graded, in_words, pool_seeds
+from studies.finals import Guesses
+from studies.macro import MACRO, by_picture
+
+METHOD = (
+    "Differences of test accuracy are on the same pictures, with 95 % intervals over pictures and seeds; how far seeds "
+    "matter is pooled over the models compared here. A difference is significant where p, corrected by Holm's method "
+    "for all pairs, is at most 0.05."
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows by their places in the table, the more accurate one first, and its accuracy minus the other's."""
+
+    first: int
+    second: int
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What the predictions of the rows say.
+
+    Attributes:
+        order: places of the rows whose predictions are there, from the most to the least accurate.
+        pairs: every two of them, in that order.
+        intervals: by place and name of `studies.macro.MACRO`, 95 %, over pictures and seeds.
+    """
+
+    order: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+    intervals: Mapping[int, Mapping[str, tuple[float, float]]]
+
+
+def contest(studies: Sequence[Studied], rows: Sequence[Row]) -> Contest:
+    """Compare the rows whose runs all have predictions, of the same test pictures."""
+    by_name = {study.name: study for study in studies}
+    known: dict[int, list[Guesses]] = {}
+    for place, row in enumerate(rows):
+        own = _guesses(by_name[row.study], row)
+        if own and all(np.array_equal(one.labels, _labels(known, own)) for one in own):
+            known[place] = own
+    places = sorted(known, key=lambda place: -float(np.mean([one.right.mean() for one in known[place]])))
+    models = [graded(np.stack([one.right for one in known[place]])) for place in places]
+    every = compare_all(models, pool_seeds(models))
+    pairs = [Pair(places[i], places[j], one) for (i, j), one in every.items() if i < j]
+    return Contest(tuple(places), tuple(pairs), _intervals(known, rows))
+
+
+def _labels(known: Mapping[int, list[Guesses]], own: list[Guesses]) -> np.ndarray:
+    """The classes of the pictures that everything is compared on: those of the first row that has some."""
+    return next(iter(known.values()), own)[0].labels
+
+
+def _guesses(study: Studied, row: Row) -> list[Guesses]:
+    """Of all runs of a row; none if one is missing."""
+    if row.final is None:
+        return []
+    found = [study.guesses.get((run.label, run.seed)) for run in row.final.runs]
+    own = [one for one in found if one is not None]
+    return own if len(own) == len(found) else []
+
+
+def _intervals(known: Mapping[int, list[Guesses]], rows: Sequence[Row]) -> dict[int, dict[str, tuple[float, float]]]:
+    found: dict[int, dict[str, tuple[float, float]]] = {place: {} for place in known}
+    values = {}
+    for place, own in known.items():
+        final = rows[place].final
+        assert final is not None
+        values[place] = [by_picture(one, len(final.runs[0].scores.support)) for one in own]
+    for name in MACRO:
+        models = {place: graded(np.stack([one[name] for one in runs])) for place, runs in values.items()}
+        seeds = pool_seeds(list(models.values()))
+        for place, model in models.items():
+            found[place][name] = accuracy_interval(model, seeds)
+    return found
+
+
+def score(row: Row, place: int, found: Contest, name: str) -> tuple[float, float | None, float | None] | None:
+    """A macro score of a row with its interval, None where predictions are missing; None without test results."""
+    mean = row.final.mean(name) if row.final else None
+    if mean is None:
+        return None
+    return mean, *found.intervals.get(place, {}).get(name, (None, None))
+
+
+def verdicts(rows: Sequence[Row], found: Contest) -> tuple[str, ...]:
+    """A sentence on each model beside the most accurate one."""
+    if len(found.order) < 2:
+        return ()
+    best, others = found.order[0], found.order[1:]
+    to_best = {pair.second: pair.difference.turned() for pair in found.pairs if pair.first == best}
+    return tuple(f"{rows[place].name} is {in_words(to_best[place], rows[best].name)}." for place in others)
+
+
+def tally(pairs: Sequence[Pair]) -> str:
+    """How many differences of two models are significant, as a sentence; nothing without a difference."""
+    if not pairs:
+        return ""
+    n, differ = len(pairs), sum(pair.difference.differs for pair in pairs)
+    if all(pair.difference.verdict is Verdict.FEW_SEEDS for pair in pairs):
+        return "With one training run of each model there are too few seeds to say which differences are significant."
+    if n == 1:
+        return f"The difference between the two models is {'' if differ else 'not '}significant."
+    if differ in (0, n):
+        return f"{f'All {n}' if differ else f'None of the {n}'} differences {'are' if differ else 'is'} significant."
+    return f"Of the {n} differences {differ} {'is' if differ == 1 else 'are'} significant."
+
+
+def missing(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> tuple[str, ...]:
+    """Which rows have no test results, or none that can be compared, and what brings them."""
+    evaluated = {study.name for study in studies if study.finals}
+    said = []
+    for name in dict.fromkeys(row.study for row in rows if row.final is None):
+        lacking = [row for row in rows if row.study == name and row.final is None]
+        numbers = [str(row.record.number) for row in lacking if row.record and not row.candidate.linear_probe]
+        command = f"python -m hpo.evaluate {name}"
+        if name in evaluated and numbers:
+            command += f" --trials {','.join(numbers)}"
+        models = " and ".join(row.name for row in lacking)
+        verb = "has" if len(lacking) == 1 else "have"
+        said.append(f"{models} {verb} no test results yet: `{command}` makes them.")
+    for place, row in enumerate(rows):
+        if row.final is not None and place not in found.order:
+            said.append(
+                f"{row.name} cannot be compared on the test pictures: its predictions are missing, damaged, or of "
+                "other pictures."
+            )
+    return tuple(said)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from datasets.registry import DATASETS
-from hpo.terminal.console import make_console, on_terminal
+from hpo.terminal.console import make_console, show
 from models.backbones import BACKBONES
 from studies.tables.table import of_texts
 
@@ -55,5 +55,5 @@ def print_datasets() -> None:
 
 def _print(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], note: str) -> None:
     console = make_console()
-    console.print(on_terminal(of_texts("listing", "", heads, rows, left=(heads[0], heads[-1]))))
+    show(console, of_texts("listing", "", heads, rows, left=(heads[0], heads[-1])))
     console.print(note, soft_wrap=True)

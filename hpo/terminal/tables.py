@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.terminal.console import make_console, on_terminal
+from hpo.terminal.console import make_console, show
 from studies.pareto import front
 from studies.records import TrialRecord
 from studies.tables import comparison, finals, forms, trials
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 def show_front(console: "Console", records: Sequence[TrialRecord]) -> None:
     """The front, from the fastest to the slowest."""
-    console.print(on_terminal(trials.front_table(front(records))))
+    show(console, trials.front_table(front(records)))
 
 
 def show_models(models: "Sequence[FinalModel]") -> None:
     """Final models on the test pictures, how they were compared, and what that says of each."""
     console = make_console()
-    console.print(on_terminal(finals.on_terminal(models)))
+    show(console, finals.on_terminal(models))
     for text in (finals.METHOD, *finals.verdicts(models)):
         console.print(text)
 
@@ -40,7 +40,7 @@ def show_comparison(compared: "Comparison") -> None:
     titled = replace(table, caption=f"{compared.studies[0].fingerprint.dataset}; {table.caption}")
     ends = [number for number, (row, after) in enumerate(itertools.pairwise(rows)) if row.backbone != after.backbone]
     console = make_console()
-    console.print(on_terminal(titled, [*ends, len(rows) - 1]))
+    show(console, titled, [*ends, len(rows) - 1])
     for text in compared.sentences:
         console.print(text)
     click.echo(f"\nFiles in {compared.folder}:")
@@ -54,11 +54,11 @@ def show_forms(ranked: "Sequence[Ranked]") -> None:
     following = enumerate(itertools.pairwise(one.form.label for one in ranked))
     ends = [number for number, (label, after) in following if label != after]
     console.print()
-    console.print(on_terminal(forms.to_table(ranked, forms.TERMINAL, forms.CAPTION), ends))
+    show(console, forms.to_table(ranked, forms.TERMINAL, forms.CAPTION), ends)
     for text in (forms.METHOD, *forms.verdicts(ranked)):
         console.print(text)
 
 
 def show_exports(made: "Sequence[Form]") -> None:
     """A final model in several formats, beside the original."""
-    make_console().print(on_terminal(forms.exported(made)))
+    show(make_console(), forms.exported(made))

@@ -129,28 +129,20 @@ def count(number: float) -> str:
 
 def front_table(front: Sequence[CompleteTrial]) -> table.Table:
     """The front as commands and notebooks show it, in the order given."""
-    heads = (
-        "trial",
-        "parameters",
-        "val_accuracy (95 %)",
-        "latency ms (uncertainty)",
-        "MFLOPs",
-        "weights",
-        "epochs",
-        "seconds",
-    )
-    rows = (
+    heads = ("trial", "val_accuracy (95 %)", "latency ms (uncertainty)", "MFLOPs", "weights", "epochs", "seconds")
+    columns = (*(table.Column(head, numeric=True) for head in heads), table.Column("settings", wide=True))
+    rows = tuple(
         (
             str(record.number),
-            describe(record.candidate),
             accuracy(record),
             latency(record.measurement),
             f"{record.measurement.flops / 1e6:.4g}",
             count(record.measurement.parameters),
             f"{record.best_epoch} of {record.epochs}",
             f"{record.seconds:.1f}",
+            describe(record.candidate),
         )
         for record in front
     )
     title = f"Pareto front; latency: {measured_in(front)}" if front else "Pareto front"
-    return table.of_texts("front", title, heads, rows, left=("parameters",))
+    return table.Table("front", title, columns, rows)

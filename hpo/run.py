@@ -31,7 +31,7 @@ def _all_fields(function: Any) -> Any:
 @click.command(
     cls=GroupedCommand,
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"max_content_width": 110},
 )
 @_all_fields
 @click.option(

@@ -19,6 +19,11 @@ class OneLineCommand(click.Command):
 
     mistakes: tuple[type[Exception], ...] = (ModelError,)
 
+    def __init__(self, *args: Any, **settings: Any):
+        own = settings.pop("context_settings", None) or {}
+        settings["context_settings"] = {"help_option_names": ["-h", "--help"], **own}
+        super().__init__(*args, **settings)
+
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run the command; mistakes end it with one line and an exit code."""
         try:

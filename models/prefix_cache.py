@@ -54,7 +54,7 @@ def _print_list(entries: Sequence[Entry], cache_dir: Path) -> None:
     click.echo(f"{len(entries)} {noun}, {mib(sum(entry.bytes for entry in entries))} in {cache_dir}")
 
 
-@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.command(cls=OneLineCommand, context_settings={"show_default": True})
 @click.argument("action", type=click.Choice(["list", "clear"]))
 @click.option(
     "--cache-dir",

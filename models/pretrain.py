@@ -119,7 +119,7 @@ class PretrainCommand(OneLineCommand):
     mistakes = (ModelError, DataError)
 
 
-@click.command(cls=PretrainCommand, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.command(cls=PretrainCommand, context_settings={"show_default": True})
 @click.option("--backbone", default="custom_cnn", help="network to train, see hpo-run --list-backbones")
 @click.option("--dataset", default="cifar10", help="a name or a folder of pictures, see hpo-run --list-datasets")
 @click.option(

@@ -28,7 +28,7 @@ MAX_RESOLUTION = 4096
 MAX_BATCH = 4096
 
 
-@click.command(cls=OneLineCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLineCommand)
 @click.option("--backbone", "name", metavar="NAME", help="Which network; see hpo-run --list-backbones.")
 @click.option("--resolution", type=int, metavar="PIXELS", help="Side of the square pictures. Default: its native one.")
 @click.option("--no-top", is_flag=True, help="Without the ImageNet classifier: the part that transfer learning keeps.")

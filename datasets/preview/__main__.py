@@ -53,7 +53,7 @@ class PreviewCommand(OneLineCommand):
     mistakes = (DataError,)
 
 
-@click.command(cls=PreviewCommand, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.command(cls=PreviewCommand, context_settings={"show_default": True})
 @click.option("--dataset", default="digits", help="a name or a folder of pictures, see hpo-run --list-datasets")
 @click.option(
     "--data-dir",

@@ -4,7 +4,7 @@ import errno
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import click
 
@@ -73,6 +73,7 @@ def field_option(name: str) -> Callable[[Any], Any]:
     env = meta(name, "env")
     flag = "--" + name.replace("_", "-")
     text = field.description or ""
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     if field.annotation is bool:
         return click.option(flag, cls=FieldOption, group=meta(name, "group"), is_flag=True, default=None, help=text)
     if field.default is not None and "default" not in text:
@@ -85,7 +86,7 @@ def field_option(name: str) -> Callable[[Any], Any]:
         default=None,
         envvar=env or None,
         show_envvar=env != "",
-        metavar=name.upper(),
+        metavar=f"[{'|'.join(choices)}]" if choices else name.upper(),
         help=text,
     )
 

@@ -5,11 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from models.command import OneLineCommand
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 SHELLS = {"bash": "complete -o nosort -F", "zsh": "#compdef hpo-run", "fish": "complete --no-files --command hpo-run"}
+
+
+def test_help_has_two_names_whatever_else_a_command_sets():
+    command = click.command(cls=OneLineCommand, context_settings={"show_default": True})(lambda: None)
+    assert command.context_settings == {"help_option_names": ["-h", "--help"], "show_default": True}
+    assert "-h, --help" in CliRunner().invoke(command, ["-h"]).output
 
 
 def installed(instruction: str, **variables: str) -> subprocess.CompletedProcess:

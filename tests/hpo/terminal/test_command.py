@@ -84,6 +84,15 @@ def test_help_of_each_option_has_its_default(name):
     assert isinstance(default, bool) or str(default) in option.help or "default" in option.help or default is None
 
 
+def test_the_help_of_an_option_names_its_choices():
+    @click.command()
+    @field_option("sampler")
+    def command(**values):
+        pass
+
+    assert "--sampler [tpe|nsga2|nsga3|random|gp]" in CliRunner().invoke(command, ["--help"]).output
+
+
 def test_the_help_of_a_search_shows_every_option_in_its_group():
     lines = CliRunner().invoke(hpo.run.main, ["--help"], prog_name="hpo.run").output.splitlines()
     groups: dict[str, list[str]] = {}

@@ -179,7 +179,7 @@ def wait(
 
 def explain_death(error: BaseException) -> str:
     """Why there is no answer from a worker, in one line."""
-    how = ""
+    how = " between two tasks"  # pebble does not tell then by what
     if isinstance(error, pebble.ProcessExpired):
         how = f" (signal {-error.exitcode})" if error.exitcode < 0 else f" (exit code {error.exitcode})"
     return f"the worker process died{how}; out of memory is a common cause, see worker.log"

@@ -178,7 +178,7 @@ def test_a_killed_worker_does_not_stop_the_study(tmp_path):
     assert sum(record.state == "complete" for record in records) == 4
     died = [record for record in records if record.state == "interrupted"]
     assert len(died) == 1
-    assert "the worker process died" in died[0].reason
+    assert re.match(r"the worker process died (\(signal 9\)|between two tasks); ", died[0].reason)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from tests.hpo.conftest import fake_evaluate, fake_facts
     [
         (pebble.ProcessExpired("", code=-9), "signal 9"),
         (pebble.ProcessExpired("", code=1), "exit code 1"),
-        (BrokenProcessPool(), "the worker process died;"),
+        (BrokenProcessPool(), "the worker process died between two tasks;"),
         (MemoryError(), "out of memory"),
     ],
 )

@@ -131,7 +131,9 @@ def test_a_worker_that_died_is_explained(workers):
     assert not lost.value.stalled
     future = concurrent.futures.Future()
     future.set_exception(concurrent.futures.process.BrokenProcessPool())
-    with pytest.raises(WorkerLost, match="the worker process died; out of memory is a common cause, see worker.log"):
+    with pytest.raises(
+        WorkerLost, match="the worker process died between two tasks; out of memory is a common cause, see worker.log"
+    ):
         answer(future)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from datasets.decoding import UnreadableError, decode, decode_as, shorter_side
 
@@ -184,3 +184,31 @@ def test_no_size_is_refused_for_a_rounding(tmp_path):
         Image.new("RGB", (width, height), "red").save(path)
         for side in (160, 192, 224):
             assert decode(path, side).shape == (side, side, 3)
+
+
+DOCUMENTED = (Path(__file__).parent.parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("large.jpg", "RGB", {"quality": 90}),
+        ("turned.jpg", "RGB", {"exif": 6}),
+        ("grey.jpg", "L", {}),
+        ("clear.png", "RGBA", {}),
+        ("few.gif", "P", {}),
+    ],
+)
+def test_what_the_docs_say_gives_the_same_pictures(tmp_path, name, mode, options):
+    code = DOCUMENTED.split("```python\n")[1].split("```")[0]
+    scope = {}
+    exec(code, scope)
+    pixels = np.random.default_rng(0).integers(0, 256, (371, 503, 4), dtype=np.uint8)
+    image = Image.fromarray(pixels, "RGBA") if mode == "RGBA" else Image.fromarray(pixels[..., :3]).convert(mode)
+    if turn := options.pop("exif", None):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = turn
+        options["exif"] = exif
+    path = saved(tmp_path / name, image, **options)
+    for width, height in ((32, 32), (100, 60), (503, 371), (640, 200)):
+        assert np.array_equal(decode_as(path, (height, width, 3)), np.asarray(scope["prepare"](path, width, height)))

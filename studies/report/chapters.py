@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from studies.objectives import COSTS, LATENCY, OBJECTIVES
+from studies.objectives import COSTS, LATENCY, OBJECTIVES, VAL_ACCURACY
 from studies.plots.data import pareto_data, three_data
 from studies.records import State
 from studies.report import charts, model_tables, parallel
@@ -59,7 +59,7 @@ def _models(material: Material, _gallery: Gallery) -> Section | None:
 def _curves(models: list[Shown]) -> list[Block]:
     curves = []
     for key, title, what in (
-        ("val_accuracy", "validation accuracy (share correct)", "Validation accuracy"),
+        ("val_accuracy", VAL_ACCURACY.brief, "Validation accuracy"),
         ("loss", "training loss (nats)", "Training loss"),
     ):
         shown = [m for m in models if any(point.get(key) is not None for point in m.record.learning_curve)]
@@ -154,7 +154,10 @@ def _parallel(material: Material, _gallery: Gallery) -> Section | None:
         f"Each of {counted(len(material.complete), 'complete trial')} is a line through its settings and then its "
         f"latency, FLOPs and accuracy; the front and trial {material.recommended_number} stand out."
     )
-    caption = "Every complete trial as a line from what was decided (above) to what came out (below)."
+    caption = (
+        "Every complete trial as a line from what was decided (above) to what came out (below); rows called log are "
+        "logarithmic, all others linear."
+    )
     chart = Chart("parallel", caption, alt, figure, height, 680)
     return Section("parallel", "Settings and results together", (chart,))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from studies.objectives import FLOPS, LATENCY, OBJECTIVES
+from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY
 from studies.plots import page
 from studies.plots.data import ParetoData, ThreeData, label_groups
 from studies.plots.style import FRONT, GRID, INK, RECOMMENDED, SERIES
@@ -71,7 +71,7 @@ def pareto(data: ParetoData, recommended: int | None) -> go.Figure:
         )
     bottom, top = data.y_range
     room = max(0.0, (LEAST_SPAN - (top - bottom)) / 2)
-    figure.update_yaxes(range=[bottom - room, top + room], ticks="outside", ticklen=4)
+    figure.update_yaxes(title=VAL_ACCURACY.brief, range=[bottom - room, top + room], ticks="outside", ticklen=4)
     figure.update_xaxes(title={"text": data.x.brief, "standoff": 8}, ticks="outside", ticklen=6)
     return bare(figure)
 
@@ -202,12 +202,17 @@ def confusion(names: Sequence[str], matrix: np.ndarray) -> go.Figure:
             hovertext=hover,
             hovertemplate="%{hovertext}<extra></extra>",
             colorbar={"title": {"text": "%"}, "thickness": 10, "len": 0.9},
+            showscale=len(names) > TEXTS_UP_TO,  # else every cell says it
         )
     )
     figure.update_xaxes(
         title="predicted class", automargin=True, showgrid=False, **class_ticks(names, 12), tickangle=-90
     )
-    figure.update_yaxes(title="true class", automargin=True, autorange="reversed", showgrid=False, **class_ticks(names))
+    figure.update_yaxes(
+        title="true class", automargin=True, autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain",
+        **class_ticks(names),
+    )  # fmt: skip
+    figure.update_xaxes(constrain="domain")
     return bare(figure, legend=False).update_layout(margin={"l": 10, "r": 4, "t": 8, "b": 10})
 
 

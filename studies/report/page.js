@@ -9,15 +9,27 @@
       const eye = scene.camera.eye;
       for (const axis of ["x", "y", "z"]) eye[axis] *= 1.55;
     }
+    if (square(figure.layout)) {  // on a phone no taller than it is wide
+      figure.layout.height = Math.min(figure.layout.height, place.clientWidth + 60);
+      place.style.height = figure.layout.height + "px";
+    }
     drawn.push(Plotly.newPlot(place, figure.data, figure.layout, figure.config).then(() => place));
   }
+  function square(layout) { return Boolean(layout.yaxis && layout.yaxis.scaleanchor); }
   Promise.all(drawn).then((places) => {
     document.body.dataset.drawn = String(places.length);
-    // paper is narrower than a window: figures are drawn again for it
-    const PAPER = 680, HALF = 325;
+    // Paper is narrower than a window. A figure that does not fit moves to the next page and leaves a gap: so none but
+    // one of many rows is taller than a third of a page.
+    const PAPER = 680, HALF = 325, LEAST = 285, SHORTER = 0.55;
+    const heights = new Map(places.map((place) => [place, place.layout.height]));
+    const onPaper = (place) => {
+      if (square(place.layout)) return {width: HALF, height: LEAST};
+      const height = Math.min(heights.get(place), Math.max(LEAST, SHORTER * heights.get(place)));
+      return {width: place.closest(".grid") ? HALF : PAPER, height: height};
+    };
     window.addEventListener("beforeprint", () => places.forEach((place) =>
-      Plotly.relayout(place, {width: place.closest(".grid") ? HALF : PAPER, autosize: false})));
+      Plotly.relayout(place, {...onPaper(place), autosize: false})));
     window.addEventListener("afterprint", () => places.forEach((place) =>
-      Plotly.relayout(place, {width: null, autosize: true})));
+      Plotly.relayout(place, {width: null, height: heights.get(place), autosize: true})));
   });
 })();

@@ -34,7 +34,7 @@ def render(report: Report) -> str:
             report=report,
             library=Markup(library),
             drawing=Markup(drawing),
-            style=Markup(_palette() + (HERE / "page.css").read_text(encoding="utf-8")),
+            style=Markup(_palette() + running_title(report.title) + (HERE / "page.css").read_text(encoding="utf-8")),
             policy=policy(library, drawing),
             single=len(report.chapters) == 1,
         )
@@ -44,6 +44,12 @@ def render(report: Report) -> str:
 def _palette() -> str:
     """The colours of the plots, by the names that the stylesheet calls them by."""
     return f":root {{ --front: {FRONT}; --beyond: {BEYOND}; --ink: {INK}; --quiet: {QUIET}; --grid: {GRID} }}\n"
+
+
+def running_title(title: str) -> str:
+    """On paper, above each page but the first; every letter that CSS or HTML could take for its own is a number."""
+    text = "".join(letter if letter.isalnum() else f"\\{ord(letter):06x}" for letter in printable(title))
+    return f'@page {{ @top-left {{ content: "{text}" }} }}\n'
 
 
 def policy(*scripts: str) -> str:

@@ -45,7 +45,7 @@ class Axis:
     @property
     def title(self) -> str:
         """What people read beside the row."""
-        return TITLES[self.name] + ("<br>logarithmic" if self.log else "")
+        return TITLES[self.name] + (", log" if self.log else "")
 
 
 def axes(records: Sequence[TrialRecord]) -> list[Axis]:

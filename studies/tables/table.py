@@ -145,7 +145,10 @@ class Table:
             for column in self.columns
         )
         heads = " & ".join(_stacked(column) for column in self.columns) + r" \\"
-        body = "\n".join(f"{' & '.join(latex(text) for text in row)} \\\\" for row in self.texts())
+        body = "\n".join(
+            f"{' & '.join(_strong(latex(text), number in self.marked) for text in row)} \\\\"
+            for number, row in enumerate(self.texts())
+        )
         form = LONG_LATEX if long else SHORT_LATEX
         values = {"CAPTION": latex(self.caption), "LABEL": label or self.name, "KINDS": kinds, "HEADS": heads}
         return re.sub("|".join([*values, "BODY"]), lambda match: (values | {"BODY": body})[match[0]], form)
@@ -213,6 +216,10 @@ def _stacked(column: Column) -> str:
     lines = textwrap.wrap(column.head, NARROW, break_long_words=False, break_on_hyphens=False)
     side = "r" if column.numeric else "l"
     return rf"\shortstack[{side}]{{" + r"\\".join(map(latex, lines)) + "}"
+
+
+def _strong(text: str, marked: bool) -> str:
+    return rf"\textbf{{{text}}}" if marked else text
 
 
 def latex(text: str) -> str:

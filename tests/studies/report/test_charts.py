@@ -60,7 +60,10 @@ def test_confusion_is_in_percent_of_the_true_class():
     (heat,) = charts.confusion(["a", "<b>"], np.array([[8, 2], [0, 0]])).data
     assert heat.z.tolist() == [[80, 20], [0, 0]]
     assert heat.hovertext[0][1] == "a taken for &lt;b&gt;: 2 (20.0 %)"
-    assert charts.confusion(["a"] * 30, np.eye(30)).data[0].text is None
+    many = charts.confusion(["a"] * 30, np.eye(30))
+    assert many.data[0].text is None
+    assert (heat.showscale, many.data[0].showscale) == (False, True)  # where no cell says it
+    assert many.layout.yaxis.scaleanchor == "x"  # cells are square
 
 
 def test_names_of_many_classes_are_thinned():

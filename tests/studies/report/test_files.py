@@ -1,6 +1,7 @@
 """Tables and figures as files, with and without a browser."""
 
 import shutil
+import subprocess
 
 import pytest
 
@@ -47,3 +48,30 @@ def test_figures_are_drawn(make_material, curved, tmp_path):
     assert {path.suffix for path in written} == {".png", ".svg", ".pdf"}
     starts = {".png": b"\x89PNG", ".svg": b"<svg", ".pdf": b"%PDF"}
     assert all(path.read_bytes().startswith(starts[path.suffix]) for path in written)
+
+
+LATEX = r"""\documentclass{article}
+\usepackage[T1]{fontenc}\usepackage{lmodern,booktabs,graphicx,array,longtable}
+\begin{document}%s\end{document}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is missing: apt-get install texlive-latex-base")
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is missing: apt-get install poppler-utils")
+def test_compiled_tables_say_what_the_page_says(evaluated, tmp_path):
+    if subprocess.run(["kpsewhich", "booktabs.sty", "lmodern.sty"], capture_output=True).stdout.count(b"\n") < 2:
+        pytest.skip("booktabs or lmodern is missing: apt-get install texlive-latex-recommended lmodern")
+    tables = list(chapter(evaluated()).tables())
+    (tmp_path / "all.tex").write_text(LATEX % "\\clearpage ".join(table.to_latex(stem) for stem, table in tables))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:].decode(errors="replace")
+    text = subprocess.run(["pdftotext", "-raw", "all.pdf", "-"], cwd=tmp_path, capture_output=True).stdout.decode()
+    words = set(text.replace("\u2013", "-").replace("\u2019", "'").split())
+    for _, table in tables:
+        for row in table.texts():
+            for cell in row:  # words at the end of a line may be hyphenated: at least numbers are whole
+                numbers = [word for word in cell.replace("\u2013", "-").split() if word[0].isdigit()]
+                assert set(numbers) <= words, (table.name, cell)

@@ -9,7 +9,7 @@ from studies.records import State, TrialRecord
 from studies.report.blocks import Picture, Report
 from studies.report.chapters import chapter
 from studies.report.gallery import Gallery, ModelPictures
-from studies.report.page import policy, render
+from studies.report.page import policy, render, running_title
 from tests.browser import OVERLAPS, browser  # noqa: F401  (fixture)
 
 NASTY = ("<script>alert(1)</script>", "猫 & 狗 $x$", "</script><img src=x onerror=alert(2)>")
@@ -167,3 +167,9 @@ def test_hard_cases_in_a_browser(visit, make_material, make_record):
     empty = "[...document.querySelectorAll('section')].filter(s => s.children.length < 2).map(s => s.id)"
     assert tab.evaluate(empty) == []
     tab.close()
+
+
+def test_a_title_cannot_leave_the_stylesheet():
+    assert running_title('a"} </style>') == (
+        '@page { @top-left { content: "a\\000022\\00007d\\000020\\00003c\\00002fstyle\\00003e" } }\n'
+    )

@@ -14,7 +14,7 @@ def test_only_what_differs_and_the_objectives(records):
     assert rows["unfreeze_depth"].places == (0.0, 0.5, 1.0, 0.0)
     assert rows["unfreeze_depth"].ticks == ((0.0, "0"), (0.5, "1"), (1.0, "2"))
     assert rows["val_accuracy"].places == pytest.approx((0.5, 1.0, 0.4, 0.0))
-    assert rows["flops"].title == "FLOPs<br>logarithmic"
+    assert rows["flops"].title == "FLOPs, log"
     assert [text for _, text in rows["flops"].ticks] == ["5 M", "10 M", "20 M", "30 M"]
     assert rows["flops"].ticks[1][0] == pytest.approx(math.log(10 / 5) / math.log(30 / 5))
 
@@ -29,7 +29,7 @@ def test_settings_stand_at_their_true_places(make_record):
     ]  # fmt: skip
     rows = {row.name: row for row in axes(records)}
     assert rows["learning_rate"].places == pytest.approx((0, 1 / 3, 1))
-    assert rows["learning_rate"].title == "learning_rate<br>logarithmic"
+    assert rows["learning_rate"].title == "learning_rate, log"
     assert rows["head_width"].places == (0, 0.125, 1)
     assert rows["head_width"].ticks == ((0.0, "0"), (1.0, "1,024"))  # no room for 128 beside the end
 

@@ -37,6 +37,11 @@ class State(StrEnum):
         return self not in (State.INTERRUPTED, State.RUNNING, State.WAITING)
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more becomes of it."""
+        return self not in (State.RUNNING, State.WAITING)
+
+    @property
     def words(self) -> str:
         """Behind a number of trials."""
         words = {

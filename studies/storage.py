@@ -11,7 +11,7 @@ import sqlite3
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,13 @@ def snapshot(url: str, folder: Path) -> str:
             source.close()
             target.close()
     return f"sqlite:///{copy}"
+
+
+def forget(url: str, keys: Sequence[str]) -> None:
+    """Drop these attributes of all trials, from a copy for people to look at."""
+    with sqlite3.connect(database_path(url), timeout=BUSY_SECONDS) as connection:
+        connection.executemany("DELETE FROM trial_user_attributes WHERE key = ?", [(key,) for key in keys])
+    connection.close()
 
 
 def _prepare(path: Path) -> None:

@@ -1,6 +1,8 @@
 """A real browser for the pages that this project writes; without one its tests are skipped with a reason."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,14 @@ def browser():
         opened = driver.chromium.launch(executable_path=found, args=list(FLAGS))
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path):
+    """Where tests leave pictures for people to look at: the folder HPO_SCREENSHOTS, else one that pytest keeps."""
+    folder = Path(os.environ.get("HPO_SCREENSHOTS", tmp_path / "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 # Texts of Plotly's that are written over each other, by the figure that they are in.

@@ -264,7 +264,7 @@ def keep(study: optuna.Study, models: Sequence[FinalModel], class_names: Sequenc
 
     study.set_user_attr(FINAL, [tables.values(model) for model in models])
     others = optuna_dashboard.get_note(study).partition(NOTE)[0]
-    artifacts.annotate(study, f"{others}{NOTE}\n\n{tables.to_markdown(models)}")
+    artifacts.annotate(study, f"{others}{NOTE}\n\n{tables.to_markdown(models, tables.TERMINAL)}")
     for model in models:
         folder = StudyFiles(config.study_dir).model(model.label)
         written = plots.write(model, class_names, folder)

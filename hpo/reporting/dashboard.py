@@ -1,17 +1,27 @@
 """optuna-dashboard on the studies' database, for this machine only."""
 
-import functools
+import contextlib
 import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from hpo.errors import BadField
 from studies import paths
+from studies.attributes import LEARNING_CURVE, VAL_RIGHT
 
 HOST = "127.0.0.1"
+App = Callable[[Any, Any], Iterable[bytes]]
+STYLE = b"""<style>
+main, main * { overflow-wrap: anywhere }
+main pre, main code, main p { white-space: pre-wrap }
+main table, main table * { overflow-wrap: normal }
+main table { display: block; overflow-x: auto; max-width: 100% } main table th, main table td { padding: 4px 8px }
+</style>"""
 
 
 def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[str], None]) -> None:
@@ -36,7 +46,7 @@ def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[st
     from studies.storage import open_storage, snapshot
 
     with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder:
-        opened = open_storage(storage if live else snapshot(storage, Path(folder)), write=False)
+        opened = open_storage(storage if live else _for_people(snapshot(storage, Path(folder))), write=False)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -49,8 +59,52 @@ def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[st
             shutil.copytree(paths.artifacts(out), paths.artifacts(Path(folder)))
             out = Path(folder)
         store = open_store(out) if paths.artifacts(out).is_dir() else None
-        # In a thread: an interruption while it answers a request would be taken for that request's failure.
-        run = functools.partial(optuna_dashboard.run_server, opened, HOST, port, store)
-        server = threading.Thread(target=run, daemon=True)
-        server.start()
-        server.join()
+        app = fitted(optuna_dashboard.wsgi(opened, artifact_store=store))
+        with make_server(HOST, port, app, handler_class=_Quiet) as server:
+            # In a thread: an interruption while it answers a request would be taken for that request's failure.
+            answering = threading.Thread(target=server.serve_forever, daemon=True)
+            answering.start()
+            answering.join()
+
+
+def _for_people(copy: str) -> str:
+    """Says on each trial's page what it is; its curve is a table there, not a line of numbers. Returns the address."""
+    import optuna
+
+    from studies.artifacts import annotate_trials
+    from studies.errors import StudyRefused
+    from studies.storage import forget, open_storage
+
+    opened = open_storage(copy, write=False)
+    for name in optuna.get_all_study_names(opened):
+        with contextlib.suppress(StudyRefused):  # of another program
+            annotate_trials(optuna.load_study(study_name=name, storage=opened))
+    forget(copy, (LEARNING_CURVE, VAL_RIGHT))
+    return copy
+
+
+def fitted(app: App) -> App:
+    """The dashboard, whose pages then keep to the width of their window: long attributes break, tables are scrolled."""
+
+    def answer(environ: Any, start: Any) -> Iterable[bytes]:
+        told: list[Any] = []
+
+        def keep(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+            told[:] = [status, headers]
+
+        body = app(environ, keep)
+        status, headers = told
+        if not dict(headers).get("Content-Type", "").startswith("text/html"):
+            start(status, headers)
+            return body
+        page = b"".join(body).replace(b"</head>", STYLE + b"</head>")
+        kept = [(name, value) for name, value in headers if name.lower() not in ("content-length", "last-modified")]
+        start(status, [*kept, ("Content-Length", str(len(page)))])
+        return [page]
+
+    return answer
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are of no interest to who started it."""

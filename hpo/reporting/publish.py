@@ -1,12 +1,27 @@
 """A report's figures on the study's page of the dashboard, and where the models look beside their trials."""
 
+import re
 import tempfile
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.report.blocks import Chapter
-    from studies.report.gallery import Gallery
+    import plotly.graph_objects as go
+
+    from studies.report.blocks import Chart
+
+
+def headed(chart: "Chart") -> "go.Figure":
+    """A copy with the beginning of its caption as a title: on the study's page it has no caption."""
+    import plotly.graph_objects as go
+
+    from studies.report.charts import safe
+
+    words = re.split(r"[.;,:] |\.$", chart.caption)[0]
+    figure = go.Figure(chart.figure)
+    title = {"text": "<br>".join(textwrap.wrap(safe(words), 60)), "font": {"size": 15}, "y": 0.97, "yanchor": "top"}
+    return figure.update_layout(title=title, margin={"t": 60 if figure.layout.showlegend is False else 110})
 
 
 def publish(study: Any, chapter: "Chapter", gallery: "Gallery", storage: str, out: Path) -> str:
@@ -22,13 +37,14 @@ def publish(study: Any, chapter: "Chapter", gallery: "Gallery", storage: str, ou
         storage: the database, `sqlite:///FILE`.
         out: folder of results.
     """
-    from studies.artifacts import attach, show
+    from studies.artifacts import annotate_trials, attach, show
     from studies.errors import StorageError, StudyRefused
     from studies.storage import database_lock
 
     try:
         with database_lock(storage, study.study_name):
-            show(study, {chart.name: chart.figure for _, chart in chapter.charts()})
+            show(study, {chart.name: headed(chart) for _, chart in chapter.charts()})
+            annotate_trials(study)
             with tempfile.TemporaryDirectory() as folder:
                 for label, pictures in gallery.models.items():
                     for number, picture in enumerate(pictures.saliency, start=1):

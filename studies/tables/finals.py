@@ -135,10 +135,10 @@ def to_csv(models: Sequence[FinalModel]) -> str:
     return table.records_to_csv([values(model) for model in models])
 
 
-def to_markdown(models: Sequence[FinalModel]) -> str:
-    """Everything, a row for each model, how the intervals are made, and what they say."""
+def to_markdown(models: Sequence[FinalModel], heads: Sequence[str] | None = None) -> str:
+    """Everything, or what is under some headings; how the intervals are made, and what they say."""
     words = "".join(f"- {table.markdown(sentence)}\n" for sentence in verdicts(models))
-    rows = to_table(models, tuple(texts(models[0])), "").to_markdown_rows()
+    rows = to_table(models, heads or tuple(texts(models[0])), "").to_markdown_rows()
     return f"{rows}\n{table.markdown(METHOD)}\n" + (f"\n{words}" if words else "")
 
 

@@ -16,9 +16,11 @@ from PIL import Image
 from plotly import graph_objects
 
 from hpo.dashboard import main
+from hpo.reporting.dashboard import STYLE, fitted
 from studies.artifacts import annotate, attach, attached, show
 from studies.records import read_study
 from studies.storage import load_study
+from tests.browser import screenshots  # noqa: F401  (fixture)
 
 ROOT = Path(__file__).parent.parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -113,7 +115,7 @@ def test_by_default_it_shows_a_copy_that_can_be_deleted_from(configure, tmp_path
 
 
 @pytest.mark.slow
-def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp_path, fakes):
+def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp_path, fakes, screenshots):  # noqa: F811
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is missing: extra browser")
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -134,7 +136,7 @@ def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp
             home = f"http://127.0.0.1:{port}/dashboard/studies/{summary['study_id']}"
             with driver.sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-                tab, wrong = browser.new_page(), []
+                tab, wrong = browser.new_page(viewport={"width": 1280, "height": 900}), []
                 tab.on("pageerror", lambda error: wrong.append(str(error)))
                 for place, text in (
                     ("", "val_accuracy (share right)"),
@@ -143,9 +145,13 @@ def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp
                     ("/note", "Final evaluation"),
                     ("/trials?numbers=0", "unfreeze_depth"),
                     ("/trials?numbers=0", "confusion.png"),
+                    ("/trials?numbers=0", "It was trained to the end: validation accuracy"),
                 ):
                     tab.goto(home + place)
                     tab.get_by_text(text).first.wait_for(timeout=30_000)
+                    assert tab.evaluate("document.documentElement.scrollWidth") == 1280
+                    tab.screenshot(path=screenshots / f"dashboard{place.replace('/', '-').partition('?')[0]}.png")
+                assert tab.get_by_text("learning_curve").count() == 0  # it is a table in the note
                 assert wrong == []
                 browser.close()
         finally:
@@ -168,3 +174,18 @@ def test_a_port_in_use(configure, fakes):
         done = CliRunner().invoke(main, ["--storage", config.storage, "--port", str(port)])
     assert done.exit_code == 2
     assert f"--port must be a free port. Received: {port}" in done.output
+
+
+def test_pages_are_fitted_and_all_else_is_passed_on():
+    def app(environ, start):
+        start("200 OK", [("Content-Type", environ["kind"]), ("Content-Length", "13"), ("X-Other", "1")])
+        return [b"<head>", b"</head>"]
+
+    def ask(kind):
+        told = []
+        return b"".join(fitted(app)({"kind": kind}, lambda *answer: told.extend(answer))), dict(told[1])
+
+    page, headers = ask("text/html; charset=UTF-8")
+    assert page == b"<head>" + STYLE + b"</head>"
+    assert headers == {"Content-Type": "text/html; charset=UTF-8", "X-Other": "1", "Content-Length": str(len(page))}
+    assert ask("application/json")[0] == b"<head></head>"

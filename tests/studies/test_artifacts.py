@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from optuna.trial import TrialState
 
-from studies.artifacts import annotate, attach, attached, open_store, show
+from studies.artifacts import annotate, annotate_trials, attach, attached, open_store, show
 from studies.storage import open_storage, open_study
 from tests.studies import dashboard
 
@@ -14,6 +15,18 @@ def study(tmp_path):
     study = open_study(open_storage(f"sqlite:///{tmp_path}/s.db", write=True), "s", {"a": 1})
     for value in (0.5, 0.6):
         study.tell(study.ask(), (value, 1.0, 2.0))
+    return study
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """Two trials that failed, and one that runs."""
+    study = open_study(open_storage(f"sqlite:///{tmp_path}/t.db", write=True), "t", {"a": 1})
+    for _ in range(2):
+        trial = study.ask()
+        trial.set_user_attr("failure", {"kind": "x", "reason": "out of memory"})
+        study.tell(trial, state=TrialState.FAIL)
+    study.ask()
     return study
 
 
@@ -58,6 +71,16 @@ def test_notes_are_replaced(study):
         annotate(study, text, number=1)
     assert dashboard.note(study) == dashboard.note(study, 1) == "short"
     assert dashboard.note(study, 0) == ""
+
+
+def test_every_trial_that_has_ended_gets_a_note_once(ended):
+    study = ended
+    annotate(study, "my own", number=0)
+    for _ in range(2):
+        annotate_trials(study)
+    assert dashboard.note(study, 0) == "my own"
+    assert dashboard.note(study, 1).startswith("Trial 1. It failed: out of memory.")
+    assert dashboard.note(study, 2) == ""  # still runs
 
 
 def test_figures_are_put_on_the_page(study):

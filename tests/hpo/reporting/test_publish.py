@@ -3,7 +3,7 @@
 import pytest
 from plotly import graph_objects
 
-from hpo.reporting.publish import publish
+from hpo.reporting.publish import headed, publish
 from studies.artifacts import attached
 from studies.report.blocks import Chapter, Chart, Charts, Picture, Section
 from studies.report.gallery import Gallery, ModelPictures
@@ -33,6 +33,20 @@ def test_figures_and_looks_are_kept_once(configure, chosen, of_trial, of_study, 
     assert set(dashboard.figures(study)) == {"front", "a", "b"}
     names = ["grad-cam-1.png", "grad-cam-2.png"]
     assert (attached(study, 1), attached(study)) == (names[:of_trial], names[:of_study])
+
+
+@pytest.mark.parametrize(
+    ("caption", "title"),
+    [
+        ("Accuracy against latency; the band is the front's. 3 trials.", "Accuracy against latency"),
+        ("Test accuracy (%) of each model. Lines are intervals.", "Test accuracy (%) of each model"),
+        ("Hypervolume over trials.", "Hypervolume over trials"),
+        ("Confusion matrix of <b>, percent", "Confusion matrix of &lt;b&gt;"),
+    ],
+)
+def test_a_figure_is_headed_by_the_beginning_of_its_caption(caption, title):
+    one = Chart("a", caption, "alt", graph_objects.Figure())
+    assert (headed(one).layout.title.text, one.figure.layout.title.text) == (title, None)
 
 
 def test_a_database_in_use_is_left_alone(configure, fakes):

@@ -7,12 +7,13 @@ import numpy as np
 
 from studies.comparison import Row, Studied
 from studies.difference import Difference, Verdict, accuracy_interval, compare_all, graded, in_words, pool_seeds
-from studies.finals import Guesses
+from studies.finals import FinalModel, Guesses
 from studies.macro import MACRO, by_picture
 
 METHOD = (
     "Differences of test accuracy are on the same pictures, with 95 % intervals over pictures and seeds; how far seeds "
-    "matter is pooled over the models compared here. A difference is significant where p, corrected by Holm's method "
+    "matter is pooled over the models compared here, while intervals of a model's own scores know its study alone. A "
+    "difference is significant where p, corrected by Holm's method "
     "for all pairs, is at most 0.05."
 )
 
@@ -46,14 +47,20 @@ def contest(studies: Sequence[Studied], rows: Sequence[Row]) -> Contest:
     by_name = {study.name: study for study in studies}
     known: dict[int, list[Guesses]] = {}
     for place, row in enumerate(rows):
-        own = _guesses(by_name[row.study], row)
+        own = _guesses(by_name[row.study], row.final)
         if own and all(np.array_equal(one.labels, _labels(known, own)) for one in own):
             known[place] = own
     places = sorted(known, key=lambda place: -float(np.mean([one.right.mean() for one in known[place]])))
     models = [graded(np.stack([one.right for one in known[place]])) for place in places]
     every = compare_all(models, pool_seeds(models))
     pairs = [Pair(places[i], places[j], one) for (i, j), one in every.items() if i < j]
-    return Contest(tuple(places), tuple(pairs), _intervals(known, rows))
+    unsure = {study.name: _intervals(study) for study in studies}
+    intervals = {
+        place: unsure[row.study][row.final.label]
+        for place, row in enumerate(rows)
+        if row.final and row.final.label in unsure[row.study]
+    }
+    return Contest(tuple(places), tuple(pairs), intervals)
 
 
 def _labels(known: Mapping[int, list[Guesses]], own: list[Guesses]) -> np.ndarray:
@@ -61,27 +68,25 @@ def _labels(known: Mapping[int, list[Guesses]], own: list[Guesses]) -> np.ndarra
     return next(iter(known.values()), own)[0].labels
 
 
-def _guesses(study: Studied, row: Row) -> list[Guesses]:
-    """Of all runs of a row; none if one is missing."""
-    if row.final is None:
-        return []
-    found = [study.guesses.get((run.label, run.seed)) for run in row.final.runs]
+def _guesses(study: Studied, model: FinalModel | None) -> list[Guesses]:
+    """Of all runs of a model; none if one is missing."""
+    found = [study.guesses.get((run.label, run.seed)) for run in model.runs] if model else []
     own = [one for one in found if one is not None]
     return own if len(own) == len(found) else []
 
 
-def _intervals(known: Mapping[int, list[Guesses]], rows: Sequence[Row]) -> dict[int, dict[str, tuple[float, float]]]:
-    found: dict[int, dict[str, tuple[float, float]]] = {place: {} for place in known}
+def _intervals(study: Studied) -> dict[str, dict[str, tuple[float, float]]]:
+    """By label and score; seeds are pooled over the models of the study, as in the interval of its test accuracy."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
     values = {}
-    for place, own in known.items():
-        final = rows[place].final
-        assert final is not None
-        values[place] = [by_picture(one, len(final.runs[0].scores.support)) for one in own]
+    for model in study.finals:
+        if own := _guesses(study, model):
+            values[model.label] = [by_picture(one, len(model.runs[0].scores.support)) for one in own]
     for name in MACRO:
-        models = {place: graded(np.stack([one[name] for one in runs])) for place, runs in values.items()}
+        models = {label: graded(np.stack([one[name] for one in runs])) for label, runs in values.items()}
         seeds = pool_seeds(list(models.values()))
-        for place, model in models.items():
-            found[place][name] = accuracy_interval(model, seeds)
+        for label, each in models.items():
+            found.setdefault(label, {})[name] = accuracy_interval(each, seeds)
     return found
 
 
@@ -111,9 +116,10 @@ def tally(pairs: Sequence[Pair]) -> str:
         return "With one training run of each model there are too few seeds to say which differences are significant."
     if n == 1:
         return f"The difference between the two models is {'' if differ else 'not '}significant."
+    between = "differences between the models"
     if differ in (0, n):
-        return f"{f'All {n}' if differ else f'None of the {n}'} differences {'are' if differ else 'is'} significant."
-    return f"Of the {n} differences {differ} {'is' if differ == 1 else 'are'} significant."
+        return f"All {n} {between} are significant." if differ else f"None of the {n} {between} is significant."
+    return f"Of the {n} {between} {differ} {'is' if differ == 1 else 'are'} significant."
 
 
 def missing(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> tuple[str, ...]:

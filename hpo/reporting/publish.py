@@ -4,12 +4,13 @@ import re
 import tempfile
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from studies.report.blocks import Chart
+    from studies.report.blocks import Chapter, Chart
+    from studies.report.gallery import Gallery
 
 
 def headed(chart: "Chart") -> "go.Figure":

@@ -12,7 +12,7 @@ from studies.paths import write_text
 from studies.plots import joint, page, paper
 from studies.plots.data import pareto_data, three_data
 from studies.records import TrialRecord
-from studies.report.comparing_tables import models_table
+from studies.report.comparing_tables import models_table, settings_table
 from studies.tables import comparison
 from studies.tables.table import markdown
 from studies.tables.trials import row, to_csv
@@ -64,7 +64,7 @@ def write_comparison(
     texts = {
         "comparison.csv": comparison.to_csv(rows, found),
         "comparison.json": json.dumps(numbers, indent=1),
-        "comparison.md": f"{models.to_markdown()}\n{said}",
+        "comparison.md": f"{models.to_markdown()}\n{settings_table(rows).to_markdown()}\n{said}",
         "comparison.tex": models.to_latex("comparison"),
     }
     differences = comparison.differences_table(rows, found)

@@ -52,7 +52,7 @@ def _models(material: Material, _gallery: Gallery) -> Section | None:
         "1 MAC = 2 FLOPs; inference time is the latency of one picture. The highlighted model is the recommended one."
     )
     return Section(
-        "models", "Pretrained against customised models", (Text(text), table, bars(models), *_curves(models))
+        "models", model_tables.models_title(material, models), (Text(text), table, bars(models), *_curves(models))
     )
 
 

@@ -15,9 +15,16 @@ from studies.records import complete
 from studies.report import charts
 from studies.report.blocks import Block, Chapter, Chart, Charts, Points, Section, Text
 from studies.report.comparing_charts import bars, curves
-from studies.report.comparing_tables import models_table
+from studies.report.comparing_tables import models_table, settings_table
 from studies.report.wording import counted, listed, mega, percent
 from studies.tables.comparison import differences_table
+
+STANDS_FOR = {  # by whether a study is from scratch
+    False: "A pretrained study is represented by its frozen network with a linear head and by its most accurate "
+    "customised candidate.",
+    True: "A study from scratch is represented by its most accurate candidate.",
+}
+CHOSEN = "All were chosen by validation accuracy, never by the test pictures."
 
 
 def comparison_chapter(studies: Sequence[Studied], name: str = "comparison") -> Chapter:
@@ -58,10 +65,10 @@ def summary(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
     probes = [entry for entry in searched if entry[1].candidate.linear_probe]
     if probes:
         first, record = max(probes, key=lambda entry: entry[1].val_accuracy)
-        of = "best frozen network" if len(probes) > 1 else "only frozen network"
+        which = "the best is " if len(probes) > 1 else "there is "
         sentences.append(
-            f"The {of} with a linear head is {first.name} with {percent(record.val_accuracy)} "
-            f"(trial {record.number} of {first.study})."
+            f"Of frozen networks with a linear head {which}{first.backbone} with {percent(record.val_accuracy)} "
+            f"validation accuracy (trial {record.number} of {first.study})."
         )
     if found.order:
         sentences.append(_tested(rows[found.order[0]], len(found.order)))
@@ -88,17 +95,13 @@ def _tested(best: Row, n_models: int) -> str:
 
 
 def _models(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:
-    kinds = ["its network frozen with a linear head and its most accurate customised candidate"]
-    if any(study.from_scratch for study in studies):
-        kinds = [*kinds, "the most accurate candidate where it trains from scratch"]
-    text = (
-        f"Of each study {', or '.join(kinds)}, chosen by validation accuracy and never by the test pictures. A star "
-        "marks members of the joint front."
-    )
+    kinds = {study.from_scratch for study in studies}
+    text = " ".join([sentence for scratch, sentence in STANDS_FOR.items() if scratch in kinds] + [CHOSEN])
     blocks: list[Block] = [Text(text), models_table(rows, found, studies[0].fingerprint.dataset)]
     if lacking := missing(studies, rows, found):
         blocks.append(Points(lacking))
-    return Section("models", "Models side by side", (*blocks, Charts(bars(rows, found))))
+    blocks += [Charts(bars(rows, found)), settings_table(rows)]
+    return Section("models", "Models side by side", tuple(blocks))
 
 
 def _differences(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:

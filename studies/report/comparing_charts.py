@@ -76,7 +76,7 @@ MEASURES = (
     Measure("size", "size of the model's file (MiB)",
             lambda row, *_: (row.final.runs[0].model_bytes / 2**20, None, None) if row.final else None,
             lambda value: f"{value:.2f} MiB", ""),
-    Measure("seconds", "preparing and training (s)", lambda row, *_: final_seconds(row),
+    Measure("seconds", "training, with what it prepares (s)", lambda row, *_: final_seconds(row),
             lambda value: f"{value:.3g} s", "from the quickest to the slowest run"),
 )  # fmt: skip
 
@@ -117,12 +117,12 @@ def _bars(measure: Measure, rows: Sequence[Row], values: Sequence[Spread]) -> Ch
                               font={"size": 12})  # fmt: skip
     figure.update_xaxes(title=measure.title, range=[0, 1.32 * max(ends) or 1.0], gridcolor=GRID, nticks=5)
     figure.update_yaxes(autorange="reversed", tickfont={"size": 11}, automargin=True)
-    charts.bare(figure, legend=False).update_layout(margin={"l": 10, "r": 10, "t": 8, "b": 46}, bargap=0.4)
+    charts.bare(figure, legend=False).update_layout(margin={"l": 10, "r": 10, "t": 28, "b": 46}, bargap=0.4)
     title = f"{measure.title[0].upper()}{measure.title[1:]}"
     lines = f"; lines: {measure.interval}" if measure.interval and any(unsure) else ""
     described = listed([f"{row.name} {text}{more}" for row, text, more in zip(rows, texts, unsure, strict=True)])
     return Chart(f"bars_{measure.name}", f"{title}{lines}.", f"Bars of {measure.title}: {described}.", figure,
-                 80 + 40 * len(rows))  # fmt: skip
+                 96 + 40 * len(rows))  # fmt: skip
 
 
 PANELS = (("accuracy", "accuracy (share correct)"), ("loss", "loss (nats)"))

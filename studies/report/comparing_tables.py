@@ -6,20 +6,19 @@ from typing import Any
 from studies.comparison import Row
 from studies.contest import Contest, score
 from studies.macro import MACRO
-from studies.report.model_tables import FLOPS, SETTINGS, TEST, TIME, WEIGHTS
+from studies.report.model_tables import EPOCHS, FLOPS, SETTINGS, TEST, TIME, WEIGHTS
 from studies.scores import wilson_interval
 from studies.tables.comparison import final_seconds, starred
 from studies.tables.table import Column, Table
 from studies.tables.trials import describe
 
 
-def _score(value: tuple[float, float | None, float | None]) -> str:
-    return TEST.text(value) if value[1] is not None else f"{100 * value[0]:.1f}"
+def _mean_percent(value: tuple[float, float | None, float | None]) -> str:
+    return f"{100 * value[0]:.1f}"  # with its interval it is drawn, and in the CSV file
 
 
-def _mean(seconds: tuple[float, float, float]) -> str:
-    mean, low, high = seconds
-    return f"{mean:.3g}" if low == high else f"{mean:.3g} ({low:.3g}–{high:.3g})"
+def _mean_number(value: tuple[float, float, float]) -> str:
+    return f"{value[0]:.3g}"
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -29,18 +28,16 @@ def _parts(name: str) -> tuple[str, str, str]:
 COLUMNS = (
     Column("backbone"),
     Column("kind"),
-    Column("trial", numeric=True),
-    Column("validation accuracy (%), 95 % interval", TEST.text, True, parts=_parts("val_accuracy")),
+    Column("validation accuracy (%)", _mean_percent, True, parts=_parts("val_accuracy")),
     TEST,
-    Column("macro precision (%)", _score, True, parts=_parts("macro_precision")),
-    Column("macro recall (%)", _score, True, parts=_parts("macro_recall")),
-    Column("macro F1 (%)", _score, True, parts=_parts("macro_f1")),
+    Column("macro precision (%)", _mean_percent, True, parts=_parts("macro_precision")),
+    Column("macro recall (%)", _mean_percent, True, parts=_parts("macro_recall")),
+    Column("macro F1 (%)", _mean_percent, True, parts=_parts("macro_f1")),
     FLOPS,
-    TIME,
+    Column("inference (ms)", _mean_number, True, parts=TIME.parts),
     WEIGHTS,
     Column("size (MiB)", "{:.2f}", True, parts=("model_mib",)),
-    Column("preparing and training (s)", _mean, True, parts=_parts("final_seconds")),
-    SETTINGS,
+    Column("training (s)", _mean_number, True, parts=_parts("final_seconds")),
 )
 
 
@@ -49,7 +46,8 @@ def models_table(rows: Sequence[Row], found: Contest, dataset: str) -> Table:
     best = [place for place in found.order[:1] if len(found.order) > 1]
     caption = (
         f"Models of all studies on {dataset}. Test accuracy, precision, recall and F1 are means over training runs, "
-        "with 95 % intervals over pictures and seeds"
+        "with 95 % intervals over pictures and seeds; intervals that are not here are in the figures. Training is that "
+        "of one run, with what it prepares"
     )
     caption += "; the most accurate on the test pictures stands out." if best else "."
     return Table("backbones", caption, COLUMNS, tuple(_cells(row, place, found) for place, row in enumerate(rows)),
@@ -61,7 +59,6 @@ def _cells(row: Row, place: int, found: Contest) -> tuple[Any, ...]:
     return (
         row.backbone,
         row.kind,
-        starred(row),
         (record.val_accuracy, *wilson_interval(record.val_accuracy, row.val_size)) if record else None,
         (final.accuracy, *final.interval) if final else None,
         *(score(row, place, found, name) for name in MACRO),
@@ -70,5 +67,24 @@ def _cells(row: Row, place: int, found: Contest) -> tuple[Any, ...]:
         row.costs.parameters,
         final.runs[0].model_bytes / 2**20 if final else None,
         final_seconds(row),
-        describe(row.candidate),
     )
+
+
+def settings_table(rows: Sequence[Row]) -> Table:
+    """Which trial each model is, and what was decided for it."""
+    body = tuple(
+        (
+            row.name,
+            row.study,
+            starred(row),
+            (row.record.best_epoch, row.record.epochs) if row.record else None,
+            len(row.final.runs) if row.final else None,
+            describe(row.candidate),
+        )
+        for row in rows
+    )
+    columns = (
+        Column("model"), Column("study"), Column("trial", numeric=True), EPOCHS, Column("final runs", numeric=True),
+        SETTINGS,
+    )  # fmt: skip
+    return Table("settings", "Where each model comes from; a star marks members of the joint front.", columns, body)

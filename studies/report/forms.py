@@ -85,7 +85,7 @@ def _chart(forms: Sequence[Ranked]) -> Chart:
     ]
     alt = f"Test accuracy against latency of {counted(len(forms), 'form')}; on the front are {listed(shown)}."
     caption = (
-        "Test accuracy against latency over all forms of all models; numbers are trials, base is the pretrained "
+        "Test accuracy against latency over all forms of all models; numbers are trials, base is the frozen "
         "baseline, bars are 95 % intervals of the accuracy, circles mark the best form of each model."
     )
     return Chart("forms", caption, alt, _figure(forms))

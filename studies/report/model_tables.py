@@ -5,6 +5,7 @@ from typing import Any
 
 from models.candidate import DIMENSIONS, Dimension, Range
 from studies.finals import FinalModel
+from studies.fingerprint import PRETRAINED, SCRATCH
 from studies.records import CompleteTrial, TrialRecord
 from studies.report.detail import Detail
 from studies.report.gallery import Judged
@@ -58,8 +59,20 @@ def _costs(record: CompleteTrial) -> tuple[Any, ...]:
     return cost.flops, latency, cost.parameters, record.trainable_parameters
 
 
+def models_title(material: Material, models: Sequence[Shown]) -> str:
+    """What a section on these models is called: after what is in it."""
+    if material.origin == SCRATCH:
+        return "Models trained from scratch"
+    frozen = [model for model in models if model.record.candidate.linear_probe]
+    if len(frozen) in (0, len(models)):
+        return "Frozen models" if frozen else "Customised models"
+    if material.origin == PRETRAINED:
+        return "Pretrained against customised models"
+    return f"Frozen {material.origin} against customised models"
+
+
 def models_table(material: Material, models: Sequence[Shown]) -> Table:
-    """The table that courses ask for: accuracy, FLOPs, inference time and parameters, pretrained against customised."""
+    """The table that courses ask for: accuracy, FLOPs, inference time and parameters of the models shown."""
     tested = any(model.final for model in models)
     columns = [Column("model", wide=True), SEARCHED, *([TEST] if tested else []), FLOPS, TIME, WEIGHTS, TRAINED]
     rows = []
@@ -71,7 +84,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
         )  # fmt: skip
     marked = frozenset(number for number, model in enumerate(models) if "recommended" in model.roles)
     caption = (
-        f"Pretrained against customised models of {material.fingerprint.backbone} on "
+        f"{models_title(material, models)} of {material.fingerprint.backbone} on "
         f"{material.fingerprint.dataset}; inference times are for one picture on {material.fingerprint.device}."
     )
     return Table("models", caption, (*columns, SETTINGS), tuple(rows), marked)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from studies.difference import Difference, Verdict, in_points, size_in_points
 from studies.finals import FinalModel
+from studies.fingerprint import SCRATCH
 from studies.paths import called
 from studies.recommendation import Recommendation
 from studies.records import CompleteTrial, linear_probe
-from studies.report.material import Material, most_accurate
+from studies.report.material import Material, baseline_of, most_accurate
 from studies.report.search_progress import savings
 from studies.report.wording import counted, duration, listed, mega, percent, points, times
 from studies.rules import BEST, KNEE, ONE_SE
@@ -79,12 +80,14 @@ def _beside_baseline(material: Material) -> str:
         f"{mega(best.flops)} MFLOPs and {best.latency_ms:.3g} ms for one picture and has "
         f"{best.measurement.parameters:,} weights"
     )
+    if material.origin == SCRATCH:
+        return f"It needs {cost}; everything was trained from scratch, so there is no pretrained network beside it."
     if first is None:
         return f"It needs {cost}; the search has no frozen network with a linear head to compare it with."
     if first.number == best.number:
-        return f"It is the pretrained baseline itself, a linear head on the frozen network, and needs {cost}."
+        return f"It is the {baseline_of(material)} itself, a linear head on the frozen network, and needs {cost}."
     baseline = (
-        f"the pretrained baseline (trial {first.number}, a linear head on the frozen network at "
+        f"the {baseline_of(material)} (trial {first.number}, a linear head on the frozen network at "
         f"{first.candidate.resolution} px)"
     )
     return (
@@ -137,7 +140,7 @@ def _recommended(material: Material) -> str:
         f"{percent(record.val_accuracy)} validation accuracy{tested} at {record.latency_ms:.3g} ms and "
         f"{mega(record.flops)} MFLOPs"
     )
-    again = _looked_at_again(found.rule, final)
+    again = _looked_at_again(found.rule, final, baseline_of(material))
     if record.number == best.number:
         return f"{head}; {_why_the_best(found)}.{again}"
     return (
@@ -146,11 +149,11 @@ def _recommended(material: Material) -> str:
     )
 
 
-def _looked_at_again(rule: str, final: FinalModel | None) -> str:
+def _looked_at_again(rule: str, final: FinalModel | None, baseline: str) -> str:
     """Whether the test results contradict what was recommended without them; nothing was chosen by them."""
     if final is None:
         return ""
-    against = [(final.to_baseline, "the pretrained baseline")]
+    against = [(final.to_baseline, f"the {baseline}")]
     if rule != KNEE:  # which gives accuracy away
         against.append((final.to_best, "the most accurate one evaluated"))
     worse = [f"worse than {name} by {size_in_points(one)}" for one, name in against

@@ -24,11 +24,12 @@ def results(material: Material, _gallery: Gallery) -> Section | None:
     if not details:
         text = f"There are no test results yet: run `{evaluate_command(material)}` and then make this report again."
         return Section("tests", title, (Text(text),))
-    names = details[0].class_names
+    names, run = details[0].class_names, details[0].model.runs[0]
     verb = "which are highlighted" if len(details) > 1 else "which is highlighted"
     text = (
-        f"Each model was retrained on training and validation pictures together and tested once on pictures that "
-        f"the search never read. Shown in detail: {listed([one.title for one in details])}, {verb}."
+        f"Each model was retrained on {run.n_train:,} training and validation pictures together and tested once on "
+        f"{run.n_test:,} pictures that the search never read. Shown in detail: "
+        f"{listed([one.title for one in details])}, {verb}."
     )
     in_detail = [one.model for one in details]
     others = [other for other in material.finals if other.label == "baseline" and other not in in_detail]

@@ -52,7 +52,7 @@ def test_every_two_rows_across_studies(evaluated):
     assert [pair.difference for pair in found.pairs] == [every[0, 1], every[0, 2], every[1, 2]]
     corrected = [pair.difference.p_adjusted for pair in found.pairs]
     assert corrected == holm([pair.difference.p for pair in found.pairs])
-    assert tally(found.pairs) == "Of the 3 differences 2 are significant."
+    assert tally(found.pairs) == "Of the 3 differences between the models 2 are significant."
     said = verdicts(table, found)
     assert [sentence.split(":")[0].split(" by ")[0] for sentence in said] == [
         "a from scratch is not distinguishable from a customised",
@@ -123,9 +123,9 @@ def test_tallies(evaluated):
     assert tally([]) == ""
     assert tally(alike) == "The difference between the two models is not significant."
     assert tally(differ[:1]) == "The difference between the two models is significant."
-    assert tally(differ) == "All 2 differences are significant."
-    assert tally([alike[0], alike[0]]) == "None of the 2 differences is significant."
-    assert tally([differ[0], alike[0]]) == "Of the 2 differences 1 is significant."
+    assert tally(differ) == "All 2 differences between the models are significant."
+    assert tally([alike[0], alike[0]]) == "None of the 2 differences between the models is significant."
+    assert tally([differ[0], alike[0]]) == "Of the 2 differences between the models 1 is significant."
 
 
 def test_nothing_to_compare(three):  # noqa: F811

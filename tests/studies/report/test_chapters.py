@@ -3,9 +3,11 @@
 import pytest
 
 from studies.records import State, TrialRecord
-from studies.report.blocks import Text
+from studies.report.blocks import Facts, Text
 from studies.report.chapters import chapter
 from studies.report.importance import Importances
+from studies.tables.table import Table
+from tests import made
 
 EVERY = (
     "summary", "setup", "models", "front", "progress", "importance", "parallel", "stopping", "tests", "mistakes",
@@ -83,3 +85,43 @@ def test_how_to_reproduce(evaluated):
         "python -m hpo.report custom_cnn-digits",
     ]
     assert ("data set", "d" * 64) in section.blocks[2].pairs
+
+
+def test_the_section_on_models_is_named_after_what_is_in_it(make_material, curved):
+    def title(records, **changes):
+        return sections(make_material(records, **changes))["models"].title
+
+    own = {"options": {"weights": "somewhere/mine.weights.h5"}}
+    scratch = {"fingerprint": made.fingerprint(weights="none")}
+    assert title(curved) == "Pretrained against customised models"
+    assert title(curved[1:3]) == "Customised models"
+    assert title(curved[:1]) == "Frozen models"
+    assert title(curved, **own) == "Frozen mine.weights.h5 against customised models"
+    assert title(curved[1:3], **scratch) == "Models trained from scratch"
+    (table,) = [block for block in sections(make_material(curved[1:3], **scratch))["models"].blocks
+                if isinstance(block, Table)]  # fmt: skip
+    assert table.caption.startswith("Models trained from scratch of custom_cnn on digits;")
+
+
+def test_how_many_pictures_were_used(evaluated):
+    found = sections(evaluated())
+    assert "retrained on 150 training and validation pictures together and tested once on 30 pictures" in texts(
+        found["tests"]
+    )
+
+
+def test_weights_of_a_file_stand_under_its_name(make_material, curved):
+    found = sections(make_material(curved, options={"weights": "somewhere/mine.weights.h5"}))
+    facts = next(block for block in found["setup"].blocks if isinstance(block, Facts))
+    assert dict(facts.pairs)["weights"].startswith("mine.weights.h5, SHA-256 ")
+    assert "against the baseline of mine.weights.h5 (trial 0" in found["summary"].blocks[0].items[1]
+
+
+def test_from_scratch_nothing_is_said_of_a_frozen_network(make_material, curved):
+    found = sections(make_material(curved[1:3], fingerprint=made.fingerprint(weights="none")))
+    assert (
+        found["summary"]
+        .blocks[0]
+        .items[1]
+        .endswith("weights; everything was trained from scratch, so there is no pretrained network beside it.")
+    )

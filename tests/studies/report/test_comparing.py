@@ -1,6 +1,8 @@
 """The chapter that sets studies side by side."""
 
+import csv
 import dataclasses
+import io
 
 import pytest
 
@@ -10,6 +12,7 @@ from studies.report.blocks import Charts, Points, Text
 from studies.report.comparing import comparison_chapter
 from studies.report.comparing_charts import bars, curves
 from studies.report.comparing_tables import models_table
+from studies.scores import wilson_interval
 from tests import made
 from tests.studies.test_comparison import tested  # noqa: F401  (fixture)
 
@@ -41,14 +44,20 @@ def test_before_an_evaluation(two):
     assert found.sections[0].blocks[0].items == (
         "The most accurate in the search is trial 1 of other (vgg19 customised): 95.0 % validation accuracy, 9 ms and "
         "90 MFLOPs for one picture.",
-        "The only frozen network with a linear head is custom_cnn frozen with 60.0 % (trial 0 of custom_cnn-digits).",
+        "Of frozen networks with a linear head there is custom_cnn with 60.0 % validation accuracy (trial 0 of "
+        "custom_cnn-digits).",
         "The joint Pareto front has 4 candidates: 3 of custom_cnn-digits and 1 of other.",
     )
-    ((_, table),) = found.tables()
-    assert [row[:3] for row in table.rows] == [
-        ("custom_cnn", "pretrained, frozen", "0*"),
-        ("custom_cnn", "customised", "2*"),
-        ("vgg19", "customised", "1*"),
+    tables = dict(found.tables())
+    assert [row[:2] for row in tables["comparison-backbones"].rows] == [
+        ("custom_cnn", "pretrained, frozen"),
+        ("custom_cnn", "customised"),
+        ("vgg19", "customised"),
+    ]
+    assert [row[:5] for row in tables["comparison-settings"].rows] == [
+        ("custom_cnn frozen", "custom_cnn-digits", "0*", (2, 4), None),
+        ("custom_cnn customised", "custom_cnn-digits", "2*", (2, 4), None),
+        ("vgg19 customised", "other", "1*", (2, 3), None),
     ]
     models = next(section for section in found.sections if section.name == "models")
     assert [block.items for block in models.blocks if isinstance(block, Points)] == [
@@ -76,14 +85,16 @@ def test_after_it(evaluated):
     said = found.sections[0].blocks[0].items
     assert said[2].startswith("On the 30 test pictures vgg19 customised is the most accurate of 3 models: 95.0 % (")
     assert said[2].endswith(") over 2 training runs.")
-    assert said[3] == "Of the 3 differences 2 are significant."
+    assert said[3] == "Of the 3 differences between the models 2 are significant."
     differences = next(section for section in found.sections if section.name == "differences")
     (points,) = [block for block in differences.blocks if isinstance(block, Points)]
     assert [sentence.partition(":")[0].partition(" by ")[0] for sentence in points.items] == [
         "custom_cnn customised is not distinguishable from vgg19 customised",
         "custom_cnn frozen is worse than vgg19 customised",
     ]
-    assert [name for name, _ in found.tables()] == ["comparison-backbones", "comparison-differences"]
+    assert [name for name, _ in found.tables()] == [
+        f"comparison-{name}" for name in ("backbones", "settings", "differences")
+    ]
     models = next(section for section in found.sections if section.name == "models")
     assert not [block for block in models.blocks if isinstance(block, Points)]  # nothing is missing
     assert len([chart for block in models.blocks if isinstance(block, Charts) for chart in block.charts]) == 10
@@ -107,13 +118,17 @@ def test_table_has_every_column_with_its_interval(evaluated):
     table = models_table(table_rows, contest(evaluated, table_rows), "digits")
     heads = [column.head for column in table.columns]
     shown = dict(zip(heads, table.texts()[1], strict=True))
-    assert shown["trial"] == "2*"
-    assert shown["validation accuracy (%), 95 % interval"] == "90.0 (78.6–95.7)"
+    assert shown["validation accuracy (%)"] == "90.0"
     assert shown["test accuracy (%), 95 % interval"].startswith("90.0 (")
     for name in ("precision", "recall", "F1"):
-        assert "(" in shown[f"macro {name} (%)"]
+        assert len(shown[f"macro {name} (%)"]) == 4
     assert shown["size (MiB)"] == "1.00"
-    assert shown["preparing and training (s)"] == "3.5 (3–4)"
+    assert shown["training (s)"] == "3.5"
+    read = list(csv.DictReader(io.StringIO(table.to_csv())))
+    low, high = wilson_interval(0.9, 50)
+    assert (float(read[1]["val_accuracy_low"]), float(read[1]["val_accuracy_high"])) == (low, high)
+    assert float(read[1]["macro_f1_low"]) < float(read[1]["macro_f1"]) < float(read[1]["macro_f1_high"])
+    assert (read[1]["final_seconds_low"], read[1]["final_seconds_high"]) == ("3.0", "4.0")
     assert table.marked == {2}
     assert "tab:backbones" in table.to_latex()
 

@@ -80,3 +80,9 @@ def test_a_study_in_the_database(tmp_path):
     assert (material.name, material.command, len(material.records)) == ("s", "command", 1)
     assert material.phases == {0: {"train": 2.0}}
     assert material.importances.why == "importances need at least 10 complete trials; there are 0"
+
+
+def test_the_baseline_is_called_by_its_weights(curved, make_material):
+    material = make_material(curved, options={"weights": "somewhere/mine.weights.h5"})
+    assert material.origin == "mine.weights.h5"
+    assert shown_models(material)[0].roles[0] == "baseline of mine.weights.h5"

@@ -10,8 +10,8 @@ from hpo.reporting.tables_and_plots import write_comparison
 from studies import comparison, paths
 from studies.comparison import Row, Studied
 from studies.contest import Contest, contest, missing, verdicts
-from studies.likeness import notes
-from studies.report.comparing import summary
+from studies.likeness import ALIKE, notes
+from studies.report.comparing import MISSING, NOT_ALIKE, SIGNIFICANT, TOGETHER, summary
 from studies.tables import comparison as tables
 from studies.tables.frame import records_to_frame
 
@@ -38,15 +38,15 @@ class Comparison:
     files: Sequence[Path]
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """What the numbers say, what is not like for like, and which test results are missing."""
-        likeness = notes(self.studies) if len(self.studies) > 1 else ()
-        return (
-            *summary(self.studies, self.rows, self.contest),
-            *verdicts(self.rows, self.contest),
-            *likeness,
-            *missing(self.studies, self.rows, self.contest),
-        )
+    def said(self) -> dict[str, tuple[str, ...]]:
+        """Sentences under the headings that the report has too; only those that there are."""
+        parts = {
+            TOGETHER: summary(self.studies, self.rows, self.contest),
+            SIGNIFICANT: verdicts(self.rows, self.contest),
+            NOT_ALIKE: notes(self.studies) if len(self.studies) > 1 else (),
+            MISSING: missing(self.studies, self.rows, self.contest),
+        }
+        return {heading: sentences for heading, sentences in parts.items() if sentences and sentences != (ALIKE,)}
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each kind of each study.
@@ -74,5 +74,5 @@ def compare(studies: Sequence[Studied], out: Path) -> Comparison:
     rows = comparison.rows(studies)
     folder = paths.comparison(out, studies[0].fingerprint.dataset)
     found = Comparison(studies, rows, contest(studies, rows), folder, ())
-    files = write_comparison(studies, rows, found.contest, found.sentences, folder)
+    files = write_comparison(studies, rows, found.contest, found.said, folder)
     return Comparison(studies, rows, found.contest, folder, files)

@@ -1,7 +1,7 @@
 """The tables and plots of a study, and of several side by side, as files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studies.comparison import Row, Studied
@@ -46,7 +46,7 @@ def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list
 
 
 def write_comparison(
-    studies: Sequence[Studied], rows: Sequence[Row], found: Contest, sentences: Sequence[str], folder: Path
+    studies: Sequence[Studied], rows: Sequence[Row], found: Contest, said: Mapping[str, Sequence[str]], folder: Path
 ) -> list[Path]:
     """Models, differences and joint fronts; returns the paths.
 
@@ -54,17 +54,20 @@ def write_comparison(
         studies: as they are compared.
         rows: the models that stand for them.
         found: what their predictions say.
-        sentences: what stands below the table in comparison.md.
+        said: sentences by the heading that they have in comparison.md.
         folder: where all of it goes; made if it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     models = models_table(rows, found, studies[0].fingerprint.dataset)
     numbers = [comparison.values(row, place, found) for place, row in enumerate(rows)]
-    said = "".join(f"- {markdown(sentence)}\n" for sentence in sentences)
+    lists = [
+        f"## {heading}\n\n" + "".join(f"- {markdown(sentence)}\n" for sentence in sentences)
+        for heading, sentences in said.items()
+    ]
     texts = {
         "comparison.csv": comparison.to_csv(rows, found),
         "comparison.json": json.dumps(numbers, indent=1),
-        "comparison.md": f"{models.to_markdown()}\n{settings_table(rows).to_markdown()}\n{said}",
+        "comparison.md": f"{models.to_markdown()}\n{settings_table(rows).to_markdown()}\n" + "\n".join(lists),
         "comparison.tex": models.to_latex("comparison"),
     }
     differences = comparison.differences_table(rows, found)

@@ -41,8 +41,10 @@ def show_comparison(compared: "Comparison") -> None:
     ends = [number for number, (row, after) in enumerate(itertools.pairwise(rows)) if row.backbone != after.backbone]
     console = make_console()
     show(console, titled, [*ends, len(rows) - 1])
-    for text in compared.sentences:
-        console.print(text)
+    for heading, sentences in compared.said.items():
+        console.print(f"\n{heading}:", style="bold")
+        for text in sentences:
+            console.print(text, markup=False)
     click.echo(f"\nFiles in {compared.folder}:")
     for path in compared.files:
         click.echo(f"  {path.name}")

@@ -19,6 +19,8 @@ from studies.report.comparing_tables import models_table, settings_table
 from studies.report.wording import counted, listed, mega, percent
 from studies.tables.comparison import differences_table
 
+TOGETHER, SIGNIFICANT = "The studies together", "Which differences are significant"
+NOT_ALIKE, MISSING = "What is not like for like", "What is missing"
 STANDS_FOR = {  # by whether a study is from scratch
     False: "A pretrained study is represented by its frozen network with a linear head and by its most accurate "
     "customised candidate.",
@@ -36,9 +38,7 @@ def comparison_chapter(studies: Sequence[Studied], name: str = "comparison") -> 
     comparison.check_comparable(studies)
     rows = comparison.rows(studies)
     found = contest(studies, rows)
-    sections: list[Section | None] = [
-        Section("summary", "The studies together", (Points(summary(studies, rows, found)),))
-    ]
+    sections: list[Section | None] = [Section("summary", TOGETHER, (Points(summary(studies, rows, found)),))]
     if rows:
         sections += [
             _models(studies, rows, found),
@@ -105,14 +105,12 @@ def _models(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
 
 
 def _differences(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:
-    title = "Which differences are significant"
+    blocks: tuple[Block, ...] = (Text(METHOD), Points(verdicts(rows, found)), differences_table(rows, found))
     if not found.pairs:
         commands = [f"`python -m hpo.evaluate {study.name}`" for study in studies if not study.finals]
         run = f"; run {listed(commands)} and then make this report again" if commands else ""
-        return Section(
-            "differences", title, (Text(f"Fewer than two models can be compared on the test pictures{run}."),)
-        )
-    return Section("differences", title, (Text(METHOD), Points(verdicts(rows, found)), differences_table(rows, found)))
+        blocks = (Text(f"Fewer than two models can be compared on the test pictures{run}."),)
+    return Section("differences", SIGNIFICANT, blocks)
 
 
 def _likeness(studies: Sequence[Studied]) -> Section | None:
@@ -121,7 +119,7 @@ def _likeness(studies: Sequence[Studied]) -> Section | None:
     said = notes(studies)
     if said == (ALIKE,):
         return Section("likeness", "What is like for like", (Text(ALIKE),))
-    return Section("likeness", "What is not like for like", (Points(said),))
+    return Section("likeness", NOT_ALIKE, (Points(said),))
 
 
 def _curves(rows: Sequence[Row]) -> Section | None:

@@ -40,7 +40,10 @@ def test_two_studies_side_by_side(configure, fakes):
     }
     assert "no such trial" not in done.output
     assert "Ended trials differ: 4 in custom_cnn-digits; 3 in other." in done.output
-    assert "python -m hpo.evaluate other" in (folder / "comparison.md").read_text()
+    text = (folder / "comparison.md").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == ["## The studies together", "## What is not like for like", "## What is missing"]
+    assert "python -m hpo.evaluate other" in text
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,14 @@ def test_a_report_of_it(opened):
     assert "Only trial 1 was evaluated" in page
 
 
-def test_its_studies_are_compared_as_before(opened, tmp_path):
+def test_its_studies_are_compared(opened, tmp_path):
     compared = compare_studies([opened(SEARCHED), opened(FROM_SCRATCH)], out=tmp_path / "out")
-    assert [(row.backbone, row.record and row.record.number) for row in compared.rows] == [
-        ("custom_cnn", 0),
-        ("custom_cnn", 2),
-        ("custom_cnn", None),
-        ("lenet5", None),
-        ("lenet5", None),
-        ("lenet5", 0),
+    assert [(row.name, row.record.number) for row in compared.rows] == [
+        ("custom_cnn frozen", 0),
+        ("custom_cnn customised", 2),
+        ("lenet5 from scratch", 0),
     ]
+    assert compared.said["What is missing"][-1] == (  # trial 1 was evaluated, which is less accurate
+        "lenet5 from scratch has no test results yet: "
+        "`python -m hpo.evaluate lenet5-digits-scratch --trials 0` makes them."
+    )

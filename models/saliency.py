@@ -4,6 +4,7 @@ Both by tf-keras-vis, which needs TensorFlow as the backend. Gradients need real
 are taken behind the layers that convert and resize, at the side in pixels that the backbone sees.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from models.keras_graph import made_by
 
 LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an earlier layer is taken
 SMOOTH_SAMPLES = 16
+AT_ONCE = 8  # pictures: gradients of more would need gigabytes
 SMOOTH_NOISE = 0.15
 
 
@@ -54,19 +56,30 @@ def looks(network: Network, images: np.ndarray, classes: np.ndarray) -> Looks:
     model = keras.Model(fresh.inputs, fresh.outputs[0])  # a list of inputs, as tf-keras-vis gives it
     x = keras.ops.convert_to_numpy(keras.Model(network.logits.input, start)(images, training=False))
     layer = map_layer(network)
+    cam, saliency = Gradcam(model, clone=False), Saliency(model, clone=False)
+    cams, saliencies = [], []
+    for first in range(0, len(x), AT_ONCE):
+        part, score = x[first : first + AT_ONCE], _score(classes[first : first + AT_ONCE])
+        cams.append(
+            cam(score, part, penultimate_layer=layer.name, seek_penultimate_conv_layer=False, normalize_cam=False)
+        )
+        saliencies.append(
+            saliency(score, part, smooth_samples=SMOOTH_SAMPLES, smooth_noise=SMOOTH_NOISE, normalize_map=False)
+        )
+    return Looks(
+        _scaled(np.concatenate(cams)), _scaled(np.concatenate(saliencies)), layer.name, int(layer.output.shape[1])
+    )
 
-    def score(logits: Any) -> Any:
+
+def _score(classes: np.ndarray) -> Callable[[Any], list[Any]]:
+    """Of `logits` (n, units) that of each picture's class (n,)."""
+
+    def score(logits: Any) -> list[Any]:
         if logits.shape[-1] == 1:  # one logit, for the second class
             return [logits[n, 0] * (1.0 if classes[n] == 1 else -1.0) for n in range(len(classes))]
         return [logits[n, int(classes[n])] for n in range(len(classes))]
 
-    cam = Gradcam(model, clone=False)(
-        score, x, penultimate_layer=layer.name, seek_penultimate_conv_layer=False, normalize_cam=False
-    )
-    saliency = Saliency(model, clone=False)(
-        score, x, smooth_samples=SMOOTH_SAMPLES, smooth_noise=SMOOTH_NOISE, normalize_map=False
-    )
-    return Looks(_scaled(cam), _scaled(saliency), layer.name, int(layer.output.shape[1]))
+    return score
 
 
 def map_layer(network: Network) -> keras.Layer:

@@ -35,7 +35,7 @@ def write_report(report: Report, folder: Path, figures: bool = True, pdf: bool =
     Args:
         report: what it says.
         folder: where all of it goes; made if it is missing.
-        figures: each figure as PNG, SVG and PDF.
+        figures: each figure as PNG, SVG and PDF, and the pictures of data and models.
         pdf: the whole page as report.pdf.
 
     Returns:
@@ -47,6 +47,10 @@ def write_report(report: Report, folder: Path, figures: bool = True, pdf: bool =
     for name, text in files.table_texts(report).items():
         written.append(folder / "tables" / name)
         write_text(written[-1], text)
+    if figures:
+        for stem, content in files.pictures(report).items():
+            written.append(folder / "pictures" / stem)
+            write_bytes(written[-1], content)
     why = files.why_no_pictures() if figures else ""
     if figures and not why:
         try:

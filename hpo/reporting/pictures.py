@@ -26,8 +26,10 @@ from studies.report.tested import MOST_MISTAKES
 from studies.report.wording import percent
 
 SAMPLES = 8  # of each class
-MOST_CLASSES = 20  # with samples
-LOOKED_AT = 4  # right ones and as many wrong ones
+MOST_CLASSES = 20  # with samples, and looked at
+LOOKED_AT = 4  # wrong ones
+NOTHING_FOR = "Grad-CAM is empty: no cell of its map speaks for this class"  # what speaks against it is not drawn
+NOTHING_MATTERS = "saliency is empty: no pixel changes the score"
 PANEL = 128  # pixels of a side
 GAP = 6
 
@@ -112,7 +114,7 @@ def _with_looks(
 
     names = detail.class_names
     wrong = worst_mistakes(predictions, LOOKED_AT)
-    right = judged(predictions, [example.place for example in right_ones(predictions, LOOKED_AT)])
+    right = judged(predictions, [example.place for example in right_ones(predictions, MOST_CLASSES)])
     shown = [*right, *wrong]
     if not shown:
         return so_far
@@ -124,14 +126,17 @@ def _with_looks(
         true, guess = names[example.true], names[example.predicted]
         what = f"correct: {true}" if example.true == example.predicted else f"wrong: {true} taken for {guess}"
         caption = f"{what}, {percent(example.confidence)} sure"
+        for seen_of, why in ((seen.cam, NOTHING_FOR), (seen.saliency, NOTHING_MATTERS)):
+            caption += f"; {why}" if not seen_of[row].any() else ""
         alt = f"Test picture {example.place}, the same under its Grad-CAM, and its saliency. {caption}"
         panels.append(Picture(png(_panels(pictures[row], seen.cam[row], seen.saliency[row])), alt, caption))
+    few = f" (the first {MOST_CLASSES} of {len(names)})" if len(right) == MOST_CLASSES < len(names) else ""
     note = (
         f"What {detail.title} looks at when it decides. Each group shows a test picture, the same under its "
         f"Grad-CAM (bright: speaks for the predicted class; the map has {seen.cells} × {seen.cells} cells, from layer "
         f"{seen.layer}), and SmoothGrad saliency (bright: where a small change matters most). First the correct "
-        f"pictures with the highest confidence, one per class, then the {counted(len(wrong), 'worst mistake')}. Such "
-        "maps are hints, no more."
+        f"picture of the highest confidence of each class that has one{few}, then the "
+        f"{counted(len(wrong), 'worst mistake')}. Such maps are hints, no more."
     )
     return replace(so_far, saliency=tuple(panels), saliency_note=note)
 

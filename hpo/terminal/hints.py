@@ -70,7 +70,7 @@ def show_report(report: "ReportFiles") -> None:
     """Where the page is, how many tables and figures there are, and what is missing."""
     page = report.page
     click.echo(f"{page}  {page.stat().st_size / 2**20:.1f} MiB, opens in any browser, needs no network")
-    for kind in ("tables", "figures"):
+    for kind in ("tables", "figures", "pictures"):
         written = [path for path in report.written if path.parent.name == kind]
         suffixes = ",".join(dict.fromkeys(path.suffix[1:] for path in written))
         if written:

@@ -96,6 +96,14 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
 
+    def flat(self) -> Iterator[Block]:
+        """Its blocks, those in columns one by one."""
+        for block in self.blocks:
+            if isinstance(block, Columns):
+                yield from (inner for column in block.columns for inner in column)
+            else:
+                yield block
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -108,12 +116,7 @@ class Chapter:
     def blocks(self) -> Iterator[Block]:
         """All of its sections, those in columns one by one."""
         for section in self.sections:
-            for block in section.blocks:
-                if isinstance(block, Columns):
-                    for column in block.columns:
-                        yield from column
-                else:
-                    yield block
+            yield from section.flat()
 
     def tables(self) -> Iterator[tuple[str, Table]]:
         """(file stem, table)."""
@@ -127,6 +130,13 @@ class Chapter:
             for chart in block.charts if isinstance(block, Charts) else (block,):
                 if isinstance(chart, Chart):
                     yield self.place(chart.name), chart
+
+    def pictures(self) -> Iterator[tuple[str, Picture]]:
+        """(file stem, picture), numbered from 1 in each section."""
+        for section in self.sections:
+            shown = [block.pictures for block in section.flat() if isinstance(block, Pictures)]
+            for number, picture in enumerate((one for pictures in shown for one in pictures), start=1):
+                yield self.place(f"{section.name}-{number}"), picture
 
     def place(self, name: str) -> str:
         """The anchor of something in it, unique on the page."""

@@ -28,6 +28,11 @@ def table_texts(report: Report) -> dict[str, str]:
     return texts
 
 
+def pictures(report: Report) -> dict[str, bytes]:
+    """File name to content: samples, mistakes, Grad-CAM."""
+    return {f"{stem}.png": picture.png for chapter in report.chapters for stem, picture in chapter.pictures()}
+
+
 def find_browser() -> str | None:
     """The Chromium or Chrome that BROWSER_PATH names, or one on the PATH."""
     named = os.environ.get("BROWSER_PATH")

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from studies.report import files
-from studies.report.blocks import Report
+from studies.report.blocks import Chapter, Picture, Pictures, Report, Section, Text
 from studies.report.chapters import chapter
 
 
@@ -16,6 +16,14 @@ def test_every_table_in_three_notations(make_material, curved):
     assert names == {
         f"{stem}.{kind}" for stem in ("space", "models", "front", "trials") for kind in ("md", "tex", "csv")
     }
+
+
+def test_pictures_are_numbered_in_their_section():
+    one, two = Picture(b"1", "", ""), Picture(b"2", "", "")
+    sections = (Section("looks", "t", (Pictures((one, two), 1, 1), Text("x"), Pictures((one,), 1, 1))),)
+    report = Report("t", "", (Chapter("a", "t", sections), Chapter("", "t", sections[:1])))
+    names = [f"{name}-{number}.png" for name in ("a-looks", "looks") for number in (1, 2, 3)]
+    assert files.pictures(report) == dict(zip(names, [b"1", b"2", b"1"] * 2, strict=True))
 
 
 def test_the_browser_is_named_or_found(monkeypatch, tmp_path):

@@ -122,6 +122,7 @@ def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp
         pytest.skip("chromium is missing: apt-get install chromium")
     config = configure(trials=3)
     fakes.run(config)
+    fakes.run(configure(trials=2, study="other"))
     study = load_study(config.storage, config.study_name)
     picture = tmp_path / "confusion.png"
     Image.new("RGB", (40, 40), "red").save(picture)
@@ -132,8 +133,8 @@ def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp
     words = ["--storage", config.storage, "--out", str(config.out), "--port", str(port)]
     with subprocess.Popen([sys.executable, "-m", "hpo.dashboard", *words], cwd=ROOT, env=os.environ) as server:
         try:
-            (summary,) = get(port, "/api/studies")["study_summaries"]
-            home = f"http://127.0.0.1:{port}/dashboard/studies/{summary['study_id']}"
+            ids = {one["study_name"]: one["study_id"] for one in get(port, "/api/studies")["study_summaries"]}
+            home = f"http://127.0.0.1:{port}/dashboard/studies/{ids.pop(config.study_name)}"
             with driver.sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
                 tab, wrong = browser.new_page(viewport={"width": 1280, "height": 900}), []
@@ -151,6 +152,13 @@ def test_in_a_browser_it_shows_objectives_notes_figures_and_files(configure, tmp
                     tab.get_by_text(text).first.wait_for(timeout=30_000)
                     assert tab.evaluate("document.documentElement.scrollWidth") == 1280
                     tab.screenshot(path=screenshots / f"dashboard{place.replace('/', '-').partition('?')[0]}.png")
+                tab.goto(f"http://127.0.0.1:{port}/dashboard/compare-studies?ids={home.rsplit('/')[-1]},{ids['other']}")
+                tab.get_by_text("other").first.wait_for(timeout=30_000)
+                tab.wait_for_timeout(1_000)
+                assert tab.evaluate("document.documentElement.scrollWidth") == 1280
+                tab.screenshot(path=screenshots / "dashboard-comparison.png")
+                tab.goto(f"{home}/trials?numbers=0")
+                tab.get_by_text("unfreeze_depth").first.wait_for(timeout=30_000)
                 assert tab.get_by_text("learning_curve").count() == 0  # it is a table in the note
                 assert wrong == []
                 browser.close()

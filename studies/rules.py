@@ -10,9 +10,7 @@ RULES = {
     "where both are scaled from 0 (best on the front) to 1 (worst), latency as a logarithm, and equal latencies count "
     "as equal",
 }
-NEVER = (
-    "Never taken is a member that is less accurate than the pretrained baseline, a linear head on the frozen network."
-)
+NEVER = "Never taken is a member that is less accurate than the baseline, a linear head on the frozen network."
 
 
 def default_rule(max_latency_ms: float | None, max_gflops: float | None) -> str:

@@ -80,7 +80,9 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
 
 
 def _label(study: Studied) -> str:
-    return study.backbone + (f", {study.origin}" if study.origin != PRETRAINED else "")
+    if study.origin == PRETRAINED:
+        return study.backbone
+    return f"{study.backbone} {study.origin}" if study.from_scratch else f"{study.backbone} ({study.origin})"
 
 
 def _on_front(studies: Sequence[Studied], x: Objective, among: Sequence[Objective]) -> tuple[Point, ...]:

@@ -75,8 +75,9 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
     if not material.complete:
         return None
     star = material.recommended_number
+    never = "" if material.fingerprint.from_scratch else f"{NEVER} "  # from scratch there is no baseline
     blocks: list[Block] = [
-        Text(f"{FRONT_RULE} Recommended is {RULES[material.rule]}. {NEVER} Here that is trial {star}.")
+        Text(f"{FRONT_RULE} Recommended is {RULES[material.rule]}. {never}Here that is trial {star}.")
     ]
     for x in COSTS:
         data = pareto_data(material.name, material.records, x)

@@ -27,6 +27,7 @@ STANDS_FOR = {  # by whether a study is from scratch
     True: "A study from scratch is represented by its most accurate candidate.",
 }
 CHOSEN = "All were chosen by validation accuracy, never by the test pictures."
+HIGHLIGHTED = "The highlighted model is the most accurate on the test pictures."
 
 
 def comparison_chapter(studies: Sequence[Studied], name: str = "comparison") -> Chapter:
@@ -97,6 +98,7 @@ def _tested(best: Row, n_models: int) -> str:
 def _models(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:
     kinds = {study.from_scratch for study in studies}
     text = " ".join([sentence for scratch, sentence in STANDS_FOR.items() if scratch in kinds] + [CHOSEN])
+    text += f" {HIGHLIGHTED}" if found.pairs else ""
     blocks: list[Block] = [Text(text), models_table(rows, found, studies[0].fingerprint.dataset)]
     if lacking := missing(studies, rows, found):
         blocks.append(Points(lacking))

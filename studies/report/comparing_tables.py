@@ -47,9 +47,8 @@ def models_table(rows: Sequence[Row], found: Contest, dataset: str) -> Table:
     caption = (
         f"Models of all studies on {dataset}. Test accuracy, precision, recall and F1 are means over training runs, "
         "with 95 % intervals over pictures and seeds; intervals that are not here are in the figures. Training is that "
-        "of one run, with what it prepares"
+        "of one run, with what it prepares."
     )
-    caption += "; the most accurate on the test pictures stands out." if best else "."
     return Table("backbones", caption, COLUMNS, tuple(_cells(row, place, found) for place, row in enumerate(rows)),
                  frozenset(best))  # fmt: skip
 

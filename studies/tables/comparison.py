@@ -154,7 +154,10 @@ def differences_table(rows: Sequence[Row], found: Contest) -> Table:
         one = pair.difference
         interval = (one.difference, one.low, one.high)
         body.append((rows[pair.first].name, rows[pair.second].name, interval, one.p, one.p_adjusted, str(one.verdict)))
-    caption = "Differences of test accuracy between every two models, on the same pictures; significant ones stand out."
+    caption = (
+        "Differences of test accuracy between every two models, on the same pictures; those called better are "
+        "significant."
+    )
     marked = frozenset(place for place, pair in enumerate(found.pairs) if pair.difference.differs)
     return Table("differences", caption, columns, tuple(body), marked)
 

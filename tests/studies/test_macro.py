@@ -68,3 +68,29 @@ def test_without_a_mistake_it_is_wilsons():
     seeds = pool_seeds([right])
     assert accuracy_interval(perfect, seeds) == pytest.approx(accuracy_interval(right, seeds))
     assert accuracy_interval(right, seeds) == pytest.approx(wilson_interval(1.0, 100), abs=0.02)
+
+
+def simulated(rng, n, runs):
+    """Runs on the same pictures: classes of different sizes, pictures of different difficulty, seeds that matter."""
+    labels = rng.choice(4, n, p=[0.4, 0.3, 0.2, 0.1])
+    hard, found = rng.normal(size=n), []
+    for _ in range(runs):
+        ease = 1.0 + rng.normal(scale=0.1, size=4)[labels] + 0.8 * hard + 0.6 * rng.normal(size=n)
+        wrong = (labels + rng.choice([1, 2, 3], n, p=[0.7, 0.2, 0.1])) % 4
+        found.append(Guesses(labels, np.where(ease > 0, labels, wrong)))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "models"), [(3, 4), (2, 1)])
+def test_intervals_hold_the_truth_as_often_as_they_say(runs, models):
+    rng = np.random.default_rng(0)
+    truth = [of_sklearn(simulated(rng, 20_000, 1)[0], 4) for _ in range(60)]
+    held = dict.fromkeys(MACRO, 0)
+    for _ in range(300):
+        several = [simulated(rng, 1000, runs) for _ in range(models)]
+        for name in MACRO:
+            values = [graded(np.stack([by_picture(one, 4)[name] for one in model])) for model in several]
+            low, high = accuracy_interval(values[0], pool_seeds(values))
+            held[name] += low <= np.mean([each[name] for each in truth]) <= high
+    assert all(0.92 <= times / 300 <= 0.99 for times in held.values()), held

@@ -17,7 +17,7 @@ def test_every_complete_trial_is_drawn_once(three, x, front):  # noqa: F811
     assert [(group.label, group.colour, group.hollow, len(group.points)) for group in data.groups] == [
         ("a", SERIES[0], False, 4),
         ("b", SERIES[1], False, 1),
-        ("a, from scratch", SERIES[0], True, 2),
+        ("a from scratch", SERIES[0], True, 2),
     ]
     shown = sorted({point.at(x) for point in data.front})
     assert shown == front
@@ -56,11 +56,11 @@ def test_more_backbones_than_colours_are_told_apart_by_their_markers(studied):  
 def test_two_studies_of_one_backbone_are_told_apart(studied):  # noqa: F811
     both = [studied("a", "none", (0.6, 3.0, 9, 4, 0), name=name) for name in ("short", "long")]
     groups = joint_data(both, LATENCY).groups
-    assert [group.label for group in groups] == ["a, from scratch (short)", "a, from scratch (long)"]
+    assert [group.label for group in groups] == ["a from scratch (short)", "a from scratch (long)"]
     assert groups[0].marker != groups[1].marker
 
 
 def test_weights_of_a_file_are_named(studied):  # noqa: F811
     study = dataclasses.replace(studied("a", "w", (0.6, 3.0, 9, 1, 0)), options={"weights": "x/mine.weights.h5"})
     (group,) = joint_data([study], LATENCY).groups
-    assert (group.label, group.hollow) == ("a, mine.weights.h5", False)
+    assert (group.label, group.hollow) == ("a (mine.weights.h5)", False)

@@ -118,7 +118,9 @@ def test_weights_of_a_file_stand_under_its_name(make_material, curved):
 
 
 def test_from_scratch_nothing_is_said_of_a_frozen_network(make_material, curved):
+    assert "less accurate than the baseline" in texts(sections(make_material(curved))["front"])
     found = sections(make_material(curved[1:3], fingerprint=made.fingerprint(weights="none")))
+    assert "baseline" not in texts(found["front"])
     assert (
         found["summary"]
         .blocks[0]

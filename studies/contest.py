@@ -125,6 +125,7 @@ def tally(pairs: Sequence[Pair]) -> str:
 def missing(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> tuple[str, ...]:
     """Which rows have no test results, or none that can be compared, and what brings them."""
     evaluated = {study.name for study in studies if study.finals}
+    seeds = max((len(model.runs) for study in studies for model in study.finals), default=0)
     said = []
     for name in dict.fromkeys(row.study for row in rows if row.final is None):
         lacking = [row for row in rows if row.study == name and row.final is None]
@@ -132,6 +133,7 @@ def missing(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
         command = f"python -m hpo.evaluate {name}"
         if name in evaluated and numbers:
             command += f" --trials {','.join(numbers)}"
+        command += f" --seeds {seeds}" if seeds else ""  # as many as what it will stand beside
         models = " and ".join(row.name for row in lacking)
         verb = "has" if len(lacking) == 1 else "have"
         said.append(f"{models} {verb} no test results yet: `{command}` makes them.")

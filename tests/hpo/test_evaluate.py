@@ -29,6 +29,7 @@ from studies.finals import FinalRun
 from studies.fingerprint import fingerprint_of
 from studies.records import read_study
 from studies.storage import database_lock, load_study
+from studies.tables.finals import TERMINAL
 from tests.hpo.conftest import Recorder, fake_facts
 
 ROOT = Path(__file__).parent.parent.parent
@@ -88,7 +89,10 @@ def test_it_is_kept_in_the_study(evaluated):
     study = load_study(evaluated.storage, evaluated.study_name)
     folder = evaluated.study_dir / "final"
     assert study.user_attrs["final"] == json.loads((folder / "final.json").read_text())
-    assert optuna_dashboard.get_note(study) == f"{NOTE}\n\n{(folder / 'final.md').read_text()}"
+    note, page = optuna_dashboard.get_note(study), (folder / "final.md").read_text()
+    heads = note.removeprefix(f"{NOTE}\n\n| ").splitlines()[0].removesuffix(" |").split(" | ")
+    assert tuple(heads) == TERMINAL  # what fits the dashboard; the file has every column
+    assert note.partition("\n\n95 %")[2] == page.partition("\n\n95 %")[2] != ""
     files = ["card.md", "confusion.png", "curves.png"]
     assert [attached(study, number) for number in (0, 1, 2)] == [files, [], files]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from models.build import Network
     from models.training.trainer import State, Trainer
 
-LONG_SECONDS = 5.0  # of measured runs for the final latency
+LONG_SECONDS = 3.0  # of measured runs for the final latency
 LONG_CALL_SECONDS = 10.0  # a batch that takes longer than this is not measured: the protocol needs some twenty calls
 THROUGHPUT_BATCHES = (32, 256)
 PREDICTION_BATCH = 128
@@ -189,15 +190,14 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
     """Measured as the study's latencies are, but longer, and never put together from parts."""
     from models import flops
     from models.latency import call, deployed
-    from models.latency.conversion import Converter
 
     job, machine = final.job, final.job.facts.machine
     cost = flops.count(network.model)
     beat(SignOfLife(Phase.LATENCY))
     runtime, path = machine.get("latency_runtime", KERAS), final.files.folder / ".latency"
     if runtime != KERAS:
-        with lock.training(), Converter(runtime) as converter:
-            converter.network(job.candidate.architecture, here.task(job), path)
+        with lock.training():
+            _convert(network, job, runtime, path, here)
     with lock.measuring():
         beat(SignOfLife(Phase.LATENCY))
         if runtime == KERAS:
@@ -216,6 +216,20 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
         latency=measured,
         throughput=rates,
     )
+
+
+def _convert(network: "Network", job: Job, runtime: str, path: Path, here: Session) -> None:
+    """Here where TensorFlow is, else by a process that has it."""
+    import keras
+
+    from models.export.runtimes import export_one
+    from models.latency.conversion import Converter
+
+    if keras.backend.backend() == "tensorflow":
+        export_one(network.model, runtime, path)
+        return
+    with Converter(runtime) as converter:
+        converter.network(job.candidate.architecture, here.task(job), path)
 
 
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:

@@ -310,7 +310,7 @@ def compare_studies(
         studies = [studies]
     if not studies:
         raise BadField("studies", "must name at least one study. Received: none")
-    loaded = [study if isinstance(study, Study) else load_study(study, storage=storage) for study in studies]
+    loaded = [study if isinstance(study, Study) else load_study(study, storage=storage, out=out) for study in studies]
     unique = list({(study.storage, study.name): study for study in loaded}.values())
     if len({study.name for study in unique}) < len(unique):
         raise BadInput("studies of one name cannot be told apart in a comparison; give them different names")

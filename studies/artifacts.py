@@ -19,9 +19,9 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna_dashboard import save_note, save_plotly_graph_object
 
 from studies import paths
-from studies.optuna_private import save_first_notes, save_trial_note, set_system_attr, system_attrs, trial_id
+from studies.optuna_private import save_notes, save_trial_note, set_system_attr, system_attrs, trial_id
 from studies.records import read_study
-from studies.tables.note import note
+from studies.tables.note import beginning, note
 
 
 def open_store(out: Path) -> FileSystemArtifactStore:
@@ -68,8 +68,9 @@ def annotate(study: optuna.Study, text: str, number: int | None = None) -> None:
 
 
 def annotate_trials(study: optuna.Study) -> None:
-    """Give every trial that has ended and has no note one that says what it is and how it ended."""
-    save_first_notes(study, {record.number: note(record) for record in read_study(study) if record.state.ended})
+    """Give every trial that has ended a note that says what it is and how it ended; one that somebody wrote stays."""
+    texts = {record.number: note(record) for record in read_study(study) if record.state.ended}
+    save_notes(study, texts, lambda number, text: text.startswith(beginning(number)))
 
 
 def show(study: optuna.Study, figures: Mapping[str, Any]) -> None:

@@ -11,10 +11,11 @@ from studies.finals import FinalModel, Guesses
 from studies.macro import MACRO, by_picture
 
 METHOD = (
-    "Differences of test accuracy are on the same pictures, with 95 % intervals over pictures and seeds; how far seeds "
-    "matter is pooled over the models compared here, while intervals of a model's own scores know its study alone. A "
-    "difference is significant where p, corrected by Holm's method "
-    "for all pairs, is at most 0.05."
+    "Differences of test accuracy are on the same pictures, with 95 % intervals over pictures and seeds, or over "
+    "pictures alone where there is one training run of each. How far seeds matter is pooled over the models compared "
+    "here; the interval of a model's own score pools over its study. A difference is significant where p, corrected by "
+    "Holm's method for all pairs, is at most 0.05; intervals are those of each pair by itself, so one that barely "
+    "leaves out 0 need not be significant."
 )
 
 
@@ -124,16 +125,15 @@ def tally(pairs: Sequence[Pair]) -> str:
 
 def missing(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> tuple[str, ...]:
     """Which rows have no test results, or none that can be compared, and what brings them."""
-    evaluated = {study.name for study in studies if study.finals}
     seeds = max((len(model.runs) for study in studies for model in study.finals), default=0)
     said = []
     for name in dict.fromkeys(row.study for row in rows if row.final is None):
         lacking = [row for row in rows if row.study == name and row.final is None]
         numbers = [str(row.record.number) for row in lacking if row.record and not row.candidate.linear_probe]
         command = f"python -m hpo.evaluate {name}"
-        if name in evaluated and numbers:
+        if numbers:  # they need not be on the front, which is what is evaluated without
             command += f" --trials {','.join(numbers)}"
-        command += f" --seeds {seeds}" if seeds else ""  # as many as what it will stand beside
+        command += f" --seeds {seeds}" if seeds > 1 else ""  # as many as what it will stand beside
         models = " and ".join(row.name for row in lacking)
         verb = "has" if len(lacking) == 1 else "have"
         said.append(f"{models} {verb} no test results yet: `{command}` makes them.")

@@ -144,7 +144,7 @@ def graded(right: np.ndarray) -> Graded:
         return Graded(times / runs, runs, spread, 0.0, 0.0)
     of_runs = float(right.mean(1).var(ddof=1))
     of_answers = float((runs * squares - times**2).sum()) / (runs * (runs - 1))  # variances, added up over pictures
-    together = max(0.0, (of_answers - n * of_runs) / (n - 1))  # mean square of what neither explains
+    together = max(0.0, (of_answers - n * of_runs) / max(n - 1, 1))  # mean square of what neither explains
     return Graded(times / runs, runs, spread, (of_runs - together / n) / spread, together / spread)
 
 
@@ -234,7 +234,9 @@ def size_in_points(one: Difference, name: str = "") -> str:
 
 def in_points(one: Difference, name: str = "") -> str:
     """`-0.7 points (-2.0 to +0.6)`."""
-    return f"{100 * one.difference:+.1f} points ({name}{100 * one.low:+.1f} to {100 * one.high:+.1f})"
+    shares = (one.difference, one.low, one.high)
+    size, low, high = (f"{round(100 * share, 1) + 0.0:+.1f}" for share in shares)  # no -0.0
+    return f"{size} points ({name}{low} to {high})"
 
 
 def _of_single_runs(first: np.ndarray, second: np.ndarray) -> Difference:

@@ -79,6 +79,11 @@ class FinalRun:
         """Number of test pictures."""
         return sum(self.scores.support)
 
+    @property
+    def training_seconds(self) -> float:
+        """From building the network to the last epoch."""
+        return self.seconds.get("prepare", 0.0) + self.seconds.get("train", 0.0)
+
     def to_json(self) -> str:
         """The text of a result file."""
         return strict.to_json(self)

@@ -109,5 +109,6 @@ def fingerprint_of(study: optuna.Study) -> Fingerprint:
 
 def val_size_of(study: optuna.Study) -> int | None:
     """How many validation pictures its accuracies are of; None where it does not say."""
-    size = study.user_attrs.get(attributes.FINGERPRINT, {}).get("val_size")
-    return size if isinstance(size, int) and size > 0 else None
+    stored = study.user_attrs.get(attributes.FINGERPRINT)
+    size = stored.get("val_size") if isinstance(stored, dict) else None
+    return size if type(size) is int and size > 0 else None

@@ -9,8 +9,8 @@ from studies.report.wording import counted, listed
 # Dimensions with a sentence of their own, or that follow from the backbone.
 APART = ("resolution", "unfreeze_depth")
 ALIKE = (
-    "The studies agree in training pictures, epochs, sides of pictures, searched values, numbers of trials, budgets "
-    "and versions."
+    "The studies agree in training pictures, epochs, sides of pictures, searched values, early stopping, stored "
+    "features, numbers of trials, budgets and versions."
 )
 
 
@@ -21,6 +21,9 @@ def notes(studies: Sequence[Studied]) -> tuple[str, ...]:
         ("Training pictures", lambda study: f"{study.fingerprint.train_size:,}"),
         ("Epochs of a trial", lambda study: f"at most {study.fingerprint.epochs:,}"),
         ("Sides at which pictures are seen", lambda study: f"{_texts(study.fingerprint.space.get('resolution'))} px"),
+        ("Early stopping", _stopping),
+        ("Stored views of augmented pictures", lambda study: str(study.fingerprint.views or "none")),
+        ("Stored features", lambda study: study.fingerprint.cache_dtype or "unknown"),
         ("Ended trials", lambda study: f"{sum(record.counts for record in study.records):,}"),
         ("Budgets", _budget),
         ("Versions", _versions(studies)),
@@ -71,6 +74,8 @@ def _differing(studies: Sequence[Studied], what: str, value: Callable[[Studied],
 
 def _texts(values: Any) -> str:
     """As a fingerprint describes a dimension: a list, or one that is fixed."""
+    if values is None:
+        return "unknown"
     return ", ".join(map(str, values)) if isinstance(values, list) else str(values)
 
 
@@ -79,6 +84,11 @@ def _budget(study: Studied) -> str:
     limits = [f"{mark.max_latency_ms:g} ms"] if mark.max_latency_ms else []
     limits += [f"{mark.max_gflops:g} GFLOPs"] if mark.max_gflops else []
     return listed(limits) or "none"
+
+
+def _stopping(study: Studied) -> str:
+    mark = study.fingerprint
+    return mark.stopping if mark.stopping == "none" else f"{mark.stopping}, factor {mark.reduction_factor}"
 
 
 def _versions(studies: Sequence[Studied]) -> Callable[[Studied], str]:

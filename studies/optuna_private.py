@@ -4,11 +4,11 @@ Optuna has no public way to the attributes that its dashboard reads, nor to a tr
 `tests/studies/test_optuna_private.py` fails first, and says so, when another version has it otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna_dashboard._note import note_ver_key, save_note_with_version, split_body
+from optuna_dashboard._note import get_note_from_system_attrs, note_ver_key, save_note_with_version, split_body
 
 
 def resumed(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> optuna.Trial:
@@ -48,14 +48,23 @@ def save_trial_note(study: optuna.Study, number: int, text: str) -> None:
     save_note_with_version(study._storage, study._study_id, of_trial, version, text)
 
 
-def save_first_notes(study: optuna.Study, texts: Mapping[int, str]) -> None:
-    """Give trials, by their numbers, a note in Markdown each; one that has a note keeps it."""
+def save_notes(study: optuna.Study, texts: Mapping[int, str], is_ours: Callable[[int, str], bool]) -> None:
+    """Give trials, by their numbers, a note in Markdown each.
+
+    Args:
+        study: whose trials they are.
+        texts: by number of a trial.
+        is_ours: whether the note that a trial has may be replaced; somebody else's stays.
+    """
     known, ids = system_attrs(study), {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     for number, text in texts.items():
-        if note_ver_key(ids[number]) not in known:
+        before = get_note_from_system_attrs(known, ids[number])
+        if not before["body"]:
             for key, part in split_body(text, ids[number]).items():
                 set_system_attr(study, key, part)
-            set_system_attr(study, note_ver_key(ids[number]), 1)
+            set_system_attr(study, note_ver_key(ids[number]), before["version"] + 1)
+        elif before["body"] != text and is_ours(number, before["body"]):
+            save_trial_note(study, number, text)
 
 
 def close_connections(study: optuna.Study) -> None:

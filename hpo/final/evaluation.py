@@ -168,8 +168,7 @@ def run_all(finals: Sequence[FinalJob], workers: Workers, watcher: StepWatcher) 
             failures.append(f"{where}: {why or 'left no result'}")
             watcher.note(failures[-1])
             continue
-        seconds = run.seconds["prepare"] + run.seconds["train"]
-        watcher.note(f"{where}: test accuracy {run.scores.accuracy:.4f}, trained in {seconds:.1f} s")
+        watcher.note(f"{where}: test accuracy {run.scores.accuracy:.4f}, trained in {run.training_seconds:.1f} s")
         runs.append(run)
         spent.update(run.seconds)
         if run.costs:

@@ -14,8 +14,7 @@ def as_built(config: StudyConfig) -> StudyConfig:
     """
     if for_pictures(config.backbone, 3) == config.backbone:
         return config  # whatever the pictures are
-    look = inspect(config.dataset, config.data_dir, config.skip_unreadable)
-    name = for_pictures(config.backbone, look.channels)
+    name = for_pictures(config.backbone, _channels(config))
     return config.model_copy(update={"backbone": name, "study": config.study_name})
 
 
@@ -32,7 +31,7 @@ def remarks(asked: StudyConfig, built: StudyConfig) -> list[str]:
             f"{asked.backbone} sees colour where pictures have it: this is {built.backbone}; "
             f"with --backbone {asked.backbone}_grey it sees their brightness alone, as published"
         )
-    elif built.backbone == "lenet5_grey":
+    elif built.backbone == "lenet5_grey" and _channels(built) == 3:
         said.append(f"{built.backbone} sees the brightness of the pictures alone, not their colours")
     if has_seen(built.backbone, built.weights, base_name(built.dataset)):
         said.append(
@@ -41,3 +40,7 @@ def remarks(asked: StudyConfig, built: StudyConfig) -> list[str]:
             "test pictures were not among them"
         )
     return said
+
+
+def _channels(config: StudyConfig) -> int:
+    return inspect(config.dataset, config.data_dir, config.skip_unreadable).channels

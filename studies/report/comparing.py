@@ -66,13 +66,17 @@ def summary(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
     probes = [entry for entry in searched if entry[1].candidate.linear_probe]
     if probes:
         first, record = max(probes, key=lambda entry: entry[1].val_accuracy)
-        which = "the best is " if len(probes) > 1 else "there is "
+        which = (
+            "Of the frozen networks with a linear head the best is"
+            if len(probes) > 1
+            else ("The only frozen network with a linear head is")
+        )
         sentences.append(
-            f"Of frozen networks with a linear head {which}{first.backbone} with {percent(record.val_accuracy)} "
-            f"validation accuracy (trial {record.number} of {first.study})."
+            f"{which} {first.backbone} with {percent(record.val_accuracy)} validation accuracy (trial {record.number} "
+            f"of {first.study})."
         )
     if found.order:
-        sentences.append(_tested(rows[found.order[0]], len(found.order)))
+        sentences.append(_tested(rows[found.order[0]], len(found.order), sum(row.final is not None for row in rows)))
     sentences += [tally(found.pairs)] if found.pairs else []
     members = {id(record) for record in comparison.joint_front(studies)}
     shares = [
@@ -83,12 +87,15 @@ def summary(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
     return tuple(sentences)
 
 
-def _tested(best: Row, n_models: int) -> str:
+def _tested(best: Row, n_models: int, n_tested: int) -> str:
     final = best.final
     assert final is not None
     low, high = final.interval
     over = f"over {counted(len(final.runs), 'training run')}" if len(final.runs) > 1 else "in one training run"
-    among = f"{best.name} is the most accurate of {n_models} models" if n_models > 1 else f"only {best.name} was tested"
+    which = f"{n_models} models" if n_models == n_tested else f"the {n_models} models whose predictions are there"
+    among = f"{best.name} is the most accurate of {which}"
+    if n_models == 1:
+        among = f"only {best.name} {'was tested' if n_tested == 1 else 'has its predictions'}"
     return (
         f"On the {final.runs[0].n_test:,} test pictures {among}: {percent(final.accuracy)} "
         f"({percent(low)} to {percent(high)}) {over}."
@@ -109,9 +116,10 @@ def _models(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
 def _differences(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> Section:
     blocks: tuple[Block, ...] = (Text(METHOD), Points(verdicts(rows, found)), differences_table(rows, found))
     if not found.pairs:
-        commands = [f"`python -m hpo.evaluate {study.name}`" for study in studies if not study.finals]
-        run = f"; run {listed(commands)} and then make this report again" if commands else ""
-        blocks = (Text(f"Fewer than two models can be compared on the test pictures{run}."),)
+        how = (
+            " What makes the missing results stands below the table of models." if missing(studies, rows, found) else ""
+        )
+        blocks = (Text(f"Fewer than two models can be compared on the test pictures.{how}"),)
     return Section("differences", SIGNIFICANT, blocks)
 
 

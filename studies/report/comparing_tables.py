@@ -46,8 +46,8 @@ def models_table(rows: Sequence[Row], found: Contest, dataset: str) -> Table:
     best = [place for place in found.order[:1] if len(found.order) > 1]
     caption = (
         f"Models of all studies on {dataset}. Test accuracy, precision, recall and F1 are means over training runs, "
-        "with 95 % intervals over pictures and seeds; intervals that are not here are in the figures. Training is that "
-        "of one run, with what it prepares."
+        "with 95 % intervals over pictures and seeds, or over pictures alone after one run of each. Intervals that are "
+        "not here are in the table's CSV file. Training is that of one run, with what it prepares."
     )
     return Table("backbones", caption, COLUMNS, tuple(_cells(row, place, found) for place, row in enumerate(rows)),
                  frozenset(best))  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from studies.difference import Difference, Verdict, in_points, size_in_points
 from studies.finals import FinalModel
 from studies.fingerprint import SCRATCH
-from studies.paths import called
+from studies.paths import BASELINE, called
 from studies.recommendation import Recommendation
 from studies.records import CompleteTrial, linear_probe
 from studies.report.material import Material, baseline_of, most_accurate
@@ -63,7 +63,9 @@ def _best(material: Material) -> str:
     if final is None:
         return f"{text}."
     low, high = final.interval
-    runs = counted(len(final.runs), "training run") if len(final.runs) > 1 else "one training run: only pictures vary"
+    runs = counted(len(final.runs), "training run")
+    if all(len(model.runs) == 1 for model in material.finals):
+        runs = "one training run: only pictures vary"
     return (
         f"{text}, and after retraining {percent(final.accuracy)} of {final.runs[0].n_test:,} test pictures "
         f"({INTERVAL}{percent(low)} to {percent(high)}, {runs})."
@@ -131,16 +133,17 @@ def _recommended(material: Material) -> str:
     found, members = material.recommendation, material.front
     assert found is not None
     record, best = found.record, found.best
-    if len(members) == 1:
-        return f"Trial {record.number} is recommended: no other fully trained candidate is better in any objective."
     final = _final_of(material, record)
+    again = _looked_at_again(material, found.rule, final)
+    if len(members) == 1:
+        alone = f"Trial {record.number} is recommended: no other fully trained candidate is better in any objective."
+        return f"{alone}{again}"
     tested = f" ({percent(final.accuracy)} on the test pictures)" if final else ""
     head = (
         f"Of the {len(members)} candidates on the Pareto front, trial {record.number} is recommended: "
         f"{percent(record.val_accuracy)} validation accuracy{tested} at {record.latency_ms:.3g} ms and "
         f"{mega(record.flops)} MFLOPs"
     )
-    again = _looked_at_again(found.rule, final, baseline_of(material))
     if record.number == best.number:
         return f"{head}; {_why_the_best(found)}.{again}"
     return (
@@ -149,21 +152,22 @@ def _recommended(material: Material) -> str:
     )
 
 
-def _looked_at_again(rule: str, final: FinalModel | None, baseline: str) -> str:
+def _looked_at_again(material: Material, rule: str, final: FinalModel | None) -> str:
     """Whether the test results contradict what was recommended without them; nothing was chosen by them."""
-    if final is None:
+    others = [model for model in material.finals if model is not final]
+    if final is None or not others:
         return ""
-    against = [(final.to_baseline, f"the {baseline}")]
-    if rule != KNEE:  # which gives accuracy away
+    against = []
+    if any(model.label == BASELINE for model in others):
+        against.append((final.to_baseline, f"the {baseline_of(material)}"))
+    if rule != KNEE and not final.best:  # the knee gives accuracy away
         against.append((final.to_best, "the most accurate one evaluated"))
-    worse = [f"worse than {name} by {size_in_points(one)}" for one, name in against
-             if one is not None and one.verdict is Verdict.WORSE]  # fmt: skip
-    if worse:
+    known = [(one, name) for one, name in against if one is not None]
+    if worse := [f"worse than {name} by {size_in_points(one)}" for one, name in known if one.verdict is Verdict.WORSE]:
         return f" The test results contradict that: it is {listed(worse)}."
-    verdicts = [one.verdict for one, _ in against if one is not None]
-    if not verdicts and not final.best:
-        return ""
-    if Verdict.FEW_SEEDS in verdicts:
+    if len(known) < len(against):
+        return " Whether the test results contradict that cannot be said, since predictions are missing."
+    if any(one.verdict is Verdict.FEW_SEEDS for one, _ in known):
         return " There are too few seeds to say whether the test results contradict that."
     return " The test results do not contradict that."
 

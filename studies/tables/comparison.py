@@ -77,7 +77,7 @@ def _spread(name: str, value: Sequence[float | None] | None) -> dict[str, float 
 
 def final_seconds(row: Row) -> tuple[float, float, float] | None:
     """Of a final run, from building the network to the last epoch: mean, least and most over the runs."""
-    seconds = [sum(run.seconds.values()) for run in row.final.runs] if row.final else []
+    seconds = [run.training_seconds for run in row.final.runs] if row.final else []
     return (sum(seconds) / len(seconds), min(seconds), max(seconds)) if seconds else None
 
 

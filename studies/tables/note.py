@@ -6,22 +6,29 @@ from studies.tables.table import Column, Table, markdown
 from studies.tables.trials import accuracy, describe, why
 
 CURVE = ("loss", "accuracy", "val_loss", "val_accuracy")
-# Before the reason that the database keeps.
+# By itself, and before the reason that the database keeps.
 ENDS = {
-    State.STOPPED: "It was {}",
-    State.INFEASIBLE: "It was not trained: {}",
-    State.DUPLICATE: "It was not trained: it is {}",
-    State.FAILED: "It failed: {}",
-    State.INTERRUPTED: "It was interrupted: {}",
+    State.STOPPED: ("It was stopped early", "It was {}"),
+    State.INFEASIBLE: ("It was not trained: it is over a budget", "It was not trained, as it is over a budget: {}"),
+    State.DUPLICATE: ("It was not trained: it is the same as another", "It was not trained: it is {}"),
+    State.FAILED: ("It failed", "It failed: {}"),
+    State.INTERRUPTED: ("It was interrupted", "It was interrupted: {}"),
 }
+
+
+def beginning(number: int) -> str:
+    """Of the note of a trial."""
+    return f"Trial {number}"
 
 
 def sentence(record: TrialRecord) -> str:
     """What a trial is and how it ended."""
-    what = f"Trial {record.number}: {describe(record.candidate)}." if record.candidate else f"Trial {record.number}."
+    what = beginning(record.number)
+    what += f": {describe(record.candidate)}." if record.candidate else "."
     if not isinstance(record, CompleteTrial):
-        how = ENDS.get(record.state, "It is {}").format(why(record) or record.state.words)
-        return f"{what} {how}."
+        reason = why(record).rstrip(".")
+        alone, because = ENDS.get(record.state, (f"It is {record.state.words}",) * 2)
+        return f"{what} {alone if reason in ('', record.state.words) else because.format(reason)}."
     cost = record.measurement
     return (
         f"{what} It was trained to the end: validation accuracy {accuracy(record)} after epoch {record.best_epoch} of "

@@ -83,6 +83,12 @@ def test_every_trial_that_has_ended_gets_a_note_once(ended):
     assert dashboard.note(study, 2) == ""  # still runs
 
 
+def test_a_note_of_ours_is_renewed(ended):
+    annotate(ended, "Trial 1. It is what an earlier report said.", number=1)
+    annotate_trials(ended)
+    assert dashboard.note(ended, 1).startswith("Trial 1. It failed: out of memory.")
+
+
 def test_figures_are_put_on_the_page(study):
     from plotly import graph_objects
 

@@ -53,7 +53,7 @@ def tested():
                 found = score(probabilities, labels)
                 runs.append(
                     FinalRun("id", label, seed, candidate, 3, 150, [], found, None if seed else made.final_costs(),
-                             2**20, {"prepare": 1.0, "train": 2.0 + seed}, 100.0, {})
+                             2**20, {"prepare": 1.0, "train": 2.0 + seed, "measure": 50.0, "test": 1.0}, 100.0, {})
                 )  # fmt: skip
                 guesses[label, seed] = Guesses(labels, probabilities.argmax(1))
                 answers[label, seed] = guesses[label, seed].right

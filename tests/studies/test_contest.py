@@ -81,7 +81,7 @@ def test_what_is_missing_is_said_with_what_makes_it(evaluated):
     table = rows(evaluated)
     found = contest(evaluated, table)
     assert missing(evaluated, table, found) == (
-        "b customised has no test results yet: `python -m hpo.evaluate b-w --seeds 2` makes them.",
+        "b customised has no test results yet: `python -m hpo.evaluate b-w --trials 0 --seeds 2` makes them.",
     )
     few = [dataclasses.replace(evaluated[0], finals=[m for m in evaluated[0].finals if m.label != "3"]), *evaluated[1:]]
     table = rows(few)

@@ -17,6 +17,7 @@ from studies.difference import (
     compare_all,
     graded,
     holm,
+    in_points,
     pool_seeds,
 )
 from studies.paired import Pairs
@@ -220,3 +221,13 @@ def test_what_is_said_is_true(case):
         assert row["pair_covered"] * times >= stats.binom.ppf(0.001, times, 0.94)
         assert row["covered"] * times >= stats.binom.ppf(0.001, times, 0.94)
         assert row["points"] < {2: 0.6, 3: 0.85, 5: 0.9}[row["runs"]] * row["old_points"]
+
+
+def test_a_single_picture_is_no_error():
+    one = graded(np.array([[True], [False]]))
+    assert (one.n, one.accuracy) == (1, 0.5)
+
+
+def test_zero_has_no_sign_of_its_own():
+    alike = Difference(-0.0004, -0.01, 0.0004, 0.9, 0.9, (2, 2), 100, 2)
+    assert in_points(alike) == "+0.0 points (-1.0 to +0.0)"

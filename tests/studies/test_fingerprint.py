@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from studies.errors import StudyRefused
-from studies.fingerprint import Fingerprint, fingerprint_of
+from studies.fingerprint import Fingerprint, fingerprint_of, val_size_of
 from tests import made
 
 # As version 0.1 wrote it, in its order.
@@ -62,3 +62,11 @@ def test_with_keras_latency_it_is_what_0_1_kept():
     assert (deployed.to_dict()["latency_runtime"], deployed.to_dict()["latency_threads"]) == ("litert", 2)
     for one in (made.fingerprint(), deployed):
         assert Fingerprint.from_dict(one.to_dict()) == one
+
+
+@pytest.mark.parametrize("kept", [None, "x", [], 3, {}, {"val_size": True}, {"val_size": 0}, {"val_size": "9"}])
+def test_a_size_that_is_none_is_not_known(kept):
+    study = optuna.create_study()
+    if kept is not None:
+        study.set_user_attr("fingerprint", kept)
+    assert val_size_of(study) is None

@@ -18,7 +18,7 @@ try:
     from studies.optuna_private import (
         queued_parameters,
         resumed,
-        save_first_notes,
+        save_notes,
         save_trial_note,
         set_system_attr,
         show_constraints,
@@ -86,12 +86,14 @@ def test_a_finished_trial_gets_a_note_in_place_of_the_one_it_has(study):
     assert dashboard.note(study) == ""
 
 
-def test_first_notes_leave_others_alone(study):
+def test_notes_of_others_are_left_alone(study):
     for _ in range(2):
         study.tell(study.ask(), (0.1, 1.0, 2.0))
     save_trial_note(study, 0, "my own")
-    save_first_notes(study, {0: "a", 1: "long " * 1000})
+    save_notes(study, {0: "a", 1: "long " * 1000}, lambda number, text: text.startswith("long"))
     assert (dashboard.note(study, 0), dashboard.note(study, 1)) == ("my own", "long " * 1000)
+    save_notes(study, {0: "a", 1: "shorter"}, lambda number, text: text.startswith("long"))
+    assert (dashboard.note(study, 0), dashboard.note(study, 1)) == ("my own", "shorter")
     save_trial_note(study, 1, "and later another")
     assert dashboard.note(study, 1) == "and later another"
 

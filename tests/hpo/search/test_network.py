@@ -37,6 +37,7 @@ def test_what_a_run_says_of_its_network(configure):
     assert said(configure, backbone="lenet5_grey", weights="none", dataset="cifar10") == [
         "lenet5_grey sees the brightness of the pictures alone, not their colours"
     ]
+    assert said(configure, backbone="lenet5_grey", weights="none", dataset="digits") == []  # which has no colours
     assert said(configure, backbone="custom_cnn", dataset="cifar10:cat,dog") == [
         "the weights of custom_cnn were trained on training pictures of cifar10, validation pictures of this study "
         "among them, so validation accuracy looks better than it is; test pictures were not among them"

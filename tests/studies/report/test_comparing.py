@@ -44,7 +44,7 @@ def test_before_an_evaluation(two):
     assert found.sections[0].blocks[0].items == (
         "The most accurate in the search is trial 1 of other (vgg19 customised): 95.0 % validation accuracy, 9 ms and "
         "90 MFLOPs for one picture.",
-        "Of frozen networks with a linear head there is custom_cnn with 60.0 % validation accuracy (trial 0 of "
+        "The only frozen network with a linear head is custom_cnn with 60.0 % validation accuracy (trial 0 of "
         "custom_cnn-digits).",
         "The joint Pareto front has 4 candidates: 3 of custom_cnn-digits and 1 of other.",
     )
@@ -63,15 +63,14 @@ def test_before_an_evaluation(two):
     assert [block.items for block in models.blocks if isinstance(block, Points)] == [
         (
             "custom_cnn frozen and custom_cnn customised have no test results yet: "
-            "`python -m hpo.evaluate custom_cnn-digits` makes them.",
-            "vgg19 customised has no test results yet: `python -m hpo.evaluate other` makes them.",
+            "`python -m hpo.evaluate custom_cnn-digits --trials 2` makes them.",
+            "vgg19 customised has no test results yet: `python -m hpo.evaluate other --trials 1` makes them.",
         )
     ]
     assert found.sections[2].blocks == (
         Text(
-            "Fewer than two models can be compared on the test pictures; run "
-            "`python -m hpo.evaluate custom_cnn-digits` and `python -m hpo.evaluate other` and then make this report "
-            "again."
+            "Fewer than two models can be compared on the test pictures. What makes the missing results stands below the "
+            "table of models."
         ),
     )
     stems = [stem for stem, _ in found.charts()]

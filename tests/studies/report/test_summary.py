@@ -204,7 +204,12 @@ def difference(points, p, freedom=4):
             "one-se",
             " There are too few seeds to say whether the test results contradict that.",
         ),
-        (None, None, "one-se", "its latency."),
+        (
+            None,
+            None,
+            "one-se",
+            " Whether the test results contradict that cannot be said, since predictions are missing.",
+        ),
     ],
 )
 def test_the_recommendation_is_looked_at_again_with_the_test_results(evaluated, to_baseline, to_best, rule, words):
@@ -213,3 +218,26 @@ def test_the_recommendation_is_looked_at_again_with_the_test_results(evaluated, 
         dataclasses.replace(model, best=False, to_baseline=to_baseline, to_best=to_best) for model in material.finals
     ]
     assert summary(dataclasses.replace(material, finals=finals))[2].endswith(words)
+
+
+def test_nothing_is_looked_at_again_where_nothing_stands_beside_it(evaluated):
+    material = evaluated()
+    alone = [model for model in material.finals if model.label == "1"]
+    text = summary(dataclasses.replace(material, finals=alone))[2]
+    assert "trial 1 is recommended" in text and "contradict" not in text
+
+
+def test_the_only_member_of_a_front_is_looked_at_again_too(evaluated, curved):
+    """More accurate in the search than the baseline, at its cost, and worse on the test pictures."""
+    best = dataclasses.replace(curved[2], measurement=curved[0].measurement)
+    material = evaluated()
+    finals = [
+        dataclasses.replace(model, best=False, to_baseline=difference(-26.0, 0.001))
+        for model in material.finals
+        if model.label in ("2", "baseline")
+    ]
+    text = summary(dataclasses.replace(material, records=[curved[0], best], finals=finals))[2]
+    assert text == (
+        "Trial 2 is recommended: no other fully trained candidate is better in any objective. The test results "
+        "contradict that: it is worse than the pretrained baseline by 26.0 points (25.0 to 27.0)."
+    )

@@ -22,9 +22,16 @@ def test_of_a_complete_trial(records):
     [
         (State.STOPPED, {"reason": "stopped at epoch 2: third of 4"}, "It was stopped at epoch 2: third of 4."),
         (State.DUPLICATE, {"reason": "the same as trial 0"}, "It was not trained: it is the same as trial 0."),
-        (State.INFEASIBLE, {"constraints": {"max_latency_ms": 4}}, "It was not trained: 4 over max_latency_ms."),
+        (
+            State.INFEASIBLE,
+            {"constraints": {"max_latency_ms": 4}},
+            "It was not trained, as it is over a budget: 4 over max_latency_ms.",
+        ),
         (State.FAILED, {"reason": "out of memory: 3 GiB"}, "It failed: out of memory: 3 GiB."),
+        (State.FAILED, {"reason": "3 GiB."}, "It failed: 3 GiB."),
+        (State.FAILED, {}, "It failed."),
         (State.INTERRUPTED, {"reason": "killed"}, "It was interrupted: killed."),
+        (State.INTERRUPTED, {"reason": "interrupted"}, "It was interrupted."),
         (State.RUNNING, {}, "It is running."),
     ],
 )

@@ -7,7 +7,7 @@ from studies.comparison import Row
 from studies.contest import Contest, Pair, score
 from studies.macro import MACRO
 from studies.scores import wilson_interval
-from studies.tables.table import MISSING, Column, Table, of_texts, records_to_csv
+from studies.tables.table import MISSING, Column, Table, records_to_csv
 from studies.tables.trials import count, describe
 
 HEADS = (
@@ -21,7 +21,6 @@ HEADS = (
     "MFLOPs",
     "latency ms (uncertainty)",
     "MiB",
-    "parameters",
 )
 
 
@@ -88,12 +87,15 @@ def to_csv(rows: Sequence[Row], found: Contest) -> str:
 
 def on_terminal(rows: Sequence[Row]) -> Table:
     """What commands and notebooks show; a star marks members of the joint front."""
-    left = ("backbone", "kind", "parameters")
-    return of_texts("comparison", "* is on the joint front of all studies", HEADS, map(_cells, rows), left)
+    columns = (
+        *(Column(head, numeric=head not in ("backbone", "kind")) for head in HEADS),
+        Column("settings", wide=True),
+    )
+    return Table("comparison", "* is on the joint front of all studies", columns, tuple(map(_cells, rows)))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    """The texts of a row under `HEADS`."""
+    """The texts of a row under `HEADS`, and its settings."""
     record, final, costs = row.record, row.final, row.costs
     tested = (MISSING, MISSING, MISSING)
     if final:

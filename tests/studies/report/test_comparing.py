@@ -69,8 +69,8 @@ def test_before_an_evaluation(two):
     ]
     assert found.sections[2].blocks == (
         Text(
-            "Fewer than two models can be compared on the test pictures. What makes the missing results stands below the "
-            "table of models."
+            "Fewer than two models can be compared on the test pictures. What makes the missing results stands below "
+            "the table of models."
         ),
     )
     stems = [stem for stem, _ in found.charts()]

@@ -32,7 +32,6 @@ def _unsure(value: tuple[float, float, float]) -> str:
     return f"{median:.3g} ({low:.3g}–{high:.3g})"
 
 
-VALIDATION = Column("validation accuracy (%)", lambda share: f"{100 * share:.1f}", True, parts=("val_accuracy",))
 SEARCHED = Column(
     "validation accuracy (%), 95 % interval", _interval, True, parts=("val_accuracy", "val_low", "val_high")
 )

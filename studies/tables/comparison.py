@@ -87,11 +87,9 @@ def to_csv(rows: Sequence[Row], found: Contest) -> str:
 
 def on_terminal(rows: Sequence[Row]) -> Table:
     """What commands and notebooks show; a star marks members of the joint front."""
-    columns = (
-        *(Column(head, numeric=head not in ("backbone", "kind")) for head in HEADS),
-        Column("settings", wide=True),
-    )
-    return Table("comparison", "* is on the joint front of all studies", columns, tuple(map(_cells, rows)))
+    columns = [Column(head, numeric=head not in ("backbone", "kind")) for head in HEADS]
+    columns.append(Column("settings", wide=True))
+    return Table("comparison", "* is on the joint front of all studies", tuple(columns), tuple(map(_cells, rows)))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

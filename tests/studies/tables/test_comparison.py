@@ -36,7 +36,7 @@ def evaluated(three, tested, digits):  # noqa: F811
 
 def test_cells_of_a_row_without_test_results(three):  # noqa: F811
     table = on_terminal(rows(three))
-    assert dict(zip(HEADS, table.rows[1], strict=True)) == {
+    assert dict(zip((*HEADS, "settings"), table.rows[1], strict=True)) == {
         "backbone": "a",
         "kind": CUSTOMISED,
         "trial": "3*",
@@ -47,7 +47,7 @@ def test_cells_of_a_row_without_test_results(three):  # noqa: F811
         "MFLOPs": "20",
         "latency ms (uncertainty)": "1.9 (1.9-1.9)",
         "MiB": MISSING,
-        "parameters": "32 px, frozen, head 128, dropout 0.25, 1.0e-03 cosine",
+        "settings": "32 px, frozen, head 128, dropout 0.25, 1.0e-03 cosine",
     }
 
 

@@ -52,8 +52,8 @@ class Latency:
 
     @property
     def low(self) -> float:
-        """The latency less its uncertainty, ms."""
-        return self.record_ms - self.uncertainty_ms
+        """The latency less its uncertainty, ms; a few very slow runs do not make it negative."""
+        return max(0.0, self.record_ms - self.uncertainty_ms)
 
     @property
     def high(self) -> float:

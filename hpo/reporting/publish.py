@@ -17,7 +17,7 @@ def headed(chart: "Chart") -> "go.Figure":
     """A copy with the beginning of its caption as a title: on the study's page it has no caption."""
     import plotly.graph_objects as go
 
-    from studies.report.charts import safe
+    from studies.plots.page import safe
 
     words = re.split(r"[.;,:] |\.$", chart.caption)[0]
     figure = go.Figure(chart.figure)

@@ -18,6 +18,7 @@ class Point(NamedTuple):
     """A trial in a plot."""
 
     number: int
+    name: str  # in a sentence: the number, and of which study where there are several
     values: Mapping[str, float]  # of each objective by its name, in the unit of its axis
     latency_low: float  # ms, see `studies.outcomes.Latency.low`
     latency_high: float  # ms
@@ -138,7 +139,7 @@ def to_point(record: CompleteTrial) -> Point:
         ]
     )
     values = {objective.name: objective.shown(getattr(record, objective.name)) for objective in OBJECTIVES}
-    return Point(record.number, values, low, high, least, most, text)
+    return Point(record.number, str(record.number), values, low, high, least, most, text)
 
 
 def is_wide(values: Sequence[float]) -> bool:
@@ -165,7 +166,7 @@ def cost_range(values: Sequence[float]) -> tuple[float, float]:
 def cut_bars(points: Sequence[Point], x_range: tuple[float, float]) -> str:
     """What the subtitle says of latencies whose bars go on beyond the axis."""
     cut = [point for point in points if point.latency_low < x_range[0] or point.latency_high > x_range[1]]
-    said = [f"{point.number} ({max(0.0, point.latency_low):.3g} to {point.latency_high:.3g} ms)" for point in cut]
+    said = [f"{point.name} ({point.latency_low:.3g} to {point.latency_high:.3g} ms)" for point in cut]
     bars = "the bar of trial" if len(cut) == 1 else "the bars of trials"
     return f"; {bars} {', '.join(said)} {'is' if len(cut) == 1 else 'are'} cut at the axis" if cut else ""
 

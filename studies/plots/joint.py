@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from studies.comparison import Studied
 from studies.fingerprint import PRETRAINED
-from studies.objectives import OBJECTIVES, VAL_ACCURACY, Objective
+from studies.objectives import LATENCY, OBJECTIVES, VAL_ACCURACY, Objective
 from studies.pareto import front
 from studies.plots import page, paper
-from studies.plots.data import Point, accuracy_range, below_axis, is_wide, to_point
+from studies.plots.data import Point, accuracy_range, below_axis, cost_range, cut_bars, is_wide, to_point
 from studies.plots.style import JOINT, SERIES
 from studies.records import CompleteTrial, complete
 
@@ -38,7 +38,8 @@ class JointData(NamedTuple):
     title: str
     subtitle: str
     x: Objective
-    y_range: tuple[float, float]
+    x_range: tuple[float, float]  # as in `ParetoData`
+    y_range: tuple[float, float]  # of the first view; every member of the joint front is in it
     groups: tuple[Group, ...]
     members: tuple[Point, ...]  # of the joint front over all objectives, by rising x
     front: tuple[Point, ...]  # of all studies for the two objectives shown, by rising x
@@ -63,15 +64,17 @@ def joint_data(studies: Sequence[Studied], x: Objective) -> JointData:
         groups.append(Group(label, SERIES[number % len(SERIES)], marker, study.from_scratch, points))
     members = _on_front(studies, x, tuple(OBJECTIVES))
     two = _on_front(studies, x, (VAL_ACCURACY, x))
-    everything = [point.accuracy for group in groups for point in group.points]
-    y_range = accuracy_range(everything, [point.accuracy for point in two])
     shown = [point for group in groups for point in group.points]
+    x_range = cost_range([point.at(x) for point in shown])
+    y_range = accuracy_range([point.accuracy for point in shown], [point.accuracy for point in members])
     return JointData(
         title=f"{studies[0].fingerprint.dataset}: {len(backbones)} backbone{'s' * (len(backbones) > 1)}, "
         f"accuracy against {x.noun}",
         subtitle=f"{len(shown)} trials, {len(members)} on the joint front of all three objectives"
-        + below_axis(shown, y_range),
+        + below_axis(shown, y_range)
+        + (cut_bars(two, x_range) if x is LATENCY else ""),
         x=x,
+        x_range=x_range,
         y_range=y_range,
         groups=tuple(groups),
         members=members,
@@ -93,7 +96,10 @@ def _on_front(studies: Sequence[Studied], x: Objective, among: Sequence[Objectiv
 
 def _point(study: Studied, record: CompleteTrial) -> Point:
     point = to_point(record)
-    return point._replace(text=f"<b>{study.backbone}</b><br>study {study.name}<br>{point.text}")
+    name = f"{point.number} of {study.name}"
+    return point._replace(
+        name=name, text=f"<b>{page.safe(_label(study))}</b><br>study {page.safe(study.name)}<br>{point.text}"
+    )
 
 
 def _line(data: JointData) -> str:
@@ -125,12 +131,14 @@ def draw_page(data: JointData) -> go.Figure:
             x=[p.at(data.x) for p in group.points],
             y=[p.accuracy for p in group.points],
             mode="markers",
-            name=group.label,
+            name=page.safe(group.label),
             marker={"color": group.colour, "symbol": symbol, "size": 10},
             text=[p.text for p in group.points],
             hovertemplate="%{text}<extra></extra>",
         )
-    figure.update_xaxes(title=data.x.label, **page.axis_of(data.values))
+    figure.update_xaxes(
+        title=data.x.label, **page.axis_of(data.values), range=page.ends(data.x_range, is_wide(data.values))
+    )
     figure.update_yaxes(title=VAL_ACCURACY.label, range=data.y_range)
     return page.framed(figure, data.title, data.subtitle)
 
@@ -158,13 +166,13 @@ def draw_paper(data: JointData) -> Figure:
             marker=group.marker[1],
             facecolors="none" if group.hollow else group.colour,
             edgecolors=group.colour,
-            label=group.label,
+            label=paper.plain(group.label),
             zorder=2,
         )
     if is_wide(data.values):
         paper.logarithmic(axes)
+    axes.set_xlim(data.x_range)
     axes.set_ylim(data.y_range)
-    axes.autoscale_view(scaley=False)
     axes.set_xlabel(data.x.label)
     axes.legend(loc="best", frameon=True, fontsize=9)
     return figure

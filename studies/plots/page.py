@@ -12,6 +12,7 @@ from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.paths import write_text
 from studies.plots.data import INTERVAL, Band, ParetoData, Point, ThreeData, cost_range, is_wide
 from studies.plots.style import AXIS, BAND, BEYOND, FAINT, FRONT, GRID, INK, QUIET, UNSURE
+from studies.tables.table import printable
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -165,6 +166,11 @@ def write_html(figure: go.Figure, path: Path) -> None:
     title = figure.layout.title
     words = {"title": escape(title.text), "subtitle": escape(title.subtitle.text or "")}
     write_text(path, PAGE.format(**words, plot=plot, ink=INK, quiet=QUIET))
+
+
+def safe(text: str) -> str:
+    """A name for a label: Plotly reads some HTML, and formulas between dollars."""
+    return escape(printable(text), quote=False).replace("$", "&#36;")
 
 
 def framed(figure: go.Figure, title: str, subtitle: str) -> go.Figure:

@@ -93,13 +93,18 @@ def framed(title: str, subtitle: str) -> tuple[Figure, Axes]:
     """An empty figure with title, grid and the look of all our pictures."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
-    figure.suptitle(title, fontsize=13, x=0.02, ha="left")
-    axes.set_title(textwrap.fill(subtitle, SUBTITLE_WIDTH), fontsize=9, loc="left", color=QUIET)
+    figure.suptitle(plain(title), fontsize=13, x=0.02, ha="left")
+    axes.set_title(plain(textwrap.fill(subtitle, SUBTITLE_WIDTH)), fontsize=9, loc="left", color=QUIET)
     axes.set_ylabel(VAL_ACCURACY.label)
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def plain(text: str) -> str:
+    """A text with a name in it: Matplotlib reads formulas between dollars."""
+    return text.replace("$", r"\$")
 
 
 def uncertainty(axes: Axes, points: Sequence[Point], x: Objective) -> None:

@@ -1,7 +1,6 @@
 """The figures of a chapter, by Plotly: what is on paper is what is on the page, so titles are left to the captions."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,11 @@ import plotly.graph_objects as go
 from studies.objectives import FLOPS, LATENCY, OBJECTIVES, VAL_ACCURACY
 from studies.plots import page
 from studies.plots.data import ParetoData, ThreeData, label_groups
+from studies.plots.page import safe
 from studies.plots.style import FRONT, GRID, INK, RECOMMENDED, SERIES
 from studies.report.importance import Importances
 from studies.report.material import Shown
 from studies.report.search_progress import Step
-from studies.tables.table import printable
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
@@ -22,11 +21,6 @@ PATTERNS = ("", "/", ".")
 FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', 'Noto Sans CJK SC', sans-serif", "size": 13, "color": INK}
 LEAST_SPAN = 0.05  # of the accuracy axis
 TEXTS_UP_TO = 12  # classes whose shares are written into the confusion matrix
-
-
-def safe(text: str) -> str:
-    """A name for a label: Plotly reads some HTML, and formulas between dollars."""
-    return escape(printable(text), quote=False).replace("$", "&#36;")
 
 
 def bare(figure: go.Figure, *, legend: bool = True, left: int = 60) -> go.Figure:

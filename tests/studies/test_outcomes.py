@@ -175,3 +175,9 @@ def test_a_failure_leaves_what_it_knows():
         "seconds": {"train": 1.5},
         "learning_curve": [{"epoch": 1, "loss": 2.0}],
     }
+
+
+@pytest.mark.parametrize("slow", [made.latency(10.6, p10_ms=10.5, p90_ms=60.0), made.deployed_latency(10.6, high=35.3)])
+def test_a_latency_is_never_below_nothing(slow):
+    assert (slow.low, slow.high) == (0.0, pytest.approx(35.3, abs=0.1))
+    assert made.latency(1.0).low == pytest.approx(0.85)

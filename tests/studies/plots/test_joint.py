@@ -1,7 +1,9 @@
 """The joint front: a colour for each backbone, hollow from scratch, every complete trial once."""
 
 import dataclasses
+from html import escape
 
+import matplotlib
 import pytest
 
 from studies.comparison import joint_front
@@ -64,3 +66,50 @@ def test_weights_of_a_file_are_named(studied):  # noqa: F811
     study = dataclasses.replace(studied("a", "w", (0.6, 3.0, 9, 1, 0)), options={"weights": "x/mine.weights.h5"})
     (group,) = joint_data([study], LATENCY).groups
     assert (group.label, group.hollow) == ("a (mine.weights.h5)", False)
+
+
+def test_one_long_bar_is_cut_and_the_subtitle_names_its_study(studied, make_record):  # noqa: F811
+    def slow(place, **changes):
+        return dataclasses.replace(studied("b", "w"), records=[make_record(place, 0.9, 11.0, 20, **changes)])
+
+    even = studied("a", "w", (0.7, 10.0, 10, 0, 0), (0.8, 10.5, 20, 1, 0))
+    data = joint_data([even, slow(4, unsure=24.7)], LATENCY)
+    assert data.x_range == pytest.approx((9.92, 11.08))
+    assert data.subtitle.endswith("; the bar of trial 4 of b-w (0 to 35.7 ms) is cut at the axis")
+    assert draw_page(data).layout.xaxis.range == draw_paper(data).axes[0].get_xlim() == data.x_range
+    assert all("cut" not in joint_data(studies, x).subtitle for studies, x in (
+        ([even, slow(4, unsure=0.0)], LATENCY), ([even, slow(4, unsure=24.7)], FLOPS)
+    ))  # fmt: skip
+
+
+def test_a_long_bar_is_cut_on_a_logarithmic_axis_too(studied, make_record):  # noqa: F811
+    unsure = make_record(0, 0.9, 20.0, 20, unsure=400.0)
+    data = joint_data(
+        [studied("a", "w", (0.7, 1.0, 10, 0, 0)), dataclasses.replace(studied("b", "w"), records=[unsure])], LATENCY
+    )
+    assert "trial 0 of b-w (0 to 420 ms)" in data.subtitle
+    page, axes = draw_page(data), draw_paper(data).axes[0]
+    assert (page.layout.xaxis.type, axes.get_xscale()) == ("log", "log")
+    assert axes.get_xlim() == data.x_range
+    assert [10**end for end in page.layout.xaxis.range] == pytest.approx(data.x_range)
+    assert data.x_range == pytest.approx((0.787, 25.42), rel=1e-3)
+
+
+def test_every_member_of_the_joint_front_is_on_the_accuracy_axis(studied):  # noqa: F811
+    """Trial 0 is on it by its FLOPs alone, far below the front of accuracy and latency."""
+    data = joint_data([studied("a", "w", (0.3, 3.0, 1, 0, 0), (0.9, 2.0, 20, 1, 0), (0.92, 2.5, 20, 1, 0))], LATENCY)
+    assert [point.accuracy for point in data.front] == [0.9, 0.92]
+    assert min(point.accuracy for point in data.members) == 0.3 > data.y_range[0]
+    assert "below the axis" not in data.subtitle
+
+
+@pytest.mark.parametrize("file", [r"x$\frac$.h5", "a_$b$.h5", r"\$<b>.h5"])
+def test_names_are_drawn_as_they_are(studied, tmp_path, file):  # noqa: F811
+    study = dataclasses.replace(studied("a", "w", (0.6, 3.0, 9, 1, 0)), options={"weights": f"x/{file}"})
+    data = joint_data([study], LATENCY)._replace(title=file)
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        draw_paper(data).savefig(tmp_path / "joint.svg")
+    drawn = (tmp_path / "joint.svg").read_text(encoding="utf-8")
+    assert f">{escape(file)}</text>" in drawn and f">a ({escape(file)})</text>" in drawn
+    name = draw_page(data).data[-1].name
+    assert "$" not in name and "<" not in name

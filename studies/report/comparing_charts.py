@@ -8,8 +8,10 @@ from plotly.subplots import make_subplots
 
 from studies.comparison import Row
 from studies.contest import Contest, score
-from studies.plots.style import FRONT, GRID, INK, PALE, SERIES
+from studies.plots.page import safe
+from studies.plots.style import GRID, INK, SERIES
 from studies.report import charts
+from studies.report.bars import UNSURE, Compared, chart, millions_text, ms_text, share_text
 from studies.report.blocks import Chart
 from studies.report.wording import listed, mega
 from studies.scores import wilson_interval
@@ -27,7 +29,7 @@ class Measure(NamedTuple):
     title: str
     of: Callable[[Row, int, Contest], Spread | None]
     text: Callable[[float], str]
-    interval: str  # what the line on a bar is; nothing without one
+    lines: str = ""  # what the lines on the bars do
 
 
 def _validation(row: Row, _place: int, _found: Contest) -> Spread | None:
@@ -57,27 +59,23 @@ def _latency(row: Row, _place: int, _found: Contest) -> Spread | None:
     return latency.record_ms, latency.low, latency.high
 
 
-def _share(value: float) -> str:
-    return f"{value:.1f} %"
-
-
-OVER_PICTURES, OVER_BOTH = "95 % interval over pictures", "95 % interval over pictures and seeds"
+OVER_PICTURES, OVER_BOTH = "are 95 % intervals over pictures", "are 95 % intervals over pictures and seeds"
 MEASURES = (
-    Measure("val_accuracy", "validation accuracy (%)", _validation, _share, OVER_PICTURES),
-    Measure("test_accuracy", "test accuracy (%)", _test, _share, OVER_BOTH),
-    Measure("macro_precision", "macro precision (%)", _macro("macro_precision"), _share, OVER_BOTH),
-    Measure("macro_recall", "macro recall (%)", _macro("macro_recall"), _share, OVER_BOTH),
-    Measure("macro_f1", "macro F1 (%)", _macro("macro_f1"), _share, OVER_BOTH),
+    Measure("val_accuracy", "validation accuracy (%)", _validation, share_text, OVER_PICTURES),
+    Measure("test_accuracy", "test accuracy (%)", _test, share_text, OVER_BOTH),
+    Measure("macro_precision", "macro precision (%)", _macro("macro_precision"), share_text, OVER_BOTH),
+    Measure("macro_recall", "macro recall (%)", _macro("macro_recall"), share_text, OVER_BOTH),
+    Measure("macro_f1", "macro F1 (%)", _macro("macro_f1"), share_text, OVER_BOTH),
     Measure("flops", "MFLOPs for one picture", lambda row, *_: (row.costs.flops / 1e6, None, None),
-            lambda value: mega(1e6 * value), ""),
-    Measure("latency", "inference (ms)", _latency, lambda value: f"{value:.3g} ms", "how far it may be off"),
+            millions_text(mega)),
+    Measure("latency", "inference (ms)", _latency, ms_text, UNSURE),
     Measure("parameters", "parameters (millions)", lambda row, *_: (row.costs.parameters / 1e6, None, None),
-            lambda value: count(1e6 * value), ""),
+            millions_text(count)),
     Measure("size", "size of the model's file (MiB)",
             lambda row, *_: (row.final.runs[0].model_bytes / 2**20, None, None) if row.final else None,
-            lambda value: f"{value:.2f} MiB", ""),
+            lambda value: f"{value:.2f} MiB"),
     Measure("seconds", "training, with what it prepares (s)", lambda row, *_: final_seconds(row),
-            lambda value: f"{value:.3g} s", "from the quickest to the slowest run"),
+            lambda value: f"{value:.3g} s", "go from the quickest to the slowest run"),
 )  # fmt: skip
 
 
@@ -87,42 +85,15 @@ def bars(rows: Sequence[Row], found: Contest) -> tuple[Chart, ...]:
     for measure in MEASURES:
         known = [(row, value) for place, row in enumerate(rows) if (value := measure.of(row, place, found)) is not None]
         if known:
-            drawn.append(_bars(measure, [row for row, _ in known], [value for _, value in known]))
+            names = [row.name for row, _ in known]
+            drawn.append(chart(_compared(measure, [value for _, value in known]), names, names))
     return tuple(drawn)
 
 
-def _bars(measure: Measure, rows: Sequence[Row], values: Sequence[Spread]) -> Chart:
-    texts = [measure.text(value) for value, _, _ in values]
-    unsure = [
-        f" ({measure.text(low)} to {measure.text(high)})" if low is not None and high is not None else ""
-        for _, low, high in values
-    ]
-    lows = [value - (value if low is None else low) for value, low, _ in values]
-    highs = [(value if high is None else high) - value for value, _, high in values]
-    ends = [value + high for (value, _, _), high in zip(values, highs, strict=True)]
-    figure = go.Figure(
-        go.Bar(
-            x=[value for value, _, _ in values],
-            y=[charts.safe(row.name) for row in rows],
-            orientation="h",
-            marker={"color": PALE, "line": {"color": FRONT, "width": 1}},
-            error_x={"type": "data", "symmetric": False, "array": highs, "arrayminus": lows,
-                     "color": INK, "thickness": 1.2, "width": 4, "visible": any(unsure)},
-            customdata=[text + more for text, more in zip(texts, unsure, strict=True)],
-            hovertemplate="%{y}: %{customdata}<extra></extra>",
-        )
-    )  # fmt: skip
-    for row, text, end in zip(rows, texts, ends, strict=True):  # beyond the line, which a text on the bar would hide
-        figure.add_annotation(x=end, y=charts.safe(row.name), text=text, showarrow=False, xanchor="left", xshift=5,
-                              font={"size": 12})  # fmt: skip
-    figure.update_xaxes(title=measure.title, range=[0, 1.32 * max(ends) or 1.0], gridcolor=GRID, nticks=5)
-    figure.update_yaxes(autorange="reversed", tickfont={"size": 11}, automargin=True)
-    charts.bare(figure, legend=False).update_layout(margin={"l": 10, "r": 10, "t": 28, "b": 46}, bargap=0.4)
-    title = f"{measure.title[0].upper()}{measure.title[1:]}"
-    lines = f"; lines: {measure.interval}" if measure.interval and any(unsure) else ""
-    described = listed([f"{row.name} {text}{more}" for row, text, more in zip(rows, texts, unsure, strict=True)])
-    return Chart(f"bars_{measure.name}", f"{title}{lines}.", f"Bars of {measure.title}: {described}.", figure,
-                 96 + 40 * len(rows))  # fmt: skip
+def _compared(measure: Measure, spreads: Sequence[Spread]) -> Compared:
+    ends = [(value if low is None else low, value if high is None else high) for value, low, high in spreads]
+    values = [value for value, _, _ in spreads]
+    return Compared(measure.name, measure.title, measure.text, values, ends, measure.lines)
 
 
 PANELS = (("accuracy", "accuracy (share correct)"), ("loss", "loss (nats)"))
@@ -159,12 +130,12 @@ def _add_curves(figure: go.Figure, row: Row, colour: str, symbol: str) -> None:
                 x=[point["epoch"] for point in points],
                 y=[point[name] for point in points],
                 mode="lines+markers" if kind == "validation" else "lines",
-                name=charts.safe(row.name),
+                name=safe(row.name),
                 legendgroup=row.name,
                 showlegend=column == 1 and kind == "validation",
                 line={"color": colour, "dash": dash, "width": 2},
                 marker={"symbol": symbol, "size": 6},
-                hovertemplate=f"{charts.safe(row.name)}, {kind}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+                hovertemplate=f"{safe(row.name)}, {kind}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
                 row=1,
                 col=column,
             )

@@ -24,7 +24,8 @@
     const heights = new Map(places.map((place) => [place, place.layout.height]));
     const onPaper = (place) => {
       if (square(place.layout)) return {width: HALF, height: LEAST};
-      const height = Math.min(heights.get(place), Math.max(LEAST, SHORTER * heights.get(place)));
+      const own = place.layout.meta === "rows";  // as low as its texts allow
+      const height = own ? heights.get(place) : Math.min(heights.get(place), Math.max(LEAST, SHORTER * heights.get(place)));
       return {width: place.closest(".grid") ? HALF : PAPER, height: height};
     };
     window.addEventListener("beforeprint", () => places.forEach((place) =>

@@ -14,7 +14,7 @@ from studies.report.comparing_charts import bars, curves
 from studies.report.comparing_tables import models_table
 from studies.scores import wilson_interval
 from tests import made
-from tests.studies.test_comparison import tested  # noqa: F401  (fixture)
+from tests.studies.test_comparison import studied, tested  # noqa: F401  (fixtures)
 
 
 @pytest.fixture
@@ -136,18 +136,35 @@ def test_bars_of_a_column_leave_out_what_is_not_known(evaluated):
     half = [evaluated[0], dataclasses.replace(evaluated[1], finals=(), guesses={})]
     table_rows = rows(half)
     drawn = {chart.name: chart for chart in bars(table_rows, contest(half, table_rows))}
-    assert list(drawn["bars_val_accuracy"].figure.data[0].y) == [
-        "custom_cnn frozen", "custom_cnn customised", "vgg19 customised",
-    ]  # fmt: skip
+    names = {
+        name: [text.partition(":")[0] for text in one.figure.data[0].hovertext] for name, one in drawn.items()
+    }  # fmt: skip
+    assert names["bars_val_accuracy"] == ["custom_cnn frozen", "custom_cnn customised", "vgg19 customised"]
+    assert names["bars_test_accuracy"] == ["custom_cnn frozen", "custom_cnn customised"]
     bar = drawn["bars_test_accuracy"].figure.data[0]
-    assert list(bar.y) == ["custom_cnn frozen", "custom_cnn customised"]
     low, high = table_rows[0].final.interval
     assert bar.x[0] == pytest.approx(100 * table_rows[0].final.accuracy)
     assert bar.x[0] - bar.error_x.arrayminus[0] == pytest.approx(100 * low)
     assert bar.x[0] + bar.error_x.array[0] == pytest.approx(100 * high)
-    assert drawn["bars_test_accuracy"].caption == "Test accuracy (%); lines: 95 % interval over pictures and seeds."
+    assert drawn["bars_test_accuracy"].caption == "Test accuracy (%). Lines are 95 % intervals over pictures and seeds."
     assert drawn["bars_flops"].caption == "MFLOPs for one picture."
     assert not drawn["bars_flops"].figure.data[0].error_x.visible
+
+
+def test_one_long_bar_of_a_latency_is_cut_and_the_caption_says_so(studied):  # noqa: F811
+    """A p90 of 60 ms."""
+    studies = [studied(name, "w", (0.8, ms, 20, 1, 0)) for name, ms in (("a", 10.6), ("b", 10.1))]
+    slow = made.measurement(10.6, 20, 24.7)
+    studies[0] = dataclasses.replace(studies[0], records=[dataclasses.replace(studies[0].records[0], measurement=slow)])
+    table_rows = rows(studies)
+    drawn = {chart.name: chart for chart in bars(table_rows, contest(studies, table_rows))}["bars_latency"]
+    assert drawn.caption == (
+        "Inference (ms). Lines show how far a latency may be off. That of a customised is cut: it ends at 35.3 ms."
+    )
+    assert drawn.figure.data[0].hovertext == (
+        "a customised: 10.6 ms (0 ms to 35.3 ms)", "b customised: 10.1 ms"
+    )  # fmt: skip
+    assert drawn.figure.layout.xaxis.range[1] < 20
 
 
 def test_all_learning_curves_are_in_one_figure(two):

@@ -20,7 +20,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 PATTERNS = ("", "/", ".")
 FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', 'Noto Sans CJK SC', sans-serif", "size": 13, "color": INK}
 LEAST_SPAN = 0.05  # of the accuracy axis
-ROWS = "rows"  # the mark, in `layout.meta`, of a figure that is no lower on paper: its rows would collide
+ROWS = "rows"  # the mark, in `layout.meta`, of a figure that is not much lower on paper: its rows would collide
 TEXTS_UP_TO = 12  # classes whose shares are written into the confusion matrix
 
 

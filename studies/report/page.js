@@ -20,12 +20,12 @@
     document.body.dataset.drawn = String(places.length);
     // Paper is narrower than a window. A figure that does not fit moves to the next page and leaves a gap: so none but
     // one of many rows is taller than a third of a page.
-    const PAPER = 680, HALF = 325, LEAST = 285, SHORTER = 0.55;
+    const PAPER = 680, HALF = 325, LEAST = 285;
     const heights = new Map(places.map((place) => [place, place.layout.height]));
     const onPaper = (place) => {
       if (square(place.layout)) return {width: HALF, height: LEAST};
-      const own = place.layout.meta === "rows";  // as low as its texts allow
-      const height = own ? heights.get(place) : Math.min(heights.get(place), Math.max(LEAST, SHORTER * heights.get(place)));
+      const shorter = place.layout.meta === "rows" ? 0.85 : 0.55;  // rows with texts above them would collide
+      const height = Math.min(heights.get(place), Math.max(LEAST, shorter * heights.get(place)));
       return {width: place.closest(".grid") ? HALF : PAPER, height: height};
     };
     window.addEventListener("beforeprint", () => places.forEach((place) =>

@@ -30,6 +30,7 @@ LATEX = {
     "…": r"\ldots{}",
 } | {letter: f"\\{letter}" for letter in "&%$#_{}"}
 LONG = 40  # rows; more do not fit a page
+MANY = 9  # columns; more are set closer on a page
 NARROW = 12  # letters in a line of a heading
 NEEDS = r"% \usepackage{booktabs,graphicx,array,longtable}; names in other scripts: LuaLaTeX and a font that has them"
 SHORT_LATEX = rf"""{NEEDS}
@@ -167,8 +168,9 @@ class Table:
             attribute = ' class="marked"' if number in self.marked else ""
             rows.append(f'<tr{attribute}><th scope="row"{kinds[0]}>{first}</th>{cells}</tr>')
         body = "\n".join(rows)
+        kind = ' class="many"' if len(self.columns) > MANY else ""
         return (
-            f'<table aria-label="{escape(printable(self.caption))}">\n<thead><tr>{heads}</tr></thead>\n'
+            f'<table{kind} aria-label="{escape(printable(self.caption))}">\n<thead><tr>{heads}</tr></thead>\n'
             f"<tbody>\n{body}\n</tbody>\n</table>"
         )
 

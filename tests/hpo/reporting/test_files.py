@@ -12,7 +12,7 @@ from hpo.reporting.files import print_page
 from studies.report.blocks import Picture, Report
 from studies.report.chapters import chapter
 from studies.report.files import find_browser
-from studies.report.gallery import Gallery
+from studies.report.gallery import Gallery, ModelPictures
 from studies.report.page import render
 from tests.studies.conftest import make_record  # noqa: F401  (fixtures)
 from tests.studies.report.conftest import curved, evaluated, make_finals, make_material  # noqa: F401
@@ -35,7 +35,8 @@ def printed(evaluated, tmp_path):  # noqa: F811
     stream = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 200, 3), dtype=np.uint8)).save(stream, "png")
     pictures = tuple(Picture(stream.getvalue(), f"picture {n}", f"picture {n}") for n in range(8))
-    shown = Gallery(("a", "b", "c"), (3, 2, 1), pictures, "Samples.", pictures, "Mistakes.", pictures, "Looks.")
+    of_model = ModelPictures(pictures, "Mistakes.", pictures, "Looks.")
+    shown = Gallery(("a", "b", "c"), (3, 2, 1), pictures, "Samples.", {"1": of_model, "2": of_model})
     chapters = tuple(chapter(evaluated(), shown, name) for name in ("one", "two"))
     page, pdf = tmp_path / "index.html", tmp_path / "report.pdf"
     page.write_text(render(Report('custom "cnn" on </style> digits', "Study of a test", chapters)), encoding="utf-8")

@@ -12,8 +12,10 @@ from studies.finals import FinalRun, Predictions, summarise
 from studies.records import State
 from studies.report.detail import ModelFile
 from studies.report.material import Material
+from studies.report.page import render
 from studies.scores import score
 from tests import made
+from tests.browser import browser  # noqa: F401  (fixture)
 
 
 @pytest.fixture
@@ -112,3 +114,23 @@ def write_final(make_finals):
         return runs
 
     return write
+
+
+@pytest.fixture
+def visit(browser, tmp_path):  # noqa: F811
+    """Opens a report at a width; returns the tab, errors and requests other than for the page itself."""
+
+    def go(report, width=1280):
+        path = tmp_path / "index.html"
+        path.write_text(render(report), encoding="utf-8")
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        wrong, requests = [], []
+        tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        tab.on("request", lambda r: requests.append(r.url) if not r.url.startswith(("data:", "blob:")) else None)
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("body[data-drawn]", timeout=30_000)
+        return tab, wrong, [url for url in requests if url != path.as_uri()]
+
+    return go

@@ -8,12 +8,13 @@ import pytest
 
 from studies.comparison import NotComparable, Studied, rows
 from studies.contest import contest
-from studies.report.blocks import Charts, Points, Text
+from studies.report.blocks import Charts, Points, Report, Text
 from studies.report.comparing import comparison_chapter
 from studies.report.comparing_charts import bars, curves
 from studies.report.comparing_tables import models_table
 from studies.scores import wilson_interval
 from tests import made
+from tests.browser import OVERLAPS
 from tests.studies.test_comparison import studied, tested  # noqa: F401  (fixtures)
 
 
@@ -192,3 +193,54 @@ def test_other_pictures_are_refused(two, curved):
     other = Studied("odd", made.fingerprint(dataset_digest="e" * 64), curved)
     with pytest.raises(NotComparable, match="dataset_digest"):
         comparison_chapter([*two, other])
+
+
+# Texts of bar charts that are not wholly within their figure, and where the values and what is left of an axis are.
+OUTSIDE = """() => [...document.querySelectorAll('.plot[id*=bars_]')].flatMap(plot => {
+  const frame = plot.querySelector('.main-svg').getBoundingClientRect();
+  return [...plot.querySelectorAll('text')].map(e => [e.textContent, e.getBoundingClientRect()])
+    .filter(([t, b]) => t && b.width && (b.left < frame.left - 1 || b.right > frame.right + 1
+      || b.top < frame.top - 1 || b.bottom > frame.bottom + 1))
+    .map(([t]) => plot.id + ': ' + t);
+})"""
+PLOTS = "[...document.querySelectorAll('.plot[id*=bars_] .plotclip rect')].map(e => e.width.baseVal.value)"
+TABLES = "[...document.querySelectorAll('.scroll.table')]"
+SCROLLS = f"{TABLES}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.id)"
+
+
+@pytest.fixture
+def ordinary(studied, tested, digits):  # noqa: F811
+    """Four studies of backbones with the names that they have; one latency is far off."""
+    labels, shares = digits
+    made_up = []
+    for number, name in enumerate(("mobilenet_v2_0.35", "efficientnet_v2_b0", "inception_resnet_v2", "vgg19")):
+        study = studied(
+            name, "w", (0.9, 10.6 + number, 315.7 * 8**number, 0, 0), (0.9 + number / 50, 12.4, 84.3, 2, 128)
+        )
+        first, second = study.records
+        slow = made.measurement(12.4, 84_300_000, 24.7 if number == 1 else 0.5, parameters=10**number * 123_456)
+        study = dataclasses.replace(study, records=[first, dataclasses.replace(second, measurement=slow)])
+        made_up.append(tested(study, labels, baseline=(first.candidate, [shares(20), shares(22)]),
+                              t1=(second.candidate, [shares(23 + number), shares(25)])))  # fmt: skip
+    return made_up
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_bars_are_whole_on_a_page_on_a_phone_and_on_paper(visit, ordinary, width):
+    tab, wrong, requests = visit(Report("Comparison", "Of a test", (comparison_chapter(ordinary),)), width)
+    assert wrong == [] and requests == []
+    for place in ("window", "paper"):
+        assert tab.evaluate(OUTSIDE) == [], place
+        assert [text for text in tab.evaluate(OVERLAPS) if "bars_" in text] == [], place
+        assert min(tab.evaluate(PLOTS)) > 290, place
+        tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        tab.wait_for_timeout(1500)
+    tab.close()
+
+
+@pytest.mark.slow
+def test_all_columns_of_the_comparison_fit_a_window(visit, ordinary):
+    tab, _, _ = visit(Report("Comparison", "Of a test", (comparison_chapter(ordinary),)), 1280)
+    assert "comparison-table-backbones" not in tab.evaluate(SCROLLS)
+    tab.close()

@@ -10,7 +10,7 @@ from studies.report.blocks import Picture, Report
 from studies.report.chapters import chapter
 from studies.report.gallery import Gallery, ModelPictures
 from studies.report.page import policy, render, running_title
-from tests.browser import OVERLAPS, browser  # noqa: F401  (fixture)
+from tests.browser import OVERLAPS
 
 NASTY = ("<script>alert(1)</script>", "猫 & 狗 $x$", "</script><img src=x onerror=alert(2)>")
 
@@ -105,26 +105,6 @@ def test_several_studies_share_a_page(make_material, curved):
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert all(attrs["href"][1:] in ids for attrs in page.all("a"))
-
-
-@pytest.fixture
-def visit(browser, tmp_path):  # noqa: F811
-    """Opens a report at a width; returns the tab, errors and requests other than for the page itself."""
-
-    def go(report, width=1280):
-        path = tmp_path / "index.html"
-        path.write_text(render(report), encoding="utf-8")
-        tab = browser.new_page(viewport={"width": width, "height": 900})
-        wrong, requests = [], []
-        tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        tab.on("request", lambda r: requests.append(r.url) if not r.url.startswith(("data:", "blob:")) else None)
-        tab.goto(path.as_uri())
-        tab.wait_for_selector("body[data-drawn]", timeout=30_000)
-        return tab, wrong, [url for url in requests if url != path.as_uri()]
-
-    return go
 
 
 @pytest.mark.slow

@@ -54,6 +54,12 @@ def test_html_is_escaped(table):
     assert '<td class="number">12.3</td><td class="number">2 (1.5–3)</td><td class="wide">–</td>' in html
 
 
+@pytest.mark.parametrize(("n", "start"), [(9, "<table aria-label="), (10, '<table class="many" aria-label=')])
+def test_a_table_of_many_columns_is_set_closer(n, start):
+    columns = tuple(Column(f"column {number}") for number in range(n))
+    assert Table("a", "b", columns, (("",) * n,)).to_html().startswith(start)
+
+
 def test_markdown_keeps_its_columns(table):
     lines = table.to_markdown().splitlines()
     assert lines[0] == "Shares of 100 % & more"

@@ -11,7 +11,7 @@ from studies.plots.style import FRONT, GRID, INK, PALE
 from studies.report.blocks import Chart, Charts
 from studies.report.charts import ROWS, bare
 from studies.report.material import Shown
-from studies.report.wording import listed, mega
+from studies.report.wording import UNSURE, listed, mega
 from studies.tables.trials import count
 
 # Pixels. A chart is narrowest on a phone and in one of two columns on paper; there are LEAST for the plot.
@@ -97,9 +97,6 @@ def compared(models: Sequence[Shown]) -> list[Compared]:
         Compared("parameters", "parameters (millions)", millions_text(count),
                  *exact([cost.parameters / 1e6 for cost in costs])),
     ]  # fmt: skip
-
-
-UNSURE = "show how far a latency may be off"
 
 
 def share_text(percent: float) -> str:

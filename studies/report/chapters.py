@@ -17,7 +17,7 @@ from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savi
 from studies.report.setup import setup
 from studies.report.summary import summary
 from studies.report.tested import mistakes, results, saliency
-from studies.report.wording import counted, duration, listed, percent
+from studies.report.wording import UNSURE, counted, duration, listed, percent
 from studies.rules import NEVER, RULES
 
 NOTHING = Gallery()
@@ -82,7 +82,7 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
     for x in COSTS:
         data = pareto_data(material.name, material.records, x)
         drawn = "the band is the front's 95 % interval; " if data.band.at else ""
-        drawn += "horizontal lines show how far a latency may be off; " if x is LATENCY else ""
+        drawn += f"horizontal lines {UNSURE}; " if x is LATENCY else ""
         ends = data.front[0], data.front[-1]
         alt = (
             f"Accuracy against {x.noun} of {counted(len(data.everything), 'trial')}: the front rises from "

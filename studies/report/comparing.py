@@ -8,7 +8,7 @@ from studies import comparison
 from studies.comparison import Row, Studied
 from studies.contest import METHOD, Contest, contest, missing, tally, verdicts
 from studies.likeness import ALIKE, notes
-from studies.objectives import COSTS
+from studies.objectives import COSTS, LATENCY
 from studies.plots import joint
 from studies.plots.joint import JointData
 from studies.records import complete
@@ -16,7 +16,7 @@ from studies.report import charts
 from studies.report.blocks import Block, Chapter, Chart, Charts, Points, Section, Text
 from studies.report.comparing_charts import bars, curves
 from studies.report.comparing_tables import models_table, settings_table
-from studies.report.wording import counted, listed, mega, percent
+from studies.report.wording import UNSURE, counted, listed, mega, percent
 from studies.tables.comparison import differences_table
 
 TOGETHER, SIGNIFICANT = "The studies together", "Which differences are significant"
@@ -155,7 +155,8 @@ def _front(studies: Sequence[Studied]) -> Section | None:
         data = joint.joint_data(studies, x)
         names = listed([group.label for group in data.groups])
         caption = (
-            f"Accuracy against {x.noun} of {names}; hollow markers: trained from scratch. "
+            f"Accuracy against {x.noun} of {names}; hollow markers: trained from scratch"
+            f"{f'; horizontal lines {UNSURE}' if x is LATENCY else ''}. "
             f"{data.subtitle[0].upper()}{data.subtitle[1:]}."
         )
         alt = (

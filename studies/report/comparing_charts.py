@@ -11,9 +11,9 @@ from studies.contest import Contest, score
 from studies.plots.page import safe
 from studies.plots.style import GRID, INK, SERIES
 from studies.report import charts
-from studies.report.bars import UNSURE, Compared, chart, millions_text, ms_text, share_text
+from studies.report.bars import Compared, chart, millions_text, ms_text, share_text
 from studies.report.blocks import Chart
-from studies.report.wording import listed, mega
+from studies.report.wording import UNSURE, listed, mega
 from studies.scores import wilson_interval
 from studies.tables.comparison import final_seconds
 from studies.tables.trials import count

@@ -24,6 +24,9 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+UNSURE = "show how far a latency may be off"  # what lines in figures do
+
+
 def mega(number: float) -> str:
     """Millions with four digits: of FLOPs or MACs."""
     return f"{number / 1e6:,.0f}" if number >= 1e10 else f"{number / 1e6:.4g}"

@@ -86,8 +86,14 @@ def bars(rows: Sequence[Row], found: Contest) -> tuple[Chart, ...]:
         known = [(row, value) for place, row in enumerate(rows) if (value := measure.of(row, place, found)) is not None]
         if known:
             names = [row.name for row, _ in known]
-            drawn.append(chart(_compared(measure, [value for _, value in known]), names, names))
+            drawn.append(chart(_compared(_named(measure, rows), [value for _, value in known]), names, names))
     return tuple(drawn)
+
+
+def _named(measure: Measure, rows: Sequence[Row]) -> Measure:
+    """With one run of each model nothing is known of seeds."""
+    single = all(len(row.final.runs) == 1 for row in rows if row.final)
+    return measure._replace(lines=OVER_PICTURES) if single and measure.lines == OVER_BOTH else measure
 
 
 def _compared(measure: Measure, spreads: Sequence[Spread]) -> Compared:

@@ -150,6 +150,12 @@ def test_bars_of_a_column_leave_out_what_is_not_known(evaluated):
     assert drawn["bars_test_accuracy"].caption == "Test accuracy (%). Lines are 95 % intervals over pictures and seeds."
     assert drawn["bars_flops"].caption == "MFLOPs for one picture."
     assert not drawn["bars_flops"].figure.data[0].error_x.visible
+    single = [
+        dataclasses.replace(row, final=row.final and dataclasses.replace(row.final, runs=row.final.runs[:1]))
+        for row in table_rows
+    ]
+    drawn = {chart.name: chart for chart in bars(single, contest(half, table_rows))}
+    assert drawn["bars_test_accuracy"].caption == "Test accuracy (%). Lines are 95 % intervals over pictures."
 
 
 def test_one_long_bar_of_a_latency_is_cut_and_the_caption_says_so(studied):  # noqa: F811

@@ -223,7 +223,7 @@ def in_words(one: Difference, other: str) -> str:
     if one.verdict is Verdict.ALIKE:
         return f"not distinguishable from {other}: {in_points(one)}"
     few = "one run of each, so only the pictures vary: too few seeds to say which is better"
-    return f"{in_points(one)} beside {other} ({few})"
+    return f"at {in_points(one)} beside {other} ({few})"
 
 
 def size_in_points(one: Difference, name: str = "") -> str:

@@ -83,7 +83,7 @@ def models_table(material: Material, models: Sequence[Shown]) -> Table:
         )  # fmt: skip
     marked = frozenset(number for number, model in enumerate(models) if "recommended" in model.roles)
     caption = (
-        f"{models_title(material, models)} of {material.fingerprint.backbone} on "
+        f"{models_title(material, models)}, {material.fingerprint.backbone} on "
         f"{material.fingerprint.dataset}; inference times are for one picture on {material.fingerprint.device}."
     )
     return Table("models", caption, (*columns, SETTINGS), tuple(rows), marked)

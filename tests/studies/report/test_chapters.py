@@ -100,7 +100,7 @@ def test_the_section_on_models_is_named_after_what_is_in_it(make_material, curve
     assert title(curved[1:3], **scratch) == "Models trained from scratch"
     (table,) = [block for block in sections(make_material(curved[1:3], **scratch))["models"].blocks
                 if isinstance(block, Table)]  # fmt: skip
-    assert table.caption.startswith("Models trained from scratch of custom_cnn on digits;")
+    assert table.caption.startswith("Models trained from scratch, custom_cnn on digits;")
 
 
 def test_how_many_pictures_were_used(evaluated):

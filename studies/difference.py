@@ -234,9 +234,12 @@ def size_in_points(one: Difference, name: str = "") -> str:
 
 def in_points(one: Difference, name: str = "") -> str:
     """`-0.7 points (-2.0 to +0.6)`."""
-    shares = (one.difference, one.low, one.high)
-    size, low, high = (f"{round(100 * share, 1) + 0.0:+.1f}" for share in shares)  # no -0.0
-    return f"{size} points ({name}{low} to {high})"
+    return f"{signed(one.difference)} points ({name}{signed(one.low)} to {signed(one.high)})"
+
+
+def signed(share: float) -> str:
+    """In points: `-0.7`, `+0.0`, never -0.0."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
 def _of_single_runs(first: np.ndarray, second: np.ndarray) -> Difference:

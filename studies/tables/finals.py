@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studies.difference import Difference, in_words
+from studies.difference import Difference, in_words, signed
 from studies.finals import FinalModel
 from studies.forms import Ranked
 from studies.paths import called, name_of, run_name
@@ -57,7 +57,7 @@ def to_best(model: FinalModel) -> str:
     one = model.to_best
     if one is None:
         return "best" if model.best else "?"
-    return f"{100 * one.difference:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f}){' *' * one.differs}"
+    return f"{signed(one.difference)} ({signed(one.low)} to {signed(one.high)}){' *' * one.differs}"
 
 
 def verdicts(models: Sequence[FinalModel]) -> list[str]:

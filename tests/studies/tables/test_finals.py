@@ -120,7 +120,7 @@ def test_words_follow_the_difference(models, make_run):  # noqa: F811
     assert verdicts(near)[0].startswith("Trial 2 is not distinguishable from trial 1: -2.0 points (-")
     assert not to_best(near[1]).endswith("*")
     single = summarise(runs[::2], {}, answers_of(runs))
-    assert verdicts(single)[0].startswith("Trial 2 is -2.0 points (-")
+    assert verdicts(single)[0].startswith("Trial 2 is at -2.0 points (-")
     assert verdicts(single)[0].endswith("only the pictures vary: too few seeds to say which is better).")
     unknown = summarise(runs, {})
     assert verdicts(unknown) == ["Trial 2 beside trial 1: cannot be said: predictions are missing."]

@@ -18,9 +18,9 @@
   function square(layout) { return Boolean(layout.yaxis && layout.yaxis.scaleanchor); }
   Promise.all(drawn).then((places) => {
     document.body.dataset.drawn = String(places.length);
-    // Paper is narrower than a window. A figure that does not fit moves to the next page and leaves a gap: so none but
-    // one of many rows is taller than a third of a page.
-    const PAPER = 680, HALF = 325, LEAST = 285;
+    // Paper is narrower than a window. A figure that does not fit moves to the next page and leaves a gap: so with
+    // its caption none but one of many rows is taller than a third of a page, which has 994 pixels.
+    const PAPER = 680, HALF = 325, LEAST = 260;
     const heights = new Map(places.map((place) => [place, place.layout.height]));
     const onPaper = (place) => {
       if (square(place.layout)) return {width: HALF, height: LEAST};

@@ -200,12 +200,16 @@ def confusion(names: Sequence[str], matrix: np.ndarray) -> go.Figure:
             showscale=len(names) > TEXTS_UP_TO,  # else every cell says it
         )
     )
+
+    def small_title(text: str) -> dict[str, Any]:  # half a sheet has little room beside the names
+        return {"text": text, "font": {"size": 12}, "standoff": 4}
+
     figure.update_xaxes(
-        title="predicted class", automargin=True, showgrid=False, **class_ticks(names, 12), tickangle=-90
+        title=small_title("predicted class"), automargin=True, showgrid=False, **class_ticks(names, 12), tickangle=-90
     )
     figure.update_yaxes(
-        title="true class", automargin=True, autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain",
-        **class_ticks(names),
+        title=small_title("true class"), automargin=True, autorange="reversed", showgrid=False, scaleanchor="x",
+        constrain="domain", **class_ticks(names),
     )  # fmt: skip
     figure.update_xaxes(constrain="domain")
     return bare(figure, legend=False).update_layout(margin={"l": 10, "r": 4, "t": 8, "b": 10})

@@ -8,7 +8,7 @@ from studies import comparison
 from studies.comparison import Row, Studied
 from studies.contest import METHOD, Contest, contest, missing, tally, verdicts
 from studies.likeness import ALIKE, notes
-from studies.objectives import COSTS, LATENCY
+from studies.objectives import COSTS, LATENCY, VAL_ACCURACY
 from studies.plots import joint
 from studies.plots.joint import JointData
 from studies.records import complete
@@ -139,6 +139,7 @@ def _curves(rows: Sequence[Row]) -> Section | None:
 
 def _drawn(data: JointData) -> go.Figure:
     figure = charts.bare(joint.draw_page(data))
+    figure.update_yaxes(title=VAL_ACCURACY.brief)
     return figure.update_xaxes(title={"text": data.x.brief, "standoff": 8})
 
 

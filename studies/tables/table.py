@@ -62,7 +62,7 @@ BODY
 \end{{longtable}}
 \endgroup
 """
-SMALL = re.compile(r"\d\.\de-\d\d")
+WHOLE = re.compile(r"\d\.\de-\d\d|\([\d.]+–[\d.]+\)")
 MARKDOWN = re.compile(r"[\\`*\[\]<>#|!~$]|(?<!\w)_|_(?!\w)")  # a _ within a word is one
 
 
@@ -207,8 +207,8 @@ def _parts(column: Column, value: Any) -> list[Any]:
 
 
 def _unbroken(text: str) -> str:
-    """Small numbers stay on one line: a browser breaks `3.0e-04` behind its hyphen."""
-    return SMALL.sub(r'<span class="whole">\g<0></span>', text)
+    """Small numbers and intervals stay on one line: a browser breaks `3.0e-04` behind its hyphen."""
+    return WHOLE.sub(r'<span class="whole">\g<0></span>', text)
 
 
 def _stacked(column: Column) -> str:

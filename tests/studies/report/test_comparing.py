@@ -201,8 +201,8 @@ def test_other_pictures_are_refused(two, curved):
         comparison_chapter([*two, other])
 
 
-# Texts of bar charts that are not wholly within their figure, and where the values and what is left of an axis are.
-OUTSIDE = """() => [...document.querySelectorAll('.plot[id*=bars_]')].flatMap(plot => {
+# Texts of bars and fronts that are not wholly within their figure; how wide the plots of bars are.
+OUTSIDE = """() => [...document.querySelectorAll('.plot:is([id*=bars_], [id*=joint_])')].flatMap(plot => {
   const frame = plot.querySelector('.main-svg').getBoundingClientRect();
   return [...plot.querySelectorAll('text')].map(e => [e.textContent, e.getBoundingClientRect()])
     .filter(([t, b]) => t && b.width && (b.left < frame.left - 1 || b.right > frame.right + 1

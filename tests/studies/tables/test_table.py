@@ -51,7 +51,8 @@ def test_html_is_escaped(table):
     assert "<script>" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert '<tr class="marked"><th scope="row">50% of' in html
-    assert '<td class="number">12.3</td><td class="number">2 (1.5–3)</td><td class="wide">–</td>' in html
+    interval = '<span class="whole">(1.5–3)</span>'
+    assert f'<td class="number">12.3</td><td class="number">2 {interval}</td><td class="wide">–</td>' in html
 
 
 @pytest.mark.parametrize(("n", "start"), [(9, "<table aria-label="), (10, '<table class="many" aria-label=')])

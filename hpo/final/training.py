@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -190,6 +189,7 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
     """Measured as the study's latencies are, but longer, and never put together from parts."""
     from models import flops
     from models.latency import call, deployed
+    from models.latency.conversion import convert
 
     job, machine = final.job, final.job.facts.machine
     cost = flops.count(network.model)
@@ -197,7 +197,7 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
     runtime, path = machine.get("latency_runtime", KERAS), final.files.folder / ".latency"
     if runtime != KERAS:
         with lock.training():
-            _convert(network, job, runtime, path, here)
+            convert(network.model, runtime, job.candidate.architecture, here.task(job), path)
     with lock.measuring():
         beat(SignOfLife(Phase.LATENCY))
         if runtime == KERAS:
@@ -216,20 +216,6 @@ def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock:
         latency=measured,
         throughput=rates,
     )
-
-
-def _convert(network: "Network", job: Job, runtime: str, path: Path, here: Session) -> None:
-    """Here where TensorFlow is, else by a process that has it."""
-    import keras
-
-    from models.export.runtimes import export_one
-    from models.latency.conversion import Converter
-
-    if keras.backend.backend() == "tensorflow":
-        export_one(network.model, runtime, path)
-        return
-    with Converter(runtime) as converter:
-        converter.network(job.candidate.architecture, here.task(job), path)
 
 
 def throughput(seconds_of: Callable[[int], float], seconds_of_one: float) -> dict[str, float | None]:

@@ -20,6 +20,8 @@ from models.latency.children import command, environment
 from models.latency.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
+    import keras
+
     from models.build import Task
 
 # On the CPU, even where there is a GPU: its memory is for training.
@@ -103,6 +105,23 @@ class Converter:
             reason = "the converting process died"
         if reason:
             raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
+
+
+def convert(model: keras.Model, runtime: str, architecture: Architecture, task: Task, path: Path) -> None:
+    """Convert a network that is there: in this process where its backend is TensorFlow, else from its architecture.
+
+    Raises:
+        ModelError: it cannot be converted.
+    """
+    import keras
+
+    from models.export.runtimes import export_one
+
+    if keras.backend.backend() == "tensorflow":
+        export_one(model, runtime, path)
+        return
+    with Converter(runtime) as converter:
+        converter.network(architecture, task, path)
 
 
 def main() -> None:

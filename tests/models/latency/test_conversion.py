@@ -7,7 +7,7 @@ from models import ModelError
 from models.build import Task
 from models.candidate import Architecture
 from models.export.runtimes import load
-from models.latency.conversion import Converter
+from models.latency.conversion import Converter, convert
 
 TASK = Task(24, 24, 3, 2, "pretrained")
 
@@ -27,12 +27,22 @@ def test_networks_and_heads_one_after_the_other(tmp_path):
         converter.backbone("custom_cnn", 16, False, tmp_path / "backbone")  # it goes on after a failure
     run, _ = load("litert", whole, 1)
     answer = run(np.zeros((1, 24, 24, 3), np.uint8))
-    assert answer.shape == (1, 1) and 0 < answer[0, 0] < 1
+    assert answer.shape == (1, 2) and answer.sum() == pytest.approx(1, abs=1e-5)
     run, _ = load("litert", head, 1)
     assert run(np.ones((1, 64), np.float32)).sum() == pytest.approx(1, abs=1e-5)
     run, _ = load("litert", tmp_path / "backbone", 1)
     assert run(np.ones((1, 16, 16, 3), np.float32)).ndim == 4
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("backend", "asked"), [("tensorflow", False), ("jax", True)])
+def test_another_process_is_asked_only_where_this_one_has_no_tensorflow(tmp_path, monkeypatch, backend, asked):
+    written, requests = [], []
+    monkeypatch.setattr("models.export.runtimes.export_one", lambda *given: written.append(given))
+    monkeypatch.setattr(Converter, "network", lambda self, *given: requests.append(given))
+    monkeypatch.setattr("keras.backend.backend", lambda: backend)
+    convert("the model", "litert", architecture(), TASK, tmp_path)
+    assert (bool(requests), bool(written)) == (asked, not asked)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -143,6 +144,8 @@ def test_two_classes_have_two_probabilities(configure, finish):
         assert kept["probabilities"].shape == (len(kept["labels"]), 2)
         assert kept["probabilities"].sum(1) == pytest.approx(1)
     assert run.class_names == ["3", "8"]
+    plain = keras.saving.load_model(folder / "model.keras")  # as anyone would
+    assert plain.output_shape == (None, 2)
 
 
 def test_what_goes_wrong_leaves_no_result(small, tmp_path):

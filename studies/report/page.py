@@ -17,6 +17,7 @@ from studies.report.blocks import Chart, Picture, Report
 from studies.tables.table import Table, printable
 
 HERE = Path(__file__).parent
+STATIC = ("bar", "heatmap")  # nothing to zoom into, and the bar of tools would lie over the first row
 CONFIG = {
     "displaylogo": False,
     "responsive": True,
@@ -70,7 +71,8 @@ def chart_json(chart: Chart) -> Markup:
     figure = json.loads(chart.figure.to_json())
     figure["layout"]["height"] = chart.height
     figure["layout"].pop("width", None)
-    text = json.dumps({"data": figure["data"], "layout": figure["layout"], "config": CONFIG}, separators=(",", ":"))
+    config = {**CONFIG, "displayModeBar": False} if figure["data"][0]["type"] in STATIC else CONFIG
+    text = json.dumps({"data": figure["data"], "layout": figure["layout"], "config": config}, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

@@ -3,13 +3,14 @@
 import html.parser
 import json
 
+import plotly.graph_objects as go
 import pytest
 
 from studies.records import State, TrialRecord
-from studies.report.blocks import Picture, Report
+from studies.report.blocks import Chart, Picture, Report
 from studies.report.chapters import chapter
 from studies.report.gallery import Gallery, ModelPictures
-from studies.report.page import policy, render, running_title
+from studies.report.page import chart_json, policy, render, running_title
 from tests.browser import OVERLAPS
 
 NASTY = ("<script>alert(1)</script>", "猫 & 狗 $x$", "</script><img src=x onerror=alert(2)>")
@@ -153,3 +154,9 @@ def test_a_title_cannot_leave_the_stylesheet():
     assert running_title('a"} </style>') == (
         '@page { @top-left { content: "a\\000022\\00007d\\000020\\00003c\\00002fstyle\\00003e" } }\n'
     )
+
+
+@pytest.mark.parametrize(("trace", "has_tools"), [(go.Bar(x=[1], y=["a"]), False), (go.Scatter(x=[1], y=[1]), True)])
+def test_tools_do_not_lie_over_bars(trace, has_tools):
+    config = json.loads(chart_json(Chart("name", "", "", go.Figure(trace))))["config"]
+    assert config.get("displayModeBar", True) is has_tools

@@ -11,7 +11,7 @@ import optuna
 from hpo.config import StudyConfig
 from hpo.errors import BadInput, TaskFailed, WorkerLost
 from hpo.final.exporting import make_forms
-from hpo.final.selection import baseline, choose, jobs_for
+from hpo.final.selection import baseline, beside_baseline, choose, jobs_for
 from hpo.final.training import FinalJob, look, train_final
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
@@ -99,8 +99,7 @@ def _train(
         beside = baseline(records, config, facts.resolutions[-1])
         if beside is None:
             watcher.note("no pretrained baseline: this study trains from scratch")
-        else:
-            finalists.append(beside)
+        finalists = beside_baseline(finalists, beside, named=trials is not None)
         finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
         runs, failures = run_all(finals, workers, watcher)
     search = {one.label: one.search_accuracy for one in finalists}

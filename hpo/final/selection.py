@@ -88,6 +88,13 @@ def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: in
     return Finalist(BASELINE, len(records), usual, config.epochs, (), None)
 
 
+def beside_baseline(finalists: Sequence[Finalist], beside: Finalist | None, *, named: bool) -> list[Finalist]:
+    """The models and the baseline; a trial that is the baseline itself is not trained twice unless it was `named`."""
+    if beside is None:
+        return list(finalists)
+    return [*(one for one in finalists if named or one.candidate != beside.candidate), beside]
+
+
 def jobs_for(
     finalists: Sequence[Finalist], seeds: int, config: StudyConfig, facts: Facts, study_id: str
 ) -> list[FinalJob]:

@@ -59,7 +59,8 @@ def reproducing(material: Material, _gallery: Gallery) -> Section:
         labels = ",".join(model.label for model in material.finals if model.label != "baseline")
         forms = dict.fromkeys(one.form.format for one in material.forms if one.form.format != AS_TRAINED)
         runtimes = f" --runtimes {','.join(forms)}" if forms else ""
-        commands.append(f"{evaluate_command(material)} --trials {labels} --seeds {n_seeds}{runtimes}")
+        chosen = f" --trials {labels}" if labels else ""  # the baseline is evaluated anyway
+        commands.append(f"{evaluate_command(material)}{chosen} --seeds {n_seeds}{runtimes}")
         seeds.append(f"0 to {n_seeds - 1} (final training)" if n_seeds > 1 else "0 (final training)")
     commands.append(f"python -m hpo.report {material.name}")
     text = (

@@ -6,7 +6,7 @@ import pytest
 
 from hpo.errors import BadInput
 from hpo.final import selection
-from hpo.final.selection import baseline, jobs_for
+from hpo.final.selection import Finalist, baseline, beside_baseline, jobs_for
 from models.candidate import Candidate
 from tests import made
 from tests.hpo.conftest import fake_facts
@@ -90,6 +90,14 @@ def test_baseline_that_was_never_tried(configure, make_record):  # noqa: F811
         batch_size=64,
     )
     assert (found.label, found.number, found.search_accuracy, found.epochs) == ("baseline", 1, None, 7)
+
+
+def test_a_trial_that_is_the_baseline_is_trained_once_unless_it_was_named():
+    trial, other = (Finalist(label, 0, label, 1, (), 0.5) for label in ("3", "4"))  # anything stands for a candidate
+    beside = Finalist("baseline", 3, "3", 1, (), 0.5)
+    assert beside_baseline([trial, other], beside, named=False) == [other, beside]
+    assert beside_baseline([trial, other], beside, named=True) == [trial, other, beside]
+    assert beside_baseline([trial, other], None, named=False) == [trial, other]
 
 
 def test_from_scratch_there_is_no_baseline(configure, make_record):  # noqa: F811

@@ -172,6 +172,10 @@ def _looked_at_again(material: Material, rule: str, final: FinalModel | None) ->
     return " The test results do not contradict that."
 
 
+NONE_WITHIN = {
+    ONE_SE: "no cheaper one is within one standard error of it",
+    BEST: "every cheaper one can be told apart from it",
+}
 WITHIN = {ONE_SE: "is within one standard error of it", BEST: "cannot be told apart from it"}
 
 
@@ -179,7 +183,7 @@ def _why_the_best(found: Recommendation) -> str:
     if found.rule == KNEE:
         return "it is the knee of the front, and the most accurate"
     if not found.barred:
-        return f"it is the most accurate, and no cheaper one {WITHIN[found.rule]}"
+        return f"it is the most accurate, and {NONE_WITHIN[found.rule]}"
     return f"it is the most accurate; what is cheaper and {WITHIN[found.rule]} is less accurate than the baseline"
 
 

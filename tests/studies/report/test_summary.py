@@ -165,6 +165,14 @@ def test_why_it_is_recommended(make_material, curved, rule, shift, words):
     assert recommended(make_material, records, rule).endswith(words)
 
 
+def test_within_a_budget_it_may_be_the_most_accurate_too(make_material, curved):
+    """Trial 1 has 30 pictures wrong, among them the five of trial 2."""
+    probe, near, best = curved[:3]
+    records = [dataclasses.replace(probe, val_accuracy=0.3), answering(near, 30), answering(best, 5)]
+    words = "it is the most accurate, and every cheaper one can be told apart from it."
+    assert recommended(make_material, records, "best").endswith(words)
+
+
 def test_what_the_baseline_beats_is_not_recommended(make_material, curved):
     """The baseline is on the front and in between; six pictures wrong, which the cheaper one has too, and another."""
     probe, near, best = curved[:3]

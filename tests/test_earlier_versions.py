@@ -107,5 +107,5 @@ def test_its_studies_are_compared(opened, tmp_path):
     ]
     assert compared.said["What is missing"][-1] == (  # trial 1 was evaluated, which is less accurate
         "lenet5 from scratch has no test results yet: "
-        "`python -m hpo.evaluate lenet5-digits-scratch --trials 0 --seeds 1` makes them."
+        "`python -m hpo.evaluate lenet5-digits-scratch --trials 0` makes them."
     )

@@ -1,7 +1,7 @@
 """Studies of several backbones on the same pictures, side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,5 +74,4 @@ def compare(studies: Sequence[Studied], out: Path) -> Comparison:
     rows = comparison.rows(studies)
     folder = paths.comparison(out, studies[0].fingerprint.dataset)
     found = Comparison(studies, rows, contest(studies, rows), folder, ())
-    files = write_comparison(studies, rows, found.contest, found.said, folder)
-    return Comparison(studies, rows, found.contest, folder, files)
+    return replace(found, files=write_comparison(studies, rows, found.contest, found.said, folder))

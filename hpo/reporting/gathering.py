@@ -13,7 +13,7 @@ from studies.finals import read_guesses, read_runs
 from studies.fingerprint import fingerprint_of
 from studies.paths import StudyFiles
 from studies.records import read_study
-from studies.report.material import read_finals
+from studies.report.material import to_finals
 
 COLOURS = 3  # channels; a folder's pictures are decoded to as many
 
@@ -32,14 +32,16 @@ def gather(study: optuna.Study, folder: Path) -> Studied:
     mark, records, options = fingerprint_of(study), read_study(study), study.user_attrs.get(OPTIONS) or {}
     name = base_name(options.get("dataset", mark.dataset))
     channels = DATASETS[name].channels if name in DATASETS else COLOURS
+    runs = read_runs(files, study_id)
+    guesses = read_guesses(files, runs)
     weights = "none" if mark.from_scratch else options.get("weights", "pretrained")
     return Studied(
         name=study.study_name,
         fingerprint=mark,
         records=records,
         options=options,
-        finals=read_finals(files, study_id, records),
-        guesses=read_guesses(files, read_runs(files, study_id)),
+        finals=to_finals(runs, records, {key: own.right for key, own in guesses.items()}),
+        guesses=guesses,
         greyed=channels == COLOURS and mark.backbone in GREY,
         flattered=has_seen(mark.backbone, weights, name),
     )

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 
 from studies import attributes
-from studies.finals import FinalModel, read_answers, read_runs, summarise
+from studies.finals import FinalModel, FinalRun, read_answers, read_runs, summarise
 from studies.fingerprint import PRETRAINED, Fingerprint, fingerprint_of, origin
 from studies.forms import Ranked, all_forms
 from studies.pareto import front
@@ -172,9 +173,16 @@ def read_material(study: optuna.Study, folder: Path, command: str, rule: str = "
 def read_finals(files: StudyFiles, study_id: str, records: Sequence[TrialRecord]) -> list[FinalModel]:
     """What `hpo.evaluate` left; results of another study of that name and damaged files are passed over."""
     runs = read_runs(files, study_id)
+    return to_finals(runs, records, read_answers(files, runs))
+
+
+def to_finals(
+    runs: Sequence[FinalRun], records: Sequence[TrialRecord], answers: Mapping[tuple[str, int], np.ndarray]
+) -> list[FinalModel]:
+    """The models of runs beside what the search said of them; `answers` as `studies.finals.read_answers`."""
     accuracies = {record.candidate: record.val_accuracy for record in complete(records)}
     search = {run.label: accuracies.get(run.candidate) for run in runs}
-    return summarise(runs, search, read_answers(files, runs))
+    return summarise(runs, search, answers)
 
 
 def label_of(model: FinalModel) -> str:

@@ -226,7 +226,7 @@ def _certainty(material: Material) -> str:
             f"{counted(near, 'other candidate')} {'is' if near == 1 else 'are'}" if near else "no other candidate is"
         )
         return (
-            f"With {n_val:,} validation pictures, the best accuracy lies between {percent(low)} and "
+            f"With {counted(n_val, 'validation picture')}, the best accuracy lies between {percent(low)} and "
             f"{percent(high)} (95 %), and {others} within that range; the best of many trials looks better than it is, "
             f"so run `{evaluate_command(material)}` for test results."
         )

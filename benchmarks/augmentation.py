@@ -104,7 +104,7 @@ def main(data_dir: Path) -> None:
         found = [accuracies(data, parts, candidate, seed) for seed in SEEDS]
         rows.append({"candidate": candidate.to_dict(), "val_accuracy": found})
         means = {way: statistics.fmean(one[way] for one in found) for way in found[0]}
-        what = f"top {candidate.unfreeze_depth} blocks free, head {candidate.head_width}"
+        what = f"top {candidate.unfreeze_depth} stages free, head {candidate.head_width}"
         print(what, "  ".join(f"{way} {mean:.4f}" for way, mean in means.items()), flush=True)
     result = {"rows": rows, "machine": machine_facts()}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Should BatchNormalization of unfrozen blocks be trained, or stay in inference mode? The same runs both ways.
+"""Should BatchNormalization of unfrozen stages be trained, or stay in inference mode? The same runs both ways.
 
     PYTHONPATH=. python benchmarks/batch_norm.py --data-dir DATA
 
@@ -61,7 +61,7 @@ def main(data_dir: Path) -> None:
     data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
     parts = split(data.labels, train_size=4000, val_size=1000, seed=0)
     rows = []
-    print("blocks free  rate    inference mode  trained   (best val_accuracy, mean of two seeds)")
+    print("stages free  rate    inference mode  trained   (best val_accuracy, mean of two seeds)")
     for depth in (1, 2, 5):
         for rate in (3e-4, 1e-3):
             found = {mode: [accuracy(data, parts, depth, rate, mode, seed) for seed in SEEDS] for mode in (False, True)}

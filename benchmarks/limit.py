@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/limit.py
 
 The limit is the rate of a large float32 matrix product, measured in the same run. Three backbones with random weights,
-all blocks free, batch 32: forward and backward together count as three forward passes (2 FLOPs a MAC, convolutions and
+all stages free, batch 32: forward and backward together count as three forward passes (2 FLOPs a MAC, convolutions and
 dense layers only). Beside the step its parts are timed alone: the forward pass, Adam on as many weights, and the work
 of the host (gathering the batch and drawing its dropout); what is left is the backward pass.
 

@@ -9,7 +9,7 @@ writing outcome, attributes and state to disk, reading records, the display's fr
 (`--heads 1`), since together they would share it. The start is the time from calling `python -m hpo.run` to the first
 training step, with latencies not yet known, for custom_cnn on digits.
 
-Then, in one process, 200 trials that share an architecture (mobilenet_v2_0.35 at 64 px, last block free, 200 + 100
+Then, in one process, 200 trials that share an architecture (mobilenet_v2_0.35 at 64 px, last stage free, 200 + 100
 pictures, one epoch each): the seconds of a trial that are not training steps, and the memory of the process.
 
 Prints a table, writes overhead.json and overhead.png beside this file.

@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/reuse.py --data-dir DATA
 
 CIFAR-10, 4,000 + 1,000 pictures, batch 32: MobileNetV2 0.35 with ImageNet weights, and VGG19 with random weights at
-32 px. Three lists of candidates for each: only the head trained, the last block free, and a draw from the default
+32 px. Three lists of candidates for each: only the head trained, the last stage free, and a draw from the default
 space. The plain loop pushes every picture through the whole network in every epoch, as Optuna's tutorial does. We use
 `hpo.worker.training`, what a worker does: cold with an empty folder of stored features, warm with what the cold pass
 left but every network built and traced anew, as another study would find it. Nobody measures latency here, nobody is
@@ -46,10 +46,10 @@ with quiet_import():
 BATCH, TRAIN, VAL = 32, 4000, 1000
 EPOCHS = {"mobilenet_v2_0.35": 8, "vgg19": 2}
 DRAWN = {"mobilenet_v2_0.35": 4, "vgg19": 2}  # for the first seed alone: it is the longest list
-HEADS, LAST, SPACE = "only the head", "last block free", "default space"
+HEADS, LAST, SPACE = "only the head", "last stage free", "default space"
 
 
-def lists(backbone: str, blocks: int, resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
+def lists(backbone: str, stages: int, resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
     """The candidates; rates are ordinary ones, so that accuracies can be compared."""
 
     def make(depth: int, width: int, dropout: float, rate: float, schedule: str, side: int) -> Candidate:
@@ -67,7 +67,7 @@ def lists(backbone: str, blocks: int, resolutions: tuple[int, ...]) -> dict[str,
     heads = [make(0, 0, 0.2, 3e-3, "cosine", side), make(0, 256, 0.3, 1e-3, "constant", side)]
     heads += [make(0, 0, 0.4, 1e-3, "one_cycle", side), make(0, 512, 0.5, 1e-3, "cosine", side)]
     last = [make(1, 0, 0.2, 1e-4, "cosine", side)]
-    space = make_space(make_config({"backbone": backbone}), blocks, resolutions)
+    space = make_space(make_config({"backbone": backbone}), stages, resolutions)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     drawn = [suggest(study.ask(), space) for _ in range(DRAWN[backbone])]
     return {HEADS: heads, LAST: last, SPACE: drawn}
@@ -157,7 +157,7 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path,
     # the split stays; the seed is of heads, order and dropout
     seeded = config.model_copy(update={"seed": seed})
     rows = []
-    for name, candidates in lists(backbone, facts.blocks, facts.resolutions).items():
+    for name, candidates in lists(backbone, facts.stages, facts.resolutions).items():
         if (name == SPACE and seed > 0) or (backbone, name, seed) in done:
             continue
         empty = seeded.model_copy(update={"cache_dir": cache / f"{name} {seed}"})

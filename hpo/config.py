@@ -278,7 +278,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         if self.weights == "none" and "progressive" in self.strategy:
             received = ",".join(self.strategy)
             raise BadField(
-                "strategy", f"must be plain where the weights are none: every block is trained. Received: {received}"
+                "strategy", f"must be plain where the weights are none: every stage is trained. Received: {received}"
             )
         return self
 

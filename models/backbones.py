@@ -32,11 +32,11 @@ class Backbone:
     min_resolution: int  # pixels
     native_resolution: int  # pixels, at which the published weights were trained
     parameters: int  # without top, all of them
-    blocks: int  # blocks that can be unfrozen, see models.cuts
+    stages: int  # stages that can be unfrozen, see models.cuts
     weights: str  # where pretrained weights come from
 
 
-# name, application, alpha, preprocessing, min and native resolution, parameters without top, blocks
+# name, application, alpha, preprocessing, min and native resolution, parameters without top, stages
 _TABLE: tuple[tuple[str, str, float | None, str, int, int, int, int], ...] = (
     ("vgg16", "VGG16", None, "caffe", 32, 224, 14_714_688, 5),
     ("vgg19", "VGG19", None, "caffe", 32, 224, 20_024_384, 5),
@@ -112,11 +112,11 @@ GREY = ("lenet5_grey", "lenet5")  # see the brightness alone, whatever the pictu
 
 
 def _backbone(row: tuple[str, str, float | None, str, int, int, int, int]) -> Backbone:
-    name, application, alpha, preprocessing, min_resolution, native_resolution, parameters, n_blocks = row
+    name, application, alpha, preprocessing, min_resolution, native_resolution, parameters, n_stages = row
     options = () if alpha is None else (("alpha", alpha),)
     weights = IMAGENET if application else _WEIGHTS[name]
     return Backbone(
-        name, application, options, preprocessing, min_resolution, native_resolution, parameters, n_blocks, weights
+        name, application, options, preprocessing, min_resolution, native_resolution, parameters, n_stages, weights
     )
 
 

@@ -112,13 +112,13 @@ def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
     """The candidate's model with its frozen prefix marked. Same candidate, task and seed: same weights.
 
     Raises:
-        ModelError: as `build_base`, and if unfreeze_depth exceeds the backbone's blocks.
+        ModelError: as `build_base`, and if unfreeze_depth exceeds the backbone's stages.
     """
     return attach_head(build_frozen(candidate, task, seed), candidate, task, seed)
 
 
 def build_frozen(candidate: Candidate, task: Task, seed: int) -> keras.Model:
-    """The base of a candidate with all but its top `unfreeze_depth` blocks frozen: the same for every head."""
+    """The base of a candidate with all but its top `unfreeze_depth` stages frozen: the same for every head."""
     keras.utils.set_random_seed(seed)
     base = build_base(task, candidate.backbone, candidate.resolution)
     cuts.freeze(base, candidate.unfreeze_depth, train_batch_norm=task.from_scratch)

@@ -50,7 +50,7 @@ SWITCH = Check(lambda value: isinstance(value, bool), "true or false")
 
 def _say_depth(candidate: "Candidate") -> str:
     depth = candidate.unfreeze_depth
-    return "frozen" if depth == 0 else f"top {depth} block{'s' * (depth > 1)} free"
+    return "frozen" if depth == 0 else f"top {depth} stage{'s' * (depth > 1)} free"
 
 
 def _say_head(candidate: "Candidate") -> str:
@@ -61,7 +61,7 @@ ALWAYS, ON_REQUEST, LISTED = Searched
 # In the order of the columns of tables.
 ROWS = (
     Dimension(name="unfreeze_depth", values=Range(0, math.inf, step=1), of_study=True, check=DEPTH, part="backbone",
-              words=_say_depth, unit=" blocks from the top", zero="head only"),
+              words=_say_depth, unit=" stages from the top", zero="head only"),
     Dimension(name="head_width", values=HEAD_WIDTHS, check=WIDTH, part="head", key="/h{}", each_head=True,
               title="head (units)", words=_say_head, unit=" units", zero="no hidden layer"),
     Dimension(name="dropout", values=Range(0.0, 0.6), check=SHARE, part="training", each_head=True,
@@ -93,8 +93,8 @@ ROWS = (
                         "strong": "also rotated, zoomed, sheared, recoloured"}),
     Dimension(name="strategy", values=("plain", "progressive"), searched=LISTED, option="strategy", default="plain",
               part="training", each_head=True, words="{0.strategy}",
-              meanings={"plain": "all free blocks from the first epoch",
-                        "progressive": "the head first, then block by block from the top, each with its share of "
+              meanings={"plain": "all free stages from the first epoch",
+                        "progressive": "the head first, then stage by stage from the top, each with its share of "
                                        "the epochs"}),
 )  # fmt: skip
 DIMENSIONS: Mapping[str, Dimension] = {row.name: row for row in ROWS}
@@ -150,7 +150,7 @@ class Training:
     """How the network is trained; nothing of it is left in the trained one.
 
     Attributes:
-        unfreeze_depth: blocks trained from the top, 0 (head only) to all.
+        unfreeze_depth: stages trained from the top, 0 (head only) to all.
         dropout: rate before the last layer, in [0, 1).
         learning_rate: peak rate of the optimizer.
         lr_schedule: one of `models.training.schedules.LR_SCHEDULES`.
@@ -159,7 +159,7 @@ class Training:
         label_smoothing: share of each target that is spread over all classes, in [0, 1).
         batch_size: pictures in a training step.
         augmentation: of training pictures: none, light or strong.
-        strategy: "plain" trains everything from the first epoch; "progressive" the head first, then block after block
+        strategy: "plain" trains everything from the first epoch; "progressive" the head first, then stage after stage
             from the top, each with its share of the epochs.
     """
 

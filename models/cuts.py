@@ -1,9 +1,9 @@
-"""Where a network can be cut, the blocks between well-chosen cuts, and freezing what lies below one.
+"""Where a network can be cut, the stages between well-chosen cuts, and freezing what lies below one.
 
 A Keras functional graph can be cut wherever exactly one tensor is alive: everything behind the cut depends
 on that tensor alone, so `Model(inputs, cut)` followed by `Model(cut, outputs)` is the same network.
 
-Blocks are the unit of unfreezing. The rule, for every backbone and any user's functional network:
+Stages are the unit of unfreezing. The rule, for every backbone and any user's functional network:
 
 1. A stage is a run of layers at one spatial size. A new stage begins when the size of a cut tensor falls to at
    most 2/3 of the size at which the stage began. (149 -> 147 by a convolution without padding is not a new
@@ -11,12 +11,12 @@ Blocks are the unit of unfreezing. The rule, for every backbone and any user's f
    count for no size.
 2. The boundary between two stages is the last cut before the first one that is reached over weights at the new
    size; so a weightless pooling that closes a stage belongs to the stage it closes (VGG, DenseNet), while padding
-   and dropout open the next block. Unless that cut lies in the expansion of a bottleneck (MobileNetV2,
+   and dropout open the next stage. Unless that cut lies in the expansion of a bottleneck (MobileNetV2,
    EfficientNet): walking back over single layers, as far as the output of the nearest branching module and no
    further than the number of elements falls, a cut with less than half the elements takes its place.
-3. A stage without weights joins its neighbour, and the first block begins at the input of the model.
+3. A stage without weights joins its neighbour, and the first stage begins at the input of the model.
 
-NASNet keeps two tensors alive almost everywhere, so it has few cuts and two blocks: the stem, and the rest.
+NASNet keeps two tensors alive almost everywhere, so it has few cuts and two stages: the stem, and the rest.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class CutPoint:
 
 
 @dataclass(frozen=True)
-class Block:
+class Stage:
     """A run of layers that is unfrozen as a whole. Number 1 is the nearest to the input."""
 
     number: int
-    cut: str  # name of the layer whose output enters the block
+    cut: str  # name of the layer whose output enters the stage
     layers: tuple[str, ...]  # in the order of the graph
-    size: int  # spatial size of what enters the block
-    tensor: Any  # Keras tensor that enters the block
+    size: int  # spatial size of what enters the stage
+    tensor: Any  # Keras tensor that enters the stage
 
 
 def cut_points(model: Any) -> tuple[CutPoint, ...]:
@@ -72,14 +72,14 @@ def cut_points(model: Any) -> tuple[CutPoint, ...]:
     return tuple(cut for cut, _ in _sweep(model))
 
 
-def blocks(model: Any) -> tuple[Block, ...]:
-    """The blocks of a functional model, from input to output, by the rule at the head of this module.
+def stages(model: Any) -> tuple[Stage, ...]:
+    """The stages of a functional model, from input to output, by the rule at the head of this module.
 
     Args:
         model: `keras.Model(inputs, feature_map)`; the inputs may lie before resizing and preprocessing.
 
     Returns:
-        At least one block; all layers of the model but its input belong to exactly one.
+        At least one stage; all layers of the model but its input belong to exactly one.
     """
     sweep = _sweep(model)
     starts = [0, *_boundaries(sweep)]
@@ -88,18 +88,18 @@ def blocks(model: Any) -> tuple[Block, ...]:
         layers = [operation.name for _, segment in sweep[start + 1 : end + 1] for operation in segment]
         cut = sweep[start][0]
         names = tuple(dict.fromkeys(layers))
-        in_order.append(Block(number, cut.layer, names, cut.size or 1, cut.tensor))
+        in_order.append(Stage(number, cut.layer, names, cut.size or 1, cut.tensor))
     return tuple(in_order)
 
 
 def cut_tensor(model: Any, depth: int) -> Any:
-    """The tensor that enters the top `depth` blocks; the model's own output for depth 0."""
-    all_blocks = _checked_blocks(model, depth)
-    return all_blocks[len(all_blocks) - depth].tensor if depth else model.output
+    """The tensor that enters the top `depth` stages; the model's own output for depth 0."""
+    all_stages = _checked_stages(model, depth)
+    return all_stages[len(all_stages) - depth].tensor if depth else model.output
 
 
 def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
-    """Leaves the top `depth` blocks trainable and makes all below them a fixed function of the input.
+    """Leaves the top `depth` stages trainable and makes all below them a fixed function of the input.
 
     Below the cut nothing is trainable, BatchNormalization therefore uses its stored statistics, and the rates of
     dropout-like layers become 0. Above the cut BatchNormalization stays in inference mode too: Keras' advice for
@@ -109,7 +109,7 @@ def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
 
     Args:
         model: `keras.Model(inputs, feature_map)`. A larger model that shares its layers is frozen with it.
-        depth: 0 (all frozen) to the number of blocks (all trainable).
+        depth: 0 (all frozen) to the number of stages (all trainable).
         train_batch_norm: train BatchNormalization above the cut, for training from scratch.
 
     Raises:
@@ -117,8 +117,8 @@ def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
     """
     from keras.layers import BatchNormalization
 
-    all_blocks = _checked_blocks(model, depth)
-    frozen = {name for block in all_blocks[: len(all_blocks) - depth] for name in block.layers}
+    all_stages = _checked_stages(model, depth)
+    frozen = {name for stage in all_stages[: len(all_stages) - depth] for name in stage.layers}
     for layer in model.layers:
         for leaf in leaves(layer):
             norm = isinstance(leaf, BatchNormalization)
@@ -169,7 +169,7 @@ def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
 
 
 def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
-    """Indices into the sweep where a block begins, without the first block."""
+    """Indices into the sweep where a stage begins, without the first stage."""
     weighted = [any(has_weights(operation) for operation in segment) for _, segment in sweep]
     if not any(weighted):
         raise ModelError("there is nothing to unfreeze: the model has no layer with weights")
@@ -197,7 +197,7 @@ def _bottleneck(sweep: list[tuple[CutPoint, list[Any]]], first: int, end: int) -
         cut, segment = sweep[index]
         if best is not None and cut.elements > sweep[best][0].elements:
             break
-        if best is None and _opens_block(sweep, index):
+        if best is None and _opens_stage(sweep, index):
             continue
         if best is None or cut.elements < sweep[best][0].elements / 2:
             best = index
@@ -206,7 +206,7 @@ def _bottleneck(sweep: list[tuple[CutPoint, list[Any]]], first: int, end: int) -
     return best
 
 
-def _opens_block(sweep: list[tuple[CutPoint, list[Any]]], index: int) -> bool:
+def _opens_stage(sweep: list[tuple[CutPoint, list[Any]]], index: int) -> bool:
     """Whether a cut comes out of padding or dropout, which belong to the layers that follow."""
     cut, segment = sweep[index]
     if type(segment[-1]).__name__ in RANDOM_LAYERS:
@@ -215,11 +215,11 @@ def _opens_block(sweep: list[tuple[CutPoint, list[Any]]], index: int) -> bool:
     return enlarges and not any(has_weights(operation) for operation in segment)
 
 
-def _checked_blocks(model: Any, depth: int) -> tuple[Block, ...]:
-    all_blocks = blocks(model)
-    if not 0 <= depth <= len(all_blocks):
-        raise ModelError(f"unfreeze depth must be 0 to {len(all_blocks)} for {model.name!r}. Received: {depth}")
-    return all_blocks
+def _checked_stages(model: Any, depth: int) -> tuple[Stage, ...]:
+    all_stages = stages(model)
+    if not 0 <= depth <= len(all_stages):
+        raise ModelError(f"unfreeze depth must be 0 to {len(all_stages)} for {model.name!r}. Received: {depth}")
+    return all_stages
 
 
 def _switch_off(layer: Any) -> None:

@@ -59,7 +59,7 @@ def pretrain(
     store = picture_store(cache_dir)
     data = open_dataset(dataset_name, data_dir, store, side)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
-    candidate = _candidate(backbone_name, backbone.blocks, side, recipe.learning_rate)
+    candidate = _candidate(backbone_name, backbone.stages, side, recipe.learning_rate)
     height, width, channels = data.images.shape[1:]
     network = build.build_network(
         candidate, build.Task(height, width, channels, len(facts.class_names), "none"), recipe.seed
@@ -88,11 +88,11 @@ def pretrain(
     return accuracy
 
 
-def _candidate(backbone: str, blocks: int, side: int, learning_rate: float) -> Candidate:
+def _candidate(backbone: str, stages: int, side: int, learning_rate: float) -> Candidate:
     """All of the network, trained from the first epoch."""
     return Candidate(
         backbone=backbone,
-        unfreeze_depth=blocks,
+        unfreeze_depth=stages,
         head_width=0,
         dropout=0.2,
         learning_rate=learning_rate,

@@ -46,7 +46,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
         storage = open_storage(config.storage, write=True)
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             facts = _prepared(config, workers, display, parts)
-            space = make_space(config, facts.blocks, facts.resolutions)
+            space = make_space(config, facts.stages, facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space).to_dict())
             study.set_user_attr(attributes.OPTIONS, config.model_dump(mode="json"))  # for what comes after the search
             search = Search(config, study, facts, space, workers, display, parts)

@@ -62,12 +62,12 @@ def _described(values: Values) -> list[Any]:
     return [values.low, values.high, *([values.step] if values.step not in (None, 1) else [])]
 
 
-def make_space(config: StudyConfig, blocks: int, resolutions: tuple[int, ...]) -> Space:
-    """From scratch every block is trained, and the optimizer is searched; else any number of blocks from the top."""
+def make_space(config: StudyConfig, stages: int, resolutions: tuple[int, ...]) -> Space:
+    """From scratch every stage is trained, and the optimizer is searched; else any number of stages from the top."""
     from_scratch = config.weights == "none"
     requested = {*config.search} | ({"optimizer"} if from_scratch else set())
     of_study: dict[str, Values] = {
-        "unfreeze_depth": Range(blocks if from_scratch else 0, blocks, step=1),
+        "unfreeze_depth": Range(stages if from_scratch else 0, stages, step=1),
         "resolution": resolutions,
     }
     searched: dict[str, Values] = {}
@@ -144,7 +144,7 @@ def sibling_heads(candidate: Candidate, space: Space) -> dict[str, Any]:
 def first_candidates(space: Space) -> Sequence[Candidate]:
     """Known good ones, most useful first, so that a study of five trials already shows a front.
 
-    Linear probes at the largest and the smallest resolution mark the ends; the top block fine-tuned with a small rate
+    Linear probes at the largest and the smallest resolution mark the ends; the top stage fine-tuned with a small rate
     is what most tutorials do (Keras' transfer-learning guide); a frozen network with a hidden layer is the usual
     default; a deeper fine-tune shows whether more freedom pays.
     """

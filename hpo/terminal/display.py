@@ -87,7 +87,7 @@ class PlainDisplay:
         self.records, self.members = records, front(records)
         height, width, channels = facts.shape
         self.note(
-            f"study {config.study_name}: {config.backbone} ({facts.blocks} blocks, weights {config.weights}) "
+            f"study {config.study_name}: {config.backbone} ({facts.stages} stages, weights {config.weights}) "
             f"on {facts.dataset} ({len(facts.class_names)} classes, {height}x{width}x{channels})"
         )
         if facts.skipped:

@@ -8,7 +8,7 @@ from models.backbones import BACKBONES
 from studies.tables.table import of_texts
 
 BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; weights were trained at the native one.
-Blocks: see models/cuts.py. ImageNet weights are those that Keras and torchvision publish for the native resolution, at
+Stages: see models/cuts.py. ImageNet weights are those that Keras and torchvision publish for the native resolution, at
 every resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions
 does not mix. torchvision's need the extra torch. custom_cnn's are ours, trained on CIFAR-10.
 lenet5 is lenet5_colour where pictures have colour."""
@@ -25,13 +25,13 @@ def print_backbones() -> None:
             f"{backbone.parameters:,}",
             str(backbone.min_resolution),
             str(backbone.native_resolution),
-            str(backbone.blocks),
+            str(backbone.stages),
             backbone.weights,
         )
         for backbone in BACKBONES.values()
     ]
     _print(
-        ("backbone", "parameters without top", "smallest px", "native px", "blocks", "pretrained weights"),
+        ("backbone", "parameters without top", "smallest px", "native px", "stages", "pretrained weights"),
         rows,
         BACKBONES_NOTE,
     )

@@ -36,7 +36,7 @@ class Facts:
     test_split: str
     skipped: int
     resolutions: tuple[int, ...]
-    blocks: int
+    stages: int
     weights_digest: str
     machine: dict[str, Any]
 
@@ -114,7 +114,7 @@ def find_out(
         test_split=facts.test_split,
         skipped=facts.skipped,
         resolutions=resolutions,
-        blocks=backbone.blocks,
+        stages=backbone.stages,
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
     )

@@ -75,7 +75,7 @@ class Sources:
 
         tensors = cut_tensors(self.session.network(self.job))
         wanted = self._deepest()
-        decision = Plan(False, "every block is trained")
+        decision = Plan(False, "every stage is trained")
         if wanted in tensors:
             decision = plan(self._work(wanted))
             if decision.store:
@@ -104,7 +104,7 @@ class Sources:
         below = self.session.flops(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
         stops = rungs_of(config)
-        cells = (job.facts.blocks + 1) * len(job.facts.resolutions) * len(config.augment)
+        cells = (job.facts.stages + 1) * len(job.facts.resolutions) * len(config.augment)
         return Work(
             n_train=len(self.parts.train),
             n_val=len(self.parts.val),

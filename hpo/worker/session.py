@@ -156,7 +156,7 @@ class Session:
         from models.backbones import get_backbone
         from models.build import attach_head
 
-        free = depth if frozen else get_backbone(architecture.backbone).blocks
+        free = depth if frozen else get_backbone(architecture.backbone).stages
         base = self._base(architecture.backbone, architecture.resolution, free, task, seed)
         return attach_head(base, _plain(architecture, depth), task, seed)
 

@@ -1,7 +1,7 @@
 """Activations behind frozen layers, computed once: from the pictures, or from a shallower cut that is stored already.
 
 The cuts of a candidate, from the deepest to the shallowest: `pooled` or `pooled_max` (behind global pooling, when only
-the head is trained), `top1`, `top2`, ... (what enters the top blocks), `resized` (the pictures at the backbone's
+the head is trained), `top1`, `top2`, ... (what enters the top stages), `resized` (the pictures at the backbone's
 resolution).
 """
 
@@ -23,7 +23,7 @@ POOLED, RESIZED, PICTURES = "pooled", "resized", "pictures"
 
 
 def cut_name(depth: int, pooling: str = "average") -> str:
-    """The cut behind which `depth` blocks and the head are trained."""
+    """The cut behind which `depth` stages and the head are trained."""
     return f"top{depth}" if depth else POOLED if pooling == "average" else f"{POOLED}_{pooling}"
 
 
@@ -40,7 +40,7 @@ def cut_tensors(network: Network) -> dict[str, keras.KerasTensor]:
 def _find_cuts(network: Network) -> dict[str, keras.KerasTensor]:
     base = network.base()
     tensors = {cut_name(0, network.pooling): network.logits.get_layer("pool").output}
-    for depth in range(1, len(cuts.blocks(base))):
+    for depth in range(1, len(cuts.stages(base))):
         tensors[cut_name(depth)] = cuts.cut_tensor(base, depth)
     if network.resized is not network.logits.input:
         tensors[RESIZED] = network.resized

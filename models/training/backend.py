@@ -29,7 +29,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """An element-wise function as one pass over memory where the backend can do that inside `compiled`.
 
-    On TensorFlow's CPU that is XLA: Adam on the 9.6 million weights of VGG19's last block took 0.87 of the time of
+    On TensorFlow's CPU that is XLA: Adam on the 9.6 million weights of VGG19's last stage took 0.87 of the time of
     the ten single operations. On its GPU XLA needs tools that a plain wheel lacks, so it is left alone.
     """
     if keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu"):

@@ -47,19 +47,19 @@ class Recipe:
             return self.plateaus[len(curve)]
         return schedules.plateau_scale([point.val_loss for point in curve if point.val_loss is not None])
 
-    def depth(self, epoch: int, blocks: int) -> int:
-        """Blocks from the top that are trained in an epoch, counted from 1, of those that shall be in the end.
+    def depth(self, epoch: int, stages: int) -> int:
+        """Stages from the top that are trained in an epoch, counted from 1, of those that shall be in the end.
 
-        Progressive: each of the 1 + `blocks` stages has its share of the epochs, the head alone being the first. With
-        fewer epochs than stages some begin together; the last epoch trains all.
+        Progressive: each of the 1 + `stages` phases has its share of the epochs, the head alone being the first. With
+        fewer epochs than phases some begin together; the last epoch trains all.
         """
         if self.strategy == "plain":
-            return blocks
-        return math.ceil(epoch * (1 + blocks) / self.epochs) - 1
+            return stages
+        return math.ceil(epoch * (1 + stages) / self.epochs) - 1
 
-    def first_epoch(self, depth: int, blocks: int) -> int:
-        """The epoch, from 1, in which the block at this depth (1 is the top one, 0 the head) begins to be trained."""
-        return next(epoch for epoch in range(1, self.epochs + 1) if self.depth(epoch, blocks) >= depth)
+    def first_epoch(self, depth: int, stages: int) -> int:
+        """The epoch, from 1, in which the stage at this depth (1 is the top one, 0 the head) begins to be trained."""
+        return next(epoch for epoch in range(1, self.epochs + 1) if self.depth(epoch, stages) >= depth)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ One step is traced once for a network and serves every recipe: learning rate, dr
 of the traced function, and weights are arguments too, so a new run begins with a copy of the first ones.
 
 All weights that are trained lie in one flat vector. Adam is then a handful of operations on one array, not ten on each
-of a hundred small ones, which was half the time of a step of MobileNetV2's last block. Progressive unfreezing gives the
-blocks that wait a rate of 0.
+of a hundred small ones, which was half the time of a step of MobileNetV2's last stage. Progressive unfreezing gives the
+stages that wait a rate of 0.
 
 Randomness is drawn on the host from (seed, epoch) alone: order of examples, dropout, augmented views. So a run can be
 broken off after any epoch and continued, and training from stored features sees what training the whole network sees.

@@ -252,7 +252,7 @@ def _in_words(dimension: Dimension | None, values: Any) -> str:
         return ", ".join(map(str, values)) + unit
     low, high, *step = values
     if low == high:
-        return f"all {low} blocks"
+        return f"all {low} stages"
     zero = f" ({dimension.zero})" if low == 0 and dimension.zero else ""
     steps = f" in steps of {step[0]}" if step else ""
     return f"{low:g}{zero} to {high:g}{unit}{steps}{', logarithmic' if dimension.log else ''}"

@@ -86,7 +86,7 @@ def why(record: TrialRecord) -> str:
 
 
 def describe(candidate: Candidate | None) -> str:
-    """A candidate in one short line: `96 px, top 2 blocks free, head 256, dropout 0.21, 3.0e-04 cosine`.
+    """A candidate in one short line: `96 px, top 2 stages free, head 256, dropout 0.21, 3.0e-04 cosine`.
 
     What is searched only on request is named where it is not the default.
     """

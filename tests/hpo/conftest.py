@@ -145,7 +145,7 @@ class Fakes:
 
     def search(self, config, workers):
         facts = self.prepare(config)
-        space = make_space(config, facts.blocks, facts.resolutions)
+        space = make_space(config, facts.stages, facts.resolutions)
         study = open_study(
             open_storage(config.storage, write=True), config.study_name, fingerprint(config, facts, space).to_dict()
         )

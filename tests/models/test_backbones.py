@@ -13,7 +13,7 @@ import pytest
 
 from models import ModelError
 from models.backbones import BACKBONES, features, for_pictures, get_backbone, has_seen, preprocess, with_top
-from models.cuts import blocks
+from models.cuts import stages
 from tests.models.families import families
 
 SMALL = (
@@ -78,7 +78,7 @@ def _check_row(name: str, build: Callable[..., Any]) -> None:
     backbone = BACKBONES[name]
     base = build(name)
     assert base.count_params() == backbone.parameters
-    assert len(blocks(base)) == backbone.blocks
+    assert len(stages(base)) == backbone.stages
     assert not [
         layer for layer in base.layers if isinstance(layer, keras.Model) and type(layer) is not keras.Sequential
     ]

@@ -1,4 +1,4 @@
-"""Cuts, blocks and freezing."""
+"""Cuts, stages and freezing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from models import ModelError
 from models.backbones import BACKBONES, features
-from models.cuts import blocks, cut_points, cut_tensor, freeze
+from models.cuts import cut_points, cut_tensor, freeze, stages
 from tests.models.families import FAMILIES, families
 
 EXPECTED = {
@@ -39,21 +39,21 @@ FROZEN_EXACTLY = ("custom_cnn", "googlenet", "resnet18", "mobilenet_v2_0.35", "e
 
 @pytest.mark.parametrize("name", families(EXPECTED))
 def test_blocks_begin_where_expected(name: str, build: Callable[..., Any]) -> None:
-    assert [block.cut for block in blocks(build(name))[1:]] == EXPECTED[name]
+    assert [stage.cut for stage in stages(build(name))[1:]] == EXPECTED[name]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_blocks_do_not_depend_on_the_resolution(name: str, build: Callable[..., Any]) -> None:
     backbone = BACKBONES[name]
-    small = [(block.cut, block.layers) for block in blocks(build(name, backbone.min_resolution))]
-    native = [(block.cut, block.layers) for block in blocks(build(name, backbone.native_resolution))]
+    small = [(stage.cut, stage.layers) for stage in stages(build(name, backbone.min_resolution))]
+    native = [(stage.cut, stage.layers) for stage in stages(build(name, backbone.native_resolution))]
     assert small == native
 
 
 def test_each_layer_is_in_one_block(build: Callable[..., Any]) -> None:
     base = build("mobilenet_v2_0.35")
-    names = [name for block in blocks(base) for name in block.layers]
+    names = [name for stage in stages(base) for name in stage.layers]
     assert len(names) == len(set(names))
     assert set(names) == {operation.name for operation in base.operations} - {base.layers[0].name}
 
@@ -61,13 +61,13 @@ def test_each_layer_is_in_one_block(build: Callable[..., Any]) -> None:
 def test_what_lies_before_the_network_changes_no_block(build: Callable[..., Any]) -> None:
     import keras
 
-    plain = [block.cut for block in blocks(build("mobilenet_0.25", 64))[1:]]
+    plain = [stage.cut for stage in stages(build("mobilenet_0.25", 64))[1:]]
     inputs = keras.Input((20, 20, 1), dtype="uint8")
     x = keras.layers.Resizing(64, 64)(inputs)
     x = keras.layers.Rescaling(1.0)(keras.layers.Concatenate()([x, x, x]))
     base = keras.Model(inputs, features(BACKBONES["mobilenet_0.25"], x))
-    assert [block.cut for block in blocks(base)[1:]] == plain
-    assert blocks(base)[0].cut == base.layers[0].name
+    assert [stage.cut for stage in stages(base)[1:]] == plain
+    assert stages(base)[0].cut == base.layers[0].name
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_what_cannot_be_cut_is_refused() -> None:
     with pytest.raises(ModelError, match="one input and one output"):
         cut_points(keras.Model([first, second], keras.layers.Add()([first, second])))
     with pytest.raises(ModelError, match="nothing to unfreeze"):
-        blocks(keras.Model(first, keras.layers.ReLU()(first)))
+        stages(keras.Model(first, keras.layers.ReLU()(first)))
     with pytest.raises(ModelError, match="only functional"):
         cut_points(keras.layers.Dense(3))
 

@@ -13,7 +13,7 @@ from tests.hpo.conftest import fake_facts
 
 def marks(config):
     facts = fake_facts(config)
-    return fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions)).to_dict()
+    return fingerprint(config, facts, make_space(config, facts.stages, facts.resolutions)).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name):
     marks = []
     for config in (configure(**base), configure(**base | {name: value})):
         facts = found(config)
-        marks.append(fingerprint(config, facts, make_space(config, facts.blocks, facts.resolutions)).to_dict())
+        marks.append(fingerprint(config, facts, make_space(config, facts.stages, facts.resolutions)).to_dict())
     then, now = marks
     assert {key for key in then if then[key] != now[key]} == expected
     assert (meta(name, "role") == Role.IDENTITY) == bool(expected)

@@ -62,7 +62,7 @@ def test_plain_lines(records, capsys):  # noqa: F811
     display.told(records[1], records)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("[6/9] trial 1 val_accuracy 0.9000, 2 (1.7-2.3) ms, 20 MFLOPs, 4.5 s | front 3 (new member)")
-    assert "32 px, top 1 block free, head 128" in line
+    assert "32 px, top 1 stage free, head 128" in line
 
 
 def test_live_view_shows_everything_at_once(records, tmp_path):  # noqa: F811

@@ -28,7 +28,7 @@ def test_only_a_plateau_schedule_heeds_the_curve():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "blocks", "expected"),
+    ("epochs", "stages", "expected"),
     [
         (8, 3, [0, 0, 1, 1, 2, 2, 3, 3]),
         (8, 2, [0, 0, 1, 1, 1, 2, 2, 2]),
@@ -37,14 +37,14 @@ def test_only_a_plateau_schedule_heeds_the_curve():
         (3, 0, [0, 0, 0]),
     ],
 )
-def test_progressive_unfreezing_gives_each_block_its_share(epochs, blocks, expected):
+def test_progressive_unfreezing_gives_each_stage_its_share(epochs, stages, expected):
     recipe = Recipe(0.1, "cosine", epochs, 32, 0, strategy="progressive")
-    assert [recipe.depth(epoch, blocks) for epoch in range(1, epochs + 1)] == expected
-    begun = [recipe.first_epoch(depth, blocks) for depth in expected]
+    assert [recipe.depth(epoch, stages) for epoch in range(1, epochs + 1)] == expected
+    begun = [recipe.first_epoch(depth, stages) for depth in expected]
     assert begun == [expected.index(depth) + 1 for depth in expected]
     plain = Recipe(0.1, "cosine", epochs, 32, 0)
-    assert {plain.depth(epoch, blocks) for epoch in range(1, epochs + 1)} == {blocks}
-    assert plain.first_epoch(blocks, blocks) == 1
+    assert {plain.depth(epoch, stages) for epoch in range(1, epochs + 1)} == {stages}
+    assert plain.first_epoch(stages, stages) == 1
 
 
 def test_the_error_keeps_the_epochs_before():

@@ -164,7 +164,7 @@ def test_from_scratch_it_learns_what_keras_would_learn():
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_progressive_unfreezing_moves_one_block_after_the_other(optimizer):
-    """The head alone learns what it would learn on a frozen network; then one more block moves in each share."""
+    """The head alone learns what it would learn on a frozen network; then one more stage moves in each share."""
     network, candidate = small(3, optimizer=optimizer), {"learning_rate": 1e-3, "optimizer": optimizer, "epochs": 4}
     train_set, val_set = halves(*stripes(40))
     trainer = Trainer(network, optimizer=optimizer)
@@ -181,7 +181,7 @@ def test_progressive_unfreezing_moves_one_block_after_the_other(optimizer):
     alone = Trainer(small(0), optimizer=optimizer)
     first = alone.begin()
     alone.run(first, train_set, val_set, recipe(weight_decay=0.01, **candidate), until=1)
-    assert first.curve[0].val_loss == pytest.approx(state.curve[0].val_loss, rel=5e-3)  # a free block has dropout
+    assert first.curve[0].val_loss == pytest.approx(state.curve[0].val_loss, rel=5e-3)  # a free stage has dropout
 
 
 def test_a_block_that_begins_late_takes_steps_of_the_usual_size():

@@ -1,4 +1,4 @@
-"""models/training/unfreezing.py: which block a variable belongs to, and the rate it has once its block has begun."""
+"""models/training/unfreezing.py: which stage a variable belongs to, and the rate it has once its stage has begun."""
 
 import math
 

@@ -31,7 +31,7 @@ def test_hover_names_every_parameter_and_number(records):
     for part in (
         "trial 1",
         "32 px",
-        "top 1 block free",
+        "top 1 stage free",
         "head 128",
         "dropout 0.25",
         "1.0e-03 cosine",

@@ -15,7 +15,7 @@ from studies.report.summary import summary
 def test_before_the_evaluation(make_material, curved):
     best, beside, recommended, effort, certainty = summary(make_material(curved))
     assert best == (
-        "Of 3 fully trained candidates, trial 2 (32 px, top 2 blocks free, head 128, dropout 0.25, 1.0e-03 cosine) is "
+        "Of 3 fully trained candidates, trial 2 (32 px, top 2 stages free, head 128, dropout 0.25, 1.0e-03 cosine) is "
         "the most accurate in the search: it classifies 90.0 % of the 50 validation pictures correctly."
     )
     assert beside == (

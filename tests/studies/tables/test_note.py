@@ -7,7 +7,7 @@ import pytest
 from studies.records import State, TrialRecord
 from studies.tables.note import note, sentence
 
-SETTINGS = "32 px, top 1 block free, head 128, dropout 0.25, 1.0e-03 cosine"
+SETTINGS = "32 px, top 1 stage free, head 128, dropout 0.25, 1.0e-03 cosine"
 
 
 def test_of_a_complete_trial(records):

@@ -65,7 +65,7 @@ def test_csv_there_and_back(records):
                 lr_schedule="step",
                 resolution=64,
             ),
-            "64 px, top 1 block free, head 256, dropout 0.00, 1.0e-05 step",
+            "64 px, top 1 stage free, head 256, dropout 0.00, 1.0e-05 step",
         ),
         (
             Candidate(
@@ -77,7 +77,7 @@ def test_csv_there_and_back(records):
                 lr_schedule="step",
                 resolution=64,
             ),
-            "64 px, top 2 blocks free, head 256, dropout 0.00, 1.0e-05 step",
+            "64 px, top 2 stages free, head 256, dropout 0.00, 1.0e-05 step",
         ),
         (None, "?"),
     ],

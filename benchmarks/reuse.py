@@ -49,7 +49,7 @@ DRAWN = {"mobilenet_v2_0.35": 4, "vgg19": 2}  # for the first seed alone: it is 
 HEADS, LAST, SPACE = "only the head", "last stage free", "default space"
 
 
-def lists(backbone: str, stages: int, resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
+def lists(backbone: str, stages: tuple[int, ...], resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
     """The candidates; rates are ordinary ones, so that accuracies can be compared."""
 
     def make(depth: int, width: int, dropout: float, rate: float, schedule: str, side: int) -> Candidate:
@@ -67,7 +67,7 @@ def lists(backbone: str, stages: int, resolutions: tuple[int, ...]) -> dict[str,
     heads = [make(0, 0, 0.2, 3e-3, "cosine", side), make(0, 256, 0.3, 1e-3, "constant", side)]
     heads += [make(0, 0, 0.4, 1e-3, "one_cycle", side), make(0, 512, 0.5, 1e-3, "cosine", side)]
     last = [make(1, 0, 0.2, 1e-4, "cosine", side)]
-    space = make_space(make_config({"backbone": backbone}), stages, resolutions)
+    space = make_space(make_config({"backbone": backbone, "keep": "full"}), stages, resolutions)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     drawn = [suggest(study.ask(), space) for _ in range(DRAWN[backbone])]
     return {HEADS: heads, LAST: last, SPACE: drawn}

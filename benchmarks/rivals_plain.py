@@ -48,7 +48,8 @@ class Setup:
     def space(self) -> Space:
         found = get_backbone(self.backbone)
         resolutions = default_resolutions(found.min_resolution, found.native_resolution, SIDE)
-        return make_space(make_config({"backbone": self.backbone}), found.stages, resolutions)
+        config = make_config({"backbone": self.backbone, "keep": "full"})
+        return make_space(config, (found.stages,) * found.blocks, resolutions)
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
         """From a tuner's values, which may hold more."""

@@ -172,9 +172,9 @@ def _otherwise(one: Dimension) -> str:
 
 def _values(one: Dimension) -> str:
     if isinstance(one.values, Range):
-        low = f"{_number(one.values.low)}{f' ({one.zero})' if one.zero else ''}"
+        low = f"{_number(one.values.low)}{f' ({one.zero})' if one.zero and one.values.low == 0 else ''}"
         if math.isinf(one.values.high):
-            return f"{low} to all stages of the backbone"
+            return f"{low} to all {'blocks' if one.name == 'keep_blocks' else 'stages'} of the backbone"
         step = f" in steps of {one.values.step}" if one.values.step not in (None, 1) else ""
         return f"{low} to {_number(one.values.high)}{one.unit}{step}{', logarithmic' if one.log else ''}"
     if one.of_study:

@@ -23,14 +23,14 @@ from pydantic import (
 
 from datasets.registry import check_name, safe_name
 from hpo.errors import BadField, BadInput, explain_field
-from models.backbones import get_backbone
+from models.backbones import UNPUBLISHED, get_backbone
 from models.candidate import DIMENSIONS
 from models.dimension import Searched
 from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
 from studies.presets import read_preset
 from studies.url import database_path
 
-BEFORE = {"latency_runtime": "keras"}  # options as they were in studies that do not keep them, those of 0.1
+BEFORE = {"latency_runtime": "keras", "keep": "full"}  # options as they were in studies that do not keep them
 MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
@@ -157,6 +157,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         f"by a comma are searched; default {DIMENSIONS['strategy'].default}", min_length=1)
     search: Annotated[tuple[Requested, ...], BeforeValidator(_name_list)] = option(
         (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
+    keep: Literal["auto", "search", "full"] = option("auto", IDENTITY, SEARCH, "where the network ends: search (behind "
+        "any of its blocks) or full (all of them are kept); auto searches where weights are published for the backbone")
+    map_size: int = option(5000, EFFORT, SEARCH, "most pictures to fit the probes of the map on, and most to measure "
+        "them on", ge=10)
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = option("tpe", EFFORT, SEARCH, "how candidates are "
         "proposed; gp needs torch")
     seed: int = option(0, IDENTITY, SEARCH, "seeds the split, the sampler, initial weights and the order of pictures",
@@ -281,6 +285,12 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
                 "strategy", f"must be plain where the weights are none: every stage is trained. Received: {received}"
             )
         return self
+
+    @property
+    def searches_ends(self) -> bool:
+        """Whether it is searched how much of the backbone is kept."""
+        published = get_backbone(self.backbone).weights != UNPUBLISHED
+        return self.keep == "search" or (self.keep == "auto" and published)
 
     @property
     def study_name(self) -> str:

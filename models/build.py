@@ -1,13 +1,14 @@
 """From a candidate to one flat Keras model: raw uint8 pictures in, probabilities out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import keras
 
-from models import cuts
+from models import blocks, cuts
 from models.backbones import features, get_backbone
-from models.candidate import Candidate
+from models.candidate import Architecture, Candidate
 from models.training.heads import initial_head
 from models.weights.loading import load_backbone_weights
 
@@ -57,12 +58,16 @@ class Network(NamedTuple):
     logits: the same before the last activation, for training: (n, classes), or (n, 1) for two classes.
     cut: the tensor behind which everything is trained and before which nothing is; None if nothing is frozen.
     head_width: units of the head's hidden layer, 0 for none.
+    keep_blocks: of the backbone, 0 for all.
+    above: stages of the backbone that are not kept.
     """
 
     model: keras.Model
     logits: keras.Model
     cut: keras.KerasTensor | None
     head_width: int
+    keep_blocks: int = 0
+    above: int = 0
 
     def base(self) -> keras.Model:
         """Pictures to the feature map: the backbone's part of the layers."""
@@ -85,13 +90,13 @@ class Network(NamedTuple):
         return self.logits.get_layer("resize").output if "resize" in names else self.logits.input
 
 
-def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
-    """Raw uint8 pictures to the backbone's feature map, with the task's weights.
+def build_base(task: Task, backbone_name: str, resolution: int, keep_blocks: int = 0) -> keras.Model:
+    """Raw uint8 pictures to the feature map behind the first `keep_blocks` blocks, 0 for all, with the task's weights.
 
     Pictures are resized bilinearly (with antialiasing when they shrink); grey ones become three channels.
 
     Raises:
-        ModelError: the backbone is unknown, or the weights cannot be used.
+        ModelError: the backbone is unknown, it has fewer blocks, or the weights cannot be used.
     """
     backbone = get_backbone(backbone_name)
     inputs = keras.Input((task.height, task.width, task.channels), dtype="uint8", name="pictures")
@@ -105,30 +110,47 @@ def build_base(task: Task, backbone_name: str, resolution: int) -> keras.Model:
         x = keras.layers.Concatenate(name="grey_to_rgb")([x, x, x])
     base = keras.Model(inputs, features(backbone, x), name=f"{backbone.name}_{resolution}")
     load_backbone_weights(base, backbone, task.weights)
-    return base
+    return blocks.keep(base, keep_blocks)
 
 
 def build_network(candidate: Candidate, task: Task, seed: int) -> Network:
     """The candidate's model with its frozen prefix marked. Same candidate, task and seed: same weights.
 
     Raises:
-        ModelError: as `build_base`, and if unfreeze_depth exceeds the backbone's stages.
+        ModelError: as `build_base`, and if unfreeze_depth exceeds the stages of what is kept.
     """
-    return attach_head(build_frozen(candidate, task, seed), candidate, task, seed)
+    return attach_head(build_frozen(candidate, candidate.unfreeze_depth, task, seed), candidate, task, seed)
 
 
-def build_frozen(candidate: Candidate, task: Task, seed: int) -> keras.Model:
-    """The base of a candidate with all but its top `unfreeze_depth` stages frozen: the same for every head."""
+def build_frozen(architecture: Architecture, depth: int | None, task: Task, seed: int) -> keras.Model:
+    """The base of an architecture with all but its top `depth` stages frozen, None for nothing: one for every head."""
     keras.utils.set_random_seed(seed)
-    base = build_base(task, candidate.backbone, candidate.resolution)
-    cuts.freeze(base, candidate.unfreeze_depth, train_batch_norm=task.from_scratch)
+    base = build_base(task, architecture.backbone, architecture.resolution, architecture.keep_blocks)
+    cuts.freeze(base, depth, train_batch_norm=task.from_scratch)
     return base
 
 
-def head_alone(candidate: Candidate, channels: int, n_logits: int) -> keras.Model:
+def build_ends(candidates: Sequence[Candidate], task: Task) -> keras.Model:
+    """Networks that differ only in the blocks that they keep, as one with an output for each: for what it costs to run.
+
+    Raises:
+        ModelError: as `build_base`.
+    """
+    first = candidates[0]
+    base = build_base(task, first.backbone, first.resolution)
+    ends, outputs = blocks.ends(base), []
+    for candidate in candidates:
+        pool = POOLINGS[candidate.pooling](name=f"pool_{candidate.keep_blocks}")
+        pooled = pool(ends[candidate.keep_blocks - 1].tensor)
+        head = head_alone(candidate, pooled.shape[-1], task.n_logits, f"head_{candidate.keep_blocks}")
+        outputs.append(head(pooled))
+    return keras.Model(base.input, outputs, name=base.name)
+
+
+def head_alone(candidate: Candidate, channels: int, n_logits: int, name: str = "head_alone") -> keras.Model:
     """The head of a candidate: pooled features (n, channels) float32 to probabilities."""
     pooled = keras.Input((channels,), name="pooled")
-    return keras.Model(pooled, _head(pooled, candidate, n_logits)[1], name="head_alone")
+    return keras.Model(pooled, _head(pooled, candidate, n_logits)[1], name=name)
 
 
 def _head(
@@ -171,6 +193,8 @@ def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) 
         logits=keras.Model(base.input, logits),
         cut=cut,
         head_width=candidate.head_width,
+        keep_blocks=candidate.keep_blocks,
+        above=get_backbone(candidate.backbone).stages - len(cuts.stages(base)) if candidate.keep_blocks else 0,
     )
     names = ["head", "logits"] if candidate.head_width else ["logits"]
     values = initial_head(seed, pooled.shape[-1], candidate.head_width, n_logits)

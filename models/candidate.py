@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from models.backbones import blocks_of
 from models.dimension import PARTS, Check, Dimension, Range, Searched
 from models.training.schedules import LR_SCHEDULES
 
@@ -48,6 +49,11 @@ RATE = Check(lambda value: _is_real(value) and 0 < value <= 10, "above 0 and at 
 SWITCH = Check(lambda value: isinstance(value, bool), "true or false")
 
 
+def _say_kept(candidate: "Candidate") -> str:
+    kept = candidate.keep_blocks
+    return f"first {kept} of {blocks_of(candidate.backbone)} blocks" if kept else ""
+
+
 def _say_depth(candidate: "Candidate") -> str:
     depth = candidate.unfreeze_depth
     return "frozen" if depth == 0 else f"top {depth} stage{'s' * (depth > 1)} free"
@@ -60,6 +66,8 @@ def _say_head(candidate: "Candidate") -> str:
 ALWAYS, ON_REQUEST, LISTED = Searched
 # In the order of the columns of tables.
 ROWS = (
+    Dimension(name="keep_blocks", values=Range(1, math.inf, step=1), of_study=True, check=DEPTH, default=0,
+              part="backbone", key="/b{}", words=_say_kept, unit=" blocks", zero="the whole network"),
     Dimension(name="unfreeze_depth", values=Range(0, math.inf, step=1), of_study=True, check=DEPTH, part="backbone",
               words=_say_depth, unit=" stages from the top", zero="head only"),
     Dimension(name="head_width", values=HEAD_WIDTHS, check=WIDTH, part="head", key="/h{}", each_head=True,
@@ -125,6 +133,7 @@ class Architecture(_Checked):
         backbone: name in `models.backbones.BACKBONES`.
         resolution: side of the square picture that the backbone sees, in pixels.
         head_width: units of the hidden layer of the head, 0 for none.
+        keep_blocks: blocks of the backbone (`models.blocks`) behind which the head stands, 0 for all of it.
         pooling: of the feature map before the head, average or max.
         batch_norm_head: BatchNormalization before the head's activation, or before its last layer without a hidden one.
     """
@@ -132,6 +141,7 @@ class Architecture(_Checked):
     backbone: str
     resolution: int
     head_width: int
+    keep_blocks: int = DIMENSIONS["keep_blocks"].default
     pooling: str = DIMENSIONS["pooling"].default
     batch_norm_head: bool = DIMENSIONS["batch_norm_head"].default
 
@@ -150,7 +160,7 @@ class Training:
     """How the network is trained; nothing of it is left in the trained one.
 
     Attributes:
-        unfreeze_depth: stages trained from the top, 0 (head only) to all.
+        unfreeze_depth: stages trained from the top of what is kept, 0 (head only) to all.
         dropout: rate before the last layer, in [0, 1).
         learning_rate: peak rate of the optimizer.
         lr_schedule: one of `models.training.schedules.LR_SCHEDULES`.
@@ -195,16 +205,22 @@ class Candidate(Training, Architecture):
 
     @property
     def linear_probe(self) -> bool:
-        """Whether it is a linear head on frozen layers: the baseline that a pretrained network is judged by."""
-        return self.unfreeze_depth == 0 and self.head_width == 0
+        """Whether it is a linear head on all of the frozen backbone: what a pretrained network is judged by."""
+        return self.unfreeze_depth == 0 and self.head_width == 0 and self.keep_blocks == 0
 
     def shared_by_heads(self) -> dict[str, str | int | bool]:
         """The fields in which heads that are trained together agree: what they see, in which steps, and how."""
         return {name: getattr(self, name) for name in FIELDS if not DIMENSIONS[name].each_head}
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as plain values."""
-        return {name: getattr(self, name) for name in ("backbone", *FIELDS)}
+        """Fields by name, as plain values; what is kept of the backbone only where that is not all of it.
+
+        So a candidate reads as it did before networks could end elsewhere.
+        """
+        values = {name: getattr(self, name) for name in ("backbone", *FIELDS)}
+        if not self.keep_blocks:
+            del values["keep_blocks"]
+        return values
 
     def to_json(self) -> str:
         """The same as text, with its keys in order: equal candidates have equal texts."""

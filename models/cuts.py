@@ -21,7 +21,7 @@ NASNet keeps two tensors alive almost everywhere, so it has few cuts and two sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -56,6 +56,9 @@ class CutPoint:
         return max(self.tensor.shape[1:3]) if len(self.tensor.shape) == 4 else None
 
 
+Segment = tuple[CutPoint, list[Any]]  # a cut, and the operations between it and the one before
+
+
 @dataclass(frozen=True)
 class Stage:
     """A run of layers that is unfrozen as a whole. Number 1 is the nearest to the input."""
@@ -69,7 +72,7 @@ class Stage:
 
 def cut_points(model: Any) -> tuple[CutPoint, ...]:
     """Everywhere that exactly one tensor is alive, from input to output."""
-    return tuple(cut for cut, _ in _sweep(model))
+    return tuple(cut for cut, _ in sweep_of(model))
 
 
 def stages(model: Any) -> tuple[Stage, ...]:
@@ -81,8 +84,8 @@ def stages(model: Any) -> tuple[Stage, ...]:
     Returns:
         At least one stage; all layers of the model but its input belong to exactly one.
     """
-    sweep = _sweep(model)
-    starts = [0, *_boundaries(sweep)]
+    sweep = sweep_of(model)
+    starts = [0, *(boundary for boundary, _ in boundaries(sweep))]
     in_order = []
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(sweep) - 1], strict=True), start=1):
         layers = [operation.name for _, segment in sweep[start + 1 : end + 1] for operation in segment]
@@ -98,7 +101,7 @@ def cut_tensor(model: Any, depth: int) -> Any:
     return all_stages[len(all_stages) - depth].tensor if depth else model.output
 
 
-def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
+def freeze(model: Any, depth: int | None, train_batch_norm: bool = False) -> None:
     """Leaves the top `depth` stages trainable and makes all below them a fixed function of the input.
 
     Below the cut nothing is trainable, BatchNormalization therefore uses its stored statistics, and the rates of
@@ -109,7 +112,7 @@ def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
 
     Args:
         model: `keras.Model(inputs, feature_map)`. A larger model that shares its layers is frozen with it.
-        depth: 0 (all frozen) to the number of stages (all trainable).
+        depth: 0 (all frozen) to the number of stages (all trainable); None for all.
         train_batch_norm: train BatchNormalization above the cut, for training from scratch.
 
     Raises:
@@ -117,8 +120,10 @@ def freeze(model: Any, depth: int, train_batch_norm: bool = False) -> None:
     """
     from keras.layers import BatchNormalization
 
-    all_stages = _checked_stages(model, depth)
-    frozen = {name for stage in all_stages[: len(all_stages) - depth] for name in stage.layers}
+    frozen: set[str] = set()
+    if depth is not None:
+        all_stages = _checked_stages(model, depth)
+        frozen = {name for stage in all_stages[: len(all_stages) - depth] for name in stage.layers}
     for layer in model.layers:
         for leaf in leaves(layer):
             norm = isinstance(leaf, BatchNormalization)
@@ -144,8 +149,12 @@ def has_weights(operation: Any) -> bool:
     return any(getattr(leaf, "weights", None) and not isinstance(leaf, Normalization) for leaf in leaves(operation))
 
 
-def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
-    """Each cut with the operations since the one before it."""
+def sweep_of(model: Any) -> list[Segment]:
+    """Each cut of a functional model with the operations since the one before it, from input to output.
+
+    Raises:
+        ModelError: it has several inputs or outputs.
+    """
     graph = calls(model)
     inputs = [call for call in graph if call.is_input]
     if len(inputs) != 1 or len(model.outputs) != 1:
@@ -155,7 +164,7 @@ def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
         for tensor in call.inputs:
             last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
     alive: set[int] = set()
-    cuts: list[tuple[CutPoint, list[Any]]] = []
+    cuts: list[Segment] = []
     segment: list[Any] = []
     for position, call in enumerate(graph):
         if not call.is_input:
@@ -168,14 +177,20 @@ def _sweep(model: Any) -> list[tuple[CutPoint, list[Any]]]:
     return cuts
 
 
-def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
-    """Indices into the sweep where a stage begins, without the first stage."""
+def boundaries(sweep: Sequence[Segment]) -> list[tuple[int, int]]:
+    """Indices into a sweep: where each stage but the first begins, and the first cut of the new size, which shows it.
+
+    A network that ends before that cut has no such stage.
+
+    Raises:
+        ModelError: nothing in it can be trained.
+    """
     weighted = [any(has_weights(operation) for operation in segment) for _, segment in sweep]
     if not any(weighted):
         raise ModelError("there is nothing to unfreeze: the model has no layer with weights")
     last = max(weighted.index(True) - 1, 0)  # the last boundary: what enters the first layer with weights
     stage_size = sweep[last][0].size or 1
-    boundaries: list[int] = []
+    found: list[tuple[int, int]] = []
     fallen = False
     for index in range(last + 1, len(sweep)):
         size = sweep[index][0].size
@@ -185,12 +200,12 @@ def _boundaries(sweep: list[tuple[CutPoint, list[Any]]]) -> list[int]:
             fallen = False
             boundary = _bottleneck(sweep, last, index)
             if boundary is not None and any(weighted[last + 1 : boundary + 1]):
-                boundaries.append(boundary)
+                found.append((boundary, index))
                 last = boundary
-    return boundaries
+    return found
 
 
-def _bottleneck(sweep: list[tuple[CutPoint, list[Any]]], first: int, end: int) -> int | None:
+def _bottleneck(sweep: Sequence[Segment], first: int, end: int) -> int | None:
     """The boundary in the open range (first, end): rule 2 at the head of this module."""
     best = None
     for index in range(end - 1, first, -1):
@@ -206,7 +221,7 @@ def _bottleneck(sweep: list[tuple[CutPoint, list[Any]]], first: int, end: int) -
     return best
 
 
-def _opens_stage(sweep: list[tuple[CutPoint, list[Any]]], index: int) -> bool:
+def _opens_stage(sweep: Sequence[Segment], index: int) -> bool:
     """Whether a cut comes out of padding or dropout, which belong to the layers that follow."""
     cut, segment = sweep[index]
     if type(segment[-1]).__name__ in RANDOM_LAYERS:

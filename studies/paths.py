@@ -1,6 +1,7 @@
 """Every name below the folder of results, once, and writing a file in one step.
 
 runs/<study>/          StudyFiles
+    map/               probes of every place where the network may end
     trials/            TrialFiles: what each trial leaves; checkpoints/ of those under way
     final/<model>/     tables and card of a final model; seed-<n>/ is one training run of it, RunFiles
     exports/<model>/   final models for other runtimes
@@ -102,6 +103,11 @@ class StudyFiles:
     def trial(self, number: int) -> TrialFiles:
         """The files of one trial."""
         return TrialFiles(self.trials, number)
+
+    @property
+    def map(self) -> Path:
+        """Folder of the probes, a file for each side while they are computed."""
+        return self.folder / "map"
 
     @property
     def final(self) -> Path:

@@ -16,7 +16,12 @@ FLOORS = {"hpo": {"studies", "models", "datasets"}, "studies": {"models.candidat
 ONLY_IN = {
     "keras": ("models/", "datasets/"),
     "optuna": ("hpo/", "studies/"),
-    "tensorflow": ("models/device.py", "models/training/backend.py", "models/export/runtimes.py"),
+    "tensorflow": (
+        "models/device.py",
+        "models/training/backend.py",
+        "models/export/runtimes.py",
+        "models/export/one_output.py",
+    ),
     "jax": ("models/device.py", "models/training/backend.py"),
     "torch": ("models/device.py", "models/training/backend.py", "models/weights/torchvision.py"),
 }

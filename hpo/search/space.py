@@ -18,11 +18,13 @@ class Space:
     Attributes:
         searched: the values of each dimension that is searched, by its name.
         fixed: fields of a candidate that the configuration decides.
+        stages: that the backbone has behind its first block, its second, ..., all.
     """
 
     backbone: str
     searched: Mapping[str, Values]
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    stages: Sequence[int] = ()
 
     @property
     def depths(self) -> Range:
@@ -37,6 +39,14 @@ class Space:
         sides = self.searched["resolution"]
         assert isinstance(sides, tuple)
         return sides
+
+    def kept(self, blocks: int) -> int:
+        """The field of a candidate that keeps so many blocks: 0 for all."""
+        return 0 if blocks == len(self.stages) else blocks
+
+    def stages_of(self, keep_blocks: int) -> int:
+        """How many stages can be unfrozen of what a candidate keeps."""
+        return self.stages[keep_blocks - 1]
 
     def describe(self) -> dict[str, object]:
         """For the fingerprint: trials of a study with another description cannot be compared.
@@ -62,12 +72,19 @@ def _described(values: Values) -> list[Any]:
     return [values.low, values.high, *([values.step] if values.step not in (None, 1) else [])]
 
 
-def make_space(config: StudyConfig, stages: int, resolutions: tuple[int, ...]) -> Space:
-    """From scratch every stage is trained, and the optimizer is searched; else any number of stages from the top."""
+def make_space(config: StudyConfig, stages: Sequence[int], resolutions: tuple[int, ...]) -> Space:
+    """From scratch every stage is trained, and the optimizer is searched; else any number of stages from the top.
+
+    Args:
+        config: of the study.
+        stages: that the backbone has behind its first block, its second, ..., all.
+        resolutions: sides in pixels, ascending.
+    """
     from_scratch = config.weights == "none"
     requested = {*config.search} | ({"optimizer"} if from_scratch else set())
     of_study: dict[str, Values] = {
-        "unfreeze_depth": Range(stages if from_scratch else 0, stages, step=1),
+        "keep_blocks": Range(1, len(stages), step=1),
+        "unfreeze_depth": Range(stages[-1] if from_scratch else 0, stages[-1], step=1),
         "resolution": resolutions,
     }
     searched: dict[str, Values] = {}
@@ -78,12 +95,14 @@ def make_space(config: StudyConfig, stages: int, resolutions: tuple[int, ...]) -
             searched[name] = given
         elif dimension.searched == Searched.LISTED:
             fixed[name] = given[0]
+        elif name == "keep_blocks" and not config.searches_ends:
+            continue
         elif dimension.searched == Searched.ALWAYS or name in requested:
             searched[name] = of_study[name] if dimension.of_study else dimension.values
         elif dimension.option:
             fixed[name] = given
     possible = {name: values for name, values in searched.items() if _can_apply(DIMENSIONS[name], searched, fixed)}
-    return Space(config.backbone, possible, fixed)
+    return Space(config.backbone, possible, fixed, tuple(stages))
 
 
 def _can_apply(dimension: Dimension, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
@@ -94,13 +113,19 @@ def _can_apply(dimension: Dimension, searched: Mapping[str, Any], fixed: Mapping
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Candidate:
-    """What the study's sampler proposes; for several heads at once some parameters are given."""
+    """What the study's sampler proposes; for several heads at once some parameters are given.
+
+    More stages than the network has where it ends are all of them: a range that changes from trial to trial would
+    leave the depth out of what multivariate samplers learn together.
+    """
     values = {
         name: dimension.default for name, dimension in DIMENSIONS.items() if dimension.default is not None
     } | dict(space.fixed)
     for name in _drawing_order(space):
         if DIMENSIONS[name].applies(values):
             values[DIMENSIONS[name].field] = _draw(trial, name, space.searched[name])
+    values["keep_blocks"] = space.kept(values["keep_blocks"])
+    values["unfreeze_depth"] = min(values["unfreeze_depth"], space.stages_of(values["keep_blocks"]))
     if values["unfreeze_depth"] == 0:
         values["strategy"] = "plain"  # of a head alone there is nothing to unfreeze
     return Candidate(backbone=space.backbone, **values)
@@ -130,15 +155,15 @@ def _draw(trial: optuna.Trial, name: str, values: Values) -> Any:
 
 def parameters(candidate: Candidate, space: Space) -> dict[str, Any]:
     """What `suggest` would have to draw to get this candidate: for Optuna's queue."""
-    values = candidate.to_dict()
+    values = candidate.to_dict() | {"keep_blocks": candidate.keep_blocks or len(space.stages)}
     drawn = [name for name in _drawing_order(space) if DIMENSIONS[name].applies(values)]
     return {name: values[DIMENSIONS[name].field] for name in drawn}
 
 
 def sibling_heads(candidate: Candidate, space: Space) -> dict[str, Any]:
     """The parameters that heads share which are trained together."""
-    drawn = parameters(candidate, space)
-    return {name: value for name, value in candidate.shared_by_heads().items() if name in drawn}
+    shared = candidate.shared_by_heads()
+    return {name: value for name, value in parameters(candidate, space).items() if name in shared}
 
 
 def first_candidates(space: Space) -> Sequence[Candidate]:

@@ -87,8 +87,9 @@ class PlainDisplay:
         self.records, self.members = records, front(records)
         height, width, channels = facts.shape
         self.note(
-            f"study {config.study_name}: {config.backbone} ({facts.stages} stages, weights {config.weights}) "
-            f"on {facts.dataset} ({len(facts.class_names)} classes, {height}x{width}x{channels})"
+            f"study {config.study_name}: {config.backbone} ({facts.stages[-1]} stages, {len(facts.stages)} blocks, "
+            f"weights {config.weights}) on {facts.dataset} "
+            f"({len(facts.class_names)} classes, {height}x{width}x{channels})"
         )
         if facts.skipped:
             self.note(f"left out: {facts.skipped} unreadable files")

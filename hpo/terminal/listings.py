@@ -8,9 +8,10 @@ from models.backbones import BACKBONES
 from studies.tables.table import of_texts
 
 BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; weights were trained at the native one.
-Stages: see models/cuts.py. ImageNet weights are those that Keras and torchvision publish for the native resolution, at
-every resolution; Keras has more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions
-does not mix. torchvision's need the extra torch. custom_cnn's are ours, trained on CIFAR-10.
+Stages, which are unfrozen as a whole: models/cuts.py; blocks, behind each of which a network may end: models/blocks.py.
+ImageNet weights are those that Keras and torchvision publish for the native resolution, at every resolution; Keras has
+more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions does not mix. torchvision's
+need the extra torch. custom_cnn's are ours, trained on CIFAR-10.
 lenet5 is lenet5_colour where pictures have colour."""
 DATASETS_NOTE = """Also any folder of pictures: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*
 (JPEG, PNG, BMP, first frame of GIF). <data-dir>/<name>.npz, as Keras keeps it, is preferred to a download.
@@ -26,12 +27,13 @@ def print_backbones() -> None:
             str(backbone.min_resolution),
             str(backbone.native_resolution),
             str(backbone.stages),
+            str(backbone.blocks),
             backbone.weights,
         )
         for backbone in BACKBONES.values()
     ]
     _print(
-        ("backbone", "parameters without top", "smallest px", "native px", "stages", "pretrained weights"),
+        ("backbone", "parameters without top", "smallest px", "native px", "stages", "blocks", "pretrained weights"),
         rows,
         BACKBONES_NOTE,
     )

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -34,17 +34,14 @@ class Part:
     Attributes:
         architecture: of a trunk with `head_width` 0.
         key: that it is remembered under.
+        size: what it is monotone in: a side, a number of blocks, or a width.
         head: whether it is a head.
     """
 
     architecture: Architecture
     key: str
+    size: int
     head: bool
-
-    @property
-    def size(self) -> int:
-        """What it is monotone in: a side, or a width."""
-        return self.architecture.head_width if self.head else self.architecture.resolution
 
 
 @dataclass
@@ -60,12 +57,12 @@ class Bench:
 
     Args:
         task: pictures, classes.
-        channels: of the pooled features.
+        channels: behind each block of the backbone.
         runtime, threads: that it is measured in.
         cache_dir: of the study.
     """
 
-    def __init__(self, task: "Task", channels: int, runtime: str, threads: int, cache_dir: Path):
+    def __init__(self, task: "Task", channels: Sequence[int], runtime: str, threads: int, cache_dir: Path):
         self._task, self._channels, self._runtime, self._threads = task, channels, runtime, threads
         self._cache_dir, self._folder = cache_dir, cache_dir / "latency"
         # Converted parts: open and without a name, so that no kill leaves them on the disk.
@@ -121,26 +118,40 @@ class Bench:
 
     def _convert(self, parts: Sequence[Part], on_step: Callable[[], None]) -> dict[Part, Exception]:
         """Those that are not converted yet; why some cannot be."""
-        for left in self._folder.glob(".survey-*.model"):  # of a process that was killed
+        for left in self._folder.glob(".survey-*"):  # of a process that was killed
             left.unlink(missing_ok=True)
-        path = self._folder / f".survey-{os.getpid()}.model"
         errors: dict[Part, Exception] = {}
         with Converter(self._runtime) as converter:
-            for part in parts:
-                if part in self._files:
-                    continue
+            for group in _at_once([part for part in parts if part not in self._files]):
+                paths = [self._folder / f".survey-{os.getpid()}-{number}.model" for number in range(len(group))]
                 try:
-                    if part.head:
-                        converter.head(part.architecture, self._channels, self._task.n_logits, path)
-                    else:
-                        converter.network(part.architecture, self._task, path)
-                    self._files[part] = path.open("rb")
+                    self._convert_group(converter, group, paths)
+                    self._files |= {part: path.open("rb") for part, path in zip(group, paths, strict=True)}
                 except Exception as error:
-                    errors[part] = error
+                    errors |= dict.fromkeys(group, error)
                 finally:
-                    path.unlink(missing_ok=True)
+                    for path in paths:
+                        path.unlink(missing_ok=True)
                 on_step()
         return errors
+
+    def _convert_group(self, converter: Converter, group: Sequence[Part], paths: Sequence[Path]) -> None:
+        first = group[0]
+        if first.head:
+            channels = self._channels[first.architecture.keep_blocks - 1]
+            converter.head(first.architecture, channels, self._task.n_logits, paths[0])
+        elif len(group) == 1:
+            converter.network(first.architecture, self._task, paths[0])
+        else:
+            converter.ends([part.architecture for part in group], self._task, paths)
+
+
+def _at_once(parts: Sequence[Part]) -> list[list[Part]]:
+    """Parts that are converted together: trunks that differ only in the blocks that they keep."""
+    groups: dict[object, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part if part.head else replace(part.architecture, keep_blocks=0), []).append(part)
+    return list(groups.values())
 
 
 def _close(files: dict[Part, IO[bytes]]) -> None:

@@ -35,11 +35,9 @@ class Costs:
         self._latency = to_latency(known["latency"]) if "latency" in known and not deployed else None
         self.survey: Survey | None = None
         if deployed:
-            if "channels" not in known:
-                channels = int(session.network(job).logits.get_layer("pool").output.shape[-1])
-                known = {"cost": dict(self.counts), "channels": channels}
-                self._memory.remember(self._key, known)
-            self.survey = session.survey(job, known["channels"])
+            if not known:
+                self._memory.remember(self._key, {"cost": dict(self.counts)})
+            self.survey = session.survey(job)
             self.survey.want(job.candidate.architecture)
 
     def measurement(self, on_step: Callable[[], None] = lambda: None) -> Measurement:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Sides that networks are published for or that divide well; the default search picks from them.
 USUAL_RESOLUTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 240, 260, 299, 331, 380, 456, 528, 600)
+MOST_ENDS = 24  # of one network that are probed and measured together
 MAX_ENLARGEMENT = 4  # pictures are not blown up to more than four times their own side
 
 
@@ -36,9 +37,16 @@ class Facts:
     test_split: str
     skipped: int
     resolutions: tuple[int, ...]
-    stages: int
+    stages: tuple[int, ...]  # that the network has behind its first block, its second, ..., all
+    channels: tuple[int, ...]  # of what comes out there
     weights_digest: str
     machine: dict[str, Any]
+
+    @property
+    def mapped_blocks(self) -> tuple[int, ...]:
+        """Numbers of kept blocks at which a map probes the network: all, or as many as it may have, evenly."""
+        most = min(len(self.stages), MOST_ENDS)
+        return tuple(round(1 + place * (len(self.stages) - 1) / max(1, most - 1)) for place in range(most))
 
 
 def machine_of(config: StudyConfig) -> dict[str, Any]:
@@ -96,10 +104,10 @@ def find_out(
     Raises:
         ModelError: the weights cannot be used.
     """
+    from models import blocks
     from models.build import build_base
     from models.weights.loading import weights_digest
 
-    backbone = get_backbone(config.backbone)
     base = build_base(task_of(config, data), config.backbone, resolutions[0])
     facts = data.facts
     height, width, channels = data.images.shape[1:]
@@ -114,7 +122,8 @@ def find_out(
         test_split=facts.test_split,
         skipped=facts.skipped,
         resolutions=resolutions,
-        stages=backbone.stages,
+        stages=blocks.stages_kept(base),
+        channels=tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
     )

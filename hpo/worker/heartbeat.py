@@ -17,6 +17,7 @@ class Phase(StrEnum):
     STARTING = "starting"
     MEASURE = "measuring latency and FLOPs"
     EXTRACT = "running the frozen layers once"
+    PROBE = "fitting linear probes"
     TRAIN = "training"
     TEST = "classifying the test pictures"
     LATENCY = "measuring latency"

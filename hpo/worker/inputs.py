@@ -89,7 +89,9 @@ class Sources:
         """The cut behind which the candidate is trained."""
         from models.reuse.features import cut_name
 
-        return cut_name(self.job.candidate.unfreeze_depth, self.job.candidate.pooling)
+        candidate, stages = self.job.candidate, self.job.facts.stages
+        above = stages[-1] - stages[candidate.keep_blocks - 1]
+        return cut_name(candidate.unfreeze_depth, candidate.pooling, candidate.keep_blocks, above)
 
     def _work(self, cut: str) -> Work:
         from models.reuse.features import PICTURES, RESIZED, cut_tensors
@@ -104,7 +106,7 @@ class Sources:
         below = self.session.flops(job, PICTURES, cut) + resizing
         missing = max(origin.flops + (resizing if origin.cut == PICTURES else 0) for origin in origins)
         stops = rungs_of(config)
-        cells = (job.facts.stages + 1) * len(job.facts.resolutions) * len(config.augment)
+        cells = (job.facts.stages[-1] + 1) * len(job.facts.resolutions) * len(config.augment)
         return Work(
             n_train=len(self.parts.train),
             n_val=len(self.parts.val),

@@ -4,7 +4,7 @@ An architecture is a trunk, the network with a last layer only, and a head that 
 latency is the trunk's plus what the head adds, so S sides and H widths take S + H measurements and not S x H; between
 two measured widths the latency of a head is interpolated.
 
-What contains another network is not faster: along sides and along widths latencies are made monotone by isotonic
+What contains another network is not faster: along sides, blocks and widths latencies are made monotone by isotonic
 regression (Barlow et al. 1972, "Statistical inference under order restrictions"), unless they contradict that by more
 than their uncertainty.
 """
@@ -26,10 +26,10 @@ TIMES = ("ms", *QUANTILES)
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """The parts of all architectures that differ in side and head width only. Made by `of`.
+    """The parts of architectures that differ in one size of their trunk and in head width only. Made by `of`.
 
     Attributes:
-        trunks: by side in pixels.
+        trunks: by that size, sides in pixels or numbers of blocks.
         heads: by width, of `WIDTHS`.
         last: of the last layer that a trunk has; None if that is the head of width 0.
     """
@@ -48,13 +48,13 @@ class LatencyTable:
         """From what was measured."""
         return cls(monotone(trunks), monotone(heads), last)
 
-    def latency(self, side: int, width: int) -> DeployedLatency:
+    def latency(self, size: int, width: int) -> DeployedLatency:
         """Of one architecture.
 
         Raises:
             KeyError: one of its parts is not there.
         """
-        trunk = self.trunks[side]
+        trunk = self.trunks[size]
         if width == 0 and self.last is None:
             return trunk
         return add_head(trunk, _between(self.heads, width), self.last or self.heads[0])

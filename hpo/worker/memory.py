@@ -19,8 +19,7 @@ def to_latency(values: Mapping[str, Any]) -> Latency:
 class Memory:
     """What architectures and their parts cost: one small file under `<cache>/latency` for each, with a dict.
 
-    `latency` is a latency's record, `times` how often it was measured for that, `cost` MACs, FLOPs and parameters,
-    `channels` the number of pooled features.
+    `latency` is a latency's record, `times` how often it was measured for that, `cost` MACs, FLOPs and parameters.
 
     Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
     the same study run again proposes the same trials. Delete the folder to measure anew.

@@ -6,7 +6,7 @@ A process has one session, `current()`. `Session.forget` lets go of everything.
 import functools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -120,10 +120,17 @@ class Session:
         """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits."""
         return self._flops(*_network_key(job), self.task(job), job.seed, start, end)
 
-    def survey(self, job: Job, channels: int) -> Survey:
-        """Who measures the latencies of the job's study, with `channels` pooled features."""
+    def survey(self, job: Job) -> Survey:
+        """Who measures the latencies of the job's study."""
         machine = tuple(sorted((key, json.dumps(value)) for key, value in job.facts.machine.items()))
-        return self._survey(self.task(job), channels, machine, job.facts.resolutions, job.config.cache_dir)
+        return self._survey(
+            self.task(job),
+            job.facts.channels,
+            machine,
+            job.facts.resolutions,
+            job.facts.mapped_blocks if job.config.searches_ends else (),
+            job.config.cache_dir,
+        )
 
     def classifier(
         self, candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path
@@ -153,11 +160,14 @@ class Session:
 
     def _attach(self, architecture: Architecture, depth: int, task: "Task", seed: int, frozen: bool) -> "Network":
         """`frozen`: all below the cut frozen, to train from above it; else one base for all depths, to start at it."""
-        from models.backbones import get_backbone
+        from models.blocks import keep
         from models.build import attach_head
 
-        free = depth if frozen else get_backbone(architecture.backbone).stages
-        base = self._base(architecture.backbone, architecture.resolution, free, task, seed)
+        if frozen:
+            base = self._base(_headless(architecture), depth, task, seed)
+        else:  # nothing of it is ever changed: one network for all of its ends
+            whole = replace(_headless(architecture), keep_blocks=0)
+            base = keep(self._base(whole, None, task, seed), architecture.keep_blocks)
         return attach_head(base, _plain(architecture, depth), task, seed)
 
     def _trace(
@@ -196,11 +206,16 @@ def _opened(pictures: Pictures) -> Dataset:
     return open_dataset(*pictures.arguments())
 
 
-def _build_frozen(backbone: str, resolution: int, depth: int, task: "Task", seed: int) -> Any:
+def _headless(architecture: Architecture) -> Architecture:
+    """What of it changes the backbone."""
+    names = ("backbone", "resolution", "keep_blocks")
+    return Architecture(**{name: getattr(architecture, name) for name in names}, head_width=0)
+
+
+def _build_frozen(headless: Architecture, depth: int | None, task: "Task", seed: int) -> Any:
     from models.build import build_frozen
 
-    headless = Architecture(backbone=backbone, resolution=resolution, head_width=0)
-    return build_frozen(_plain(headless, depth), task, seed)
+    return build_frozen(headless, depth, task, seed)
 
 
 def _restored(
@@ -213,11 +228,16 @@ def _restored(
 
 
 def _surveyed(
-    task: "Task", channels: int, machine: tuple[tuple[str, str], ...], sides: tuple[int, ...], cache_dir: Path
+    task: "Task",
+    channels: tuple[int, ...],
+    machine: tuple[tuple[str, str], ...],
+    sides: tuple[int, ...],
+    ends: tuple[int, ...],
+    cache_dir: Path,
 ) -> Survey:
     facts = {key: json.loads(value) for key, value in machine}
     memory = Memory(cache_dir, facts)
-    return Survey(task, channels, facts["latency_runtime"], facts["latency_threads"], sides, memory, cache_dir)
+    return Survey(task, channels, facts["latency_runtime"], facts["latency_threads"], sides, ends, memory, cache_dir)
 
 
 _session = Session()

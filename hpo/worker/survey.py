@@ -6,7 +6,7 @@ See `hpo.worker.bench` for how parts are measured, `hpo.worker.latency_table` fo
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +22,45 @@ if TYPE_CHECKING:
 MOST_MEASUREMENTS = 2  # of a part whose latency contradicts that of another: then it is as it is
 
 
+@dataclass(frozen=True)
+class Kind:
+    """Parts of architectures that are measured together. In each group what is larger contains what is smaller.
+
+    Attributes:
+        trunks: at all sides, or at one side behind all blocks.
+        heads: of the widths that are measured; none where nothing but a last layer is wanted.
+        last: the head of width 0, which a trunk has; None where there are no heads.
+    """
+
+    trunks: tuple[Part, ...]
+    heads: tuple[Part, ...]
+    last: Part | None
+
+    @property
+    def groups(self) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+        """Trunks and heads."""
+        return self.trunks, self.heads
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys([*self.trunks, *self.heads, *([self.last] if self.last else [])]))
+
+
 class Survey:
-    """Measures the parts of architectures in a thread, all of one kind at once: those that differ in side and width.
+    """Measures the parts of architectures in a thread, all of one kind at once.
+
+    Where networks end behind one of their blocks, these are the trunks behind all blocks at one side, which are
+    converted at once, and the heads when one is asked for; else the trunks at all sides, and the heads.
 
     Processes with the same cache folder take turns, and find what another one has measured.
 
     Args:
         task: pictures, classes.
-        channels: of the pooled features.
+        channels: behind each block of the backbone.
         runtime, threads: that it is measured in.
         sides: in pixels, of the study.
+        ends: numbers of kept blocks behind which networks are measured together; none where all are kept.
         memory: where latencies are kept.
         cache_dir: of the study.
     """
@@ -39,17 +68,18 @@ class Survey:
     def __init__(
         self,
         task: "Task",
-        channels: int,
+        channels: Sequence[int],
         runtime: str,
         threads: int,
         sides: tuple[int, ...],
+        ends: Sequence[int],
         memory: Memory,
         cache_dir: Path,
     ):
-        self._task, self._channels, self._sides, self._memory = task, channels, sides, memory
+        self._task, self._channels, self._sides, self._ends, self._memory = task, channels, sides, ends, memory
         self._bench = Bench(task, channels, runtime, threads, cache_dir)
         self._guard = threading.RLock()  # of what follows
-        self._waiting: list[Architecture] = []  # kinds
+        self._waiting: list[Kind] = []
         self._errors: dict[str, Exception] = {}  # by a part's key, until it is wanted again
         self._working = False
         self._steps = 0
@@ -74,7 +104,7 @@ class Survey:
             for part in self._parts_of(architecture):
                 if part.key in self._errors:
                     raise self._errors[part.key]
-        return self._table(kind, {}).latency(architecture.resolution, architecture.head_width)
+        return self._latency(architecture, {})
 
     def measure_again(
         self, near: Iterable[Architecture], everything: Iterable[Architecture], on_step: Callable[[], None]
@@ -102,14 +132,13 @@ class Survey:
         for part, latency in measured.latencies.items():
             before, _ = self._known(part)
             again[part.key] = combine(before, latency) if before else latency
-        tables = {kind: self._table(kind, again) for kind in kinds}
         return {
-            each: tables[self._kind(each)].latency(each.resolution, each.head_width)
+            each: self._latency(each, again)
             for each in everything
             if all(part.key not in self._errors for part in self._parts_of(each))
         }
 
-    def _wait(self, kind: Architecture, on_step: Callable[[], None]) -> None:
+    def _wait(self, kind: Kind, on_step: Callable[[], None]) -> None:
         """Until all of a kind is measured that can be."""
         steps = self._steps
         while not self._settled(kind):
@@ -118,7 +147,7 @@ class Survey:
                 on_step()
             time.sleep(POLL_SECONDS)
 
-    def _settled(self, kind: Architecture) -> bool:
+    def _settled(self, kind: Kind) -> bool:
         """Whether all is measured that can be; else it will be."""
         with self._guard:
             if kind not in self._waiting:
@@ -144,7 +173,7 @@ class Survey:
             with self._guard:
                 self._waiting.remove(kind)
 
-    def _next(self) -> Architecture | None:
+    def _next(self) -> Kind | None:
         with self._guard:
             kind = self._waiting[0] if self._waiting else None
             self._working = kind is not None
@@ -169,60 +198,74 @@ class Survey:
         latency = to_latency(known["latency"]) if known else None
         return (latency, known.get("times", 1)) if known and isinstance(latency, DeployedLatency) else (None, 0)
 
-    def _missing(self, kind: Architecture) -> list[Part]:
+    def _missing(self, kind: Kind) -> list[Part]:
         """Parts that are neither known nor have an error."""
-        trunks, heads = self._groups(kind)
-        parts = dict.fromkeys([*trunks, *heads, self._head(_bare(kind))])
-        return [part for part in parts if part.key not in self._errors and self._known(part)[0] is None]
+        return [part for part in kind.parts if part.key not in self._errors and self._known(part)[0] is None]
 
-    def _contradicting(self, kind: Architecture) -> list[Part]:
+    def _contradicting(self, kind: Kind) -> list[Part]:
         """Parts that are in the wrong order and may be measured again."""
         found = []
-        for group in self._groups(kind):
+        for group in kind.groups:
             known = {part: self._known(part) for part in group if part.key not in self._errors}
             sizes = contradictions({part.size: latency for part, (latency, _) in known.items() if latency})
             found += [part for part in known if part.size in sizes and known[part][1] < MOST_MEASUREMENTS]
         return found
 
-    def _table(self, kind: Architecture, again: Mapping[str, DeployedLatency]) -> LatencyTable:
+    def _latency(self, architecture: Architecture, again: Mapping[str, DeployedLatency]) -> DeployedLatency:
         """With what is known; `again` has, by their keys, parts that stand for those that are remembered."""
 
         def known(part: Part) -> DeployedLatency | None:
             return again.get(part.key) or self._known(part)[0]
 
-        trunks, heads = (
-            {part.size: latency for part in group if (latency := known(part))} for group in self._groups(kind)
-        )
-        return LatencyTable.of(trunks, heads, known(self._head(_bare(kind))) if kind.batch_norm_head else None)
+        kind = self._kind(architecture)
+        trunks, heads = ({part.size: latency for part in group if (latency := known(part))} for group in kind.groups)
+        last = known(kind.last) if kind.last and architecture.batch_norm_head else None
+        table = LatencyTable.of(trunks, heads, last)
+        return table.latency(self._trunk(architecture).size, architecture.head_width)
 
-    def _kind(self, architecture: Architecture) -> Architecture:
-        """What all architectures have in common that differ in side and width only."""
-        return replace(architecture, resolution=self._sides[0], head_width=0)
-
-    def _groups(self, kind: Architecture) -> tuple[list[Part], list[Part]]:
-        """All trunks of a kind, by side, and all heads that are measured, by width."""
-        trunks = [self._trunk(replace(kind, resolution=side)) for side in self._sides]
-        return trunks, [self._head(replace(kind, head_width=width)) for width in WIDTHS]
+    def _kind(self, architecture: Architecture) -> Kind:
+        """What is measured together with an architecture."""
+        bare = _bare(architecture)
+        if not self._ends:
+            trunks = [replace(bare, resolution=side) for side in self._sides]
+        elif (bare.keep_blocks or len(self._channels)) in self._ends:
+            trunks = [replace(bare, keep_blocks=number % len(self._channels)) for number in self._ends]
+        else:  # between those of a network with many blocks
+            trunks = [bare]
+        if self._ends and not _has_head(architecture):
+            return Kind(tuple(map(self._trunk, trunks)), (), None)
+        heads = (self._head(replace(architecture, head_width=width)) for width in WIDTHS)
+        return Kind(tuple(map(self._trunk, trunks)), tuple(heads), self._head(bare))
 
     def _parts_of(self, architecture: Architecture) -> list[Part]:
         """What one latency is made of; a last layer alone is part of the trunk."""
-        kind, width = self._kind(architecture), architecture.head_width
+        width = architecture.head_width
         parts = [self._trunk(architecture)]
-        if width or architecture.batch_norm_head:
+        if _has_head(architecture):
             near = (max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width))
-            parts += [*(self._head(replace(kind, head_width=size)) for size in near), self._head(_bare(kind))]
+            parts += [self._head(replace(architecture, head_width=size)) for size in near]
+            parts.append(self._head(_bare(architecture)))
         return list(dict.fromkeys(parts))
 
     def _trunk(self, architecture: Architecture) -> Part:
         bare, task = _bare(architecture), self._task
-        size = f"{task.height}x{task.width}x{task.channels}"
-        return Part(bare, f"trunk/{bare.architecture_key()}/{size}/{task.n_classes}", head=False)
+        picture = f"{task.height}x{task.width}x{task.channels}"
+        size = (bare.keep_blocks or len(self._channels)) if self._ends else bare.resolution
+        return Part(bare, f"trunk/{bare.architecture_key()}/{picture}/{task.n_classes}", size, head=False)
 
     def _head(self, architecture: Architecture) -> Part:
         norm = "+bn" if architecture.batch_norm_head else ""
-        key = f"head/{self._channels}/{architecture.head_width}{norm}/{self._task.n_classes}"
-        # One form for all sides and poolings: the head is the same.
-        return Part(replace(architecture, resolution=self._sides[0], pooling="average"), key, head=True)
+        channels = self._channels[architecture.keep_blocks - 1]
+        key = f"head/{channels}/{architecture.head_width}{norm}/{self._task.n_classes}"
+        # One form for all sides, poolings and ends with as many channels: the head is the same.
+        first = (self._channels.index(channels) + 1) % len(self._channels)
+        one = replace(architecture, resolution=self._sides[0], pooling="average", keep_blocks=first)
+        return Part(one, key, one.head_width, head=True)
+
+
+def _has_head(architecture: Architecture) -> bool:
+    """Whether there is more behind the pooling than the last layer of a trunk."""
+    return architecture.head_width > 0 or architecture.batch_norm_head
 
 
 def _bare(architecture: Architecture) -> Architecture:

@@ -10,7 +10,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,15 @@ class Converter:
         """
         whole = {"architecture": dict(vars(architecture)), "task": {**vars(task), "weights": "none"}}
         self._ask({**whole, "path": str(path)})
+
+    def ends(self, architectures: Sequence[Architecture], task: Task, paths: Sequence[Path]) -> None:
+        """Convert networks that differ only in the blocks that they keep, at once.
+
+        Raises:
+            ModelError: they cannot be converted.
+        """
+        whole = {"ends": [dict(vars(each)) for each in architectures], "task": {**vars(task), "weights": "none"}}
+        self._ask({**whole, "paths": [str(path) for path in paths]})
 
     def backbone(self, name: str, resolution: int, top: bool, path: Path) -> None:
         """Convert a backbone, with its published classifier or without.
@@ -142,10 +151,21 @@ def _convert(request: Mapping[str, Any]) -> None:
     import keras
 
     from models.backbones import get_backbone, with_top, without_top
-    from models.build import Task, build_network, head_alone
+    from models.build import Task, build_ends, build_network, head_alone
+    from models.export.one_output import extract
     from models.export.runtimes import export_one
 
     keras.backend.clear_session()  # or it grows with each network
+    if "ends" in request:
+        paths = [Path(path) for path in request["paths"]]
+        together = paths[0].with_name(f"{paths[0].name}.together")
+        try:
+            model = build_ends([_candidate(each) for each in request["ends"]], Task(**request["task"]))
+            export_one(model, request["runtime"], together)
+            extract(request["runtime"], together, dict(enumerate(paths)))
+        finally:
+            together.unlink(missing_ok=True)
+        return
     if "backbone" in request:
         build = with_top if request["top"] else without_top
         model = build(get_backbone(request["backbone"]), request["resolution"])

@@ -1,8 +1,9 @@
 """Activations behind frozen layers, computed once: from the pictures, or from a shallower cut that is stored already.
 
 The cuts of a candidate, from the deepest to the shallowest: `pooled` or `pooled_max` (behind global pooling, when only
-the head is trained), `top1`, `top2`, ... (what enters the top stages), `resized` (the pictures at the backbone's
-resolution).
+the head is trained; `pooled_b12` where the network ends behind its 12th block), `top1`, `top2`, ... (what enters the
+top stages, counted in the whole backbone, so that networks which end earlier share them), `resized` (the pictures at
+the backbone's resolution).
 """
 
 import weakref
@@ -22,9 +23,18 @@ BATCH = 128
 POOLED, RESIZED, PICTURES = "pooled", "resized", "pictures"
 
 
-def cut_name(depth: int, pooling: str = "average") -> str:
-    """The cut behind which `depth` stages and the head are trained."""
-    return f"top{depth}" if depth else POOLED if pooling == "average" else f"{POOLED}_{pooling}"
+def cut_name(depth: int, pooling: str = "average", keep_blocks: int = 0, above: int = 0) -> str:
+    """The cut behind which `depth` stages and the head are trained.
+
+    Args:
+        depth: stages from the top of what is kept.
+        pooling: of the features of a head alone.
+        keep_blocks: of the backbone, 0 for all.
+        above: stages of the backbone that are not kept.
+    """
+    if depth:
+        return f"top{depth + above}"
+    return POOLED + ("" if pooling == "average" else f"_{pooling}") + (f"_b{keep_blocks}" if keep_blocks else "")
 
 
 _tensors: "weakref.WeakKeyDictionary[keras.Model, dict[str, keras.KerasTensor]]" = weakref.WeakKeyDictionary()
@@ -38,10 +48,10 @@ def cut_tensors(network: Network) -> dict[str, keras.KerasTensor]:
 
 
 def _find_cuts(network: Network) -> dict[str, keras.KerasTensor]:
-    base = network.base()
-    tensors = {cut_name(0, network.pooling): network.logits.get_layer("pool").output}
+    base, above = network.base(), network.above
+    tensors = {cut_name(0, network.pooling, network.keep_blocks): network.logits.get_layer("pool").output}
     for depth in range(1, len(cuts.stages(base))):
-        tensors[cut_name(depth)] = cuts.cut_tensor(base, depth)
+        tensors[cut_name(depth, above=above)] = cuts.cut_tensor(base, depth)
     if network.resized is not network.logits.input:
         tensors[RESIZED] = network.resized
     tensors[PICTURES] = network.logits.input

@@ -70,6 +70,17 @@ def value_and_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """The model in inference mode as a function of arrays, traced once for each shape of a batch."""
+    run = _inference(model)
+    return lambda x: keras.ops.convert_to_numpy(run(x))
+
+
+def forward_all(model: keras.Model) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """The same for a model with several outputs."""
+    run = _inference(model)
+    return lambda x: [keras.ops.convert_to_numpy(output) for output in run(x)]
+
+
+def _inference(model: keras.Model) -> Callable[[np.ndarray], Any]:
     trained = [variable.value for variable in model.trainable_variables]
     others = [variable.value for variable in model.non_trainable_variables]
 
@@ -78,4 +89,4 @@ def forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
         return model.stateless_call(trained, others, x, training=False)[0]
 
     run = compiled(call)
-    return lambda x: keras.ops.convert_to_numpy(run(trained, others, x))
+    return lambda x: run(trained, others, x)

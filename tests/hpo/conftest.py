@@ -69,7 +69,8 @@ def fake_facts(config):
         "none",
         0,
         config.resolutions or (16, 24, 32),
-        4,
+        (1, 2, 3, 4),
+        (8, 16, 24, 32),
         "w" * 64,
         MACHINE,
     )

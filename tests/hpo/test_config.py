@@ -43,6 +43,8 @@ WRONG = [
     ("resolutions", 16, "must be a list"),
     ("cache_dir", 3, "must be a path"),
     ("resolutions", "7", "from 8"),
+    ("keep", "half", "auto"),
+    ("map_size", "9", "at least 10"),
     ("resolutions", "16,5000", "4096"),
     ("max_latency_ms", "0", "above 0"),
     ("max_gflops", "-1", "above 0"),
@@ -174,7 +176,7 @@ def test_study_name_from_backbone_and_data(tmp_path):
 
 
 def test_roles():
-    assert fields_of(Role.EFFORT) == ("trials", "heads", "sampler", "cache_gib")
+    assert fields_of(Role.EFFORT) == ("trials", "heads", "map_size", "sampler", "cache_gib")
     assert fields_of(Role.PLACE) == (
         "data_dir",
         "timeout",

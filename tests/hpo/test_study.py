@@ -99,7 +99,7 @@ def test_a_study_is_silent_and_leaves_no_trace(configure, fakes, capsys, monkeyp
 def test_with_progress_it_says_what_the_command_says(configure, fakes, capsys):
     run_study(configure(trials=3), progress=True, parts=fakes.parts)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("study custom_cnn-digits: custom_cnn (4 stages, weights pretrained) on digits")
+    assert lines[1].startswith("study custom_cnn-digits: custom_cnn (4 stages, 4 blocks, weights pretrained) on digits")
     assert [line.split()[0] for line in lines[-4:-1]] == ["[1/3]", "[2/3]", "[3/3]"]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from models import ModelError
 from models.backbones import BACKBONES, features, for_pictures, get_backbone, has_seen, preprocess, with_top
+from models.blocks import ends
 from models.cuts import stages
 from tests.models.families import families
 
@@ -79,6 +80,7 @@ def _check_row(name: str, build: Callable[..., Any]) -> None:
     base = build(name)
     assert base.count_params() == backbone.parameters
     assert len(stages(base)) == backbone.stages
+    assert len(ends(base)) == backbone.blocks
     assert not [
         layer for layer in base.layers if isinstance(layer, keras.Model) and type(layer) is not keras.Sequential
     ]

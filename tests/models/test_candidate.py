@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from models.candidate import Candidate
+from models.candidate import DIMENSIONS, Candidate
 
 GOOD = Candidate(
     backbone="vgg19",
@@ -128,3 +128,23 @@ def test_architecture_key_covers_just_what_changes_inference():
 )
 def test_which_heads_are_trained_together(change, joins):
     assert dataclasses.replace(GOOD, **change).joins_heads == joins
+
+
+def test_what_is_kept_of_the_backbone():
+    values = {"backbone": "mobilenet_v2_0.35", "resolution": 64, "unfreeze_depth": 2, "head_width": 0}
+    values |= {"dropout": 0.2, "learning_rate": 3e-4, "lr_schedule": "cosine"}
+    whole, shorter = Candidate(**values), Candidate(**values, keep_blocks=12)
+    assert "keep_blocks" not in whole.to_dict()  # as it was written before
+    assert shorter.to_dict()["keep_blocks"] == 12
+    assert (whole.architecture_key(), shorter.architecture_key()) == (
+        "mobilenet_v2_0.35/r64/h0",
+        "mobilenet_v2_0.35/r64/b12/h0",
+    )
+    assert Candidate.from_json(shorter.to_json()) == shorter
+    assert DIMENSIONS["keep_blocks"].say(shorter) == "first 12 of 18 blocks"
+    assert DIMENSIONS["keep_blocks"].say(whole) == ""
+    with pytest.raises(ValueError, match="keep_blocks must be an integer of at least 0. Received: -1"):
+        Candidate(**values, keep_blocks=-1)
+    assert not Candidate(
+        **values | {"unfreeze_depth": 0}, keep_blocks=12
+    ).linear_probe  # the baseline is the whole network

@@ -65,6 +65,8 @@ CHANGES = {
     "views": (2, {"views"}),
     "strategy": ("plain,progressive", {"space"}),
     "search": ("pooling", {"space"}),
+    "keep": ("full", {"space"}),
+    "map_size": (100, set()),
     "sampler": ("random", set()),
     "seed": (1, {"seed", "split"}),
     "study": ("mine", set()),

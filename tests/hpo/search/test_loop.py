@@ -310,7 +310,7 @@ HEAD = Candidate(
     resolution=24,
 )
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
-SPACE = make_space(make_config({}), 4, (16, 32))
+SPACE = make_space(make_config({}), (1, 2, 3, 4), (16, 32))
 BY_NUMBER = (0.5, 0.6, 0.4, 0.7)  # accuracies of trials 0 to 3 after any epoch
 
 

@@ -16,9 +16,11 @@ from models.candidate import Candidate
 from models.dimension import Range
 from models.training.schedules import LR_SCHEDULES
 
+STAGES = (1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5)  # behind each block of vgg19
+
 
 def space_of(resolutions=(32, 64, 128), **options):
-    return make_space(make_config({"backbone": "vgg19", **options}), 5, resolutions)
+    return make_space(make_config({"backbone": "vgg19", "keep": "full", **options}), STAGES, resolutions)
 
 
 SPACE = space_of()
@@ -91,7 +93,7 @@ def test_heads_that_are_trained_together_share_what_they_see_and_their_steps():
         SPACE,
         SCRATCH,
         SEARCHED,
-        Space("x", SPACE.searched | {"unfreeze_depth": Range(0, 1, step=1), "resolution": (16,)}),
+        Space("x", SPACE.searched | {"unfreeze_depth": Range(0, 1, step=1), "resolution": (16,)}, stages=(1,)),
     ],
 )
 def test_first_candidates_can_be_drawn_from_the_space(space):
@@ -140,3 +142,34 @@ def test_the_description_tells_spaces_apart():
         )
         == 4
     )
+
+
+def test_where_a_network_ends_is_searched_where_weights_are_published():
+    published = space_of(keep="auto")
+    assert published.describe()["keep_blocks"] == [1, 16]
+    assert published.describe() == space_of(keep="search").describe()
+    assert space_of(weights="none", keep="auto").describe()["keep_blocks"] == [1, 16]
+    assert "keep_blocks" not in space_of(keep="full").describe()
+    lenet = make_config({"backbone": "lenet5", "weights": "none"})
+    assert "keep_blocks" not in make_space(lenet, (1, 2, 3), (32,)).describe()
+
+
+def test_a_candidate_trains_no_more_stages_than_it_keeps():
+    space = space_of(keep="search")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = [suggest(study.ask(), space) for _ in range(200)]
+    assert {candidate.keep_blocks for candidate in found} == set(range(16))  # 0 is the whole network, of 16
+    assert all(candidate.unfreeze_depth <= STAGES[candidate.keep_blocks - 1] for candidate in found)
+    assert any(candidate.unfreeze_depth == STAGES[candidate.keep_blocks - 1] > 0 for candidate in found)
+    for candidate in found[:20]:
+        drawn = parameters(candidate, space)
+        assert drawn["keep_blocks"] == (candidate.keep_blocks or 16)
+        study.enqueue_trial(drawn)
+        assert suggest(study.ask(), space) == candidate
+
+
+def test_from_scratch_all_stages_of_what_is_kept_are_trained():
+    space = space_of(keep="search", weights="none")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = [suggest(study.ask(), space) for _ in range(50)]
+    assert all(candidate.unfreeze_depth == STAGES[candidate.keep_blocks - 1] for candidate in found)

@@ -12,7 +12,7 @@ def test_facts_that_changed_are_named(configure):
     facts = fake_facts(configure())
     check_unchanged(facts, facts)
     with pytest.raises(Changed, match="since the study was opened: n_val, stages; end this run and start it again"):
-        check_unchanged(facts, dataclasses.replace(facts, n_val=1, stages=9))
+        check_unchanged(facts, dataclasses.replace(facts, n_val=1, stages=(9,)))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ TAIL = Candidate(
 def test_facts_about_data_weights_and_machine(small):
     facts = prepare(small)
     assert (facts.dataset, facts.shape, len(facts.class_names)) == ("digits", (8, 8, 1), 10)
-    assert (facts.n_train, facts.n_val, facts.stages, facts.resolutions) == (200, 100, 4, (16,))
+    assert (facts.n_train, facts.n_val, facts.stages, facts.resolutions) == (200, 100, (1, 2, 3, 4), (16,))
     assert len(facts.weights_digest) == len(facts.dataset_digest) == len(facts.split_digest) == 64
     assert {"device", "backend", "dtype", "versions"} <= set(facts.machine)
     json.dumps(dataclasses.asdict(facts))

@@ -44,8 +44,14 @@ class Fake:
         assert (architecture.head_width, architecture.batch_norm_head, task) == (0, False, TASK)
         self._write(path, f"trunk {architecture.resolution} {architecture.pooling}", architecture.resolution)
 
+    def ends(self, architectures, task, paths):
+        """The trunk behind a block takes its share of the blocks, of which there are three."""
+        for each, path in zip(architectures, paths, strict=True):
+            blocks = each.keep_blocks or 3
+            self._write(path, f"trunk {each.resolution} {blocks} of 3", each.resolution * blocks / 3)
+
     def head(self, architecture, channels, n_logits, path):
-        assert (channels, n_logits) == (64, 10)
+        assert (channels, n_logits) == ((16, 64, 64)[architecture.keep_blocks - 1], 10)
         norm = " bn" if architecture.batch_norm_head else ""
         self._write(path, f"head {architecture.head_width}{norm}", 1 + architecture.head_width / 100)
 
@@ -75,8 +81,8 @@ def fake(monkeypatch):
 
 @pytest.fixture
 def survey(tmp_path):
-    def make():
-        return Survey(TASK, 64, "litert", 2, SIDES, Memory(tmp_path, {"device": "a"}), tmp_path)
+    def make(ends=()):
+        return Survey(TASK, (16, 64, 64), "litert", 2, SIDES, ends, Memory(tmp_path, {"device": "a"}), tmp_path)
 
     return make
 
@@ -187,6 +193,28 @@ def test_poolings_and_norms_are_parts_of_their_own(survey, fake):
     assert fake.converted == ["trunk 32 max", "trunk 64 max", *(f"head {width} bn" for width in WIDTHS), "head 0"]
 
 
+def test_where_a_network_may_end_all_ends_at_one_side_are_measured_at_once(survey, fake):
+    here = survey(ends=(1, 2, 3))
+    assert ask(here, head_width=0, keep_blocks=1).ms == pytest.approx(64 / 3)
+    trunks = [f"trunk 64 {blocks} of 3" for blocks in (1, 2, 3)]
+    assert fake.converted == trunks and fake.together == [trunks]  # no head is wanted yet
+    assert ask(here, head_width=0).ms == 64.0
+    assert ask(here, keep_blocks=2).ms == pytest.approx(2 * 64 / 3 + 2.56)
+    heads = [f"head {width}" for width in WIDTHS]
+    assert fake.together == [trunks, heads]
+    assert ask(here, head_width=512).ms == pytest.approx(64 + 5.12)  # with as many channels: the same heads
+    assert fake.together == [trunks, heads]
+    assert ask(here, head_width=512, keep_blocks=1).ms == pytest.approx(64 / 3 + 5.12)
+    assert fake.together == [trunks, heads, heads]  # of other channels
+
+
+def test_an_end_between_those_of_a_network_with_many_blocks_is_measured_by_itself(survey, fake):
+    here = survey(ends=(1, 3))
+    fake.times = {"trunk 64 average": 40.0}
+    assert ask(here, head_width=0, keep_blocks=2).ms == 40.0
+    assert fake.together == [["trunk 64 average"]]
+
+
 def test_without_hidden_layer_the_trunk_is_all(survey, fake):
     assert ask(survey(), head_width=0) == deployed_latency(64.0)
 
@@ -272,7 +300,7 @@ def test_what_waits_is_told_of_parts(survey, fake):
 def test_trunk_and_interpolated_head_are_the_network(tmp_path):
     """Within a quarter, as others use this machine; `benchmarks/latency_parts.py` has the figures."""
     whole = architecture(resolution=32, head_width=384)
-    here = Survey(TASK, 192, "litert", 1, (32,), Memory(tmp_path, {"device": "a"}), tmp_path)
+    here = Survey(TASK, (32, 64, 128, 192), "litert", 1, (32,), (), Memory(tmp_path, {"device": "a"}), tmp_path)
     with Converter("litert") as converter:
         converter.network(whole, TASK, tmp_path / "whole")
     parts = ask(here, resolution=32, head_width=384)

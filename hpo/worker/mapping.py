@@ -1,0 +1,153 @@
+"""The probes of one side: every place where the network may end, by one pass over the pictures. Runs in a worker."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from datasets.splits import Split, stratified_subset
+from hpo.config import StudyConfig
+from hpo.worker import session
+from hpo.worker.costs import Costs
+from hpo.worker.facts import Facts, check_unchanged
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
+from hpo.worker.inputs import Sources
+from hpo.worker.job import Job
+from hpo.worker.machine_lock import MachineLock
+from hpo.worker.session import Session
+from models.candidate import Candidate
+from studies.paths import StudyFiles
+from studies.probes import Probe
+
+if TYPE_CHECKING:
+    from models.reuse.activations import Key
+
+
+def probe_side(config: StudyConfig, facts: Facts, side: int) -> list[Probe]:
+    """The probes at one side, in pixels, by the blocks that are kept.
+
+    Raises:
+        hpo.worker.facts.Changed: data, weights or machine are not those of the study.
+        Exception: whatever the backend raises when memory runs out.
+    """
+    job = job_of(config, facts, side)
+    heartbeat = Heartbeat(job.files.progress)
+    try:
+        here = session.current()
+        check_unchanged(here.facts(config), facts)
+        with MachineLock(config.cache_dir) as lock:
+            return _probe(job, here, lock, heartbeat)
+    finally:
+        heartbeat.end()
+
+
+def job_of(config: StudyConfig, facts: Facts, side: int) -> Job:
+    """A frozen network with a last layer, at a side: what is probed where it is cut off further below."""
+    candidate = Candidate(
+        backbone=config.backbone,
+        resolution=side,
+        unfreeze_depth=0,
+        head_width=0,
+        dropout=0.0,
+        learning_rate=1e-3,
+        lr_schedule="constant",
+    )
+    return Job(config, "", side, candidate, facts, StudyFiles(config.study_dir).map)
+
+
+def chosen(split: Split, labels: np.ndarray, most: int, seed: int) -> Split:
+    """At most so many pictures to fit and to measure probes on: all, or a stratified subset."""
+
+    def some(rows: np.ndarray) -> np.ndarray:
+        return rows if len(rows) <= most else rows[stratified_subset(labels[rows], most, seed)]
+
+    return Split(some(split.train), some(split.val))
+
+
+def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe]:
+    from models.probe import fit
+
+    config, facts = job.config, job.facts
+    data = here.data(config, facts.resolutions[-1])
+    parts = chosen(here.split(config, facts.resolutions[-1]), data.labels, config.map_size, config.seed)
+    jobs = [
+        replace(job, candidate=replace(job.candidate, keep_blocks=blocks % len(facts.stages)))
+        for blocks in facts.mapped_blocks
+    ]
+    with lock.training():
+        beat(SignOfLife(Phase.EXTRACT, share=0.0))
+        costs = [Costs(each, here, lock) for each in jobs]  # latencies are measured meanwhile
+        features = _features(jobs, here, parts, lock, beat)
+    probes = []
+    for each, cost, (train, val) in zip(jobs, costs, features, strict=True):
+        beat(SignOfLife(Phase.PROBE))
+        probe = fit(train, data.labels[parts.train], len(facts.class_names))
+        accuracy = probe.accuracy(val, data.labels[parts.val])
+        probes.append((each.candidate, train.shape[1], accuracy, probe.strength, cost))
+    return [
+        Probe(
+            backbone=config.backbone,
+            keep_blocks=candidate.keep_blocks,
+            blocks=len(facts.stages),
+            resolution=candidate.resolution,
+            channels=channels,
+            val_accuracy=accuracy,
+            strength=strength,
+            measurement=cost.measurement(lambda: beat(SignOfLife(Phase.LATENCY))),
+        )
+        for candidate, channels, accuracy, strength, cost in probes
+    ]
+
+
+def _features(
+    jobs: Sequence[Job], here: Session, parts: Split, lock: MachineLock, beat: Beat
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pooled features (n, channels) of the training and the validation pictures for each job, read or computed."""
+    from models.reuse.features import cut_name
+
+    sources = [Sources(job, here, parts) for job in jobs]
+    wanted = [source.features(cut_name(0, keep_blocks=source.job.candidate.keep_blocks)) for source in sources]
+    missing = [number for number, sets in enumerate(wanted) if not all(features.present() for features in sets)]
+    computed = _computed([jobs[number] for number in missing], here, parts, lock, beat)
+    found = []
+    for number, sets in enumerate(wanted):
+        if number in missing:
+            train, val = computed[missing.index(number)]
+            _keep(sources[number], {features.key: x for features, x in zip(sets, (train, val), strict=True)})
+        else:
+            train, val = (np.asarray(features.load(), "float32") for features in sets)
+        found.append((train, val))
+    return found
+
+
+def _computed(
+    jobs: Sequence[Job], here: Session, parts: Split, lock: MachineLock, beat: Beat
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """By one pass over the pictures."""
+    from models.reuse.ends import gather, pooled_at
+
+    if not jobs:
+        return []
+    networks = [here.network(job) for job in jobs]  # of one base
+    run = pooled_at(networks[0].logits.input, [network.base().output for network in networks], "average")
+    images = here.data(jobs[0].config, jobs[0].facts.resolutions[-1]).images
+    sets = []
+    total = len(parts.train) + len(parts.val)
+    before = 0
+    for rows in (parts.train, parts.val):
+
+        def on_step(done: int, before: int = before) -> None:
+            lock.give_way()
+            beat(SignOfLife(Phase.EXTRACT, share=(before + done) / total))
+
+        batches = (images[rows[start : start + 1024]] for start in range(0, len(rows), 1024))
+        sets.append(gather(run, batches, on_step))
+        before += len(rows)
+    return list(zip(*sets, strict=True))
+
+
+def _keep(source: Sources, features: "dict[Key, np.ndarray]") -> None:
+    from models.reuse.ends import keep
+
+    keep(source.cache, features)

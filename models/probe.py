@@ -1,0 +1,97 @@
+"""How well a linear classifier does on frozen features, without a training step: ridge regression on the classes.
+
+Features are standardised, classes are targets of 0 and 1, and the strength of the penalty (Hoerl and Kennard 1970) is
+the one with the least squared error when each training picture is predicted by all others: leave-one-out has a closed
+form (Allen 1974), so that one eigendecomposition serves all strengths. With more features than pictures the dual form
+decomposes the smaller matrix.
+
+It ranks places in a network, and a trained head (`models.training.heads`) does as well or a little better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Of the penalty, in units of the mean eigenvalue of the features' covariance.
+STRENGTHS = tuple(float(10.0**power) for power in np.arange(-5, 3.01, 0.5))
+LEAST_SHARE = 1e-7  # of the largest eigenvalue: below it there is nothing but rounding
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier.
+
+    Attributes:
+        weights: (d, classes) float32, of the features as they are.
+        bias: (classes,) float32.
+        strength: of the penalty, one of `STRENGTHS`.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    strength: float
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """(n, d) features to (n, classes): what of each class is expected, 0 to 1 on average."""
+        return np.asarray(features, "float32") @ self.weights + self.bias
+
+    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """Share of pictures whose class has the largest score."""
+        return float(np.mean(self.scores(features).argmax(1) == labels))
+
+
+def fit(features: np.ndarray, labels: np.ndarray, n_classes: int) -> Probe:
+    """The best ridge classifier of these pictures.
+
+    Args:
+        features: (n, d), real.
+        labels: (n,) integers from 0.
+        n_classes: at least 2.
+
+    Raises:
+        ValueError: fewer than two pictures, or features that are not finite.
+    """
+    x = np.asarray(features, "float32")
+    if len(x) < 2 or not np.isfinite(x).all():
+        raise ValueError(f"features must be finite, of at least 2 pictures. Received: {len(x)} pictures")
+    mean, scale = x.mean(0, dtype="float64"), x.std(0, dtype="float64")
+    scale[scale < 1e-6 * max(scale.max(), 1e-12)] = np.inf  # what never changes says nothing
+    x = ((x - mean) / scale).astype("float32")
+    targets = np.eye(n_classes)[labels]
+    prior = targets.mean(0)
+    y = targets - prior
+
+    values, left = _decompose(x)  # (r,), (n, r)
+    seen = left.T @ y  # (r, classes)
+    strength, penalty = _best(values, left, seen, y)
+    standardised = x.T @ (left @ (seen / (values + penalty)[:, None]))  # (d, classes)
+    weights = standardised / scale[:, None]
+    return Probe(weights.astype("float32"), (prior - mean @ weights).astype("float32"), strength)
+
+
+def _decompose(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of x xᵀ that are not 0 and their eigenvectors (n, r), by the smaller of x xᵀ and xᵀ x."""
+    if x.shape[1] >= len(x):
+        values, left = np.linalg.eigh((x @ x.T).astype("float64"))
+        kept = values > LEAST_SHARE * max(values.max(), 1e-12)
+        return values[kept], left[:, kept]
+    values, right = np.linalg.eigh((x.T @ x).astype("float64"))
+    kept = values > LEAST_SHARE * max(values.max(), 1e-12)
+    return values[kept], x @ right[:, kept] / np.sqrt(values[kept])
+
+
+def _best(values: np.ndarray, left: np.ndarray, seen: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The strength with the least error when each picture is left out, and its penalty."""
+    if not len(values):  # features that say nothing
+        return STRENGTHS[-1], 1.0
+    squares, unit = left**2, float(values.mean())
+    errors = []
+    for strength in STRENGTHS:
+        share = values / (values + strength * unit)
+        leverage = 1 / len(y) + squares @ share  # (n,), the mean counts too
+        residual = y - left @ (share[:, None] * seen)
+        errors.append(float(np.mean((residual / np.maximum(1 - leverage, 1e-6)[:, None]) ** 2)))
+    best = int(np.argmin(errors))
+    return STRENGTHS[best], STRENGTHS[best] * unit

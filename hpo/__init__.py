@@ -20,16 +20,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo import errors
     from hpo.config import StudyConfig
-    from hpo.study import Study, compare_studies, load_study, run_study
+    from hpo.study import Study, compare_studies, load_study, map_networks, run_study
 
 __version__ = "0.2.0"
-__all__ = ["Study", "StudyConfig", "__version__", "compare_studies", "errors", "load_study", "run_study"]
+__all__ = [
+    "Study",
+    "StudyConfig",
+    "__version__",
+    "compare_studies",
+    "errors",
+    "load_study",
+    "map_networks",
+    "run_study",
+]
 
 _HOMES = {
     "Study": "hpo.study",
     "StudyConfig": "hpo.config",
     "compare_studies": "hpo.study",
     "load_study": "hpo.study",
+    "map_networks": "hpo.study",
     "run_study": "hpo.study",
 }
 

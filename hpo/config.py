@@ -159,6 +159,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
     keep: Literal["auto", "search", "full"] = option("auto", IDENTITY, SEARCH, "where the network ends: search (behind "
         "any of its blocks) or full (all of them are kept); auto searches where weights are published for the backbone")
+    no_map: bool = option(False, EFFORT, SEARCH, "begin without the map: linear probes of every place where the "
+        "network may end, at each side, before the first trial")
     map_size: int = option(5000, EFFORT, SEARCH, "most pictures to fit the probes of the map on, and most to measure "
         "them on", ge=10)
     sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = option("tpe", EFFORT, SEARCH, "how candidates are "
@@ -291,6 +293,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         """Whether it is searched how much of the backbone is kept."""
         published = get_backbone(self.backbone).weights != UNPUBLISHED
         return self.keep == "search" or (self.keep == "auto" and published)
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the search begins with a map: of features that mean something, where ends are searched."""
+        return self.searches_ends and self.weights != "none" and not self.no_map
 
     @property
     def study_name(self) -> str:

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from datasets.catalogue import DATASETS
+from datasets.registry import safe_name
 from datasets.subset import base_name
 from datasets.wording import counted
 from hpo.config import MOST_SEEDS, StudyConfig, check_field, restore_config
 from hpo.errors import BadField, BadInput
 from hpo.final import evaluation, exporting, prediction
 from hpo.final.models import FinalModels
-from hpo.reporting import assemble, comparing, dashboard, notebook, tables_and_plots
+from hpo.reporting import assemble, comparing, dashboard, mapped, notebook, tables_and_plots
 from hpo.reporting.files import ReportFiles
 from hpo.reporting.gathering import gather
+from hpo.search import mapping
 from hpo.search.loop import REAL, Parts, run_search
 from hpo.search.network import as_built, remarks
 from hpo.terminal.watching import Progress, watching
@@ -30,7 +32,8 @@ from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.forms import Form
 from studies.pareto import front
-from studies.paths import StudyFiles, check_writable
+from studies.paths import StudyFiles, check_writable, map_of
+from studies.probes import map_of as found_map
 from studies.quiet import quiet_optuna
 from studies.records import CompleteTrial, TrialRecord, read_study
 from studies.rules import RULES
@@ -201,7 +204,7 @@ class Study:
     def export(self) -> list[Path]:
         """Write trials and front as CSV and JSON, and the Pareto plots as pages and pictures; returns the paths."""
         check_writable(self.out)
-        return tables_and_plots.write_study(self.name, self.records, self.files.folder)
+        return tables_and_plots.write_study(self.name, self.records, self.files.folder, found_map(self.optuna))
 
     def report(
         self,
@@ -255,6 +258,29 @@ def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | No
         run_search(built, display, parts or REAL)
     places = {name: getattr(config, name) for name in ("cache_dir", "data_dir", "device")}
     return load_study(config.study_name, storage=config.storage, out=config.out, **places)
+
+
+def map_networks(configs: Sequence[StudyConfig], progress: Progress = False) -> mapped.Mapped:
+    """Probe every place where networks may end, at each side, before any training; the same call again continues.
+
+    Args:
+        configs: one for each backbone, on one data set.
+        progress: show what is being done.
+
+    Raises:
+        BadInput, DataError, ModelError: the user's to mend.
+        WorkerLost, TaskFailed: a side cannot be probed; those before it are kept.
+    """
+    check_writable(configs[0].out, configs[0].cache_dir)
+    check_one_size(configs)
+    with watching(progress) as watcher:
+        built = [as_built(config) for config in configs]
+        for config, one in zip(configs, built, strict=True):
+            for remark in remarks(config, one):
+                watcher.note(f"note: {remark}")
+        maps = mapping.map_networks(built, watcher)
+    folder = map_of(configs[0].out, safe_name(configs[0].dataset))
+    return mapped.Mapped(maps, folder, mapped.write_maps(maps, folder))
 
 
 def load_study(

@@ -5,6 +5,7 @@ STUDY_ID = "study_id"
 FINGERPRINT = "fingerprint"
 OPTIONS = "options"  # of the last run, for what comes after the search
 LATENCIES = "latencies"  # measured again at the end
+MAP = "map"  # the probes, see `studies.probes`
 FINAL = "final"  # the table of the final evaluation
 
 # of a trial

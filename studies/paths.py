@@ -8,6 +8,7 @@ runs/<study>/          StudyFiles
     report/
 runs/artifacts/        files that the dashboard shows
 runs/comparison-<data set>/, runs/report-<data set>/    of several studies
+runs/map-<data set>/   what `hpo.map` found
 """
 
 import os
@@ -163,6 +164,11 @@ def artifacts(out: Path) -> Path:
 def comparison(out: Path, dataset: str) -> Path:
     """Folder of the comparison of studies on a data set."""
     return out / f"comparison-{dataset}"
+
+
+def map_of(out: Path, dataset: str) -> Path:
+    """Folder of the maps of networks on a data set."""
+    return out / f"map-{dataset}"
 
 
 def joint_report(out: Path, dataset: str) -> Path:

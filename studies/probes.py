@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import optuna
 from pydantic import with_config
 
-from studies import dominance, strict
+from studies import attributes, dominance, strict
+from studies.errors import StudyRefused
 from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.outcomes import Measurement
 
@@ -67,7 +69,8 @@ class Map:
         backbone: its name.
         dataset: its name.
         weights: SHA-256 of the backbone's.
-        split: SHA-256 of the numbers of the pictures that were probed.
+        split: SHA-256 of the numbers of the study's training and validation pictures.
+        machine: SHA-256 of what latencies depend on beside the network.
         n_train, n_val: how many pictures the probes were fitted and measured on.
         of_train, of_val: how many the study has.
         resolutions: sides in pixels, ascending.
@@ -79,6 +82,7 @@ class Map:
     dataset: str
     weights: str
     split: str
+    machine: str
     n_train: int
     n_val: int
     of_train: int
@@ -91,6 +95,21 @@ class Map:
     def complete(self) -> bool:
         """Whether all sides are in it."""
         return {probe.resolution for probe in self.probes} == set(self.resolutions)
+
+
+def map_of(study: optuna.Study) -> Map | None:
+    """The map that a study keeps; None if it has none.
+
+    Raises:
+        StudyRefused: it is one that this version does not understand.
+    """
+    values = study.user_attrs.get(attributes.MAP)
+    if values is None:
+        return None
+    try:
+        return strict.from_values(Map, values)
+    except (TypeError, ValueError) as error:
+        raise StudyRefused(f"study {study.study_name} has a map of another version of this program: {error}") from error
 
 
 def front(probes: Sequence[Probe], among: Sequence[Objective] = (VAL_ACCURACY, LATENCY, FLOPS)) -> list[Probe]:

@@ -7,6 +7,7 @@ from studies.fingerprint import Fingerprint
 from studies.forms import Form
 from studies.outcomes import DeployedLatency, Latency, Measurement
 from studies.paired import Pairs
+from studies.probes import Map, Probe
 
 COMMON = {"device": "test device", "backend": "none", "dtype": "float32"}
 
@@ -30,6 +31,24 @@ def measurement(latency_ms: float = 1.0, flops: int = 2, unsure: float | None = 
     costs = {"macs": flops // 2, "flops": flops, "other_flops": 7, "parameters": 318_000}
     spread = {} if unsure is None else {"p10_ms": latency_ms - unsure, "p90_ms": latency_ms + unsure}
     return Measurement(**{"latency_ms": latency_ms, "latency": latency(latency_ms, **spread), **costs, **changes})
+
+
+def probe(keep_blocks: int = 0, resolution: int = 32, val_accuracy: float = 0.5, **changes: Any) -> Probe:
+    """Of mobilenet_v2_0.35, 0.1 ms and a million FLOPs for each block and each 32 px of a side."""
+    size = (keep_blocks or 18) * resolution // 32
+    cost = measurement(size / 10, size * 1_000_000, latency=deployed_latency(size / 10, size / 10 * 1.01))
+    about = {"backbone": "mobilenet_v2_0.35", "blocks": 18, "channels": 8, "strength": 0.1, "measurement": cost}
+    values = {"keep_blocks": keep_blocks, "resolution": resolution, "val_accuracy": val_accuracy}
+    return Probe(**{**about, **values, **changes})
+
+
+def network_map(*probes: Probe, **changes: Any) -> Map:
+    """On 1,000 validation pictures of CIFAR-10."""
+    sides = tuple(sorted({one.resolution for one in probes}))
+    digests = {"weights": "w" * 64, "split": "s" * 64, "machine": "m" * 64}
+    sizes = {"n_train": 4000, "n_val": 1000, "of_train": 4000, "of_val": 1000}
+    about = {"backbone": "mobilenet_v2_0.35", "dataset": "cifar10", "resolutions": sides, "seconds": 1.0}
+    return Map(**{**about, **digests, **sizes, "probes": probes, **changes})
 
 
 def final_costs(**changes: Any) -> FinalCosts:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpo.reporting.mapped import write_maps
 from studies.comparison import Row, Studied
 from studies.contest import METHOD, Contest
 from studies.objectives import COSTS
@@ -11,6 +12,7 @@ from studies.pareto import front
 from studies.paths import write_text
 from studies.plots import joint, page, paper
 from studies.plots.data import pareto_data, three_data
+from studies.probes import Map
 from studies.records import TrialRecord
 from studies.report.comparing_tables import models_table, settings_table
 from studies.tables import comparison
@@ -18,8 +20,10 @@ from studies.tables.table import markdown
 from studies.tables.trials import row, to_csv
 
 
-def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list[Path]:
+def write_study(name: str, records: Sequence[TrialRecord], folder: Path, found: Map | None = None) -> list[Path]:
     """Write trials and front as CSV and JSON, and three Pareto plots as HTML, PNG, SVG and PDF; returns the paths.
+
+    If the study has `found` a map, that is written too.
 
     Only reads the records; what stood in `folder` under the same names is replaced.
     """
@@ -42,7 +46,7 @@ def write_study(name: str, records: Sequence[TrialRecord], folder: Path) -> list
     for stem, drawn, figure in drawings:
         page.write_html(drawn, folder / f"{stem}.html")
         written += [folder / f"{stem}.html", *paper.write(figure, folder / stem)]
-    return written
+    return written + (write_maps([found], folder) if found else [])
 
 
 def write_comparison(

@@ -13,8 +13,10 @@ from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import fingerprint
+from hpo.search.mapping import map_for
 from hpo.search.parts import REAL, Display, Leg, Parts
 from hpo.search.samplers import make_sampler
+from hpo.search.seeding import seeds
 from hpo.search.space import Space, make_space, parameters, sibling_heads, suggest
 from hpo.search.stopping import reached_at
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
@@ -29,6 +31,7 @@ from studies.fingerprint import val_size_of
 from studies.latencies import latencies_of
 from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
+from studies.probes import Map
 from studies.records import State, TrialRecord, read_study, read_trial
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
@@ -53,7 +56,9 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
             search.recover()
             display.prepared(config, facts, search.records)
             try:
-                search.run()
+                search.run(
+                    map_for(study, config, facts, workers, display, parts.probe_side) if config.is_mapped else None
+                )
                 return confirm_front(study, config, facts, workers, display, parts)
             except BaseException as error:
                 workers.stop()
@@ -96,13 +101,18 @@ class Search:
         self.latencies, self.val_size = latencies_of(study), val_size_of(study)
         self.records: list[TrialRecord] = []
 
-    def run(self) -> None:
+    def run(self, found: Map | None = None) -> None:
         """Ask, send and take in until the study has its trials, or the time is over.
+
+        Args:
+            found: the map, which says what to begin with.
 
         Raises:
             StudyStopped: after three failures of one kind in a row.
         """
-        self._queue_first()
+        first = seeds(found, self.space) if found else self.parts.first_candidates(self.space)
+        for candidate in first:
+            self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
         end = time.monotonic() + (self.config.timeout or float("inf"))
         self.records = read_study(self.study)
         while True:
@@ -126,10 +136,6 @@ class Search:
                     for leg in legs
                 }
             )
-
-    def _queue_first(self) -> None:
-        for candidate in self.parts.first_candidates(self.space):
-            self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
 
     def _wanted(self) -> int:
         """Trials still to be asked for."""

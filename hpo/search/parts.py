@@ -7,10 +7,12 @@ from typing import Protocol
 import optuna
 
 from hpo.config import StudyConfig
+from hpo.search.mapping import ProbeSide
 from hpo.search.space import Space, first_candidates
 from hpo.search.stopping import Decision, decide
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
+from hpo.worker.mapping import probe_side
 from hpo.worker.pool import Watcher
 from hpo.worker.remeasure import measure_again
 from hpo.worker.rungs import FIRST_RUNG
@@ -36,13 +38,14 @@ class Parts:
     """What a search is put together from; tests hand over others.
 
     Attributes:
-        prepare, attempt, measure_again: what workers are given to do.
-        first_candidates: those that a study begins with.
+        prepare, probe_side, attempt, measure_again: what workers are given to do.
+        first_candidates: those that a study without a map begins with.
         decide: whether a trial goes on from a rung.
         first_rung: epochs before the first decision.
     """
 
     prepare: Callable[[StudyConfig], Facts] = prepare
+    probe_side: ProbeSide = probe_side
     attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
     measure_again: Callable[[Sequence[Job], Sequence[Architecture]], Mapping[str, Latency]] = measure_again
     first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates

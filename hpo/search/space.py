@@ -226,6 +226,11 @@ def _first_from_scratch(space: Space, small: int, middle: int, large: int) -> Se
     return list(dict.fromkeys(wanted))
 
 
+def usual(space: Space, **values: Any) -> Candidate:
+    """A candidate with these values, and with usual ones where they say nothing."""
+    return Candidate(backbone=space.backbone, **{**_others(space), **values})
+
+
 def _others(space: Space) -> dict[str, Any]:
     """Usual values of the fields that have a default."""
     values = dict(space.fixed)

@@ -62,7 +62,7 @@ class GroupedCommand(StudyCommand):
             if record is not None:
                 group = parameter.group if isinstance(parameter, FieldOption) else "options"
                 sections.setdefault(group.capitalize(), []).append(record)
-        for title, records in sections.items():
+        for title, records in ((title, records) for title, records in sections.items() if records):
             with formatter.section(title):
                 formatter.write_dl(records)
 

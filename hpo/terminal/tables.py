@@ -10,7 +10,7 @@ import click
 from hpo.terminal.console import make_console, show
 from studies.pareto import front
 from studies.records import TrialRecord
-from studies.tables import comparison, finals, forms, trials
+from studies.tables import comparison, finals, forms, probes, trials
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     from hpo.reporting.comparing import Comparison
     from studies.finals import FinalModel
     from studies.forms import Form, Ranked
+    from studies.probes import Map
 
 
 def show_front(console: "Console", records: Sequence[TrialRecord]) -> None:
     """The front, from the fastest to the slowest."""
     show(console, trials.front_table(front(records)))
+
+
+def show_map(maps: "Sequence[Map]") -> None:
+    """The front over all maps, and what has to be known of its numbers."""
+    console = make_console()
+    show(console, probes.front_table(maps))
+    console.print(probes.METHOD)
+    for text in filter(None, map(probes.subset, maps)):
+        console.print(text)
 
 
 def show_models(models: "Sequence[FinalModel]") -> None:

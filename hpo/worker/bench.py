@@ -67,7 +67,9 @@ class Bench:
         self._cache_dir, self._folder = cache_dir, cache_dir / "latency"
         # Converted parts: open and without a name, so that no kill leaves them on the disk.
         self._files: dict[Part, IO[bytes]] = {}
+        self._converter = Converter(runtime)
         weakref.finalize(self, _close, self._files)
+        weakref.finalize(self, self._converter.close)
 
     @contextmanager
     def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -121,22 +123,21 @@ class Bench:
         for left in self._folder.glob(".survey-*"):  # of a process that was killed
             left.unlink(missing_ok=True)
         errors: dict[Part, Exception] = {}
-        with Converter(self._runtime) as converter:
-            for group in _at_once([part for part in parts if part not in self._files]):
-                paths = [self._folder / f".survey-{os.getpid()}-{number}.model" for number in range(len(group))]
-                try:
-                    self._convert_group(converter, group, paths)
-                    self._files |= {part: path.open("rb") for part, path in zip(group, paths, strict=True)}
-                except Exception as error:
-                    errors |= dict.fromkeys(group, error)
-                finally:
-                    for path in paths:
-                        path.unlink(missing_ok=True)
-                on_step()
+        for group in _at_once([part for part in parts if part not in self._files]):
+            paths = [self._folder / f".survey-{os.getpid()}-{number}.model" for number in range(len(group))]
+            try:
+                self._convert_group(group, paths)
+                self._files |= {part: path.open("rb") for part, path in zip(group, paths, strict=True)}
+            except Exception as error:
+                errors |= dict.fromkeys(group, error)
+            finally:
+                for path in paths:
+                    path.unlink(missing_ok=True)
+            on_step()
         return errors
 
-    def _convert_group(self, converter: Converter, group: Sequence[Part], paths: Sequence[Path]) -> None:
-        first = group[0]
+    def _convert_group(self, group: Sequence[Part], paths: Sequence[Path]) -> None:
+        first, converter = group[0], self._converter
         if first.head:
             channels = self._channels[first.architecture.keep_blocks - 1]
             converter.head(first.architecture, channels, self._task.n_logits, paths[0])

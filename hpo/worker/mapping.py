@@ -115,7 +115,7 @@ def _features(
         if number in missing:
             train, val = computed[missing.index(number)]
             _keep(sources[number], {features.key: x for features, x in zip(sets, (train, val), strict=True)})
-        else:
+        if all(features.present() for features in sets):  # rounded as they are kept, now as later
             train, val = (np.asarray(features.load(), "float32") for features in sets)
         found.append((train, val))
     return found

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 # On the CPU, even where there is a GPU: its memory is for training.
 ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 LIMIT_SECONDS = 500  # for one network: the kernel ends a process that hangs, even if nobody is left to do so
+IDLE_SECONDS = 60  # without a request the process ends, with its memory; the next one starts another
 _ANSWER = "answer "  # what a line begins with that is meant for us: converters print, too
 
 
 class Converter:
-    """A converting process, started with the first request. Use it as a context manager.
+    """A converting process, started with the first request, and anew after a minute without one. A context manager.
 
     Args:
         runtime: litert or onnx.
@@ -45,7 +46,7 @@ class Converter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.close()
 
     def network(self, architecture: Architecture, task: Task, path: Path) -> None:
         """Convert the network of an architecture, from raw pictures to probabilities.
@@ -82,13 +83,26 @@ class Converter:
         shape = {"channels": channels, "n_logits": n_logits}
         self._ask({"architecture": dict(vars(architecture)), **shape, "path": str(path)})
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """End the process, if there is one; the next request starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()  # closes its pipes, too
             self._process = None
 
     def _ask(self, request: Mapping[str, Any]) -> None:
+        reason = self._answer(request)
+        if reason is None and self._process is not None and self._process.wait() == 0:  # it had been idle
+            self.close()
+            reason = self._answer(request)
+        if reason is None:
+            self.close()  # the next request starts another
+            reason = "the converting process died"
+        if reason:
+            raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
+
+    def _answer(self, request: Mapping[str, Any]) -> str | None:
+        """Why it cannot be done, "" if it was, None if the process is no more."""
         if self._process is None:
             self._process = subprocess.Popen(
                 command("models.latency.conversion"),
@@ -99,21 +113,15 @@ class Converter:
                 env=environment(**ENVIRONMENT),
             )
         assert self._process.stdin is not None and self._process.stdout is not None
-        reason: str | None = None
         try:
             self._process.stdin.write(json.dumps({"runtime": self._runtime, **request}) + "\n")
             self._process.stdin.flush()
             for line in self._process.stdout:
                 if line.startswith(_ANSWER):
-                    reason = json.loads(line.removeprefix(_ANSWER))
-                    break
+                    return json.loads(line.removeprefix(_ANSWER))
         except BrokenPipeError:
             pass
-        if reason is None:
-            self._end()  # the next request starts another
-            reason = "the converting process died"
-        if reason:
-            raise ModelError(f"the network cannot be converted for {RUNTIMES[self._runtime].label}: {reason}")
+        return None
 
 
 def convert(model: keras.Model, runtime: str, architecture: Architecture, task: Task, path: Path) -> None:
@@ -135,8 +143,14 @@ def convert(model: keras.Model, runtime: str, architecture: Architecture, task: 
 
 def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
-    for line in sys.stdin:
+    while True:
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
+        signal.alarm(IDLE_SECONDS)
+        line = sys.stdin.readline()
+        if not line:
+            return
         request = json.loads(line)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(LIMIT_SECONDS)
         try:
             _convert(request)

@@ -9,7 +9,7 @@ Protocol 4, so that a number comes out the same tomorrow and on a busy machine:
 3. With one thread, the default, the clock is the processor time of that thread: what others do on the machine in the
    meantime is not in it. With several it is the wall clock, which sees them all.
 4. Six rounds, each in a process that is started anew: all networks that are measured together take turns, in another
-   order in each round. Each is loaded, called twice, and then measured for 400 calls, or for a quarter of a second if
+   order in each round. Each is loaded, called twice, and then measured for 100 calls, or for a quarter of a second if
    that is less. The garbage collector is off.
 5. A round counts with its lowest call, and the latency is the mean of the three lowest of the six lowest rounds: what
    disturbs a call or a round only adds to it, and one lucky round alone does not decide. (Protocol 3 took the 5th

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-WARM_UP_CALLS, LEAST_RUNS, MOST_RUNS = 2, 5, 400
+WARM_UP_CALLS, LEAST_RUNS, MOST_RUNS = 2, 5, 100
 LIMIT_SECONDS = 300  # for one file: the kernel ends a process that hangs, even if nobody is left to do so
 
 

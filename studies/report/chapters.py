@@ -12,6 +12,7 @@ from studies.report.blocks import Block, Chapter, Chart, Charts, Facts, Points, 
 from studies.report.closing import loading, reproducing
 from studies.report.forms import deployed
 from studies.report.gallery import Gallery
+from studies.report.mapped import mapped
 from studies.report.material import Material, Shown, shown_models
 from studies.report.search_progress import BEYOND_WORST, hypervolume_steps, savings
 from studies.report.setup import setup
@@ -31,8 +32,8 @@ FRONT_RULE = (
 def chapter(material: Material, gallery: Gallery = NOTHING, name: str = "") -> Chapter:
     """All sections of a study; `name` tells it from other chapters of the report."""
     parts: tuple[Callable[[Material, Gallery], Section | None], ...] = (
-        _summary, setup, _models, _front, _progress, _importance, _parallel, _stopping, results, deployed, saliency,
-        mistakes, loading, reproducing, _trials,
+        _summary, setup, mapped, _models, _front, _progress, _importance, _parallel, _stopping, results, deployed,
+        saliency, mistakes, loading, reproducing, _trials,
     )  # fmt: skip
     sections = [part(material, gallery) for part in parts]
     return Chapter(name, f"Study {material.name}", tuple(section for section in sections if section is not None))

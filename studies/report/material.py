@@ -14,6 +14,7 @@ from studies.fingerprint import PRETRAINED, Fingerprint, fingerprint_of, origin
 from studies.forms import Ranked, all_forms
 from studies.pareto import front
 from studies.paths import StudyFiles, name_of
+from studies.probes import Map, map_of
 from studies.recommendation import Recommendation, ends_and_recommended, recommend
 from studies.records import CompleteTrial, TrialRecord, complete, linear_probe, read_study
 from studies.report.detail import Detail, ModelFile, choose, read_model_file
@@ -33,6 +34,7 @@ class Material:
         files: of the study.
         model_files: of the first run of each model that is shown in detail, by its label.
         command: that runs the study again.
+        map: the probes that the search began with; None without them.
         asked_rule: of `studies.rules`; "" for the default.
     """
 
@@ -47,6 +49,7 @@ class Material:
     files: StudyFiles = field(default_factory=lambda: StudyFiles(Path()))
     model_files: Mapping[str, ModelFile] = field(default_factory=dict)
     command: str = ""
+    map: Map | None = None
     asked_rule: str = ""
 
     @property
@@ -167,6 +170,7 @@ def read_material(study: optuna.Study, folder: Path, command: str, rule: str = "
             one.model.label: read_model_file(files.run(one.model.label, one.model.runs[0].seed)) for one in bare.details
         },
         command=command,
+        map=map_of(study),
     )
 
 

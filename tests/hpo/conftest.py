@@ -171,6 +171,7 @@ def configure(tmp_path):
                 "storage": f"sqlite:///{tmp_path}/studies.db",
                 "out": tmp_path / "runs",
                 "workers": 0,
+                "no_map": True,
                 "cache_dir": tmp_path / "cache",
                 "trials": 8,
                 "epochs": 2,

@@ -44,6 +44,7 @@ WRONG = [
     ("cache_dir", 3, "must be a path"),
     ("resolutions", "7", "from 8"),
     ("keep", "half", "auto"),
+    ("no_map", "perhaps", "true or false"),
     ("map_size", "9", "at least 10"),
     ("resolutions", "16,5000", "4096"),
     ("max_latency_ms", "0", "above 0"),
@@ -176,7 +177,7 @@ def test_study_name_from_backbone_and_data(tmp_path):
 
 
 def test_roles():
-    assert fields_of(Role.EFFORT) == ("trials", "heads", "map_size", "sampler", "cache_gib")
+    assert fields_of(Role.EFFORT) == ("trials", "heads", "no_map", "map_size", "sampler", "cache_gib")
     assert fields_of(Role.PLACE) == (
         "data_dir",
         "timeout",

@@ -66,6 +66,7 @@ CHANGES = {
     "strategy": ("plain,progressive", {"space"}),
     "search": ("pooling", {"space"}),
     "keep": ("full", {"space"}),
+    "no_map": (False, set()),
     "map_size": (100, set()),
     "sampler": ("random", set()),
     "seed": (1, {"seed", "split"}),

@@ -34,10 +34,7 @@ class Fake:
         assert runtime == "litert"
         return self
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
         pass
 
     def network(self, architecture, task, path):

@@ -1,0 +1,41 @@
+"""The first candidates of a study that has a map: where it says that a network is worth training."""
+
+from collections.abc import Sequence
+
+from hpo.search.space import Space, usual
+from models.candidate import Candidate
+from studies.probes import Map, enough, front
+
+HEADS = 2  # probes on the front that are trained as heads, its ends
+TAIL = {"head_width": 0, "dropout": 0.2, "learning_rate": 6e-4, "lr_schedule": "warmup_cosine"}
+HEAD = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-3, "lr_schedule": "cosine"}
+DEPTH = 2  # stages that are fine-tuned
+
+
+def seeds(found: Map, space: Space) -> Sequence[Candidate]:
+    """The most accurate probe and the most accurate one at the smallest side as heads, then a fine-tune for each side.
+
+    A side is fine-tuned where the network ends as early as its frozen accuracy allows (`studies.probes.enough`): what
+    lies behind costs time in training and at inference and has nothing to add.
+    """
+    members = front(found.probes)
+    smallest = min(found.resolutions)
+    ends = [
+        max(members, key=lambda probe: probe.val_accuracy),
+        max((p for p in found.probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy),
+    ]
+    heads = [
+        usual(space, resolution=probe.resolution, keep_blocks=probe.keep_blocks, unfreeze_depth=0, **HEAD)
+        for probe in ends[:HEADS]
+    ]
+    tails = [
+        usual(
+            space,
+            resolution=side,
+            keep_blocks=probe.keep_blocks,
+            unfreeze_depth=min(DEPTH, space.stages_of(probe.keep_blocks)),
+            **TAIL,
+        )
+        for side, probe in enough(found.probes, found.n_val).items()
+    ]
+    return list(dict.fromkeys([*heads, *tails]))

@@ -1,0 +1,39 @@
+"""What a study begins with where there is a map."""
+
+import optuna
+
+from hpo.config import make_config
+from hpo.search.seeding import seeds
+from hpo.search.space import make_space, parameters, suggest
+from tests import made
+
+STAGES = (1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5)
+SPACE = make_space(make_config({"backbone": "mobilenet_v2_0.35"}), STAGES, (32, 64))
+MAP = made.network_map(
+    made.probe(1, 32, 0.2), made.probe(12, 32, 0.505), made.probe(13, 32, 0.51), made.probe(0, 32, 0.4),
+    made.probe(14, 64, 0.6), made.probe(0, 64, 0.7),
+)  # fmt: skip
+
+
+def test_two_heads_and_a_fine_tune_for_each_side():
+    found = seeds(MAP, SPACE)
+    assert [(one.resolution, one.keep_blocks, one.unfreeze_depth) for one in found] == [
+        (64, 0, 0),  # the most accurate probe, and that of the smallest side
+        (32, 13, 0),
+        (32, 12, 2),  # cannot be told from 13 blocks on 1,000 pictures
+        (64, 0, 2),
+    ]
+    assert {one.head_width for one in found} == {0}
+
+
+def test_no_more_stages_than_there_are():
+    found = seeds(made.network_map(made.probe(1, 32, 0.5)), SPACE)
+    assert [(one.keep_blocks, one.unfreeze_depth) for one in found] == [(1, 0), (1, 1)]
+
+
+def test_they_can_be_drawn_from_the_space():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = seeds(MAP, SPACE)
+    for candidate in found:
+        study.enqueue_trial(parameters(candidate, SPACE))
+    assert [suggest(study.ask(), SPACE) for _ in found] == list(found)

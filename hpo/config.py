@@ -30,7 +30,8 @@ from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
 from studies.presets import read_preset
 from studies.url import database_path
 
-BEFORE = {"latency_runtime": "keras", "keep": "full"}  # options as they were in studies that do not keep them
+# Options as they were in studies that do not keep them.
+BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random"}
 MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
@@ -159,6 +160,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
     keep: Literal["auto", "search", "full"] = option("auto", IDENTITY, SEARCH, "where the network ends: search (behind "
         "any of its blocks) or full (all of them are kept); auto searches where weights are published for the backbone")
+    head_start: Literal["auto", "probe", "random"] = option("auto", IDENTITY, SEARCH, "what a head without hidden "
+        "layer begins with, unless all of the network is fine-tuned: probe (the closed-form classifier of its frozen "
+        "features) or random weights; auto: probe")
     no_map: bool = option(False, EFFORT, SEARCH, "begin without the map: linear probes of every place where the "
         "network may end, at each side, before the first trial")
     map_size: int = option(5000, EFFORT, SEARCH, "most pictures to fit the probes of the map on, and most to measure "
@@ -293,6 +297,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         """Whether it is searched how much of the backbone is kept."""
         published = get_backbone(self.backbone).weights != UNPUBLISHED
         return self.keep == "search" or (self.keep == "auto" and published)
+
+    @property
+    def starts_from_probe(self) -> bool:
+        """Whether linear heads begin with a probe: on features that mean something."""
+        return self.head_start != "random" and self.weights != "none"
 
     @property
     def is_mapped(self) -> bool:

@@ -45,9 +45,9 @@ def _all_fields(function: Any) -> Any:
 def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any) -> int:
     """Search for the best ways to turn a pretrained Keras network into a classifier for your pictures.
 
-    Searches unfreeze depth, head width, dropout, learning rate and schedule, and input resolution; measures
-    validation accuracy, latency and FLOPs of each candidate; and ends in a Pareto front. Run the same command again to
-    continue.
+    Searches how much of the network is kept, unfreeze depth, head width, dropout, learning rate and schedule, and
+    input resolution; measures validation accuracy, latency and FLOPs of each candidate; and ends in a Pareto front. Run
+    the same command again to continue.
     """
     if list_backbones or list_datasets:
         from hpo.terminal.listings import print_backbones, print_datasets

@@ -16,6 +16,7 @@ import numpy as np
 
 # Of the penalty, in units of the mean eigenvalue of the features' covariance.
 STRENGTHS = tuple(float(10.0**power) for power in np.arange(-5, 3.01, 0.5))
+SCALES = tuple(float(scale) for scale in np.geomspace(0.25, 32, 43))  # of scores, to logits
 LEAST_SHARE = 1e-7  # of the largest eigenvalue: below it there is nothing but rounding
 
 
@@ -27,15 +28,25 @@ class Probe:
         weights: (d, classes) float32, of the features as they are.
         bias: (classes,) float32.
         strength: of the penalty, one of `STRENGTHS`.
+        scale: that makes logits of scores, so that the softmax of those of left-out pictures is right most often in the
+            sense of cross-entropy (temperature scaling, Guo et al. 2017).
     """
 
     weights: np.ndarray
     bias: np.ndarray
     strength: float
+    scale: float
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """(n, d) features to (n, classes): what of each class is expected, 0 to 1 on average."""
         return np.asarray(features, "float32") @ self.weights + self.bias
+
+    def head(self, n_logits: int) -> list[np.ndarray]:
+        """Kernel (d, n_logits) and bias of a dense layer that says the same, one logit for two classes."""
+        kernel, bias = self.scale * self.weights, self.scale * (self.bias - self.bias.mean())
+        if n_logits == 1:
+            kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+        return [kernel.astype("float32"), bias.astype("float32")]
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """Share of pictures whose class has the largest score."""
@@ -65,10 +76,11 @@ def fit(features: np.ndarray, labels: np.ndarray, n_classes: int) -> Probe:
 
     values, left = _decompose(x)  # (r,), (n, r)
     seen = left.T @ y  # (r, classes)
-    strength, penalty = _best(values, left, seen, y)
+    strength, penalty, left_out = _best(values, left, seen, y)
     standardised = x.T @ (left @ (seen / (values + penalty)[:, None]))  # (d, classes)
     weights = standardised / scale[:, None]
-    return Probe(weights.astype("float32"), (prior - mean @ weights).astype("float32"), strength)
+    bias = (prior - mean @ weights).astype("float32")
+    return Probe(weights.astype("float32"), bias, strength, _scale(prior + left_out, labels))
 
 
 def _decompose(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,16 +94,26 @@ def _decompose(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[kept], x @ right[:, kept] / np.sqrt(values[kept])
 
 
-def _best(values: np.ndarray, left: np.ndarray, seen: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """The strength with the least error when each picture is left out, and its penalty."""
+def _best(values: np.ndarray, left: np.ndarray, seen: np.ndarray, y: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """The strength with the least error when each picture is left out, its penalty, and what is predicted then."""
     if not len(values):  # features that say nothing
-        return STRENGTHS[-1], 1.0
+        return STRENGTHS[-1], 1.0, np.zeros_like(y)
     squares, unit = left**2, float(values.mean())
-    errors = []
+    best: tuple[float, float, np.ndarray] | None = None
     for strength in STRENGTHS:
         share = values / (values + strength * unit)
         leverage = 1 / len(y) + squares @ share  # (n,), the mean counts too
-        residual = y - left @ (share[:, None] * seen)
-        errors.append(float(np.mean((residual / np.maximum(1 - leverage, 1e-6)[:, None]) ** 2)))
-    best = int(np.argmin(errors))
-    return STRENGTHS[best], STRENGTHS[best] * unit
+        residual = (y - left @ (share[:, None] * seen)) / np.maximum(1 - leverage, 1e-6)[:, None]
+        error = float(np.mean(residual**2))
+        if best is None or error < best[0]:
+            best = error, strength, y - residual
+    assert best is not None
+    return best[1], best[1] * unit, best[2]
+
+
+def _scale(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Of `SCALES` the one with the least cross-entropy of scores (n, classes) times it."""
+    scores = scores - scores.max(1, keepdims=True)
+    true = scores[np.arange(len(labels)), labels]
+    losses = [float(np.mean(np.log(np.exp(scale * scores).sum(1)) - scale * true)) for scale in SCALES]
+    return SCALES[int(np.argmin(losses))]

@@ -28,6 +28,7 @@ class Fingerprint:
         max_latency_ms, max_gflops: budgets, None without.
         stopping: the rule; "none", then `reduction_factor` is None.
         views: of augmented pictures; None where nothing is augmented.
+        head_start: "probe" where linear heads begin with one; None where they begin at random.
         latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
         latency_runtime: keras, or one that is deployed, then with its threads and the CPU that it runs on.
     """
@@ -48,6 +49,7 @@ class Fingerprint:
     reduction_factor: int | None = None
     views: int | None = None
     cache_dtype: str | None = None
+    head_start: str | None = None
     backend: str
     device: str
     dtype: str
@@ -67,6 +69,8 @@ class Fingerprint:
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
             del values["latency_runtime"], values["latency_threads"], values["latency_device"]
+        if self.head_start is None:
+            del values["head_start"]
         return values
 
     @classmethod

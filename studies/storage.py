@@ -175,16 +175,23 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
         study.set_user_attr(STUDY_ID, uuid.uuid4().hex)
         study.set_user_attr(FINGERPRINT, dict(fingerprint))
     elif stored != (now := json.loads(json.dumps(dict(fingerprint)))):
-        fields = [
-            f"{key} ({stored.get(key)} then, {now.get(key)} now)"
-            for key in {**stored, **now}
-            if stored.get(key) != now.get(key)
-        ]
         raise StudyRefused(
-            f"study {name} was made with other settings: {'; '.join(fields)}. "
+            f"study {name} was made with other settings: {'; '.join(_differing(stored, now))}. "
             "Its trials could not be compared with new ones: give the same settings, or another --study"
         )
     return study
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any], inside: str = "") -> list[str]:
+    """Each field with both values; of one that has fields itself those that differ."""
+    found = []
+    for key in {**then, **now}:
+        before, after = then.get(key), now.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _differing(before, after, f"{key}.")
+        elif before != after:
+            found.append(f"{inside}{key} ({before} then, {after} now)")
+    return found
 
 
 def load_study(url: str, name: str) -> optuna.Study:

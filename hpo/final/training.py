@@ -18,6 +18,7 @@ from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
+from hpo.worker.start import first_head
 from hpo.worker.training import recipe_of, training
 from studies.finals import FinalCosts, FinalRun
 from studies.fingerprint import KERAS
@@ -150,7 +151,7 @@ def _trained(final: FinalJob, parts: Split, beat: Beat, here: Session) -> "tuple
     start, train_set, val_set, _ = sources.start(beat)
     network = build_network(own.candidate, here.task(own), final.seed)
     trainer = Trainer(network, cut_tensors(network)[start], own.candidate.optimizer)
-    state = trainer.begin()
+    state = trainer.begin(first_head(sources, beat))
     recipe = replace(recipe_of(own), plateaus=final.plateaus)
     transform = sources.transform if start == PICTURES else None
     trainer.run(state, train_set, val_set, recipe, final.epochs, training(beat), transform=transform)

@@ -1,8 +1,12 @@
 """A study's fingerprint, from its configuration and what the worker found out."""
 
+import optuna
+from optuna.storages import BaseStorage
+
 from hpo.config import StudyConfig
 from hpo.search.space import Space
 from hpo.worker.facts import Facts
+from studies.attributes import FINGERPRINT
 from studies.fingerprint import Fingerprint
 
 
@@ -25,5 +29,25 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
         reduction_factor=None if config.stopping == "none" else config.reduction_factor,
         views=None if config.augment == ("none",) else config.views,
         cache_dtype=config.cache_dtype,
+        head_start="probe" if config.starts_from_probe else None,
         **facts.machine,
     )
+
+
+def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
+    """The configuration with which the study of its name goes on.
+
+    By default where the network ends is searched, and heads begin with a probe; a study that was begun before that was
+    possible goes on without.
+    """
+    if config.study_name not in optuna.get_all_study_names(storage):
+        return config
+    begun = optuna.load_study(study_name=config.study_name, storage=storage).user_attrs.get(FINGERPRINT)
+    if begun is None:
+        return config
+    before = {
+        "keep": ("full", "keep_blocks" in begun.get("space", {})),
+        "head_start": ("random", "head_start" in begun),
+    }
+    changes = {name: value for name, (value, has) in before.items() if not has and getattr(config, name) == "auto"}
+    return config.model_copy(update=changes)

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.confirming import confirm_front
-from hpo.search.fingerprint import fingerprint
+from hpo.search.fingerprint import as_begun, fingerprint
 from hpo.search.mapping import map_for
 from hpo.search.parts import REAL, Display, Leg, Parts
 from hpo.search.samplers import make_sampler
@@ -48,6 +48,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
     with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
         storage = open_storage(config.storage, write=True)
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
+            config = as_begun(config, storage)
             facts = _prepared(config, workers, display, parts)
             space = make_space(config, facts.stages, facts.resolutions)
             study = open_study(storage, config.study_name, fingerprint(config, facts, space).to_dict())

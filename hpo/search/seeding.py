@@ -7,7 +7,9 @@ from models.candidate import Candidate
 from studies.probes import Map, enough, front
 
 HEADS = 2  # probes on the front that are trained as heads, its ends
-TAIL = {"head_width": 0, "dropout": 0.2, "learning_rate": 6e-4, "lr_schedule": "warmup_cosine"}
+# A short network has few features, of which dropout leaves too few, and a head that knows them from the start.
+TAIL = {"head_width": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
+WHOLE = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-4, "lr_schedule": "warmup_cosine"}
 HEAD = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-3, "lr_schedule": "cosine"}
 DEPTH = 2  # stages that are fine-tuned
 
@@ -34,7 +36,7 @@ def seeds(found: Map, space: Space) -> Sequence[Candidate]:
             resolution=side,
             keep_blocks=probe.keep_blocks,
             unfreeze_depth=min(DEPTH, space.stages_of(probe.keep_blocks)),
-            **TAIL,
+            **(TAIL if probe.keep_blocks else WHOLE),
         )
         for side, probe in enough(found.probes, found.n_val).items()
     ]

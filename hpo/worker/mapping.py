@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.splits import Split, stratified_subset
+from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.worker import session
 from hpo.worker.costs import Costs
@@ -16,6 +16,7 @@ from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.session import Session
+from hpo.worker.start import chosen
 from models.candidate import Candidate
 from studies.paths import StudyFiles
 from studies.probes import Probe
@@ -54,15 +55,6 @@ def job_of(config: StudyConfig, facts: Facts, side: int) -> Job:
         lr_schedule="constant",
     )
     return Job(config, "", side, candidate, facts, StudyFiles(config.study_dir).map)
-
-
-def chosen(split: Split, labels: np.ndarray, most: int, seed: int) -> Split:
-    """At most so many pictures to fit and to measure probes on: all, or a stratified subset."""
-
-    def some(rows: np.ndarray) -> np.ndarray:
-        return rows if len(rows) <= most else rows[stratified_subset(labels[rows], most, seed)]
-
-    return Split(some(split.train), some(split.val))
 
 
 def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe]:

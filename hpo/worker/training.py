@@ -5,12 +5,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hpo.worker import checkpoints
 from hpo.worker.checkpoints import Checkpoint
 from hpo.worker.heartbeat import Beat, Phase, SignOfLife
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.session import Session
+from hpo.worker.start import first_head
 from models.training.heads import Head, initial_head, train_heads
 from models.training.recipe import Epoch, NonFiniteLoss, Recipe
 
@@ -81,7 +84,10 @@ def _learn_heads(
     train_set, val_set, why = pooled
     _log.info("trials %s: %s", ", ".join(str(job.number) for job in jobs), why)
     width = val_set.take(val_set.indices[:1]).shape[-1]
-    heads = [_head(job, checkpoint, width, session) for job, checkpoint in zip(jobs, begun, strict=True)]
+    fresh = [job for job, checkpoint in zip(jobs, begun, strict=True) if checkpoint is None]
+    linear = next((job for job in fresh if not job.candidate.head_width), None)  # all such heads begin alike
+    first = first_head(Sources(linear, session), beat) if linear else None
+    heads = [_head(job, checkpoint, width, session, first) for job, checkpoint in zip(jobs, begun, strict=True)]
     failed: dict[int, NonFiniteLoss] = {}
     standing = [len(head.curve) for head in heads]  # one that is tried again may be further than the others
     for epochs in sorted(set(standing)):
@@ -98,8 +104,11 @@ def _learn_heads(
     return results
 
 
-def _head(job: Job, begun: Checkpoint | None, features: int, session: Session) -> Head:
-    head = Head(initial_head(job.seed, features, job.candidate.head_width, session.task(job).n_logits), recipe_of(job))
+def _head(job: Job, begun: Checkpoint | None, features: int, session: Session, first: list[np.ndarray] | None) -> Head:
+    width = job.candidate.head_width
+    if first is None or width:
+        first = initial_head(job.seed, features, width, session.task(job).n_logits)
+    head = Head([array.copy() for array in first], recipe_of(job))
     if begun is not None:
         with contextlib.suppress(ValueError):  # a checkpoint of another shape
             head.resume(begun.arrays, begun.curve)
@@ -117,7 +126,7 @@ def _learn_tail(
     # On-line augmentation changes raw pictures, so it needs them; stored views are changed already.
     transform = sets.transform if start == PICTURES else None
     trainer = session.trainer(job, start)
-    state = trainer.begin()
+    state = trainer.begin(first_head(sets, beat) if begun is None else None)
     if begun is not None:
         with contextlib.suppress(ValueError):  # a checkpoint of another shape
             state = trainer.resume(begun.arrays, begun.curve, len(train_set), recipe)

@@ -87,10 +87,11 @@ class Trainer:
         """Elements that dropout acts on."""
         return int(self.trunk.output_shape[-1])
 
-    def begin(self) -> State:
-        """A run's beginning: the weights that the network was built with."""
+    def begin(self, head: Sequence[np.ndarray] | None = None) -> State:
+        """A run's beginning: the weights that the network was built with; `head` in place of its last layer's."""
         count = len(self._trained)
-        weights = np.concatenate([value.ravel() for value in self._first[:count]])  # (n_weights,) float32
+        first = [*self._first[: count - 2], *(head or self._first[count - 2 : count])]
+        weights = np.concatenate([value.ravel() for value in first])  # (n_weights,) float32
         moments = tuple(np.zeros_like(weights) for _ in range(MOMENTS[self.optimizer]))
         return State(weights, moments, self._first[count:])
 

@@ -44,6 +44,7 @@ WRONG = [
     ("cache_dir", 3, "must be a path"),
     ("resolutions", "7", "from 8"),
     ("keep", "half", "auto"),
+    ("head_start", "warm", "probe"),
     ("no_map", "perhaps", "true or false"),
     ("map_size", "9", "at least 10"),
     ("resolutions", "16,5000", "4096"),

@@ -76,3 +76,29 @@ def test_features_that_never_change_say_nothing():
 def test_refused(features):
     with pytest.raises(ValueError, match="must be finite, of at least 2 pictures"):
         fit(features, np.zeros(len(features), int), 2)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_as_a_dense_layer_it_says_the_same(n_classes):
+    x, labels = made(300, 10, n_classes)
+    probe = fit(x, labels, n_classes)
+    kernel, bias = probe.head(1 if n_classes == 2 else n_classes)
+    logits = x @ kernel + bias
+    said = (logits[:, 0] > 0).astype(int) if n_classes == 2 else logits.argmax(1)
+    np.testing.assert_array_equal(said, probe.scores(x).argmax(1))
+    if n_classes > 2:
+        differences = probe.scale * np.diff(probe.scores(x), axis=1)
+        np.testing.assert_allclose(np.diff(logits, axis=1), differences, atol=1e-3)
+
+
+def test_it_is_as_sure_as_it_is_right():
+    """The scale is that of pictures it was not fitted on: with few of them it is less sure than with many."""
+    x, labels = made(2000, 30, 3)
+    few, many = fit(x[:60], labels[:60], 3), fit(x, labels, 3)
+    assert few.scale < many.scale
+    unseen, true = x[1000:], labels[1000:]
+    probe = fit(x[:1000], labels[:1000], 3)
+    logits = unseen @ probe.head(3)[0] + probe.head(3)[1]
+    chance = np.exp(logits - logits.max(1, keepdims=True))
+    sure = (chance / chance.sum(1, keepdims=True)).max(1).mean()
+    assert sure == pytest.approx(np.mean(logits.argmax(1) == true), abs=0.03)

@@ -8,6 +8,8 @@ import pytest
 from hpo.config import Role, StudyConfig, meta
 from hpo.search.fingerprint import fingerprint
 from hpo.search.space import make_space
+from studies.errors import StudyRefused
+from studies.storage import load_study
 from tests.hpo.conftest import fake_facts
 
 
@@ -35,8 +37,7 @@ def marks(config):
 )
 def test_what_tells_studies_apart(configure, before, after, changed):
     then, now = marks(configure(**before)), marks(configure(**after))
-    assert {name for name in then if then[name] != now[name]} == changed
-    assert set(then) == set(now)
+    assert {name for name in {**then, **now} if then.get(name) != now.get(name)} == changed
     json.dumps(then)
 
 
@@ -48,7 +49,7 @@ CHANGES = {
     "dataset": ("mnist", {"dataset", "dataset_digest"}),
     "data_dir": (".", set()),
     "skip_unreadable": (True, {"dataset_digest"}),
-    "weights": ("none", {"weights", "space"}),
+    "weights": ("none", {"weights", "space", "head_start"}),
     "trials": (3, set()),
     "timeout": (9.0, set()),
     "epochs": (5, {"epochs"}),
@@ -66,6 +67,7 @@ CHANGES = {
     "strategy": ("plain,progressive", {"space"}),
     "search": ("pooling", {"space"}),
     "keep": ("full", {"space"}),
+    "head_start": ("random", {"head_start"}),
     "no_map": (False, set()),
     "map_size": (100, set()),
     "sampler": ("random", set()),
@@ -114,5 +116,16 @@ def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name):
         facts = found(config)
         marks.append(fingerprint(config, facts, make_space(config, facts.stages, facts.resolutions)).to_dict())
     then, now = marks
-    assert {key for key in then if then[key] != now[key]} == expected
+    assert {key for key in {**then, **now} if then.get(key) != now.get(key)} == expected
     assert (meta(name, "role") == Role.IDENTITY) == bool(expected)
+
+
+def test_a_study_from_before_networks_could_end_elsewhere_goes_on_so(configure, fakes):
+    config = configure(keep="full", trials=1)
+    fakes.run(config)
+    records = fakes.run(configure(trials=2))  # as anybody types it, without --keep
+    assert [record.candidate.keep_blocks for record in records if record.counts] == [0, 0]
+    with pytest.raises(StudyRefused, match=r"space.keep_blocks \(None then, \[1, 4\] now\)"):
+        fakes.run(configure(keep="search", trials=2))
+    other = fakes.run(configure(trials=1, study="new"))
+    assert other and "keep_blocks" in load_study(config.storage, "new").user_attrs["fingerprint"]["space"]

@@ -7,8 +7,9 @@ import pytest
 
 import hpo.worker.mapping
 from datasets.splits import Split
-from hpo.worker.mapping import chosen, job_of, probe_side
+from hpo.worker.mapping import job_of, probe_side
 from hpo.worker.session import current, prepare
+from hpo.worker.start import chosen
 from models import flops
 from models.build import build_network
 from models.probe import fit

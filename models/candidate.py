@@ -50,8 +50,8 @@ SWITCH = Check(lambda value: isinstance(value, bool), "true or false")
 
 
 def _say_kept(candidate: "Candidate") -> str:
-    kept = candidate.keep_blocks
-    return f"first {kept} of {blocks_of(candidate.backbone)} blocks" if kept else ""
+    kept, blocks = candidate.keep_blocks, blocks_of(candidate.backbone)
+    return f"first {kept}{f' of {blocks}' if blocks else ''} blocks" if kept else ""
 
 
 def _say_depth(candidate: "Candidate") -> str:
@@ -197,6 +197,11 @@ class Candidate(Training, Architecture):
     def architecture(self) -> Architecture:
         """What of it changes inference."""
         return Architecture(**{entry.name: getattr(self, entry.name) for entry in fields(Architecture)})
+
+    @property
+    def blocks_kept(self) -> int:
+        """Blocks of the backbone, where all are kept their number."""
+        return self.keep_blocks or blocks_of(self.backbone)
 
     @property
     def joins_heads(self) -> bool:

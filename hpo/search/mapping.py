@@ -19,7 +19,7 @@ from hpo.errors import BadField, StudyStopped, TaskFailed, WorkerLost
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.mapping import probe_side
-from hpo.worker.pool import Watcher, Workers, wait
+from hpo.worker.pool import StepWatcher, Watcher, Workers, wait
 from hpo.worker.session import prepare
 from studies import attributes, strict
 from studies.artifacts import show
@@ -32,7 +32,14 @@ from studies.tables.probes import describe
 ProbeSide = Callable[[StudyConfig, Facts, int], list[Probe]]
 
 
-def make_map(config: StudyConfig, facts: Facts, workers: Workers, watcher: Watcher, probe_side: ProbeSide) -> Map:
+def make_map(
+    config: StudyConfig,
+    facts: Facts,
+    workers: Workers,
+    watcher: Watcher,
+    probe_side: ProbeSide,
+    on_side: Callable[[int, int], None] = lambda done, total: None,
+) -> Map:
     """The map of the configuration's backbone on its data.
 
     Args:
@@ -41,6 +48,7 @@ def make_map(config: StudyConfig, facts: Facts, workers: Workers, watcher: Watch
         workers: do the work.
         watcher: hears of each side when it is done.
         probe_side: `hpo.worker.mapping.probe_side`, or what stands in for it.
+        on_side: told how many sides are done, of how many.
 
     Raises:
         WorkerLost, TaskFailed: a side cannot be probed.
@@ -54,6 +62,7 @@ def make_map(config: StudyConfig, facts: Facts, workers: Workers, watcher: Watch
             f"{', '.join(map(str, missing))} px, on {empty.n_train} of {facts.n_train} pictures to train on"
         )
     for side in missing:
+        on_side(sum(one is not None for one in sides.values()), len(sides))
         made = _side(config, facts, side, empty, workers, watcher, probe_side)
         write_text(folder / f"{side}.json", strict.to_json(made))
         sides[side] = made
@@ -67,7 +76,7 @@ def make_map(config: StudyConfig, facts: Facts, workers: Workers, watcher: Watch
     )
 
 
-def map_networks(configs: Sequence[StudyConfig], watcher: Watcher, probe_side: ProbeSide = probe_side) -> list[Map]:
+def map_networks(configs: Sequence[StudyConfig], watcher: StepWatcher, probe_side: ProbeSide = probe_side) -> list[Map]:
     """The maps of several networks, one after the other.
 
     Raises:
@@ -83,7 +92,7 @@ def map_networks(configs: Sequence[StudyConfig], watcher: Watcher, probe_side: P
         watcher.note(text)
         with Workers(config.workers, config.device, StudyFiles(config.study_dir).worker_log) as workers:
             facts = wait(workers.submit(prepare, config), functools.partial(watcher.waiting, text))
-            maps.append(make_map(config, facts, workers, watcher, probe_side))
+            maps.append(make_map(config, facts, workers, watcher, probe_side, watcher.steps))
     return maps
 
 

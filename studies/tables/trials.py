@@ -39,7 +39,7 @@ COLUMNS = (
 
 def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
     """One flat row with the keys of `COLUMNS`; None where the trial has no such value."""
-    candidate = {name: getattr(record.candidate, name) for name in ("backbone", *FIELDS)} if record.candidate else {}
+    candidate = record.candidate.to_dict() | {"keep_blocks": record.candidate.blocks_kept} if record.candidate else {}
     cost = record.measurement
     spread = cost.latency if cost else None
     low, high = record.interval or (None, None)

@@ -71,7 +71,7 @@ def test_mistakes_in_one_line(configure, names, said, fakes):
 def test_a_study_for_each_backbone_and_then_their_comparison(configure, capsys, fakes):
     base = configure()
     options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
-    options |= {"trials": 1, "train_size": 200, "val_size": 100, "epochs": 2, "dataset": "digits"}
+    options |= {"no_map": True, "trials": 1, "train_size": 200, "val_size": 100, "epochs": 2, "dataset": "digits"}
     configs = each_backbone({**options, "backbone": "custom_cnn, mobilenet_0.25,custom_cnn"}, "standard")
     assert [config.study_name for config in configs] == ["custom_cnn-digits", "mobilenet_0.25-digits"]
     assert run_each(configs, parts=fakes.parts) == 0
@@ -90,7 +90,7 @@ def test_a_backbone_that_cannot_be_run_does_not_stop_the_others(configure, capsy
     fakes.prepare = prepare
     base = configure()
     options = {name: getattr(base, name) for name in ("storage", "out", "cache_dir", "workers")}
-    options |= {"trials": 1, "epochs": 2, "dataset": "digits"}
+    options |= {"no_map": True, "trials": 1, "epochs": 2, "dataset": "digits"}
     configs = each_backbone({**options, "backbone": "resnet50,custom_cnn"}, "standard")
     assert run_each(configs, parts=fakes.parts) == 2
     said = capsys.readouterr()

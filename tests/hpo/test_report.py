@@ -104,7 +104,8 @@ def test_the_command_that_runs_it_again(configure, fakes):
     options = load_study(config.storage, "my").user_attrs["options"]
     assert run_command(options, "my") == (
         "python -m hpo.run --backbone custom_cnn --dataset digits --skip-unreadable --trials 3 --epochs 2 "
-        "--resolutions 16,24 --stopping none --augment none,light --latency-runtime keras --study my"
+        "--resolutions 16,24 --stopping none --augment none,light --no-map "
+        "--latency-runtime keras --study my"
     )
     assert run_command({}, "my").startswith("python -m hpo.run --study my")
 

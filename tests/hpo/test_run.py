@@ -19,7 +19,7 @@ from studies.records import read_study
 from studies.storage import load_study
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = ["--train-size", "200", "--val-size", "100", "--epochs", "1"]
+SMALL = ["--train-size", "200", "--val-size", "100", "--epochs", "1", "--no-map"]
 real_data = pytest.mark.skipif("HPO_DATA_DIR" not in os.environ, reason="needs real data in the folder HPO_DATA_DIR")
 
 

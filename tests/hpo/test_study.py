@@ -48,6 +48,7 @@ def test_what_is_shown_is_frozen():
         "compare_studies",
         "errors",
         "load_study",
+        "map_networks",
         "run_study",
     ]
     assert all(hasattr(hpo, name) for name in hpo.__all__)

@@ -1,5 +1,7 @@
 """Where a model looks, against the class activation map in closed form."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -35,9 +37,11 @@ def upsampled(maps, side):
     return np.stack([zoom(one, side / one.shape[0], order=1) for one in maps])
 
 
-def test_grad_cam_of_a_linear_head_is_the_class_activation_map():
+@pytest.mark.parametrize("keep_blocks", [0, 2])
+def test_grad_cam_of_a_linear_head_is_the_class_activation_map(keep_blocks):
     """Behind global average pooling the gradient is the weight of the class over the cells (Zhou et al. 2016)."""
-    net, images, classes = network(), pictures(4, 32, 3), np.array([0, 1, 2, 1])
+    net = network(candidate=dataclasses.replace(LINEAR, keep_blocks=keep_blocks))
+    images, classes = pictures(4, 32, 3), np.array([0, 1, 2, 1])
     layer = map_layer(net)
     maps = keras.ops.convert_to_numpy(keras.Model(net.logits.input, layer.output)(images, training=False))
     kernel = keras.ops.convert_to_numpy(net.logits.get_layer("logits").kernel)  # (channels, classes)

@@ -36,6 +36,7 @@ def saved(candidate, path, n_classes=3, names=("a", "b", "Käse/<x>")):
     [
         HEAD,
         dataclasses.replace(HEAD, head_width=0, unfreeze_depth=0, batch_norm_head=True, pooling="max"),
+        dataclasses.replace(HEAD, keep_blocks=2, unfreeze_depth=1),
         # with a Normalization layer
         pytest.param(dataclasses.replace(HEAD, backbone="efficientnet_b0", resolution=32), marks=pytest.mark.slow),
     ],

@@ -158,3 +158,17 @@ def test_without_a_store_they_are_computed_into_memory(tmp_path):
     assert shares == [pytest.approx(0.6), 1.0]
     assert not wanted.present()
     assert wanted.bytes() == 5 * 192 * 2
+
+
+def test_networks_that_end_earlier_share_what_enters_their_stages():
+    plain = {"backbone": "custom_cnn", "head_width": 0, "dropout": 0.0, "learning_rate": 1e-3, "resolution": 16}
+    plain |= {"lr_schedule": "constant", "unfreeze_depth": 1}
+    whole, shorter = (build_network(Candidate(**plain, keep_blocks=kept), TASK, seed=0) for kept in (0, 3))
+    assert list(cut_tensors(whole)) == ["pooled", "top1", "top2", "top3", "resized", "pictures"]
+    assert list(cut_tensors(shorter)) == ["pooled_b3", "top2", "top3", "resized", "pictures"]
+    assert cut_name(1, keep_blocks=3, above=1) == "top2"  # behind which its top stage is trained
+    first, second = (
+        keras.ops.convert_to_numpy(keras.Model(one.logits.input, cut_tensors(one)["top2"])(PIXELS, training=False))
+        for one in (whole, shorter)
+    )
+    np.testing.assert_array_equal(first, second)

@@ -241,13 +241,13 @@ def test_ctrl_c_leaves_nothing_running(configure, fakes):
     [
         ({"seed": 1}, "seed"),
         ({"epochs": 3}, "epochs"),
-        ({"resolutions": (16, 32)}, "space"),
+        ({"resolutions": (16, 32)}, "space.resolution"),
         ({"max_latency_ms": 5.0}, "max_latency_ms"),
-        ({"batch_size": 8}, "space"),
+        ({"batch_size": 8}, "space.batch_size"),
         ({"stopping": "dominance"}, "stopping"),
-        ({"augment": "light"}, "space"),
-        ({"search": "pooling"}, "space"),
-        ({"strategy": "progressive"}, "space"),
+        ({"augment": "light"}, "space.augmentation"),
+        ({"search": "pooling"}, "space.pooling"),
+        ({"strategy": "progressive"}, "space.strategy"),
         ({"cache_dtype": "float32"}, "cache_dtype"),
     ],
 )

@@ -17,6 +17,8 @@ DEPTH = 2  # stages that are fine-tuned
 def seeds(found: Map, space: Space) -> Sequence[Candidate]:
     """The most accurate probe and the most accurate one at the smallest side as heads, then a fine-tune for each side.
 
+    Last the whole network fine-tuned at the largest side, if it is not among these.
+
     A side is fine-tuned where the network ends as early as its frozen accuracy allows (`studies.probes.enough`): what
     lies behind costs time in training and at inference and has nothing to add.
     """
@@ -40,4 +42,6 @@ def seeds(found: Map, space: Space) -> Sequence[Candidate]:
         )
         for side, probe in enough(found.probes, found.n_val).items()
     ]
-    return list(dict.fromkeys([*heads, *tails]))
+    # Frozen features may say that the end is not needed where fine-tuning needs it: the most accurate may be there.
+    whole = usual(space, resolution=max(found.resolutions), unfreeze_depth=min(DEPTH, space.stages_of(0)), **WHOLE)
+    return list(dict.fromkeys([*heads, *tails, whole]))

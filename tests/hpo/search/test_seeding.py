@@ -28,7 +28,7 @@ def test_two_heads_and_a_fine_tune_for_each_side():
 
 def test_no_more_stages_than_there_are():
     found = seeds(made.network_map(made.probe(1, 32, 0.5)), SPACE)
-    assert [(one.keep_blocks, one.unfreeze_depth) for one in found] == [(1, 0), (1, 1)]
+    assert [(one.keep_blocks, one.unfreeze_depth) for one in found] == [(1, 0), (1, 1), (0, 2)]
 
 
 def test_they_can_be_drawn_from_the_space():

@@ -236,9 +236,10 @@ def test_without_room_for_views_the_pictures_are_changed_while_training(four, te
 )
 def test_heads_that_are_not_trained_in_numpy_start_from_the_pooled_features_too(four, teach, change):
     candidate = dataclasses.replace(HEAD, **change)
-    result = teach(four, candidate)
+    at_random = four.model_copy(update={"head_start": "random"})  # a probe would leave little to learn
+    result = teach(at_random, candidate)
     assert result.plan.startswith("pooled: store")
-    assert_alike(result, teach(without_room(four), candidate), 1e-2)
+    assert_alike(result, teach(without_room(at_random), candidate), 1e-2)
     assert result.curve[-1].loss < result.curve[0].loss
 
 

@@ -1,6 +1,5 @@
 """`python -m hpo.map`: which network, how much of it and at which resolution, before any training."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -47,7 +46,7 @@ def main(**options: Any) -> int:
     show_map(mapped.maps)
     click.echo(f"\nFiles in {mapped.folder}:")
     for path in mapped.files:
-        click.echo(f"  {Path(path).name}")
+        click.echo(f"  {path.name}")
     return DONE
 
 

@@ -6,7 +6,6 @@ from hpo.search.space import Space, usual
 from models.candidate import Candidate
 from studies.probes import Map, enough, front
 
-HEADS = 2  # probes on the front that are trained as heads, its ends
 # A short network has few features, of which dropout leaves too few, and a head that knows them from the start.
 TAIL = {"head_width": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
 WHOLE = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-4, "lr_schedule": "warmup_cosine"}
@@ -30,7 +29,7 @@ def seeds(found: Map, space: Space) -> Sequence[Candidate]:
     ]
     heads = [
         usual(space, resolution=probe.resolution, keep_blocks=probe.keep_blocks, unfreeze_depth=0, **HEAD)
-        for probe in ends[:HEADS]
+        for probe in ends
     ]
     tails = [
         usual(

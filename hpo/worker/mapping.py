@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from hpo.worker.start import chosen
 from models.candidate import Candidate
 from studies.paths import StudyFiles
 from studies.probes import Probe
-
-if TYPE_CHECKING:
-    from models.reuse.activations import Key
 
 
 def probe_side(config: StudyConfig, facts: Facts, side: int) -> list[Probe]:
@@ -96,17 +92,18 @@ def _features(
     jobs: Sequence[Job], here: Session, parts: Split, lock: MachineLock, beat: Beat
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pooled features (n, channels) of the training and the validation pictures for each job, read or computed."""
+    from models.reuse.ends import keep
     from models.reuse.features import cut_name
 
     sources = [Sources(job, here, parts) for job in jobs]
     wanted = [source.features(cut_name(0, keep_blocks=source.job.candidate.keep_blocks)) for source in sources]
     missing = [number for number, sets in enumerate(wanted) if not all(features.present() for features in sets)]
-    computed = _computed([jobs[number] for number in missing], here, parts, lock, beat)
+    computed = dict(zip(missing, _computed([jobs[number] for number in missing], here, parts, lock, beat), strict=True))
     found = []
     for number, sets in enumerate(wanted):
-        if number in missing:
-            train, val = computed[missing.index(number)]
-            _keep(sources[number], {features.key: x for features, x in zip(sets, (train, val), strict=True)})
+        if number in computed:
+            train, val = computed[number]
+            keep(sources[number].cache, {features.key: x for features, x in zip(sets, (train, val), strict=True)})
         if all(features.present() for features in sets):  # rounded as they are kept, now as later
             train, val = (np.asarray(features.load(), "float32") for features in sets)
         found.append((train, val))
@@ -137,9 +134,3 @@ def _computed(
         sets.append(gather(run, batches, on_step))
         before += len(rows)
     return list(zip(*sets, strict=True))
-
-
-def _keep(source: Sources, features: "dict[Key, np.ndarray]") -> None:
-    from models.reuse.ends import keep
-
-    keep(source.cache, features)

@@ -14,6 +14,8 @@ from datasets.splits import Split, stratified_subset
 from hpo.worker.heartbeat import Beat, Phase, SignOfLife
 from hpo.worker.inputs import Sources
 
+MOST_PICTURES = 5000  # that the probe of a head is fitted on, as many as a map takes by default
+
 
 def chosen(split: Split, labels: np.ndarray, most: int, seed: int) -> Split:
     """At most so many pictures to fit and to measure probes on: all, or a stratified subset."""
@@ -31,7 +33,8 @@ def first_head(sources: Sources, beat: Beat, everywhere: bool = False) -> list[n
     normalisation, and from scratch.
 
     Args:
-        sources: of the job; the probe is fitted on the training pictures, or on as many of them as a map takes.
+        sources: of the job; the probe is fitted on the training pictures, or on a stratified part of
+            them; `map_size` has no say, since numbers of a study do not depend on its effort.
         beat: hears signs of life.
         everywhere: also where all of the backbone is fine-tuned, to compare.
     """
@@ -46,7 +49,7 @@ def first_head(sources: Sources, beat: Beat, everywhere: bool = False) -> list[n
     if candidate.pooling != "average" or (whole and not everywhere):
         return None
     labels = sources.data.labels
-    rows = chosen(sources.parts, labels, config.map_size, config.seed).train
+    rows = chosen(sources.parts, labels, MOST_PICTURES, config.seed).train
     plain = dataclasses.replace(job, candidate=dataclasses.replace(candidate, augmentation="none"))
     own = Sources(plain, sources.session, Split(rows, rows[:0]))
     (features,) = own.features(cut_name(0, keep_blocks=candidate.keep_blocks))

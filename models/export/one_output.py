@@ -1,7 +1,7 @@
 """One output of a converted model that has several, as a model of its own: what does not lead to it is left out.
 
 Networks that end behind different blocks share all below, so converting them at once takes little longer than
-converting one of them (`benchmarks/latency_parts.py`), and each comes out with the operations that it would have had.
+converting one of them, and each comes out with the operations that it would have had.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Protocol 4, so that a number comes out the same tomorrow and on a busy machine:
    that is less. The garbage collector is off.
 5. A round counts with its lowest call, and the latency is the mean of the three lowest of the six lowest rounds: what
    disturbs a call or a round only adds to it, and one lucky round alone does not decide. (Protocol 3 took the 5th
-   percentile of a quarter of a second: more time for more spread, `benchmarks/latency.py`.)
+   percentile of all calls of a quarter of a second.)
 6. Its uncertainty is the distance from the lowest to the median of these six, and at least 1 %. Six more rounds follow,
    up to 36, while the uncertainty is above 3 % or the last six lowered the latency by more than 1 %. That is for
    networks larger than the caches: others on the machine use the memory that the weights come from, for minutes.
@@ -43,7 +43,7 @@ from models.latency.runtimes import RUNTIMES
 
 PROTOCOL = 4  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
-ROUNDS, MOST_ROUNDS, ROUND_SECONDS = 6, 36, 0.25
+ROUNDS, MOST_ROUNDS, ROUND_SECONDS, ROUND_RUNS = 6, 36, 0.25, 100
 LEAST_UNCERTAINTY, MUCH_UNCERTAINTY, SETTLED = 0.01, 0.03, 0.01  # shares of the latency
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
@@ -80,7 +80,8 @@ def measure_files(
         files: from `models.latency.conversion.Converter`, as paths or as descriptors of open files.
         runtime: litert or onnx.
         threads: that the runtime may use.
-        seconds: at most, for each file in each round, but for the least number of runs.
+        seconds: at most, for each file in each round, but for the least number of runs; the most calls of a round are
+            in proportion to it.
         seed: of the random picture and of the order of files.
         alone: entered for each round: others may have the machine between two of them.
 
@@ -90,6 +91,7 @@ def measure_files(
     if threads < 1:
         raise ModelError(f"latency_threads must be at least 1. Received: {threads}")
     spec = {"runtime": runtime, "threads": threads, "seconds": seconds}
+    spec["runs"] = round(ROUND_RUNS * seconds / ROUND_SECONDS)
     about = {
         "backend": RUNTIMES[runtime].full_name,
         "threads": threads,

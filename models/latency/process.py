@@ -1,7 +1,7 @@
 """The process that measures: a runtime, and nothing else in memory. Read by `models.latency.deployed`, which starts it.
 
 It reads one JSON object from its standard input: `runtime`, `paths` of files for one picture each, `threads`,
-`seconds`, `seed`. It prints one: for each file the nanoseconds of each run.
+`seconds` and `runs` at most, `seed`. It prints one: for each file the nanoseconds of each run.
 """
 
 import gc
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-WARM_UP_CALLS, LEAST_RUNS, MOST_RUNS = 2, 5, 100
+WARM_UP_CALLS, LEAST_RUNS = 2, 5
 LIMIT_SECONDS = 300  # for one file: the kernel ends a process that hangs, even if nobody is left to do so
 
 
@@ -36,16 +36,16 @@ def run(spec: dict[str, Any]) -> list[list[int]]:
     for number in random.Random(spec["seed"]).sample(range(len(times)), len(times)):
         signal.alarm(LIMIT_SECONDS)
         call = LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
-        times[number] = _measure(call, clock, spec["seconds"])
+        times[number] = _measure(call, clock, spec["seconds"], spec["runs"])
     return times
 
 
-def _measure(call: Callable[[], object], clock: Callable[[], int], seconds: float) -> list[int]:
+def _measure(call: Callable[[], object], clock: Callable[[], int], seconds: float, runs: int) -> list[int]:
     for _ in range(WARM_UP_CALLS):
         call()
     nanoseconds: list[int] = []
     end = time.perf_counter() + seconds
-    while len(nanoseconds) < LEAST_RUNS or (time.perf_counter() < end and len(nanoseconds) < MOST_RUNS):
+    while len(nanoseconds) < LEAST_RUNS or (time.perf_counter() < end and len(nanoseconds) < runs):
         start = clock()
         call()
         nanoseconds.append(clock() - start)

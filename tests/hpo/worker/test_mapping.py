@@ -2,14 +2,11 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 import hpo.worker.mapping
-from datasets.splits import Split
 from hpo.worker.mapping import job_of, probe_side
 from hpo.worker.session import current, prepare
-from hpo.worker.start import chosen
 from models import flops
 from models.build import build_network
 from models.probe import fit
@@ -70,12 +67,3 @@ def test_what_was_computed_is_not_computed_again_and_says_the_same(mapped, monke
 def test_no_sign_of_life_is_left(mapped):
     probe_side(mapped, prepare(mapped), 16)
     assert not list(StudyFiles(mapped.study_dir).map.glob("*.progress"))
-
-
-def test_a_large_data_set_is_mapped_on_a_stratified_part():
-    labels = np.repeat([0, 1], [300, 100])
-    split = Split(np.arange(0, 400, 2), np.arange(1, 400, 4))
-    few = chosen(split, labels, 40, 0)
-    assert set(few.train) < set(split.train) and set(few.val) < set(split.val)
-    assert np.bincount(labels[few.train]).tolist() == [30, 10]
-    assert chosen(split, labels, 200, 0).train is split.train

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from datasets.splits import Split
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.session import current, prepare
-from hpo.worker.start import first_head
+from hpo.worker.start import chosen, first_head
 from hpo.worker.training import learn
 from models.candidate import Candidate
 
@@ -73,3 +74,12 @@ def test_a_fine_tune_of_a_shorter_network_begins_with_it(begin, small, tmp_path)
     _, val = (np.asarray(features.load(), "float32") for features in sources.features("pooled_b2"))
     right = np.mean((val @ kernel + bias).argmax(1) == sources.data.labels[sources.parts.val])
     assert tuned.curve[0].val_accuracy == pytest.approx(right, abs=0.011)
+
+
+def test_a_large_data_set_is_probed_on_a_stratified_part():
+    labels = np.repeat([0, 1], [300, 100])
+    split = Split(np.arange(0, 400, 2), np.arange(1, 400, 4))
+    few = chosen(split, labels, 40, 0)
+    assert set(few.train) < set(split.train) and set(few.val) < set(split.val)
+    assert np.bincount(labels[few.train]).tolist() == [30, 10]
+    assert chosen(split, labels, 200, 0).train is split.train

@@ -1,7 +1,5 @@
 """models/export/one_output.py: one of several networks that were converted at once is what it would be alone."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
@@ -42,8 +40,8 @@ def test_it_is_what_it_would_be_alone(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["litert", "onnx"])
 def test_it_computes_what_the_network_does(tmp_path, runtime):
-    if runtime == "onnx" and importlib.util.find_spec("onnxruntime") is None:
-        pytest.skip("onnxruntime is not installed")
+    if runtime == "onnx":
+        pytest.importorskip("onnxruntime")
     model = build_ends([candidate(1), candidate(0)], TASK)
     export_one(model, runtime, tmp_path / "together")
     extract(runtime, tmp_path / "together", {0: tmp_path / "first.model", 1: tmp_path / "whole.model"})

@@ -22,7 +22,7 @@ import numpy as np
 from keras import ops
 
 from models.build import Network
-from models.training.backend import compiled, fused, value_and_gradient
+from models.training.backend import compiled, fused, pointwise_products, value_and_gradient
 from models.training.batches import DropoutNoise, Examples, Transform, keep_mask, padded, training_batches
 from models.training.loss import cross_entropy
 from models.training.optimizers import MOMENTS, STEPS
@@ -255,7 +255,8 @@ class Trainer:
         values = self._split(weights)
         count = len(self._trained) - len(self.last.trainable_variables)
         x = ops.cast(x, self.trunk.inputs[0].dtype)  # (n, h, w, c) pictures, or (n, ...) what leaves the cut
-        h, others = self.trunk.stateless_call(values[:count], others, x, training=training)  # (n, width)
+        with pointwise_products(self.trunk):
+            h, others = self.trunk.stateless_call(values[:count], others, x, training=training)  # (n, width)
         logits, _ = self.last.stateless_call(values[count:], [], h if mask is None else h * mask)  # (n, classes or 1)
         return logits, others
 

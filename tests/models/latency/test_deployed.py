@@ -55,6 +55,14 @@ def measured_in_turns(monkeypatch, tmp_path, ms):
     return measure_files([tmp_path / "a", tmp_path / "b"], "litert", seed=5), asked
 
 
+@pytest.mark.parametrize(("seconds", "runs"), [(None, 100), (0.5, 200), (3.0, 1200)])
+def test_who_gives_more_time_gets_more_calls(monkeypatch, tmp_path, seconds, runs):
+    asked = []
+    monkeypatch.setattr(deployed, "_run", lambda spec, _: asked.append(spec["runs"]) or [[1_000_000] * 10])
+    measure_files([tmp_path / "a"], "litert", **({} if seconds is None else {"seconds": seconds}))
+    assert asked == [runs] * 6
+
+
 def test_what_is_unsure_is_measured_in_more_rounds(monkeypatch, tmp_path):
     """The first file is the same in all rounds; the second has two kinds, then one."""
     kinds = {"a": lambda number: 1.0, "b": lambda number: 2.0 if number < 2 or number >= 6 else 3.0}
@@ -138,7 +146,7 @@ def test_the_measuring_process_holds_the_runtime_alone(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=json.dumps({**spec, "seconds": 0.01, "seed": 0}),
+        input=json.dumps({**spec, "seconds": 0.01, "runs": 100, "seed": 0}),
         capture_output=True,
         text=True,
         timeout=60,

@@ -15,6 +15,9 @@ from studies import attributes, strict
 INTERRUPTED, WORKER_DIED = "interrupted", "worker died"
 
 
+DIVERGED = "diverged"  # how the reason of a trial begins that was stopped since its loss rose and it learned nothing
+
+
 def _to_candidate(value: Any) -> Candidate:
     return value if isinstance(value, Candidate) else Candidate.from_dict(value)
 
@@ -128,7 +131,7 @@ class Outcome:
         peak_memory_mib: largest resident size of the worker during this trial.
         machine: device, backend, dtype and versions.
         plan: where training started from (pictures, stored features, ...) and why.
-        stopped: why it was stopped at a rung; empty for a trial that was not.
+        stopped: why it was stopped, at a rung or where it diverged; empty for a trial that was not.
         val_right: which validation pictures are right after the best epoch, see `studies.answers`; empty where an
             earlier version did not keep it.
     """
@@ -170,6 +173,10 @@ class Outcome:
     def feasible(self) -> bool:
         """Whether every budget is kept."""
         return all(value <= 0 for value in self.constraints.values())
+
+    def goes_on(self, epochs: int) -> bool:
+        """Whether it is that of a trial at a rung, of so many epochs in the end."""
+        return self.feasible and not self.stopped and len(self.curve) < epochs
 
     def values(self) -> tuple[float, float, float]:
         """In the order of `studies.objectives.OBJECTIVES`; only for a candidate that was trained."""

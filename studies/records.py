@@ -14,7 +14,7 @@ from studies.attributes import DUPLICATE_OF, RETRY_OF
 from studies.errors import StudyRefused
 from studies.fingerprint import val_size_of
 from studies.latencies import AS_TOLD, Latencies, latencies_of
-from studies.outcomes import INTERRUPTED, WORKER_DIED, Latency, Measurement
+from studies.outcomes import DIVERGED, INTERRUPTED, WORKER_DIED, Latency, Measurement
 
 LATENCY_BUDGET = "max_latency_ms"
 
@@ -84,6 +84,11 @@ class TrialRecord:
         if self.val_accuracy is None or self.val_size is None:
             return None
         return wilson_interval(self.val_accuracy, self.val_size)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it was stopped since its loss rose and it learned nothing (`models.training.divergence`)."""
+        return self.state == State.STOPPED and self.reason.startswith(DIVERGED)
 
     @property
     def latency_ms(self) -> float | None:

@@ -209,7 +209,7 @@ class Search:
             return
         paused: list[tuple[Leg, Outcome]] = []
         for leg, result in zip(legs, results, strict=True):
-            if isinstance(result, Outcome) and result.feasible and len(result.curve) < self.config.epochs:
+            if isinstance(result, Outcome) and result.goes_on(self.config.epochs):
                 self._note(leg, result)
                 paused.append((leg, result))
             else:

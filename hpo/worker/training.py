@@ -14,6 +14,7 @@ from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.session import Session
 from hpo.worker.start import first_head
+from models.training.divergence import Watch
 from models.training.heads import Head, initial_head, train_heads
 from models.training.recipe import Epoch, NonFiniteLoss, Recipe
 
@@ -22,11 +23,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Learned:
-    """A trial at a rung, or at its end. `plan` says where training started from and why."""
+    """A trial at a rung, or at its end. `plan` says where training started from and why, `diverged` if it did."""
 
     curve: Sequence[Epoch]
     trainable_parameters: int
     plan: str
+    diverged: str = ""
 
 
 def learn(
@@ -130,12 +132,15 @@ def _learn_tail(
     if begun is not None:
         with contextlib.suppress(ValueError):  # a checkpoint of another shape
             state = trainer.resume(begun.arrays, begun.curve, len(train_set), recipe)
+    watched = job.config.stopping != "none"
+    watch = Watch(train_set.y[train_set.indices], state.curve[0].loss if state.curve else None) if watched else None
     try:
-        trainer.run(state, train_set, val_set, recipe, until, training(beat), transform=transform)
+        trainer.run(state, train_set, val_set, recipe, until, training(beat), transform=transform, watch=watch)
     except NonFiniteLoss as error:
         return error
-    _leave(job, Checkpoint(trainer.arrays(state), state.curve))
-    return Learned(state.curve, trainer.parameters, f"{start}: {why}")
+    if not state.diverged:
+        _leave(job, Checkpoint(trainer.arrays(state), state.curve))
+    return Learned(state.curve, trainer.parameters, f"{start}: {why}", state.diverged)
 
 
 def _leave(job: Job, checkpoint: Checkpoint) -> None:

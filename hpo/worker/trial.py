@@ -14,7 +14,7 @@ from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.training import Learned, learn
 from models.training.recipe import NonFiniteLoss
-from studies.outcomes import Failure, Measurement, Outcome
+from studies.outcomes import DIVERGED, Failure, Measurement, Outcome
 from studies.paths import write_text
 
 _log = logging.getLogger(__name__)
@@ -144,8 +144,9 @@ def _outcome(job: Job, measurement: Measurement, learned: Learned | None, second
         machine=job.facts.machine,
         plan=learned.plan if learned else "",
         val_right=best.val_right if best else "",
+        stopped=f"{DIVERGED} in epoch {len(points)}: {learned.diverged}" if learned and learned.diverged else "",
     )
-    if learned is None or len(points) >= job.config.epochs:
+    if learned is None or outcome.stopped or len(points) >= job.config.epochs:
         write_text(job.files.outcome, outcome.to_json())
     return outcome
 

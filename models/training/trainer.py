@@ -24,6 +24,7 @@ from keras import ops
 from models.build import Network
 from models.training.backend import compiled, fused, pointwise_products, value_and_gradient
 from models.training.batches import DropoutNoise, Examples, Transform, keep_mask, padded, training_batches
+from models.training.divergence import Watch
 from models.training.loss import cross_entropy
 from models.training.optimizers import MOMENTS, STEPS
 from models.training.recipe import Epoch, Recipe, pack, share
@@ -41,6 +42,7 @@ class State:
     others: list[Any]  # not trained: statistics of BatchNormalization, seeds of random layers
     steps: int = 0
     curve: list[Epoch] = field(default_factory=list)
+    diverged: str = ""  # how, if it has
 
 
 class Trainer:
@@ -143,6 +145,7 @@ class Trainer:
         on_step: Callable[[int, float], None] = lambda epoch, share: None,
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
         transform: Transform | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Train a run on, in place.
 
@@ -155,6 +158,7 @@ class Trainer:
             on_step: called with epoch and share of it after each step.
             on_epoch: called with each point of the learning curve.
             transform: augmentation of a batch (n, h, w, c) uint8.
+            watch: ends a run that diverges: its last epoch is then a part of one, and `state.diverged` says how.
 
         Raises:
             ValueError: the recipe is for another optimizer.
@@ -164,7 +168,7 @@ class Trainer:
             raise ValueError(f"the recipe's optimizer must be {self.optimizer}. Received: {recipe.optimizer}")
         rates = recipe.rates(len(train_set))
         for epoch in range(len(state.curve) + 1, (until or recipe.epochs) + 1):
-            loss, accuracy, rate = self._epoch(state, train_set, recipe, epoch, rates, on_step, transform)
+            loss, accuracy, rate = self._epoch(state, train_set, recipe, epoch, rates, on_step, transform, watch)
             val_loss = val_accuracy = None
             val_right = ""
             if len(val_set):
@@ -174,6 +178,8 @@ class Trainer:
             point.check(state.curve)
             state.curve.append(point)
             on_epoch(point)
+            if state.diverged:
+                return
 
     def evaluate(
         self, state: State, examples: Examples, on_step: Callable[[], None] = lambda: None
@@ -213,8 +219,9 @@ class Trainer:
         rates: np.ndarray,
         on_step: Callable[[int, float], None],
         transform: Transform | None,
+        watch: Watch | None,
     ) -> tuple[float, float, float]:
-        """(mean loss, accuracy, last rate) of one epoch; changes the state."""
+        """(mean loss, accuracy, last rate) of one epoch, or of as much of it as there was; changes the state."""
         noise = DropoutNoise(recipe.seed, epoch, self.hidden)
         losses, hits, counts = [], [], []
         factor = recipe.plateau(state.curve)
@@ -236,8 +243,11 @@ class Trainer:
             hits.append(hit)
             counts.append(len(x))
             on_step(epoch, sum(counts) / len(train_set))
-        mean = float(np.dot([float(ops.convert_to_numpy(loss)) for loss in losses], counts)) / len(train_set)
-        return mean, sum(float(ops.convert_to_numpy(hit)) for hit in hits) / len(train_set), rate
+            if watch is not None and (said := watch.step(loss, hit, len(x))):
+                state.diverged = said
+                break
+        mean = float(np.dot([float(ops.convert_to_numpy(loss)) for loss in losses], counts)) / sum(counts)
+        return mean, sum(float(ops.convert_to_numpy(hit)) for hit in hits) / sum(counts), rate
 
     def _spread(self, values: Any) -> Any:
         """A number for each variable -> one for each weight; a single number stays one."""

@@ -168,13 +168,16 @@ def _stopping(material: Material, _gallery: Gallery) -> Section | None:
     saved = savings(material.records, material.fingerprint.epochs, material.phases)
     if not saved.epochs:
         return None
-    how = [f"{counted(saved.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.stopping}"]
+    how = []
+    if saved.stopped:
+        how += [f"{counted(saved.stopped, 'trial')} stopped at a rung by the rule {material.fingerprint.stopping}"]
+    how += [f"{counted(saved.diverged, 'trial')} that diverged ended at once"] if saved.diverged else []
     how += [f"{counted(saved.duplicates, 'duplicate')} not repeated"] if saved.duplicates else []
     sentences = [
         f"Of the {counted(saved.all_epochs, 'epoch')} that all candidates together would have taken, "
         f"{saved.epochs:,} were trained: {listed(how)}."
     ]
-    if not saved.stopped and not saved.duplicates:
+    if not how:
         sentences = [f"No trial was stopped early: all {counted(saved.epochs, 'epoch')} were trained."]
     if saved.saved_seconds:
         sentences.append(

@@ -54,11 +54,13 @@ def hypervolume_steps(records: Sequence[TrialRecord]) -> list[Step]:
 class Savings(NamedTuple):
     """Epochs and seconds of training that trials did not need; seconds are estimates.
 
+    `stopped` are those that a rule stopped at a rung, `diverged` those that ended within an epoch, which counts as one.
     `all_epochs` and `all_seconds` are what the trials that were trained, and the duplicates, would have taken had all
     been trained to the end.
     """
 
     stopped: int
+    diverged: int
     duplicates: int
     over_budget: int
     epochs: int
@@ -99,7 +101,8 @@ def savings(
     saved += len(by_state[State.DUPLICATE]) * (float(np.median(whole)) if whole else 0.0)
     done = [*by_state[State.COMPLETE], *by_state[State.STOPPED]]
     return Savings(
-        stopped=len(by_state[State.STOPPED]),
+        stopped=sum(not record.diverged for record in by_state[State.STOPPED]),
+        diverged=sum(record.diverged for record in by_state[State.STOPPED]),
         duplicates=len(by_state[State.DUPLICATE]),
         over_budget=len(by_state[State.INFEASIBLE]),
         epochs=sum(record.epochs for record in done),

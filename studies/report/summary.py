@@ -206,10 +206,11 @@ def _effort(material: Material) -> str:
     head = (
         f"The search took {duration(spent)} of work for {counted(len(ended), 'trial')} on {material.fingerprint.device}"
     )
-    if not saved.stopped and not saved.duplicates:
-        return f"{head}; no trial was stopped early."
     how = [f"stopping {saved.stopped} early"] if saved.stopped else []
+    how += [f"ending {saved.diverged} that diverged"] if saved.diverged else []
     how += [f"not repeating {counted(saved.duplicates, 'duplicate')}"] if saved.duplicates else []
+    if not how:
+        return f"{head}; no trial was stopped early."
     return (
         f"{head}; {listed(how)} saved about {duration(saved.saved_seconds)} of training, an estimated "
         f"{percent(saved.share)} of what training all of them to the end would have taken."

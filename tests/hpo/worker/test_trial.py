@@ -56,6 +56,22 @@ def test_an_outcome_on_disk_before_it_returns(small, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_trial_that_diverges_ends_at_once_and_says_so(small, tmp_path):
+    wild = dataclasses.replace(PROBE, unfreeze_depth=4, learning_rate=1.0, lr_schedule="constant", batch_size=16)
+    watched = small.model_copy(update={"train_size": 1200, "epochs": 6, "stopping": "dominance"})
+    task = job(watched, tmp_path, wild)  # 75 steps an epoch
+    outcome = evaluate(task)
+    last = len(outcome.curve)
+    assert outcome.stopped.startswith(f"diverged in epoch {last}: loss ")
+    assert last < 6 and not outcome.goes_on(6)
+    assert outcome.curve[0]["val_accuracy"] < 0.3
+    assert Outcome.from_json(task.files.outcome.read_text()) == outcome
+    assert not task.checkpoint_path.exists()
+    unwatched = small.model_copy(update={"train_size": 1200, "stopping": "none"})
+    assert evaluate(job(unwatched, tmp_path / "to the end", wild)).stopped == ""
+
+
+@pytest.mark.slow
 def test_same_seed_same_numbers(small, tmp_path):
     tuned = dataclasses.replace(PROBE, unfreeze_depth=2, head_width=128)
     first, again = (evaluate(job(small, tmp_path / name, tuned)) for name in "ab")

@@ -9,6 +9,7 @@ from models.build import Network, Task, build_network
 from models.candidate import Candidate
 from models.training import schedules
 from models.training.batches import Examples
+from models.training.divergence import Watch
 from models.training.loss import cross_entropy
 from models.training.recipe import NonFiniteLoss, Recipe
 from models.training.trainer import Trainer, evaluate, train
@@ -208,6 +209,36 @@ def test_a_loss_that_is_not_finite_is_an_error():
     train_set, val_set = halves(x, y)
     with pytest.raises(NonFiniteLoss, match="not finite in epoch 1"):
         train(linear(), train_set, val_set, recipe())
+
+
+def test_a_run_that_diverges_ends_within_its_epoch():
+    """Labels that nothing explains, at a rate at which the weights only grow."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2000, 2)).astype("float32"), rng.integers(0, 3, 2000)
+    train_set, val_set = halves(x, y)  # 125 steps an epoch
+    trainer, steps = Trainer(linear()), []
+    state = trainer.begin()
+    wild = recipe(learning_rate=50.0)
+    trainer.run(
+        state, train_set, val_set, wild, on_step=lambda *step: steps.append(step), watch=Watch(y[train_set.indices])
+    )
+    assert state.diverged.startswith("loss ")
+    assert len(state.curve) == 1
+    assert state.steps in (60, 120)
+    assert state.curve[0].val_accuracy == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_a_run_that_learns_is_the_same_when_it_is_watched():
+    x, y = clusters(n=1200)
+    train_set, val_set = halves(x, y)
+    curves = []
+    for watch in (None, Watch(y[train_set.indices])):
+        trainer = Trainer(linear())
+        state = trainer.begin()
+        trainer.run(state, train_set, val_set, recipe(), watch=watch)
+        assert (len(state.curve), state.diverged) == (3, "")
+        curves.append(state.curve)
+    assert curves[0] == curves[1]
 
 
 def test_signs_of_life_come_with_every_step():

@@ -33,7 +33,7 @@ from studies.url import database_path
 # Options as they were in studies that do not keep them.
 BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random"}
 MOST_SEEDS = 100  # training runs of a final model
-SAMPLERS = ("tpe", "nsga2", "nsga3", "random", "gp")
+SAMPLERS = ("auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:
     Requested = str
@@ -167,8 +167,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "network may end, at each side, before the first trial")
     map_size: int = option(5000, EFFORT, SEARCH, "most pictures to fit the probes of the map on, and most to measure "
         "them on", ge=10)
-    sampler: Literal["tpe", "nsga2", "nsga3", "random", "gp"] = option("tpe", EFFORT, SEARCH, "how candidates are "
-        "proposed; gp needs torch")
+    sampler: Literal["auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp"] = option("auto", EFFORT, SEARCH, "how "
+        "candidates are proposed; planner (a model of accuracy that begins with the map, and exact costs) needs the "
+        "map, gp needs torch; auto: planner where there is a map, else tpe")
     seed: int = option(0, IDENTITY, SEARCH, "seeds the split, the sampler, initial weights and the order of pictures",
         ge=0, le=2**32 - 1)
     study: str | None = option(None, PLACE, WHERE, "name of the study; default <backbone>-<dataset>, with -scratch at "
@@ -289,6 +290,17 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
             received = ",".join(self.strategy)
             raise BadField(
                 "strategy", f"must be plain where the weights are none: every stage is trained. Received: {received}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _planner_has_a_map(self) -> "StudyConfig":
+        if self.sampler == "planner" and not self.is_mapped:
+            others = ", ".join(name for name in SAMPLERS if name != "planner")
+            raise BadField(
+                "sampler",
+                "planner needs the map, which a study has with pretrained weights where ends are searched and without "
+                f"--no-map; allowed without it: {others}. Received: planner",
             )
         return self
 

@@ -39,6 +39,9 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
 
     By default where the network ends is searched, and heads begin with a probe; a study that was begun before that was
     possible goes on without.
+
+    Raises:
+        BadField: it has no map then, and the planner was asked for.
     """
     if config.study_name not in optuna.get_all_study_names(storage):
         return config
@@ -50,4 +53,4 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
         "head_start": ("random", "head_start" in begun),
     }
     changes = {name: value for name, (value, has) in before.items() if not has and getattr(config, name) == "auto"}
-    return config.model_copy(update=changes)
+    return StudyConfig(**{**config.model_dump(), **changes}) if changes else config

@@ -15,6 +15,7 @@ from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import as_begun, fingerprint
 from hpo.search.mapping import map_for
 from hpo.search.parts import REAL, Display, Leg, Parts
+from hpo.search.planning import Outlook, make_planner
 from hpo.search.samplers import make_sampler
 from hpo.search.seeding import seeds
 from hpo.search.space import Space, make_space, parameters, sibling_heads, suggest
@@ -101,6 +102,7 @@ class Search:
         self.streak = Streak()
         self.latencies, self.val_size = latencies_of(study), val_size_of(study)
         self.records: list[TrialRecord] = []
+        self.outlook: Outlook | None = None  # of a study that has a map
 
     def run(self, found: Map | None = None) -> None:
         """Ask, send and take in until the study has its trials, or the time is over.
@@ -111,6 +113,7 @@ class Search:
         Raises:
             StudyStopped: after three failures of one kind in a row.
         """
+        self.outlook = Outlook(found, self.space, self.config, len(self.facts.class_names)) if found else None
         first = seeds(found, self.space) if found else self.parts.first_candidates(self.space)
         for candidate in first:
             self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
@@ -163,7 +166,7 @@ class Search:
         # A new sampler for each trial, seeded by how many trials count or are under way: it does not repeat the draws
         # of another, and with one head at a time a study that was killed proposes what it would have proposed anyway.
         count = self.config.trials - self._wanted()
-        self.study.sampler = make_sampler(self.config.sampler, (self.config.seed * 1_000_003 + count) % 2**32, fixed)
+        self.study.sampler = self._sampler((self.config.seed * 1_000_003 + count) % 2**32, fixed)
         trial = self.study.ask()
         candidate = suggest(trial, self.space)
         trial.set_user_attr(attributes.CANDIDATE, candidate.to_dict())
@@ -177,6 +180,11 @@ class Search:
         else:
             self.waiting.append(Leg(trial, job, self._next_stop(0)))
             self._renew(trial.number)
+
+    def _sampler(self, seed: int, fixed: Mapping[str, Any]) -> optuna.samplers.BaseSampler:
+        if self.outlook is None or self.config.sampler not in ("auto", "planner"):
+            return make_sampler(self.config.sampler, seed, fixed)
+        return make_planner(self.outlook, self.space, self.config.epochs, seed, fixed)
 
     def _same_as(self, candidate: Candidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers or is about to."""

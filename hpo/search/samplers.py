@@ -17,7 +17,7 @@ def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -
         if fixed:
             return optuna.samplers.PartialFixedSampler(dict(fixed), make_sampler(name, seed))
         match name:
-            case "tpe":
+            case "auto" | "tpe":
                 return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
             case "nsga2":
                 return optuna.samplers.NSGAIISampler(seed=seed)

@@ -1,16 +1,24 @@
 """The first candidates of a study that has a map: where it says that a network is worth training."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from hpo.search.space import Space, usual
 from models.candidate import Candidate
 from studies.probes import Map, enough, front
 
 # A short network has few features, of which dropout leaves too few, and a head that knows them from the start.
-TAIL = {"head_width": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
-WHOLE = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-4, "lr_schedule": "warmup_cosine"}
-HEAD = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-3, "lr_schedule": "cosine"}
+TAIL: dict[str, Any] = {"head_width": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
+WHOLE: dict[str, Any] = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-4, "lr_schedule": "warmup_cosine"}
+HEAD: dict[str, Any] = {"head_width": 0, "dropout": 0.2, "learning_rate": 3e-3, "lr_schedule": "cosine"}
 DEPTH = 2  # stages that are fine-tuned
+SGD_FACTOR = 50  # between the usual rates of Adam and of SGD with momentum
+
+
+def usual_rate(candidate: Candidate) -> float:
+    """The learning rate that is a good guess for what a candidate trains."""
+    trained = HEAD if candidate.unfreeze_depth == 0 else TAIL if candidate.keep_blocks else WHOLE
+    return float(trained["learning_rate"]) * (SGD_FACTOR if candidate.optimizer == "sgd" else 1)
 
 
 def seeds(found: Map, space: Space) -> Sequence[Candidate]:

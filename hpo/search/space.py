@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo.config import StudyConfig
 from models.candidate import DIMENSIONS, Candidate
@@ -112,7 +113,7 @@ def _can_apply(dimension: Dimension, searched: Mapping[str, Any], fixed: Mapping
     return value in searched.get(other, (fixed.get(other, DIMENSIONS[other].default),))
 
 
-def suggest(trial: optuna.Trial, space: Space) -> Candidate:
+def suggest(trial: optuna.Trial | optuna.trial.FixedTrial, space: Space) -> Candidate:
     """What the study's sampler proposes; for several heads at once some parameters are given.
 
     More stages than the network has where it ends are all of them: a range that changes from trial to trial would
@@ -145,12 +146,25 @@ def _drawing_order(space: Space) -> Iterator[str]:
     return iter(sorted(space.searched, key=rank))
 
 
-def _draw(trial: optuna.Trial, name: str, values: Values) -> Any:
+def _draw(trial: optuna.Trial | optuna.trial.FixedTrial, name: str, values: Values) -> Any:
     if isinstance(values, tuple):
         return trial.suggest_categorical(name, values)
     if values.step is None:
         return trial.suggest_float(name, values.low, values.high, log=values.log)
     return trial.suggest_int(name, int(values.low), int(values.high), step=values.step, log=values.log)
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """What every parameter of a study is drawn from, for samplers that want to know before."""
+    return {name: _distribution(space.searched[name]) for name in _drawing_order(space)}
+
+
+def _distribution(values: Values) -> BaseDistribution:
+    if isinstance(values, tuple):
+        return CategoricalDistribution(values)
+    if values.step is None:
+        return FloatDistribution(values.low, values.high, log=values.log)
+    return IntDistribution(int(values.low), int(values.high), step=values.step, log=values.log)
 
 
 def parameters(candidate: Candidate, space: Space) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_the_help_of_an_option_names_its_choices():
     def command(**values):
         pass
 
-    assert "--sampler [tpe|nsga2|nsga3|random|gp]" in CliRunner().invoke(command, ["--help"]).output
+    assert "--sampler [auto|planner|tpe|nsga2|nsga3|random|gp]" in CliRunner().invoke(command, ["--help"]).output
 
 
 def test_the_help_of_a_search_shows_every_option_in_its_group():

@@ -1,0 +1,125 @@
+"""What the planner (`hpo.search.planner`) is told of this project's trials: what a map knows of a candidate's place."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.trial import FixedTrial, FrozenTrial
+
+from hpo.config import StudyConfig
+from hpo.search.planner import Lesson, Params, PlannerSampler, View
+from hpo.search.seeding import usual_rate
+from hpo.search.space import Space, distributions, parameters, suggest
+from models.candidate import Candidate
+from studies import attributes
+from studies.probes import Map, Probe
+
+DECADES = 0.5  # of the learning rate around the usual one: what is believed falls off like a normal distribution
+LEAST_SECONDS, TRAINED_PER_SECOND = 5.0, 20e9  # of a trial, and FLOPs of training beyond that
+MS_PER_MFLOP = 0.2  # of a hidden layer at batch 1, whose weights are read once: 10 GB/s, 4 bytes for 2 FLOPs
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a map says of where a network ends, at a side; between two places that were probed, in between."""
+
+    val_accuracy: float
+    latency_ms: float
+    mflops: float
+    channels: float
+
+
+class Outlook:
+    """Looks at candidates before they are trained."""
+
+    def __init__(self, found: Map, space: Space, config: StudyConfig, classes: int):
+        self._space, self._config = space, config
+        self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
+        self._sides = {side: _columns(found, side) for side in found.resolutions}
+
+    def place(self, candidate: Candidate) -> Place:
+        """Where its network ends."""
+        return self._at(candidate.resolution, candidate.keep_blocks or len(self._space.stages))
+
+    def _at(self, side: int, kept: int) -> Place:
+        blocks, columns = self._sides[side]
+        return Place(*(float(np.interp(kept, blocks, column)) for column in columns))
+
+    def costs(self, candidate: Candidate) -> tuple[float, float]:
+        """Milliseconds and MFLOPs of one picture; those of a linear head are the map's own."""
+        place, width = self.place(candidate), candidate.head_width
+        more = 2e-6 * width * (place.channels + self._logits) - 2e-6 * place.channels * self._logits if width else 0.0
+        return place.latency_ms + max(0.0, more) * MS_PER_MFLOP, place.mflops + more
+
+    def seconds(self, candidate: Candidate) -> float:
+        """What a trial takes, roughly: its free stages three times for each picture and epoch.
+
+        The least stands also for its share of the trials that were asked for: heads alone take less.
+        """
+        if not candidate.unfreeze_depth:
+            return LEAST_SECONDS
+        stages, place = self._space.stages, self.place(candidate)
+        kept = candidate.keep_blocks or len(stages)
+        frozen = [n for n in range(1, kept) if stages[n - 1] <= stages[kept - 1] - candidate.unfreeze_depth]
+        below = self._at(candidate.resolution, frozen[-1]).mflops if frozen else 0.0
+        work = 3e6 * (place.mflops - below) * self._n_train * self._config.epochs
+        return LEAST_SECONDS + work / TRAINED_PER_SECOND
+
+    def allows(self, candidate: Candidate) -> bool:
+        """Whether it is within the budgets, as far as that is known before it is measured."""
+        ms, mflops = self.costs(candidate)
+        most_ms, most_gflops = self._config.max_latency_ms, self._config.max_gflops
+        return (most_ms is None or ms <= most_ms) and (most_gflops is None or mflops / 1e3 <= most_gflops)
+
+    def look(self, params: Params) -> View | None:
+        """For the planner; None over budget."""
+        candidate = suggest(FixedTrial(dict(params)), self._space)
+        if not self.allows(candidate):
+            return None
+        accuracy = self.place(candidate).val_accuracy
+        stages = self._space.stages_of(candidate.keep_blocks)
+        off = math.log10(candidate.learning_rate / usual_rate(candidate))
+        return View(
+            parameters(candidate, self._space),
+            self.costs(candidate),
+            extra=(
+                accuracy,
+                float(candidate.unfreeze_depth > 0),
+                candidate.unfreeze_depth / stages,
+                float(candidate.head_width > 0),
+                float(np.clip(off, -2, 2)),
+            ),
+            expected=accuracy,
+            prior=-((off / DECADES) ** 2) / 2,
+            seconds=self.seconds(candidate),
+        )
+
+
+def _columns(found: Map, side: int) -> tuple[list[int], Sequence[Sequence[float]]]:
+    """The blocks that were probed at a side, ascending, and for each what `Place` has."""
+    probes = sorted((probe for probe in found.probes if probe.resolution == side), key=lambda probe: probe.kept)
+    return [probe.kept for probe in probes], list(zip(*map(_row, probes), strict=True))
+
+
+def _row(probe: Probe) -> tuple[float, float, float, float]:
+    return probe.val_accuracy, probe.latency_ms, probe.flops / 1e6, float(probe.channels)
+
+
+def lessons(trial: FrozenTrial, epochs: int) -> list[Lesson]:
+    """What a trial reached: half way, and as far as it came; the best epoch until then counts."""
+    curve = trial.user_attrs.get(attributes.LEARNING_CURVE, ())
+    reached = np.maximum.accumulate([point["val_accuracy"] for point in curve])
+    steps = sorted({step for step in ((len(reached) + 1) // 2, len(reached)) if step})
+    return [Lesson(step / epochs, float(reached[step - 1])) for step in steps]
+
+
+def make_planner(outlook: Outlook, space: Space, epochs: int, seed: int, fixed: Params | None = None) -> PlannerSampler:
+    """The planner of a study."""
+    return PlannerSampler(
+        distributions(space),
+        outlook.look,
+        seed=seed,
+        fixed=fixed,
+        lessons=lambda trial: lessons(trial, epochs),
+    )

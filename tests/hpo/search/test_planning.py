@@ -1,0 +1,117 @@
+"""What the planner is told of a candidate: the map's numbers, and what its head adds."""
+
+import optuna
+import pytest
+
+from hpo.config import make_config
+from hpo.search.planner import Lesson
+from hpo.search.planning import (
+    LEAST_SECONDS,
+    MS_PER_MFLOP,
+    TRAINED_PER_SECOND,
+    Outlook,
+    lessons,
+    make_planner,
+)
+from hpo.search.seeding import usual_rate
+from hpo.search.space import make_space, parameters, suggest
+from models.candidate import Candidate
+from studies import attributes
+from tests import made
+
+STAGES = (1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5)
+CONFIG = make_config({"backbone": "mobilenet_v2_0.35", "dataset": "cifar10"})
+SPACE = make_space(CONFIG, STAGES, (32, 64))
+MAP = made.network_map(
+    made.probe(4, 32, 0.4), made.probe(12, 32, 0.6), made.probe(0, 32, 0.5),
+    made.probe(4, 64, 0.5), made.probe(12, 64, 0.7), made.probe(0, 64, 0.8),
+)  # fmt: skip
+
+
+def candidate(**values):
+    usual = {"unfreeze_depth": 0, "head_width": 0, "dropout": 0.2, "learning_rate": 3e-3, "lr_schedule": "cosine"}
+    return Candidate(backbone="mobilenet_v2_0.35", **{"resolution": 32, **usual, **values})
+
+
+def outlook(config=CONFIG, classes=10):
+    return Outlook(MAP, SPACE, config, classes)
+
+
+def test_a_place_of_the_map_has_its_numbers_and_one_between_lies_between():
+    assert outlook().costs(candidate(keep_blocks=12)) == (1.2, 12.0)
+    assert outlook().costs(candidate(resolution=64)) == (3.6, 36.0)
+    place = outlook().place(candidate(keep_blocks=8))
+    assert (place.val_accuracy, place.latency_ms, place.mflops) == pytest.approx((0.5, 0.8, 8.0))
+
+
+@pytest.mark.parametrize(("classes", "logits"), [(2, 1), (10, 10)])
+def test_a_hidden_layer_costs_its_weights(classes, logits):
+    """8 features: 2 (8 x 256 + 256 logits) FLOPs instead of 2 x 8 logits."""
+    more = (2 * (8 * 256 + 256 * logits) - 2 * 8 * logits) / 1e6
+    found = outlook(classes=classes).costs(candidate(keep_blocks=12, head_width=256))
+    assert found == pytest.approx((1.2 + more * MS_PER_MFLOP, 12 + more))
+
+
+@pytest.mark.parametrize("budget", [{"max_latency_ms": 1.0}, {"max_gflops": 0.01}])
+def test_over_budget_is_not_looked_at(budget):
+    here = outlook(CONFIG.model_copy(update=budget))
+    assert here.look(parameters(candidate(keep_blocks=4), SPACE)) is not None
+    assert here.look(parameters(candidate(keep_blocks=12), SPACE)) is None
+
+
+def test_a_view_is_of_what_would_be_suggested():
+    """Of more stages than the network has where it ends all are meant."""
+    params = parameters(candidate(keep_blocks=2), SPACE) | {"unfreeze_depth": 5}
+    view = outlook().look(params)
+    assert view.params == params | {"unfreeze_depth": 2}
+    assert view.expected == 0.4  # of the nearest place that was probed
+    study = optuna.create_study()
+    study.enqueue_trial(view.params)
+    assert suggest(study.ask(), SPACE) == candidate(keep_blocks=2, unfreeze_depth=2)
+
+
+def test_the_usual_rate_is_believed_in_most():
+    assert usual_rate(candidate()) == 3e-3
+    assert usual_rate(candidate(unfreeze_depth=2, keep_blocks=4)) == 1e-3
+    assert usual_rate(candidate(unfreeze_depth=2)) == 3e-4
+    priors = [outlook().look(parameters(candidate(learning_rate=rate), SPACE)).prior for rate in (3e-3, 3e-4, 3e-5)]
+    assert priors == pytest.approx([0, -2, -8])
+
+
+def test_a_trial_teaches_half_way_and_as_far_as_it_came():
+    curve = [{"val_accuracy": accuracy} for accuracy in (0.3, 0.5, 0.4, 0.6)]
+
+    def trial(epochs):
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.PRUNED, user_attrs={attributes.LEARNING_CURVE: curve[:epochs]}
+        )
+
+    assert lessons(trial(4), 4) == [Lesson(0.5, 0.5), Lesson(1.0, 0.6)]
+    assert lessons(trial(3), 4) == [Lesson(0.5, 0.5), Lesson(0.75, 0.5)]
+    assert lessons(trial(1), 4) == [Lesson(0.25, 0.3)]
+    assert lessons(trial(0), 4) == []
+
+
+def test_training_takes_what_is_trained():
+    """Of 12 blocks the top stage is 7 to 12: 12 MFLOPs less the 6 below, three times, 4,000 pictures, 8 epochs."""
+    here = outlook()
+    assert here.seconds(candidate(keep_blocks=12)) == LEAST_SECONDS
+    work = 3 * 6e6 * 4000 * 8
+    assert here.seconds(candidate(keep_blocks=12, unfreeze_depth=1)) == LEAST_SECONDS + work / TRAINED_PER_SECOND
+    assert here.seconds(candidate(keep_blocks=12, unfreeze_depth=4)) == LEAST_SECONDS + 2 * work / TRAINED_PER_SECOND
+
+
+def test_it_proposes_candidates_of_the_space_within_the_budget():
+    config = CONFIG.model_copy(update={"max_gflops": 0.02})
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"])
+    here = Outlook(MAP, SPACE, config, 10)
+    found = []
+    for number in range(8):
+        study.sampler = make_planner(here, SPACE, 4, number)
+        trial = study.ask()
+        found.append(suggest(trial, SPACE))
+        trial.set_user_attr(attributes.LEARNING_CURVE, [{"val_accuracy": 0.5 + number / 100}] * 4)
+        ms, mflops = here.costs(found[-1])
+        study.tell(trial, [0.5 + number / 100, ms, mflops * 1e6])
+    assert len(set(found)) == 8
+    assert all(here.allows(one) for one in found)

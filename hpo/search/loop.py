@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -114,7 +114,9 @@ class Search:
             StudyStopped: after three failures of one kind in a row.
         """
         self.outlook = Outlook(found, self.space, self.config, len(self.facts.class_names)) if found else None
-        first = seeds(found, self.space) if found else self.parts.first_candidates(self.space)
+        first: Iterable[Candidate] = self.parts.first_candidates(self.space)
+        if found and self.outlook:
+            first = filter(self.outlook.allows, seeds(found, self.space))
         for candidate in first:
             self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
         end = time.monotonic() + (self.config.timeout or float("inf"))

@@ -44,7 +44,9 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     scratch = fingerprint.from_scratch
     budgets = [f"{fingerprint.max_latency_ms:g} ms latency" if fingerprint.max_latency_ms else ""]
     budgets.append(f"{fingerprint.max_gflops:g} GFLOPs" if fingerprint.max_gflops else "")
-    sampler = f"{options['sampler']}, seed {fingerprint.seed}" if "sampler" in options else f"seed {fingerprint.seed}"
+    sampler = str(options.get("sampler", ""))
+    if sampler == "auto":
+        sampler = "planner" if material.map else "tpe"  # what `hpo.search.samplers` makes of it
     return [
         ("backbone", fingerprint.backbone),
         ("weights", "none: trained from scratch" if scratch
@@ -56,7 +58,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ("trials", f"{len(ended):,}, {duration(sum(r.seconds for r in material.records))} of work in all"),
         ("epochs", f"{fingerprint.epochs:,} at most for each trial"),
         ("early stopping", _stopping(fingerprint)),
-        ("sampler", sampler),
+        ("sampler", ", ".join(filter(None, (sampler, f"seed {fingerprint.seed}")))),
         ("budget", listed([text for text in budgets if text]) or "none"),
         ("machine", f"{fingerprint.device}; {fingerprint.backend}, {fingerprint.dtype}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in (fingerprint.versions or {}).items())),

@@ -130,7 +130,7 @@ def test_from_nothing_to_a_front(tmp_path):
 def test_same_seed_same_trials(tmp_path):
     numbers = []
     for name in ("a", "b"):
-        code, _, _ = run(tmp_path / name, *SMALL, "--trials", "6", "--sampler", "random")
+        code, _, _ = run(tmp_path / name, *SMALL, "--trials", "4", "--sampler", "random")
         assert code == 0
         numbers.append(
             [

@@ -18,7 +18,7 @@ from hpo.worker.job import Job
 from models.candidate import Candidate
 from studies.outcomes import Outcome
 from studies.storage import StudyRefused, load_study
-from tests.hpo.conftest import fake_accuracy, fake_facts, fake_group, fake_task
+from tests.hpo.conftest import Probing, fake_accuracy, fake_facts, fake_group, fake_task
 
 DIED = WorkerLost("the worker process died (signal 9)")  # as `hpo.worker.pool.answer` says it
 
@@ -637,3 +637,31 @@ def test_what_is_trained_together(configure, tmp_path, one, other, until, togeth
         return Leg(None, job, until)
 
     assert leg(one, 1).joins(leg(other, until)) == leg(other, until).joins(leg(one, 1)) == together
+
+
+@pytest.fixture
+def planned(configure, fakes):
+    """Candidates of a study with a map of two places at 32 and 64 px, brought to each of the numbers of trials."""
+
+    def planned(*trials, **options):
+        fakes.changes = {"probe_side": Probing()}
+        given = {"no_map": False, "keep": "search", "heads": 1, "resolutions": (32, 64), **options}
+        for number in trials:
+            records = fakes.run(configure(trials=number, **given))
+        return [record.candidate for record in records]
+
+    return planned
+
+
+def test_planned_trials_are_the_same_in_one_run_or_two(planned):
+    whole = planned(12, study="whole", sampler="planner")
+    assert planned(9, 12, study="parts", sampler="planner") == whole == planned(12, study="auto", sampler="auto")
+    assert planned(12, study="other", sampler="planner", seed=1) != whole
+    assert planned(12, study="tpe", sampler="tpe") != whole
+    assert len(set(whole)) == 12
+
+
+def test_over_a_budget_nothing_is_planned_nor_tried_first(planned):
+    """The first two of four blocks cost 2 MFLOPs at 32 px and 4 at 64 px, all of them 18 and 36."""
+    found = planned(10, sampler="planner", max_gflops=0.0045)
+    assert found and all(candidate.keep_blocks in (1, 2) for candidate in found)

@@ -7,22 +7,7 @@ from hpo.search.mapping import make_map, map_networks
 from hpo.worker.pool import Workers
 from studies.probes import map_of
 from studies.storage import load_study
-from tests import made
-from tests.hpo.conftest import fake_facts
-
-
-class Probing:
-    """Stands in for the worker: two places at each side, larger sides better."""
-
-    def __init__(self):
-        self.sides, self.broken = [], None
-
-    def __call__(self, config, facts, side):
-        if side == self.broken:
-            raise KeyboardInterrupt
-        self.sides.append(side)
-        about = {"backbone": config.backbone, "blocks": len(facts.stages)}
-        return [made.probe(kept, side, side / 100 + (0.1 if kept else 0.0), **about) for kept in (2, 0)]
+from tests.hpo.conftest import Probing, fake_facts
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Which sections a study has, and what is in them."""
 
+from dataclasses import replace
+
 import pytest
 
 from studies.records import State, TrialRecord
@@ -115,6 +117,16 @@ def test_weights_of_a_file_stand_under_its_name(make_material, curved):
     facts = next(block for block in found["setup"].blocks if isinstance(block, Facts))
     assert dict(facts.pairs)["weights"].startswith("mine.weights.h5, SHA-256 ")
     assert "against the baseline of mine.weights.h5 (trial 0" in found["summary"].blocks[0].items[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "named"),
+    [("auto", None, "tpe"), ("auto", made.network_map(made.probe()), "planner"), ("random", None, "random")],
+)
+def test_the_sampler_that_was_taken_is_named(make_material, curved, asked, found, named):
+    material = replace(make_material(curved, options={"sampler": asked}), map=found)
+    facts = next(block for block in sections(material)["setup"].blocks if isinstance(block, Facts))
+    assert dict(facts.pairs)["sampler"] == f"{named}, seed 7"
 
 
 def test_from_scratch_nothing_is_said_of_a_frozen_network(make_material, curved):

@@ -1,4 +1,4 @@
-"""What does each part of the search contribute? The main job with everything, and with one part taken away at a time.
+"""What does each part of the search contribute? The main job with everything, and with a part of it taken away.
 
     python benchmarks/ablation.py --data-dir DATA [--seeds 3] [--seconds 150] [--only all,"without planner"]
     python benchmarks/ablation.py --data-dir DATA --trials 20 --only all
@@ -11,6 +11,9 @@ Hypervolumes are of error and FLOPs, the latter linear from 0 to those of the la
 MFLOPs to them (a linear axis hides small networks), and of error, latency and FLOPs; errors as shares of 0.9, which is
 guessing.
 Also when the front had 0.60 at no more than 1.8 MFLOPs, 0.68 at no more than 4.2 and 0.71 at no more than 7.
+
+Without the map there are no planner and no seeds from it, and without searched ends there is no map: what the map and
+the ends themselves add is the difference to "without planner".
 
 Rows that are in the file already are not run again: it can be broken off and goes on a row at a time.
 """
@@ -127,6 +130,12 @@ def say_median(rows: Sequence[dict[str, Any]], until: float) -> None:
     )
 
 
+def commit() -> str:
+    """Of the code that ran, with a plus for changes that are in none."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
 def main() -> None:
     """Run what is missing, and print all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,9 +157,8 @@ def main() -> None:
             if row is None:
                 row = key | run(VARIANTS[name], seed, given.data_dir, given.trials, given.seconds)
                 known["rows"].append(row)
-                packages = ("keras", "tensorflow", "optuna", "ai-edge-litert")
-                known |= {"date": date.today().isoformat(), "machine": cpu_name()}
-                known["versions"] = {package: version(package) for package in packages}
+                row |= {"date": date.today().isoformat(), "machine": cpu_name(), "commit": commit()}
+                row["versions"] = {name: version(name) for name in ("keras", "tensorflow", "optuna", "ai-edge-litert")}
                 write_text(given.output, json.dumps(known) + "\n")
             say(row, until)
             runs.append(row)

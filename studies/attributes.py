@@ -22,6 +22,6 @@ MACHINE = "machine"
 PLAN = "plan"
 VAL_RIGHT = "val_right"  # which validation pictures are right, see `studies.answers`
 FAILURE = "failure"  # kind and reason
-STOPPED = "stopped"  # why, at a rung
+STOPPED = "stopped"  # why, at a rung or where it diverged
 DUPLICATE_OF = "duplicate_of"  # the number of the trial with the same candidate
 RETRY_OF = "retry_of"  # the number of the trial whose candidate is tried again

@@ -138,7 +138,7 @@ def enough(probes: Sequence[Probe], n_val: int) -> dict[int, Probe]:
 
 def interval(probe: Probe, n_val: int) -> tuple[float, float]:
     """The 95 % interval of its accuracy."""
-    from studies.scores import wilson_interval  # with scikit-learn, which a search can do without
+    from studies.scores import wilson_interval  # with scikit-learn, whose import takes a second
 
     return wilson_interval(probe.val_accuracy, n_val)
 

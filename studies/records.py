@@ -23,7 +23,7 @@ class State(StrEnum):
     """What became of a trial."""
 
     COMPLETE = "complete"  # trained to the end
-    STOPPED = "stopped"  # at a rung
+    STOPPED = "stopped"  # at a rung, or where it diverged
     INFEASIBLE = "infeasible"  # over a budget, never trained
     DUPLICATE = "duplicate"  # of a trial that has its numbers
     FAILED = "failed"
@@ -79,7 +79,7 @@ class TrialRecord:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Of its accuracy, 95 %, as if it were not the best of many; None without one, or if `val_size` is unknown."""
-        from studies.scores import wilson_interval  # with scikit-learn, which a search can do without
+        from studies.scores import wilson_interval  # with scikit-learn, whose import takes a second
 
         if self.val_accuracy is None or self.val_size is None:
             return None

@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -102,7 +102,7 @@ class Search:
         self.streak = Streak()
         self.latencies, self.val_size = latencies_of(study), val_size_of(study)
         self.records: list[TrialRecord] = []
-        self.outlook: Outlook | None = None  # of a study that has a map
+        self.found: Map | None = None
 
     def run(self, found: Map | None = None) -> None:
         """Ask, send and take in until the study has its trials, or the time is over.
@@ -113,14 +113,13 @@ class Search:
         Raises:
             StudyStopped: after three failures of one kind in a row.
         """
-        self.outlook = Outlook(found, self.space, self.config, len(self.facts.class_names)) if found else None
-        first: Iterable[Candidate] = self.parts.first_candidates(self.space)
-        if found and self.outlook:
-            first = filter(self.outlook.allows, seeds(found, self.space))
+        self.found, self.records = found, read_study(self.study)
+        first = (
+            seeds(found, self.space, self._outlook(found).allows) if found else self.parts.first_candidates(self.space)
+        )
         for candidate in first:
             self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
         end = time.monotonic() + (self.config.timeout or float("inf"))
-        self.records = read_study(self.study)
         while True:
             while len(self.running) < max(1, self.config.workers):
                 if not self.waiting and time.monotonic() < end:
@@ -184,9 +183,14 @@ class Search:
             self._renew(trial.number)
 
     def _sampler(self, seed: int, fixed: Mapping[str, Any]) -> optuna.samplers.BaseSampler:
-        if self.outlook is None or self.config.sampler not in ("auto", "planner"):
+        if self.found is None or self.config.sampler not in ("auto", "planner"):
             return make_sampler(self.config.sampler, seed, fixed)
-        return make_planner(self.outlook, self.space, self.config.epochs, seed, fixed)
+        return make_planner(self._outlook(self.found), self.space, self.config.epochs, seed, fixed)
+
+    def _outlook(self, found: Map) -> Outlook:
+        over = (record.candidate for record in self.records if record.state == State.INFEASIBLE)
+        refused = {candidate.architecture_key() for candidate in over if candidate}
+        return Outlook(found, self.space, self.config, len(self.facts.class_names), refused)
 
     def _same_as(self, candidate: Candidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers or is about to."""

@@ -1,4 +1,6 @@
-"""A sampler for studies that know all objectives but the first before a trial. It needs Optuna and scikit-learn alone.
+"""A sampler for studies that know all objectives but the first before a trial, and minimise them.
+
+It knows nothing of this project: Optuna, NumPy, SciPy, scikit-learn and moocore are all that it needs.
 
 What a network costs follows from its architecture; how accurate it becomes does not. So the sampler models the first
 objective only, by a Gaussian process over the parameters, and proposes, of many random assignments and of neighbours of
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.search.encoding import share_of, value_at
@@ -80,7 +83,8 @@ class PlannerSampler(optuna.samplers.BaseSampler):
 
     Args:
         space: every parameter that a trial may suggest.
-        look: what is known of an assignment; None where it is not allowed.
+        look: what is known of an assignment, its costs in the units of the study; None where it is not allowed, or
+            where parameters are missing, as those of a trial are that is still being asked for.
         seed: of the random assignments; same seed and trials, same proposal.
         fixed: parameters that are given.
         lessons: what a trial teaches.
@@ -106,21 +110,35 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         self._random.reseed_rng()
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """All of it: parameters are proposed together."""
+        """All of it: parameters are proposed together.
+
+        Raises:
+            ValueError: the study has no second objective, or one that is maximised.
+        """
+        behind = study.directions[1:]
+        if not behind or StudyDirection.MAXIMIZE in behind:
+            raise ValueError(
+                "the planner needs a first objective and others behind it that are minimised. "
+                f"Received: {', '.join(direction.name.lower() for direction in study.directions)}"
+            )
         return self._space
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter that the space does not have, at random."""
+        """A parameter that the space does not have, or of which nothing is left that is allowed, at random."""
+        if param_name in self._fixed:
+            return self._fixed[param_name]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The best of the pool; nothing, and so random values, if none is allowed."""
-        sign = 1.0 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else -1.0
-        trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number and other.params]
+        sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # those that failed teach nothing
+        others = study.get_trials(deepcopy=False, states=states)
+        trials = [other for other in others if other.number != trial.number and other.params]
         seen = [(other, view) for other in trials if (view := self._look(other.params)) is not None]
         pool = self._pool([view for _, view in seen], _best(trials, sign))
         if not pool:
@@ -154,13 +172,13 @@ class PlannerSampler(optuna.samplers.BaseSampler):
     def _scores(self, pool: Sequence[View], seen: Sequence[tuple[FrozenTrial, View]], sign: float) -> np.ndarray:
         """(pool,): the more, the better."""
         lessons = [(view, lesson) for trial, view in seen for lesson in self._lessons(trial)]
-        done = [(view, lesson.value) for view, lesson in lessons if lesson.progress == 1]
-        prior = np.array([view.prior for view in pool])
+        done = [trial.values for trial, _ in seen if trial.state == TrialState.COMPLETE]
+        prior, seconds = np.array([view.prior for view in pool]), np.array([view.seconds for view in pool])
         if len(lessons) < LEAST_LESSONS or not done:
             return prior + self._rng.gumbel(size=len(pool))  # a draw from what is believed
         model = _Model.of(self._space, lessons[-MOST_LESSONS:])
         mean, std = model.predict(pool)
-        values, costs = [value for _, value in done], [view.costs for view, _ in done]
+        values, costs = [told[0] for told in done], [told[1:] for told in done]
         running = [view for trial, view in seen if trial.state == TrialState.RUNNING]
         if running:
             believed, _ = model.predict(running)
@@ -177,8 +195,10 @@ class PlannerSampler(optuna.samplers.BaseSampler):
             float(front_values.min()),
             np.full(scaled.shape[1], 1 + MARGIN),
         )
+        if not gain.any():  # all that is left is worse than the worst: what is believed decides
+            return prior - np.log(seconds)
         with np.errstate(divide="ignore"):
-            return np.log(gain) - np.log([view.seconds for view in pool]) + prior * PRIOR_WEIGHT / len(done)
+            return np.log(gain) - np.log(seconds) + prior * PRIOR_WEIGHT / len(done)
 
 
 class _Model:
@@ -188,20 +208,22 @@ class _Model:
         space: of the study.
         x: inputs of what was observed, (n, d).
         y: the first objective less what was expected of it, (n,).
-        kernel: of a model that was fitted before; else it is fitted here.
+        like: a model that was fitted before, whose kernel and scale are taken; else they are fitted here.
     """
 
-    def __init__(self, space: Space, x: np.ndarray, y: np.ndarray, kernel: Any = None):
+    def __init__(self, space: Space, x: np.ndarray, y: np.ndarray, like: "_Model | None" = None):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
 
         self._space, self._x, self._y = space, x, y
-        self._centre, self._scale = float(y.mean()), float(y.std()) or 1.0
-        fitted = {"optimizer": None} if kernel is not None else {}
-        self._process = GaussianProcessRegressor(kernel or _kernel(*x.shape), **fitted)
+        self.centre: float = like.centre if like else float(y.mean())
+        self.scale: float = like.scale if like else float(y.std()) or 1.0
+        process = GaussianProcessRegressor(like.kernel, optimizer=None) if like else None
+        self._process = process or GaussianProcessRegressor(_kernel(*x.shape))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is as good as any
-            self._process.fit(x, (y - self._centre) / self._scale)
+            self._process.fit(x, (y - self.centre) / self.scale)
+        self.kernel: Any = self._process.kernel_
 
     @classmethod
     def of(cls, space: Space, lessons: Sequence[tuple[View, Lesson]]) -> "_Model":
@@ -213,7 +235,7 @@ class _Model:
         """The same, as if trials of these had ended with these values."""
         more = values - [view.expected for view in views]
         x = np.vstack([self._x, _inputs(self._space, views)])
-        return _Model(self._space, x, np.append(self._y, more), self._process.kernel_)
+        return _Model(self._space, x, np.append(self._y, more), self)
 
     def predict(self, views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the first objective, (n,) each, when a trial comes to its end.
@@ -221,8 +243,8 @@ class _Model:
         Without the noise of a single trial, which is luck: what is known is not worth trying again.
         """
         mean, std = self._process.predict(_inputs(self._space, views), return_std=True)
-        std = np.sqrt(np.maximum(std**2 - self._process.kernel_.k2.noise_level, 0))
-        return mean * self._scale + self._centre + [view.expected for view in views], std * self._scale
+        std = np.sqrt(np.maximum(std**2 - self.kernel.k2.noise_level, 0))
+        return mean * self.scale + self.centre + [view.expected for view in views], std * self.scale
 
 
 def _kernel(n: int, d: int) -> Any:

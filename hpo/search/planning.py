@@ -1,7 +1,7 @@
 """What the planner (`hpo.search.planner`) is told of this project's trials: what a map knows of a candidate's place."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +26,25 @@ class Place:
 
     val_accuracy: float
     latency_ms: float
-    mflops: float
+    flops: float
     channels: float
 
 
 class Outlook:
-    """Looks at candidates before they are trained."""
+    """Looks at candidates before they are trained.
 
-    def __init__(self, found: Map, space: Space, config: StudyConfig, classes: int):
+    Args:
+        found: the map.
+        space: of the study.
+        config: of the study.
+        classes: of its data.
+        refused: architectures that were over a budget when they were measured, by their keys.
+    """
+
+    def __init__(
+        self, found: Map, space: Space, config: StudyConfig, classes: int, refused: Collection[str] = frozenset()
+    ):
+        self._refused = refused
         self._space, self._config = space, config
         self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
         self._sides = {side: _columns(found, side) for side in found.resolutions}
@@ -47,10 +58,10 @@ class Outlook:
         return Place(*(float(np.interp(kept, blocks, column)) for column in columns))
 
     def costs(self, candidate: Candidate) -> tuple[float, float]:
-        """Milliseconds and MFLOPs of one picture; those of a linear head are the map's own."""
+        """Milliseconds and FLOPs of one picture; those of a linear head on a place of the map are the map's own."""
         place, width = self.place(candidate), candidate.head_width
-        more = 2e-6 * width * (place.channels + self._logits) - 2e-6 * place.channels * self._logits if width else 0.0
-        return place.latency_ms + max(0.0, more) * MS_PER_MFLOP, place.mflops + more
+        more = 2 * (width * (place.channels + self._logits) - place.channels * self._logits) if width else 0.0
+        return place.latency_ms + max(0.0, more / 1e6) * MS_PER_MFLOP, place.flops + more
 
     def seconds(self, candidate: Candidate) -> float:
         """What a trial takes, roughly: its free stages three times for each picture and epoch.
@@ -62,19 +73,24 @@ class Outlook:
         stages, place = self._space.stages, self.place(candidate)
         kept = candidate.keep_blocks or len(stages)
         frozen = [n for n in range(1, kept) if stages[n - 1] <= stages[kept - 1] - candidate.unfreeze_depth]
-        below = self._at(candidate.resolution, frozen[-1]).mflops if frozen else 0.0
-        work = 3e6 * (place.mflops - below) * self._n_train * self._config.epochs
+        below = self._at(candidate.resolution, frozen[-1]).flops if frozen else 0.0
+        work = 3 * (place.flops - below) * self._n_train * self._config.epochs
         return LEAST_SECONDS + work / TRAINED_PER_SECOND
 
     def allows(self, candidate: Candidate) -> bool:
-        """Whether it is within the budgets, as far as that is known before it is measured."""
-        ms, mflops = self.costs(candidate)
+        """Whether it is within the budgets, as far as that is known."""
+        if candidate.architecture_key() in self._refused:
+            return False
+        ms, flops = self.costs(candidate)
         most_ms, most_gflops = self._config.max_latency_ms, self._config.max_gflops
-        return (most_ms is None or ms <= most_ms) and (most_gflops is None or mflops / 1e3 <= most_gflops)
+        return (most_ms is None or ms <= most_ms) and (most_gflops is None or flops / 1e9 <= most_gflops)
 
     def look(self, params: Params) -> View | None:
-        """For the planner; None over budget."""
-        candidate = suggest(FixedTrial(dict(params)), self._space)
+        """For the planner; None over budget, and of a trial that was killed while it was asked for."""
+        try:
+            candidate = suggest(FixedTrial(dict(params)), self._space)
+        except ValueError:  # parameters are missing
+            return None
         if not self.allows(candidate):
             return None
         accuracy = self.place(candidate).val_accuracy
@@ -103,7 +119,7 @@ def _columns(found: Map, side: int) -> tuple[list[int], Sequence[Sequence[float]
 
 
 def _row(probe: Probe) -> tuple[float, float, float, float]:
-    return probe.val_accuracy, probe.latency_ms, probe.flops / 1e6, float(probe.channels)
+    return probe.val_accuracy, probe.latency_ms, float(probe.flops), float(probe.channels)
 
 
 def lessons(trial: FrozenTrial, epochs: int) -> list[Lesson]:

@@ -10,6 +10,8 @@ import optuna
 def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -> optuna.samplers.BaseSampler:
     """A sampler by its name on the command line, in Optuna's defaults for several objectives.
 
+    `auto` is TPE here: of a study with a map the search takes the planner (`hpo.search.planning`).
+
     Parameters in `fixed` get the values given; the sampler proposes the others.
     """
     with warnings.catch_warnings():
@@ -27,4 +29,4 @@ def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -
                 return optuna.samplers.GPSampler(seed=seed)
             case "random":
                 return optuna.samplers.RandomSampler(seed=seed)
-    raise ValueError(f"sampler must be tpe, nsga2, nsga3, random or gp. Received: {name!r}")
+    raise ValueError(f"sampler must be auto, tpe, nsga2, nsga3, random or gp. Received: {name!r}")

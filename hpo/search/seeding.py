@@ -1,11 +1,11 @@
 """The first candidates of a study that has a map: where it says that a network is worth training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from hpo.search.space import Space, usual
 from models.candidate import Candidate
-from studies.probes import Map, enough, front
+from studies.probes import Map, Probe, enough, front
 
 # A short network has few features, of which dropout leaves too few, and a head that knows them from the start.
 TAIL: dict[str, Any] = {"head_width": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
@@ -21,34 +21,32 @@ def usual_rate(candidate: Candidate) -> float:
     return float(trained["learning_rate"]) * (SGD_FACTOR if candidate.optimizer == "sgd" else 1)
 
 
-def seeds(found: Map, space: Space) -> Sequence[Candidate]:
+def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda candidate: True) -> list[Candidate]:
     """The most accurate probe and the most accurate one at the smallest side as heads, then a fine-tune for each side.
 
     Last the whole network fine-tuned at the largest side, if it is not among these.
 
     A side is fine-tuned where the network ends as early as its frozen accuracy allows (`studies.probes.enough`): what
-    lies behind costs time in training and at inference and has nothing to add.
+    lies behind costs time in training and at inference and has nothing to add. What is not allowed, being over a
+    budget, is left out before the choice.
     """
-    members = front(found.probes)
-    smallest = min(found.resolutions)
+
+    def at(probe: Probe, depth: int, values: dict[str, Any]) -> Candidate:
+        return usual(space, resolution=probe.resolution, keep_blocks=probe.keep_blocks, unfreeze_depth=depth, **values)
+
+    probes = [probe for probe in found.probes if allows(at(probe, 0, HEAD))]
+    if not probes:
+        return []
+    smallest = min(probe.resolution for probe in probes)
     ends = [
-        max(members, key=lambda probe: probe.val_accuracy),
-        max((p for p in found.probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy),
+        max(front(probes), key=lambda probe: probe.val_accuracy),
+        max((p for p in probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy),
     ]
-    heads = [
-        usual(space, resolution=probe.resolution, keep_blocks=probe.keep_blocks, unfreeze_depth=0, **HEAD)
-        for probe in ends
-    ]
+    heads = [at(probe, 0, HEAD) for probe in ends]
     tails = [
-        usual(
-            space,
-            resolution=side,
-            keep_blocks=probe.keep_blocks,
-            unfreeze_depth=min(DEPTH, space.stages_of(probe.keep_blocks)),
-            **(TAIL if probe.keep_blocks else WHOLE),
-        )
-        for side, probe in enough(found.probes, found.n_val).items()
+        at(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), TAIL if probe.keep_blocks else WHOLE)
+        for probe in enough(probes, found.n_val).values()
     ]
     # Frozen features may say that the end is not needed where fine-tuning needs it: the most accurate may be there.
     whole = usual(space, resolution=max(found.resolutions), unfreeze_depth=min(DEPTH, space.stages_of(0)), **WHOLE)
-    return list(dict.fromkeys([*heads, *tails, whole]))
+    return list(dict.fromkeys([*heads, *tails, *([whole] if allows(whole) else [])]))

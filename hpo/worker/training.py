@@ -133,7 +133,7 @@ def _learn_tail(
         with contextlib.suppress(ValueError):  # a checkpoint of another shape
             state = trainer.resume(begun.arrays, begun.curve, len(train_set), recipe)
     watched = job.config.stopping != "none"
-    watch = Watch(train_set.y[train_set.indices], state.curve[0].loss if state.curve else None) if watched else None
+    watch = Watch(train_set.y[train_set.indices], state.curve) if watched else None
     try:
         trainer.run(state, train_set, val_set, recipe, until, training(beat), transform=transform, watch=watch)
     except NonFiniteLoss as error:

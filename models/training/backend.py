@@ -58,7 +58,7 @@ def pointwise_products(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            del layer.__dict__["convolution_op"]
+            layer.__dict__.pop("convolution_op", None)  # one that is used twice is listed twice
 
 
 def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -46,7 +46,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     budgets.append(f"{fingerprint.max_gflops:g} GFLOPs" if fingerprint.max_gflops else "")
     sampler = str(options.get("sampler", ""))
     if sampler == "auto":
-        sampler = "planner" if material.map else "tpe"  # what `hpo.search.samplers` makes of it
+        sampler = "planner" if material.map and not options.get("no_map") else "tpe"  # as the search takes it
     return [
         ("backbone", fingerprint.backbone),
         ("weights", "none: trained from scratch" if scratch

@@ -98,6 +98,30 @@ def test_what_is_fixed_stays():
     assert len({trial.params["rate"] for trial in study.trials}) == 8
 
 
+def test_where_nothing_is_allowed_what_is_fixed_stays_all_the_same():
+    study = run(PlannerSampler(SPACE, lambda params: None, seed=0, fixed={"size": 3}), 5)
+    assert {trial.params["size"] for trial in study.trials} == {3}
+
+
+def test_trials_that_failed_teach_nothing():
+    proposals = []
+    for state in (None, TrialState.FAIL):
+        study = known_study(*KNOWN)
+        if state:
+            params = {"size": 5, "rate": 1e-3, "kind": "plain"}
+            study.add_trial(optuna.trial.create_trial(state=state, params=params, distributions=SPACE))
+        study.sampler = PlannerSampler(SPACE, look, seed=0)
+        proposals.append(study.ask(SPACE).params)
+    assert proposals[0] == proposals[1]
+
+
+@pytest.mark.parametrize("directions", [["maximize"], ["maximize", "maximize"]])
+def test_other_studies_are_refused(directions):
+    study = optuna.create_study(directions=directions, sampler=PlannerSampler(SPACE, look, seed=0))
+    with pytest.raises(ValueError, match="others behind it that are minimised. Received: maximize"):
+        study.ask(SPACE)
+
+
 def test_the_first_objective_may_be_minimised():
     def flipped(trial):
         value, cost = objective(trial)

@@ -38,18 +38,18 @@ def outlook(config=CONFIG, classes=10):
 
 
 def test_a_place_of_the_map_has_its_numbers_and_one_between_lies_between():
-    assert outlook().costs(candidate(keep_blocks=12)) == (1.2, 12.0)
-    assert outlook().costs(candidate(resolution=64)) == (3.6, 36.0)
+    assert outlook().costs(candidate(keep_blocks=12)) == (1.2, 12e6)
+    assert outlook().costs(candidate(resolution=64)) == (3.6, 36e6)
     place = outlook().place(candidate(keep_blocks=8))
-    assert (place.val_accuracy, place.latency_ms, place.mflops) == pytest.approx((0.5, 0.8, 8.0))
+    assert (place.val_accuracy, place.latency_ms, place.flops) == pytest.approx((0.5, 0.8, 8e6))
 
 
 @pytest.mark.parametrize(("classes", "logits"), [(2, 1), (10, 10)])
 def test_a_hidden_layer_costs_its_weights(classes, logits):
     """8 features: 2 (8 x 256 + 256 logits) FLOPs instead of 2 x 8 logits."""
-    more = (2 * (8 * 256 + 256 * logits) - 2 * 8 * logits) / 1e6
+    more = 2 * (8 * 256 + 256 * logits) - 2 * 8 * logits
     found = outlook(classes=classes).costs(candidate(keep_blocks=12, head_width=256))
-    assert found == pytest.approx((1.2 + more * MS_PER_MFLOP, 12 + more))
+    assert found == pytest.approx((1.2 + more / 1e6 * MS_PER_MFLOP, 12e6 + more))
 
 
 @pytest.mark.parametrize("budget", [{"max_latency_ms": 1.0}, {"max_gflops": 0.01}])
@@ -57,6 +57,18 @@ def test_over_budget_is_not_looked_at(budget):
     here = outlook(CONFIG.model_copy(update=budget))
     assert here.look(parameters(candidate(keep_blocks=4), SPACE)) is not None
     assert here.look(parameters(candidate(keep_blocks=12), SPACE)) is None
+
+
+def test_what_was_over_a_budget_when_it_was_measured_is_not_looked_at_again():
+    one = candidate(keep_blocks=12)
+    here = Outlook(MAP, SPACE, CONFIG, 10, {one.architecture_key()})
+    assert here.look(parameters(one, SPACE)) is None
+    assert here.look(parameters(candidate(keep_blocks=11), SPACE)) is not None
+
+
+def test_a_trial_that_was_killed_while_it_was_asked_for_is_not_looked_at():
+    params = parameters(candidate(), SPACE)
+    assert outlook().look({name: params[name] for name in list(params)[:2]}) is None
 
 
 def test_a_view_is_of_what_would_be_suggested():
@@ -111,7 +123,6 @@ def test_it_proposes_candidates_of_the_space_within_the_budget():
         trial = study.ask()
         found.append(suggest(trial, SPACE))
         trial.set_user_attr(attributes.LEARNING_CURVE, [{"val_accuracy": 0.5 + number / 100}] * 4)
-        ms, mflops = here.costs(found[-1])
-        study.tell(trial, [0.5 + number / 100, ms, mflops * 1e6])
+        study.tell(trial, [0.5 + number / 100, *here.costs(found[-1])])
     assert len(set(found)) == 8
     assert all(here.allows(one) for one in found)

@@ -37,3 +37,9 @@ def test_they_can_be_drawn_from_the_space():
     for candidate in found:
         study.enqueue_trial(parameters(candidate, SPACE))
     assert [suggest(study.ask(), SPACE) for _ in found] == list(found)
+
+
+def test_what_is_not_allowed_is_left_out_before_the_choice():
+    found = seeds(MAP, SPACE, lambda candidate: candidate.resolution == 32 and candidate.keep_blocks == 1)
+    assert [(one.resolution, one.keep_blocks, one.unfreeze_depth) for one in found] == [(32, 1, 0), (32, 1, 1)]
+    assert seeds(MAP, SPACE, lambda candidate: False) == []

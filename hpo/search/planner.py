@@ -87,6 +87,7 @@ class PlannerSampler(optuna.samplers.BaseSampler):
             where parameters are missing, as those of a trial are that is still being asked for.
         seed: of the random assignments; same seed and trials, same proposal.
         fixed: parameters that are given.
+        usual: assignments that are always among those to choose from.
         lessons: what a trial teaches.
     """
 
@@ -97,10 +98,11 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         *,
         seed: int | None = None,
         fixed: Params | None = None,
+        usual: Sequence[Params] = (),
         lessons: Callable[[FrozenTrial], Sequence[Lesson]] = last_value,
     ):
         self._space, self._look, self._fixed = dict(space), look, dict(fixed or {})
-        self._lessons = lessons
+        self._lessons, self._usual = lessons, usual
         self._rng = np.random.default_rng(seed)
         self._random = optuna.samplers.RandomSampler(seed)
 
@@ -148,9 +150,10 @@ class PlannerSampler(optuna.samplers.BaseSampler):
 
     def _pool(self, tried: Sequence[View], best: Sequence[Params]) -> list[View]:
         """Allowed assignments that were not tried, each once."""
-        drawn: list[dict[str, Any]] = [
+        drawn: list[Params] = [
             {name: value_at(each, self._rng.random()) for name, each in self._space.items()} for _ in range(POOL)
         ]
+        drawn += self._usual
         drawn += [self._neighbour(best[number % len(best)]) for number in range(NEIGHBOURS if best else 0)]
         found = {_key(view.params): view for one in drawn if (view := self._look({**one, **self._fixed})) is not None}
         for view in tried:

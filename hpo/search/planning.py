@@ -9,14 +9,15 @@ from optuna.trial import FixedTrial, FrozenTrial
 
 from hpo.config import StudyConfig
 from hpo.search.planner import Lesson, Params, PlannerSampler, View
-from hpo.search.seeding import usual_rate
+from hpo.search.seeding import usual_rate, usual_way
 from hpo.search.space import Space, distributions, parameters, suggest
 from models.candidate import Candidate
 from studies import attributes
 from studies.probes import Map, Probe
 
 DECADES = 0.5  # of the learning rate around the usual one: what is believed falls off like a normal distribution
-LEAST_SECONDS, TRAINED_PER_SECOND = 5.0, 20e9  # of a trial, and FLOPs of training beyond that
+LEAST_SECONDS, TRAINED_PER_SECOND = 10.0, 20e9  # of a trial, and FLOPs of training beyond that
+MOST_USUAL = 4  # stages that are fine-tuned
 MS_PER_MFLOP = 0.2  # of a hidden layer at batch 1, whose weights are read once: 10 GB/s, 4 bytes for 2 FLOPs
 
 
@@ -44,7 +45,7 @@ class Outlook:
     def __init__(
         self, found: Map, space: Space, config: StudyConfig, classes: int, refused: Collection[str] = frozenset()
     ):
-        self._refused = refused
+        self.found, self._refused = found, refused
         self._space, self._config = space, config
         self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
         self._sides = {side: _columns(found, side) for side in found.resolutions}
@@ -130,6 +131,15 @@ def lessons(trial: FrozenTrial, epochs: int) -> list[Lesson]:
     return [Lesson(step / epochs, float(reached[step - 1])) for step in steps]
 
 
+def usual_ways(found: Map, space: Space) -> list[Params]:
+    """At every place of the map the usual ways to train a linear head, alone and with a few stages below it."""
+    return [
+        parameters(usual_way(probe, depth, space), space)
+        for probe in found.probes
+        for depth in range(min(MOST_USUAL, space.stages_of(probe.keep_blocks)) + 1)
+    ]
+
+
 def make_planner(outlook: Outlook, space: Space, epochs: int, seed: int, fixed: Params | None = None) -> PlannerSampler:
     """The planner of a study."""
     return PlannerSampler(
@@ -137,5 +147,6 @@ def make_planner(outlook: Outlook, space: Space, epochs: int, seed: int, fixed: 
         outlook.look,
         seed=seed,
         fixed=fixed,
+        usual=usual_ways(outlook.found, space),
         lessons=lambda trial: lessons(trial, epochs),
     )

@@ -15,9 +15,19 @@ DEPTH = 2  # stages that are fine-tuned
 SGD_FACTOR = 50  # between the usual rates of Adam and of SGD with momentum
 
 
+def usual_way(probe: Probe, depth: int, space: Space) -> Candidate:
+    """To train a linear head where a probe stands, and so many stages below it."""
+    values = _trained(depth, probe.keep_blocks)
+    return usual(space, resolution=probe.resolution, keep_blocks=probe.keep_blocks, unfreeze_depth=depth, **values)
+
+
+def _trained(depth: int, keep_blocks: int) -> dict[str, Any]:
+    return HEAD if depth == 0 else TAIL if keep_blocks else WHOLE
+
+
 def usual_rate(candidate: Candidate) -> float:
     """The learning rate that is a good guess for what a candidate trains."""
-    trained = HEAD if candidate.unfreeze_depth == 0 else TAIL if candidate.keep_blocks else WHOLE
+    trained = _trained(candidate.unfreeze_depth, candidate.keep_blocks)
     return float(trained["learning_rate"]) * (SGD_FACTOR if candidate.optimizer == "sgd" else 1)
 
 
@@ -30,11 +40,7 @@ def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda
     lies behind costs time in training and at inference and has nothing to add. What is not allowed, being over a
     budget, is left out before the choice.
     """
-
-    def at(probe: Probe, depth: int, values: dict[str, Any]) -> Candidate:
-        return usual(space, resolution=probe.resolution, keep_blocks=probe.keep_blocks, unfreeze_depth=depth, **values)
-
-    probes = [probe for probe in found.probes if allows(at(probe, 0, HEAD))]
+    probes = [probe for probe in found.probes if allows(usual_way(probe, 0, space))]
     if not probes:
         return []
     smallest = min(probe.resolution for probe in probes)
@@ -42,9 +48,9 @@ def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda
         max(front(probes), key=lambda probe: probe.val_accuracy),
         max((p for p in probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy),
     ]
-    heads = [at(probe, 0, HEAD) for probe in ends]
+    heads = [usual_way(probe, 0, space) for probe in ends]
     tails = [
-        at(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), TAIL if probe.keep_blocks else WHOLE)
+        usual_way(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), space)
         for probe in enough(probes, found.n_val).values()
     ]
     # Frozen features may say that the end is not needed where fine-tuning needs it: the most accurate may be there.

@@ -98,6 +98,18 @@ def test_what_is_fixed_stays():
     assert len({trial.params["rate"] for trial in study.trials}) == 8
 
 
+def test_what_is_usual_is_among_those_to_choose_from():
+    """The only one of them that is not far too expensive."""
+    usual = {"size": 7, "rate": 1.25e-3, "kind": "clever"}
+
+    def look_slow(params):
+        return View(params, [params["size"] ** 2], seconds=1.0 if params == usual else 1e9)
+
+    study = known_study(*KNOWN)
+    study.sampler = PlannerSampler(SPACE, look_slow, seed=0, usual=[usual])
+    assert study.ask(SPACE).params == usual
+
+
 def test_where_nothing_is_allowed_what_is_fixed_stays_all_the_same():
     study = run(PlannerSampler(SPACE, lambda params: None, seed=0, fixed={"size": 3}), 5)
     assert {trial.params["size"] for trial in study.trials} == {3}

@@ -12,6 +12,7 @@ from hpo.search.planning import (
     Outlook,
     lessons,
     make_planner,
+    usual_ways,
 )
 from hpo.search.seeding import usual_rate
 from hpo.search.space import make_space, parameters, suggest
@@ -88,6 +89,15 @@ def test_the_usual_rate_is_believed_in_most():
     assert usual_rate(candidate(unfreeze_depth=2)) == 3e-4
     priors = [outlook().look(parameters(candidate(learning_rate=rate), SPACE)).prior for rate in (3e-3, 3e-4, 3e-5)]
     assert priors == pytest.approx([0, -2, -8])
+
+
+def test_every_place_can_be_trained_in_the_usual_ways():
+    found = [suggest(optuna.trial.FixedTrial(dict(params)), SPACE) for params in usual_ways(MAP, SPACE)]
+    assert {(one.resolution, one.keep_blocks) for one in found} == {
+        (side, kept) for side in (32, 64) for kept in (4, 12, 0)
+    }
+    assert [one.unfreeze_depth for one in found if (one.resolution, one.keep_blocks) == (32, 4)] == [0, 1, 2, 3]
+    assert all((one.head_width, one.learning_rate) == (0, usual_rate(one)) for one in found)
 
 
 def test_a_trial_teaches_half_way_and_as_far_as_it_came():

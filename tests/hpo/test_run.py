@@ -128,9 +128,11 @@ def test_from_nothing_to_a_front(tmp_path):
 
 @pytest.mark.slow
 def test_same_seed_same_trials(tmp_path):
+    """Behind the queued first candidates, too, where the sampler chooses."""
     numbers = []
     for name in ("a", "b"):
-        code, _, _ = run(tmp_path / name, *SMALL, "--trials", "4", "--sampler", "random")
+        words = ["--trials", "8", "--sampler", "random", "--resolutions", "8", "--stopping", "none"]
+        code, _, _ = run(tmp_path / name, *SMALL, *words)
         assert code == 0
         numbers.append(
             [
@@ -138,6 +140,7 @@ def test_same_seed_same_trials(tmp_path):
                 for t in study_of(tmp_path / name).trials
             ]
         )
+    assert len(numbers[0]) == 8
     assert numbers[0] == numbers[1]
 
 

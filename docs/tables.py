@@ -194,7 +194,7 @@ def _meaning(one: Dimension) -> str:
     found = re.search(rf"^ {{8}}{one.field}: (.*(?:\n {{12}}.*)*)", text, re.MULTILINE)
     meaning = " ".join(found[1].split()).rstrip(".") if found else ""
     meaning = re.sub(r"one of (`models\.[\w.]+`)", lambda name: f"see `{_file(name[1])}`", meaning)
-    return f"{meaning}, with {one.under[1]}" if one.under else meaning
+    return f"{meaning}, {one.only}" if one.only else meaning
 
 
 def _file(name: str) -> str:

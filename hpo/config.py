@@ -31,7 +31,7 @@ from studies.presets import read_preset
 from studies.url import database_path
 
 # Options as they were in studies that do not keep them.
-BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random"}
+BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random", "rates": "one"}
 MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
@@ -163,6 +163,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     head_start: Literal["auto", "probe", "random"] = option("auto", IDENTITY, SEARCH, "what a head without hidden "
         "layer begins with, unless all of the network is fine-tuned: probe (the closed-form classifier of its frozen "
         "features) or random weights; auto: probe")
+    rates: Literal["auto", "parts", "one"] = option("auto", IDENTITY, SEARCH, "ranges of Adam's learning rates: parts "
+        "(one for heads, one for fine-tuned stages, narrower the more of them are free) or one for both; auto: parts, "
+        "and one where the whole network is trained from scratch")
     no_map: bool = option(False, EFFORT, SEARCH, "begin without the map: linear probes of every place where the "
         "network may end, at each side, before the first trial")
     map_size: int = option(5000, EFFORT, SEARCH, "most pictures to fit the probes of the map on, and most to measure "
@@ -286,11 +289,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _nothing_to_unfreeze(self) -> "StudyConfig":
+        why = "where the weights are none: every stage is trained"
         if self.weights == "none" and "progressive" in self.strategy:
-            received = ",".join(self.strategy)
-            raise BadField(
-                "strategy", f"must be plain where the weights are none: every stage is trained. Received: {received}"
-            )
+            raise BadField("strategy", f"must be plain {why}. Received: {','.join(self.strategy)}")
+        if self.weights == "none" and self.rates == "parts":
+            raise BadField("rates", f"must be auto or one {why}. Received: parts")
         return self
 
     @model_validator(mode="after")
@@ -314,6 +317,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     def starts_from_probe(self) -> bool:
         """Whether linear heads begin with a probe: on features that mean something."""
         return self.head_start != "random" and self.weights != "none"
+
+    @property
+    def splits_rates(self) -> bool:
+        """Whether heads and fine-tuned stages have learning rates of their own: where either may be trained alone."""
+        return self.rates != "one" and self.weights != "none"
 
     @property
     def is_mapped(self) -> bool:

@@ -64,6 +64,7 @@ def _say_head(candidate: "Candidate") -> str:
 
 
 ALWAYS, ON_REQUEST, LISTED = Searched
+ADAM, SGD = {"optimizer": ("adam",)}, {"optimizer": ("sgd",)}
 # In the order of the columns of tables.
 ROWS = (
     Dimension(name="keep_blocks", values=Range(1, math.inf, step=1), of_study=True, check=DEPTH, default=0,
@@ -74,11 +75,17 @@ ROWS = (
               title="head (units)", words=_say_head, unit=" units", zero="no hidden layer"),
     Dimension(name="dropout", values=Range(0.0, 0.6), check=SHARE, part="training", each_head=True,
               words="dropout {0.dropout:.2f}"),
-    Dimension(name="learning_rate", values=Range(1e-5, 1e-2, log=True), check=RATE, under=("optimizer", "adam"),
+    Dimension(name="learning_rate", values=Range(1e-5, 1e-2, log=True), check=RATE, under=ADAM, only="with adam",
               part="training", each_head=True, words="{0.learning_rate:.1e} {0.lr_schedule}"),
-    # a parameter of its own: rates of Adam would be far too small
+    # parameters of their own, since what suits one would be far too small or too large for the other
+    Dimension(name="head_learning_rate", values=Range(1e-4, 3e-2, log=True), check=RATE, sets="learning_rate",
+              under={**ADAM, "unfreeze_depth": (0,)}, only="with adam, where only the head is trained",
+              part="training", each_head=True),
+    Dimension(name="fine_tuning_learning_rate", values=Range(1e-5, 2e-3, log=True), check=RATE, sets="learning_rate",
+              under={**ADAM, "unfreeze_depth": Range(1, math.inf)}, only="with adam, where stages are fine-tuned",
+              part="training", each_head=True),
     Dimension(name="sgd_learning_rate", values=Range(1e-3, 0.3, log=True), check=RATE, sets="learning_rate",
-              under=("optimizer", "sgd"), part="training", each_head=True),
+              under=SGD, only="with sgd", part="training", each_head=True),
     Dimension(name="lr_schedule", values=LR_SCHEDULES, part="training", each_head=True),
     Dimension(name="resolution", values=(), of_study=True, check=COUNT, part="input", key="/r{}",
               title="resolution (px)", words="{0.resolution} px", unit=" px"),
@@ -107,6 +114,8 @@ ROWS = (
 )  # fmt: skip
 DIMENSIONS: Mapping[str, Dimension] = {row.name: row for row in ROWS}
 FIELDS = tuple(row.name for row in ROWS if not row.sets)
+# Two in the place of one: learning rates of heads and of fine-tuned stages, each with a range of its own.
+ONE_RATE, RATES_BY_PART = ("learning_rate",), ("head_learning_rate", "fine_tuning_learning_rate")
 # The same as people read them: what is always searched first, each from the picture on.
 READING = tuple(
     sorted(

@@ -29,6 +29,20 @@ class Range:
 Values = Range | tuple[Any, ...]  # a tuple has choices
 
 
+def among(value: Any, values: Values) -> bool:
+    """Whether a value is one of the choices, or within the range."""
+    return value in values if isinstance(values, tuple) else values.low <= value <= values.high
+
+
+def share(one: Values, other: Values) -> bool:
+    """Whether any value is among both."""
+    if isinstance(one, tuple):
+        return any(among(value, other) for value in one)
+    if isinstance(other, tuple):
+        return share(other, one)
+    return max(one.low, other.low) <= min(one.high, other.high)
+
+
 @dataclass(frozen=True)
 class Check:
     """What a field may be, wherever it comes from: more than is searched."""
@@ -51,7 +65,8 @@ class Dimension:
         default: of the field; None where a value must be given.
         first: the value of a study's first candidates if it is searched; None for the default, or the first listed.
         sets: the field that it decides, if that has another name.
-        under: (field, value): drawn only where that field has that value.
+        under: drawn only where these fields have one of these values.
+        only: where that is, in words.
         part: one of `PARTS`.
         key: its piece of `architecture_key`, left out for the default; only of what changes inference.
         each_head: whether heads that are trained together may differ in it.
@@ -71,7 +86,8 @@ class Dimension:
     default: Any = None
     first: Any = None
     sets: str = ""
-    under: tuple[str, Any] | None = None
+    under: Mapping[str, Values] = field(default_factory=dict)
+    only: str = ""
     part: Literal["input", "backbone", "head", "training"]
     key: str = ""
     each_head: bool = False
@@ -104,7 +120,7 @@ class Dimension:
 
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Whether it is drawn for a candidate with these fields."""
-        return self.under is None or values[self.under[0]] == self.under[1]
+        return all(among(values[name], allowed) for name, allowed in self.under.items())
 
     def say(self, candidate: object) -> str:
         """Its words for a candidate."""

@@ -108,7 +108,8 @@ def test_options_that_decide_a_dimension_exist():
     for one in DIMENSIONS.values():
         assert not one.option or one.option in StudyConfig.model_fields
         assert one.searched != Searched.LISTED or one.option
-        assert one.under is None or one.under[0] in FIELDS
+        assert set(one.under) <= set(FIELDS)
+        assert bool(one.under) == bool(one.only)
         assert one.field in FIELDS
 
 

@@ -37,8 +37,8 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
 def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     """The configuration with which the study of its name goes on.
 
-    By default where the network ends is searched, and heads begin with a probe; a study that was begun before that was
-    possible goes on without.
+    By default where the network ends is searched, heads begin with a probe, and learning rates have ranges by what is
+    trained; a study that was begun before that was possible goes on without.
 
     Raises:
         BadField: it has no map then, and the planner was asked for.
@@ -51,6 +51,7 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     before = {
         "keep": ("full", "keep_blocks" in begun.get("space", {})),
         "head_start": ("random", "head_start" in begun),
+        "rates": ("one", "fine_tuning_learning_rate" in begun.get("space", {})),
     }
     changes = {name: value for name, (value, has) in before.items() if not has and getattr(config, name) == "auto"}
     return StudyConfig(**{**config.model_dump(), **changes}) if changes else config

@@ -1,5 +1,6 @@
 """The search space: the only place that suggests. What Optuna decides, and the known good candidates to begin with."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +9,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo.config import StudyConfig
-from models.candidate import DIMENSIONS, Candidate
-from models.dimension import Dimension, Range, Searched, Values
+from models.candidate import DIMENSIONS, ONE_RATE, RATES_BY_PART, Candidate
+from models.dimension import Dimension, Range, Searched, Values, share
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,14 @@ def make_space(config: StudyConfig, stages: Sequence[int], resolutions: tuple[in
     }
     searched: dict[str, Values] = {}
     fixed: dict[str, Any] = {}
+    left_out = ONE_RATE if config.splits_rates else RATES_BY_PART
     for name, dimension in DIMENSIONS.items():
         given: Any = getattr(config, dimension.option) if dimension.option else ()
         if dimension.searched == Searched.LISTED and len(given) > 1:
             searched[name] = given
         elif dimension.searched == Searched.LISTED:
             fixed[name] = given[0]
-        elif name == "keep_blocks" and not config.searches_ends:
+        elif name in left_out or (name == "keep_blocks" and not config.searches_ends):
             continue
         elif dimension.searched == Searched.ALWAYS or name in requested:
             searched[name] = of_study[name] if dimension.of_study else dimension.values
@@ -107,17 +109,18 @@ def make_space(config: StudyConfig, stages: Sequence[int], resolutions: tuple[in
 
 
 def _can_apply(dimension: Dimension, searched: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
-    if dimension.under is None:
-        return True
-    other, value = dimension.under
-    return value in searched.get(other, (fixed.get(other, DIMENSIONS[other].default),))
+    def possible(other: str) -> Values:
+        return searched.get(other, (fixed.get(other, DIMENSIONS[other].default),))
+
+    return all(share(allowed, possible(other)) for other, allowed in dimension.under.items())
 
 
 def suggest(trial: optuna.Trial | optuna.trial.FixedTrial, space: Space) -> Candidate:
     """What the study's sampler proposes; for several heads at once some parameters are given.
 
     More stages than the network has where it ends are all of them: a range that changes from trial to trial would
-    leave the depth out of what multivariate samplers learn together.
+    leave the depth out of what multivariate samplers learn together. For the same reason a rate above the highest of
+    so many free stages is that highest one.
     """
     values = {
         name: dimension.default for name, dimension in DIMENSIONS.items() if dimension.default is not None
@@ -127,9 +130,18 @@ def suggest(trial: optuna.Trial | optuna.trial.FixedTrial, space: Space) -> Cand
             values[DIMENSIONS[name].field] = _draw(trial, name, space.searched[name])
     values["keep_blocks"] = space.kept(values["keep_blocks"])
     values["unfreeze_depth"] = min(values["unfreeze_depth"], space.stages_of(values["keep_blocks"]))
+    if "fine_tuning_learning_rate" in space.searched and values["unfreeze_depth"] and values["optimizer"] == "adam":
+        values["learning_rate"] = min(values["learning_rate"], highest_rate(values["unfreeze_depth"]))
     if values["unfreeze_depth"] == 0:
         values["strategy"] = "plain"  # of a head alone there is nothing to unfreeze
     return Candidate(backbone=space.backbone, **values)
+
+
+def highest_rate(depth: int) -> float:
+    """Of Adam, where so many stages are fine-tuned: the more are free, the less each may move."""
+    rates = DIMENSIONS["fine_tuning_learning_rate"].values
+    assert isinstance(rates, Range)
+    return rates.high / math.sqrt(depth)
 
 
 def _drawing_order(space: Space) -> Iterator[str]:
@@ -137,7 +149,7 @@ def _drawing_order(space: Space) -> Iterator[str]:
 
     def rank(name: str) -> int:
         dimension = DIMENSIONS[name]
-        if dimension.under is not None:
+        if dimension.under:
             return 3
         if dimension.searched == Searched.ALWAYS:
             return 0

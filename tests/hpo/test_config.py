@@ -45,6 +45,7 @@ WRONG = [
     ("resolutions", "7", "from 8"),
     ("keep", "half", "auto"),
     ("head_start", "warm", "probe"),
+    ("rates", "two", "auto, parts or one"),
     ("no_map", "perhaps", "true or false"),
     ("map_size", "9", "at least 10"),
     ("resolutions", "16,5000", "4096"),

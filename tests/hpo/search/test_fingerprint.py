@@ -3,11 +3,13 @@
 import dataclasses
 import json
 
+import optuna
 import pytest
 
 from hpo.config import Role, StudyConfig, meta
-from hpo.search.fingerprint import fingerprint
+from hpo.search.fingerprint import as_begun, fingerprint
 from hpo.search.space import make_space
+from studies.attributes import FINGERPRINT
 from studies.errors import StudyRefused
 from studies.storage import load_study
 from tests.hpo.conftest import fake_facts
@@ -68,6 +70,7 @@ CHANGES = {
     "search": ("pooling", {"space"}),
     "keep": ("full", {"space"}),
     "head_start": ("random", {"head_start"}),
+    "rates": ("one", {"space"}),
     "no_map": (False, set()),
     "map_size": (100, set()),
     "sampler": ("random", set()),
@@ -129,3 +132,21 @@ def test_a_study_from_before_networks_could_end_elsewhere_goes_on_so(configure, 
         fakes.run(configure(keep="search", trials=2))
     other = fakes.run(configure(trials=1, study="new"))
     assert other and "keep_blocks" in load_study(config.storage, "new").user_attrs["fingerprint"]["space"]
+
+
+def test_a_study_goes_on_as_it_was_begun():
+    """With what has become the default since only if its fingerprint has it, or if it is asked for."""
+
+    def went_on(space, **options):
+        storage = optuna.storages.InMemoryStorage()
+        config = StudyConfig(backbone="vgg19", study="s", **options)
+        assert as_begun(config, storage) == config
+        optuna.create_study(study_name="s", storage=storage).set_user_attr(FINGERPRINT, space)
+        found = as_begun(config, storage)
+        return found.keep, found.head_start, found.rates
+
+    old = {"space": {"learning_rate": [1e-5, 1e-2]}}
+    assert went_on(old) == ("full", "random", "one")
+    assert went_on(old, rates="parts", keep="search") == ("search", "random", "parts")
+    now = {"head_start": "probe", "space": {"keep_blocks": [1, 16], "fine_tuning_learning_rate": [1e-5, 2e-3]}}
+    assert went_on(now) == ("auto", "auto", "auto")

@@ -1,5 +1,7 @@
 """What the planner is told of a candidate: the map's numbers, and what its head adds."""
 
+import math
+
 import optuna
 import pytest
 
@@ -74,21 +76,21 @@ def test_a_trial_that_was_killed_while_it_was_asked_for_is_not_looked_at():
 
 def test_a_view_is_of_what_would_be_suggested():
     """Of more stages than the network has where it ends all are meant."""
-    params = parameters(candidate(keep_blocks=2), SPACE) | {"unfreeze_depth": 5}
+    params = parameters(candidate(keep_blocks=2, unfreeze_depth=2, learning_rate=1e-3), SPACE) | {"unfreeze_depth": 5}
     view = outlook().look(params)
     assert view.params == params | {"unfreeze_depth": 2}
     assert view.expected == 0.4  # of the nearest place that was probed
     study = optuna.create_study()
     study.enqueue_trial(view.params)
-    assert suggest(study.ask(), SPACE) == candidate(keep_blocks=2, unfreeze_depth=2)
+    assert suggest(study.ask(), SPACE) == candidate(keep_blocks=2, unfreeze_depth=2, learning_rate=1e-3)
 
 
 def test_the_usual_rate_is_believed_in_most():
     assert usual_rate(candidate()) == 3e-3
     assert usual_rate(candidate(unfreeze_depth=2, keep_blocks=4)) == 1e-3
     assert usual_rate(candidate(unfreeze_depth=2)) == 3e-4
-    priors = [outlook().look(parameters(candidate(learning_rate=rate), SPACE)).prior for rate in (3e-3, 3e-4, 3e-5)]
-    assert priors == pytest.approx([0, -2, -8])
+    priors = [outlook().look(parameters(candidate(learning_rate=rate), SPACE)).prior for rate in (3e-3, 3e-4, 1e-4)]
+    assert priors == pytest.approx([0, -2, -2 * math.log10(30) ** 2])
 
 
 def test_every_place_can_be_trained_in_the_usual_ways():

@@ -4,15 +4,17 @@ import optuna
 import pytest
 
 from hpo.config import make_config
+from hpo.errors import BadField
 from hpo.search.space import (
     Space,
     first_candidates,
+    highest_rate,
     make_space,
     parameters,
     sibling_heads,
     suggest,
 )
-from models.candidate import Candidate
+from models.candidate import RATES_BY_PART, Candidate
 from models.dimension import Range
 from models.training.schedules import LR_SCHEDULES
 
@@ -43,9 +45,44 @@ def test_all_of_the_space_and_nothing_else_is_drawn():
     assert {c.head_width for c in found} == set(range(0, 1025, 128))
     assert {c.lr_schedule for c in found} == set(LR_SCHEDULES)
     assert {c.resolution for c in found} == {32, 64, 128}
-    assert all(0 <= c.dropout <= 0.6 and 1e-5 <= c.learning_rate <= 1e-2 for c in found)
+    assert all(0 <= c.dropout <= 0.6 for c in found)
+
+
+def median_rate(found):
     rates = sorted(c.learning_rate for c in found)
-    assert 1e-4 < rates[len(rates) // 2] < 1e-3  # logarithmic: the median lies near the geometric mean, 3.2e-4
+    return rates[len(rates) // 2]
+
+
+def test_heads_and_fine_tuned_stages_have_learning_rates_of_their_own():
+    """Logarithmic: the median lies near the geometric mean, 1.7e-3 and 1.4e-4."""
+    found = drawn(SPACE, 1000)
+    heads, tails = [c for c in found if not c.unfreeze_depth], [c for c in found if c.unfreeze_depth]
+    assert all(1e-4 <= c.learning_rate <= 3e-2 for c in heads)
+    assert 1e-3 < median_rate(heads) < 3e-3
+    assert all(1e-5 <= c.learning_rate <= 2e-3 / c.unfreeze_depth**0.5 for c in tails)
+    assert 7e-5 < median_rate(tails) < 2.8e-4
+
+
+def test_the_more_stages_are_free_the_lower_is_the_highest_rate():
+    assert [highest_rate(depth) for depth in (1, 4, 16)] == [2e-3, 1e-3, 5e-4]
+    highest = {"fine_tuning_learning_rate": 2e-3, "unfreeze_depth": 4}
+    params = parameters(first_candidates(SPACE)[2], SPACE) | highest
+    assert suggest(optuna.trial.FixedTrial(params), SPACE).learning_rate == 1e-3
+
+
+def test_one_range_of_learning_rates_as_before():
+    one = space_of(rates="one")
+    assert {name: one.describe().get(name) for name in ("learning_rate", *RATES_BY_PART)} == {
+        "learning_rate": [1e-5, 1e-2],
+        "head_learning_rate": None,
+        "fine_tuning_learning_rate": None,
+    }
+    found = drawn(one)
+    assert all(1e-5 <= c.learning_rate <= 1e-2 for c in found)
+    assert 1e-4 < median_rate(found) < 1e-3
+    assert SCRATCH.describe()["learning_rate"] == [1e-5, 1e-2]  # there is nothing but the whole network
+    with pytest.raises(BadField, match="rates must be auto or one where the weights are none.* Received: parts"):
+        space_of(weights="none", rates="parts")
 
 
 def test_from_scratch_the_whole_network_is_trained():
@@ -124,7 +161,7 @@ def test_parameters_are_what_suggest_draws():
         "unfreeze_depth": 1,
         "head_width": 128,
         "dropout": 0.1,
-        "learning_rate": 1e-3,
+        "fine_tuning_learning_rate": 1e-3,
         "lr_schedule": "step",
         "resolution": 64,
     }

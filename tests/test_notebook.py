@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import cache_in
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 # What makes it small: in place of a text in a cell.
@@ -32,7 +34,7 @@ def test_it_runs(tmp_path, monkeypatch):
         assert words in text
         text = text.replace(words, instead)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    monkeypatch.setenv("HPO_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HPO_CACHE_DIR", str(cache_in(tmp_path)))
     notebook = nbformat.reads(text, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()

@@ -16,6 +16,7 @@ from PIL import Image
 
 import hpo
 from models.backbones import BACKBONES
+from tests.places import cache_in
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -199,7 +200,7 @@ def scripts(page: Path) -> list[str]:
 def run(words: list[str], folder: Path) -> str:
     """In a folder as a newcomer has it, with one picture in it; what is printed."""
     Image.fromarray(np.full((8, 8), 128, np.uint8)).save(folder / "a.png")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(folder / "cache")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(cache_in(folder))}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -17,13 +17,14 @@ from hpo.worker.machine_lock import MachineLock
 from models import ModelError
 from models.candidate import Architecture
 from models.latency.conversion import Converter
-from models.latency.deployed import measure_files
+from models.latency.deployed import MOST_ROUNDS, ROUND_SECONDS, ROUNDS, measure_files
 from studies.outcomes import DeployedLatency
 
 if TYPE_CHECKING:
     from models.build import Task
 
 POLL_SECONDS = 0.2
+BRIEF_SECONDS = 0.08
 MOST_KEPT_BYTES = 2**28  # of converted parts; beyond, they are converted again when the front is measured again
 
 
@@ -34,7 +35,7 @@ class Part:
     Attributes:
         architecture: of a trunk with `head_width` 0.
         key: that it is remembered under.
-        size: what it is monotone in: a side, a number of blocks, or a width.
+        size: what it is monotone in: a side, or a width.
         head: whether it is a head.
     """
 
@@ -85,15 +86,18 @@ class Bench:
                     time.sleep(POLL_SECONDS)
             yield
 
-    def measure(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Measured:
-        """The latencies of parts, which take turns; `on_step` is called after each conversion and each round."""
+    def measure(self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool = False) -> Measured:
+        """The latencies of parts, which take turns; `on_step` is called after each conversion and each round.
+
+        `brief`: in six short rounds, for an estimate and not for the record.
+        """
         errors = self._convert(parts, on_step)
-        measured = self._measure([part for part in parts if part not in errors], on_step)
+        measured = self._measure([part for part in parts if part not in errors], on_step, brief)
         if sum(os.fstat(file.fileno()).st_size for file in self._files.values()) > MOST_KEPT_BYTES:
             _close(self._files)
         return Measured(measured.latencies, {**errors, **measured.errors})
 
-    def _measure(self, parts: Sequence[Part], on_step: Callable[[], None]) -> Measured:
+    def _measure(self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool) -> Measured:
         if not parts:
             return Measured()
 
@@ -104,14 +108,17 @@ class Bench:
             on_step()
 
         files = [self._files[part].fileno() for part in parts]
+        seconds, most_rounds = (BRIEF_SECONDS, ROUNDS) if brief else (ROUND_SECONDS, MOST_ROUNDS)
         try:
-            latencies = measure_files(files, self._runtime, self._threads, alone=alone)
+            latencies = measure_files(
+                files, self._runtime, self._threads, seconds=seconds, most_rounds=most_rounds, alone=alone
+            )
         except ModelError as error:
             if len(parts) == 1:
                 return Measured(errors={parts[0]: error})
             together = Measured()
             for part in parts:  # one by one, so that none fails by another's fault
-                single = self._measure([part], on_step)
+                single = self._measure([part], on_step, brief)
                 together.latencies |= single.latencies
                 together.errors |= single.errors
             return together

@@ -15,8 +15,8 @@ from studies.outcomes import Latency, Measurement
 class Costs:
     """What one architecture costs: FLOPs at once, its latency when it is asked for.
 
-    A latency in a deployed runtime is measured beside the first trials (see `hpo.worker.survey`): it is waited for when
-    it decides whether a candidate is trained, else when the training is over.
+    A latency in a deployed runtime is measured beside the training (see `hpo.worker.survey`), from `want` on: it is
+    waited for when it decides whether a candidate is trained, else when the training is over.
 
     Attributes:
         counts: MACs, FLOPs and parameters, as `Measurement` names them.
@@ -38,7 +38,11 @@ class Costs:
             if not known:
                 self._memory.remember(self._key, {"cost": dict(self.counts)})
             self.survey = session.survey(job)
-            self.survey.want(job.candidate.architecture)
+
+    def want(self) -> None:
+        """Begin to measure the latency, if that can be done beside something else."""
+        if self.survey is not None:
+            self.survey.want(self._job.candidate.architecture)
 
     def measurement(self, on_step: Callable[[], None] = lambda: None) -> Measurement:
         """All of it; waits for the latency, and calls `on_step` whenever a step of measuring was done meanwhile.

@@ -11,7 +11,7 @@ than their uncertainty.
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scipy.optimize import isotonic_regression
@@ -20,6 +20,8 @@ from models.latency.deployed import LEAST_UNCERTAINTY
 from studies.outcomes import DeployedLatency
 
 WIDTHS = (0, 128, 256, 512, 1024)  # of heads that are measured: what a weight costs changes where they leave a cache
+EVERY = 3  # of the places where a network may end one in so many is measured for a map
+IN_BETWEEN = 0.05  # of a latency that is interpolated, its uncertainty beside that of its neighbours
 QUANTILES = ("median_ms", "p10_ms", "p90_ms", "p99_ms")
 TIMES = ("ms", *QUANTILES)
 
@@ -92,6 +94,25 @@ def contradictions(measured: Mapping[int, DeployedLatency]) -> list[int]:
     return sorted(found)
 
 
+def landmarks(n_places: int) -> tuple[int, ...]:
+    """Which of so many places, in their order, are measured for a map: the first, and each third counted from the last.
+
+    Those between are interpolated, see `between`.
+    """
+    return tuple(sorted({0, *range(n_places - 1, -1, -EVERY)}))
+
+
+def between(measured: Mapping[int, DeployedLatency], flops: Sequence[int]) -> list[DeployedLatency]:
+    """The latencies of places with so many FLOPs, from those that were measured, by their FLOPs.
+
+    They are made monotone; one that lies between two others is interpolated linearly, with an uncertainty of at least
+    `IN_BETWEEN` (`benchmarks/latency_parts.py` has the errors).
+    """
+    known = monotone(measured)
+    within = (min(max(each, min(known)), max(known)) for each in flops)  # a last layer of fewer channels costs less
+    return [known[each] if each in known else _interpolated(known, each, IN_BETWEEN) for each in within]
+
+
 def combine(first: DeployedLatency, second: DeployedLatency) -> DeployedLatency:
     """One latency from two measurements of one network, each weighted by its runs.
 
@@ -114,10 +135,14 @@ def _moved(latency: DeployedLatency, ms: float) -> DeployedLatency:
 
 def _between(heads: Mapping[int, DeployedLatency], width: int) -> DeployedLatency:
     """The head of a width by linear interpolation between its measured neighbours."""
-    if width in heads:
-        return heads[width]
-    below, above = max(size for size in heads if size < width), min(size for size in heads if size > width)
-    share = (width - below) / (above - below)
+    return heads[width] if width in heads else _interpolated(heads, width)
+
+
+def _interpolated(known: Mapping[int, DeployedLatency], size: int, unsure: float = 0.0) -> DeployedLatency:
+    """Linearly between its neighbours; `unsure` is a further uncertainty as a share of the latency."""
+    below, above = max(each for each in known if each < size), min(each for each in known if each > size)
+    share = (size - below) / (above - below)
     names = (*TIMES, "high_ms")
-    values = {name: (1 - share) * getattr(heads[below], name) + share * getattr(heads[above], name) for name in names}
-    return replace(heads[below], **values)
+    values = {name: (1 - share) * getattr(known[below], name) + share * getattr(known[above], name) for name in names}
+    added = math.hypot(values["high_ms"] - values["ms"], unsure * values["ms"])
+    return replace(known[below], **{**values, "high_ms": values["ms"] + added})

@@ -1,6 +1,6 @@
 """The probes of one side: every place where the network may end, by one pass over the pictures. Runs in a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from hpo.worker.machine_lock import MachineLock
 from hpo.worker.session import Session
 from hpo.worker.start import chosen
 from models.candidate import Candidate
+from studies.fingerprint import KERAS
+from studies.outcomes import Latency, Measurement
 from studies.paths import StudyFiles
 from studies.probes import Probe
 
@@ -65,27 +67,48 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
     ]
     with lock.training():
         beat(SignOfLife(Phase.EXTRACT, share=0.0))
-        costs = [Costs(each, here, lock) for each in jobs]  # latencies are measured meanwhile
+        latencies = _latencies(jobs, here, lambda: beat(SignOfLife(Phase.LATENCY)))  # are measured meanwhile
+        costs = [Costs(each, here, lock) for each in jobs]
         features = _features(jobs, here, parts, lock, beat)
-    probes = []
-    for each, cost, (train, val) in zip(jobs, costs, features, strict=True):
+    found = []
+    for train, val in features:
         beat(SignOfLife(Phase.PROBE))
         probe = fit(train, data.labels[parts.train], len(facts.class_names))
-        accuracy = probe.accuracy(val, data.labels[parts.val])
-        probes.append((each.candidate, train.shape[1], accuracy, probe.strength, cost))
+        found.append((train.shape[1], probe.accuracy(val, data.labels[parts.val]), probe.strength))
     return [
         Probe(
             backbone=config.backbone,
-            keep_blocks=candidate.keep_blocks,
+            keep_blocks=each.candidate.keep_blocks,
             blocks=len(facts.stages),
-            resolution=candidate.resolution,
+            resolution=each.candidate.resolution,
             channels=channels,
             val_accuracy=accuracy,
             strength=strength,
-            measurement=cost.measurement(lambda: beat(SignOfLife(Phase.LATENCY))),
+            measurement=Measurement(latency_ms=latency.record_ms, latency=latency, **cost.counts),
         )
-        for candidate, channels, accuracy, strength, cost in probes
+        for each, cost, latency, (channels, accuracy, strength) in zip(
+            jobs, costs, latencies(costs), found, strict=True
+        )
     ]
+
+
+def _latencies(
+    jobs: Sequence[Job], here: Session, on_step: Callable[[], None]
+) -> Callable[[Sequence[Costs]], Sequence[Latency]]:
+    """Of all places, a function of what else they cost.
+
+    Where latencies are estimated beside something else that begins here, and for the next side, too.
+    """
+    job = jobs[0]
+    if job.facts.machine.get("latency_runtime", KERAS) == KERAS:  # calls of the training backend
+        return lambda costs: [cost.measurement(on_step).latency for cost in costs]
+    survey, sides = here.survey(job), job.facts.resolutions
+    later = sides[sides.index(job.candidate.resolution) + 1 :]
+    estimates = [
+        survey.estimate([replace(each.candidate.architecture, resolution=side) for each in jobs], on_step)
+        for side in (job.candidate.resolution, *later[:1])
+    ]
+    return lambda costs: estimates[0]([cost.counts["flops"] for cost in costs])
 
 
 def _features(
@@ -114,15 +137,18 @@ def _computed(
     jobs: Sequence[Job], here: Session, parts: Split, lock: MachineLock, beat: Beat
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """By one pass over the pictures."""
+    from models.blocks import ends
     from models.reuse.ends import gather, pooled_at
 
     if not jobs:
         return []
-    networks = [here.network(job) for job in jobs]  # of one base
-    run = pooled_at(networks[0].logits.input, [network.base().output for network in networks], "average")
+    whole = here.network(replace(jobs[0], candidate=replace(jobs[0].candidate, keep_blocks=0))).base()
+    places = ends(whole)
+    tensors = [places[job.candidate.keep_blocks - 1].tensor for job in jobs]
+    total = len(parts.train) + len(parts.val)
+    run = pooled_at(whole.input, tensors, "average", total)
     images = here.data(jobs[0].config, jobs[0].facts.resolutions[-1]).images
     sets = []
-    total = len(parts.train) + len(parts.val)
     before = 0
     for rows in (parts.train, parts.val):
 

@@ -34,6 +34,8 @@ def measure_again(jobs: Sequence[Job], architectures: Sequence[Architecture]) ->
             survey = costs[0].survey
             if survey is None:
                 return _calls(jobs, lock, on_step)
+            for cost in costs:
+                cost.want()
             near = [job.candidate.architecture for job in jobs]
             latencies = survey.measure_again(near, architectures, on_step)
             return {each.architecture_key(): latency for each, latency in latencies.items()}

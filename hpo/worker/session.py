@@ -128,7 +128,7 @@ class Session:
             job.facts.channels,
             machine,
             job.facts.resolutions,
-            job.facts.mapped_blocks if job.config.searches_ends else (),
+            job.config.searches_ends,
             job.config.cache_dir,
         )
 
@@ -232,12 +232,13 @@ def _surveyed(
     channels: tuple[int, ...],
     machine: tuple[tuple[str, str], ...],
     sides: tuple[int, ...],
-    ends: tuple[int, ...],
+    many_ends: bool,
     cache_dir: Path,
 ) -> Survey:
     facts = {key: json.loads(value) for key, value in machine}
     memory = Memory(cache_dir, facts)
-    return Survey(task, channels, facts["latency_runtime"], facts["latency_threads"], sides, ends, memory, cache_dir)
+    runtime, threads = facts["latency_runtime"], facts["latency_threads"]
+    return Survey(task, channels, runtime, threads, sides, many_ends, memory, cache_dir)
 
 
 _session = Session()
@@ -254,4 +255,10 @@ def prepare(config: StudyConfig) -> Facts:
     Raises:
         DataError, ModelError, BadInput: one of them cannot be used.
     """
+    from models.device import sees_gpu
+    from models.latency.conversion import Converter
+    from models.latency.runtimes import KERAS, resolve
+
+    if resolve(config.latency_runtime, sees_gpu()) != KERAS:
+        Converter.start_early()  # it takes as long as the first look at data and weights
     return current().facts(config)

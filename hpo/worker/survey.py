@@ -6,12 +6,13 @@ See `hpo.worker.bench` for how parts are measured, `hpo.worker.latency_table` fo
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.worker.bench import POLL_SECONDS, Bench, Part
-from hpo.worker.latency_table import WIDTHS, LatencyTable, combine, contradictions
+from hpo.worker.latency_table import WIDTHS, LatencyTable, between, combine, contradictions, landmarks
 from hpo.worker.memory import Memory, to_latency
 from models.candidate import Architecture
 from studies.outcomes import DeployedLatency
@@ -27,8 +28,8 @@ class Kind:
     """Parts of architectures that are measured together. In each group what is larger contains what is smaller.
 
     Attributes:
-        trunks: at all sides, or at one side behind all blocks.
-        heads: of the widths that are measured; none where nothing but a last layer is wanted.
+        trunks: at all sides, or one alone.
+        heads: of all widths that are measured, or of those next to one width; none where only a last layer is wanted.
         last: the head of width 0, which a trunk has; None where there are no heads.
     """
 
@@ -50,8 +51,8 @@ class Kind:
 class Survey:
     """Measures the parts of architectures in a thread, all of one kind at once.
 
-    Where networks end behind one of their blocks, these are the trunks behind all blocks at one side, which are
-    converted at once, and the heads when one is asked for; else the trunks at all sides, and the heads.
+    Where it is searched behind which block networks end, there are more trunks than trials, and each is measured when
+    it is asked for; else these are the trunks at all sides, and all heads.
 
     Processes with the same cache folder take turns, and find what another one has measured.
 
@@ -60,7 +61,7 @@ class Survey:
         channels: behind each block of the backbone.
         runtime, threads: that it is measured in.
         sides: in pixels, of the study.
-        ends: numbers of kept blocks behind which networks are measured together; none where all are kept.
+        many_ends: whether networks end behind any of their blocks.
         memory: where latencies are kept.
         cache_dir: of the study.
     """
@@ -72,15 +73,17 @@ class Survey:
         runtime: str,
         threads: int,
         sides: tuple[int, ...],
-        ends: Sequence[int],
+        many_ends: bool,
         memory: Memory,
         cache_dir: Path,
     ):
-        self._task, self._channels, self._sides, self._ends, self._memory = task, channels, sides, ends, memory
+        self._task, self._channels, self._sides, self._memory = task, channels, sides, memory
+        self._many_ends = many_ends
         self._bench = Bench(task, channels, runtime, threads, cache_dir)
         self._guard = threading.RLock()  # of what follows
         self._waiting: list[Kind] = []
         self._errors: dict[str, Exception] = {}  # by a part's key, until it is wanted again
+        self._estimating: dict[tuple[Part, ...], Future[list[DeployedLatency]]] = {}
         self._working = False
         self._steps = 0
 
@@ -105,6 +108,63 @@ class Survey:
                 if part.key in self._errors:
                     raise self._errors[part.key]
         return self._latency(architecture, {})
+
+    def estimate(
+        self, trunks: Sequence[Architecture], on_step: Callable[[], None] = lambda: None
+    ) -> Callable[[Sequence[int]], list[DeployedLatency]]:
+        """Begin to estimate the latencies of trunks that end behind one block after the other, at one side.
+
+        A few are measured in six short rounds, together; the others lie between (`latency_table.between`).
+
+        Returns:
+            A function of their FLOPs that waits for them, and calls `on_step` when a step was done meanwhile. It raises
+            what goes wrong.
+        """
+        parts = tuple(self._trunk(trunks[number]) for number in landmarks(len(trunks)))
+
+        def wait(flops: Sequence[int]) -> list[DeployedLatency]:
+            steps, future = self._steps, self._estimating.pop(parts, None) or self._begin(parts)
+            while not future.done():
+                if self._steps != steps:
+                    steps = self._steps
+                    on_step()
+                time.sleep(POLL_SECONDS)
+            chosen = (flops[number] for number in landmarks(len(trunks)))
+            return between(dict(zip(chosen, future.result(), strict=True)), flops)
+
+        if parts not in self._estimating:
+            self._estimating[parts] = self._begin(parts)
+        return wait
+
+    def _begin(self, parts: Sequence[Part]) -> "Future[list[DeployedLatency]]":
+        """To estimate parts, in a thread that no interruption waits for."""
+        future: Future[list[DeployedLatency]] = Future()
+
+        def work() -> None:
+            try:
+                known = self._estimates(parts)
+                future.set_result([known[part] for part in parts])
+            except Exception as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="latency", daemon=True).start()
+        return future
+
+    def _estimates(self, parts: Sequence[Part]) -> dict[Part, DeployedLatency]:
+        """Remembered apart from latencies of record, which take as many rounds as they need."""
+
+        def known() -> dict[Part, DeployedLatency]:
+            found = {part: self._recall(f"estimate/{part.key}")[0] for part in parts}
+            return {part: latency for part, latency in found.items() if latency}
+
+        with self._bench.alone(self._on_step):
+            missing = [part for part in parts if part not in known()]
+            measured = self._bench.measure(missing, self._on_step, brief=True)
+        for error in measured.errors.values():
+            raise error
+        for part, latency in measured.latencies.items():
+            self._memory.remember(f"estimate/{part.key}", {"latency": asdict(latency)})
+        return known()
 
     def measure_again(
         self, near: Iterable[Architecture], everything: Iterable[Architecture], on_step: Callable[[], None]
@@ -194,7 +254,10 @@ class Survey:
 
     def _known(self, part: Part) -> tuple[DeployedLatency | None, int]:
         """What is remembered of a part, and how often it was measured for that."""
-        known = self._memory.recall(part.key)
+        return self._recall(part.key)
+
+    def _recall(self, key: str) -> tuple[DeployedLatency | None, int]:
+        known = self._memory.recall(key)
         latency = to_latency(known["latency"]) if known else None
         return (latency, known.get("times", 1)) if known and isinstance(latency, DeployedLatency) else (None, 0)
 
@@ -219,30 +282,28 @@ class Survey:
 
         kind = self._kind(architecture)
         trunks, heads = ({part.size: latency for part in group if (latency := known(part))} for group in kind.groups)
-        last = known(kind.last) if kind.last and architecture.batch_norm_head else None
+        last = known(kind.last) if kind.last and _has_head(architecture) else None
         table = LatencyTable.of(trunks, heads, last)
         return table.latency(self._trunk(architecture).size, architecture.head_width)
 
     def _kind(self, architecture: Architecture) -> Kind:
         """What is measured together with an architecture."""
         bare = _bare(architecture)
-        if not self._ends:
-            trunks = [replace(bare, resolution=side) for side in self._sides]
-        elif (bare.keep_blocks or len(self._channels)) in self._ends:
-            trunks = [replace(bare, keep_blocks=number % len(self._channels)) for number in self._ends]
-        else:  # between those of a network with many blocks
-            trunks = [bare]
-        if self._ends and not _has_head(architecture):
-            return Kind(tuple(map(self._trunk, trunks)), (), None)
-        heads = (self._head(replace(architecture, head_width=width)) for width in WIDTHS)
-        return Kind(tuple(map(self._trunk, trunks)), tuple(heads), self._head(bare))
+        if self._many_ends and not _has_head(architecture):
+            return Kind((self._trunk(bare),), (), None)
+        sides = (bare.resolution,) if self._many_ends else self._sides
+        widths = _near(architecture.head_width) if self._many_ends else WIDTHS
+        return Kind(
+            tuple(self._trunk(replace(bare, resolution=side)) for side in sides),
+            tuple(self._head(replace(architecture, head_width=width)) for width in widths),
+            self._head(bare),
+        )
 
     def _parts_of(self, architecture: Architecture) -> list[Part]:
         """What one latency is made of; a last layer alone is part of the trunk."""
-        width = architecture.head_width
         parts = [self._trunk(architecture)]
         if _has_head(architecture):
-            near = (max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width))
+            near = _near(architecture.head_width)
             parts += [self._head(replace(architecture, head_width=size)) for size in near]
             parts.append(self._head(_bare(architecture)))
         return list(dict.fromkeys(parts))
@@ -250,8 +311,8 @@ class Survey:
     def _trunk(self, architecture: Architecture) -> Part:
         bare, task = _bare(architecture), self._task
         picture = f"{task.height}x{task.width}x{task.channels}"
-        size = (bare.keep_blocks or len(self._channels)) if self._ends else bare.resolution
-        return Part(bare, f"trunk/{bare.architecture_key()}/{picture}/{task.n_classes}", size, head=False)
+        key = f"trunk/{bare.architecture_key()}/{picture}/{task.n_classes}"
+        return Part(bare, key, bare.resolution, head=False)
 
     def _head(self, architecture: Architecture) -> Part:
         norm = "+bn" if architecture.batch_norm_head else ""
@@ -266,6 +327,13 @@ class Survey:
 def _has_head(architecture: Architecture) -> bool:
     """Whether there is more behind the pooling than the last layer of a trunk."""
     return architecture.head_width > 0 or architecture.batch_norm_head
+
+
+def _near(width: int) -> tuple[int, ...]:
+    """The width, or its measured neighbours."""
+    return tuple(
+        dict.fromkeys([max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width)])
+    )
 
 
 def _bare(architecture: Architecture) -> Architecture:

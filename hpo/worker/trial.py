@@ -73,6 +73,7 @@ def evaluate(
             with timed("measure", spent):
                 check_unchanged(here.facts(job.config), job.facts)
                 asked.append(costs.Costs(job, here, lock))
+                asked[-1].want()
                 if job.config.max_latency_ms is not None:
                     asked[-1].measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
         within = [n for n, job in enumerate(jobs) if _is_within(job.config, asked[n])]

@@ -73,17 +73,26 @@ def export_one(model: keras.Model, name: str, path: Path) -> None:
     shape = tuple(model.inputs[0].shape[1:])
     if len(model.inputs) != 1 or None in shape:
         raise ModelError(f"latency needs one input of fixed size. Received: {[i.shape for i in model.inputs]}")
-    if name != "litert":
+    if name == "litert":
+        path.write_bytes(lite_for(model, 1))
+    else:
         export(model, name, path, np.empty(0))
-        return
+
+
+def lite_for(model: keras.Model, batch: int) -> bytes:
+    """A model in inference mode as LiteRT's flat buffer, for so many pictures at once and without named signatures.
+
+    Raises:
+        Exception: whatever the converter raises.
+    """
     import tensorflow as tf
 
     same = convertible(model)
     traced = tf.function(lambda pictures: same(pictures, training=False))
-    concrete = traced.get_concrete_function(tf.TensorSpec((1, *shape), same.inputs[0].dtype))
+    concrete = traced.get_concrete_function(tf.TensorSpec((batch, *same.inputs[0].shape[1:]), same.inputs[0].dtype))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own
-        path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
+        return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
 
 
 def load(name: str, path: Path, threads: int) -> tuple[Runner, str]:

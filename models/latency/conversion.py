@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from models import ModelError
 from models.candidate import Architecture, Candidate
@@ -38,9 +38,17 @@ class Converter:
         runtime: litert or onnx.
     """
 
+    _spare: ClassVar[subprocess.Popen[str] | None] = None
+
     def __init__(self, runtime: str):
         self._runtime = runtime
         self._process: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def start_early(cls) -> None:
+        """Start a process that imports what it needs meanwhile; the first converter that asks for one takes it."""
+        if cls._spare is None:
+            cls._spare = _start()
 
     def __enter__(self) -> Converter:
         return self
@@ -104,14 +112,7 @@ class Converter:
     def _answer(self, request: Mapping[str, Any]) -> str | None:
         """Why it cannot be done, "" if it was, None if the process is no more."""
         if self._process is None:
-            self._process = subprocess.Popen(
-                command("models.latency.conversion"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=environment(**ENVIRONMENT),
-            )
+            self._process, Converter._spare = Converter._spare or _start(), None
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"runtime": self._runtime, **request}) + "\n")
@@ -122,6 +123,17 @@ class Converter:
         except BrokenPipeError:
             pass
         return None
+
+
+def _start() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("models.latency.conversion"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(**ENVIRONMENT),
+    )
 
 
 def convert(model: keras.Model, runtime: str, architecture: Architecture, task: Task, path: Path) -> None:
@@ -143,6 +155,8 @@ def convert(model: keras.Model, runtime: str, architecture: Architecture, task: 
 
 def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
+    import tensorflow  # noqa: F401 - takes seconds, which have passed when the first request comes
+
     while True:
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
         signal.alarm(IDLE_SECONDS)

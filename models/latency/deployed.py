@@ -71,6 +71,7 @@ def measure_files(
     threads: int = 1,
     *,
     seconds: float = ROUND_SECONDS,
+    most_rounds: int = MOST_ROUNDS,
     seed: int = 0,
     alone: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[DeployedLatency]:
@@ -82,6 +83,7 @@ def measure_files(
         threads: that the runtime may use.
         seconds: at most, for each file in each round, but for the least number of runs; the most calls of a round are
             in proportion to it.
+        most_rounds: after which the uncertainty is what it is; with fewer than the protocol's no figure is of record.
         seed: of the random picture and of the order of files.
         alone: entered for each round: others may have the machine between two of them.
 
@@ -102,7 +104,7 @@ def measure_files(
     runs: list[list[list[int]]] = [[] for _ in files]  # [file][round][run]
     latencies: dict[int, DeployedLatency] = {}
     numbers = list(range(len(files)))
-    for first in range(0, MOST_ROUNDS, ROUNDS):
+    for first in range(0, most_rounds, ROUNDS):
         for number in range(first, first + ROUNDS):
             with alone():
                 measured = _run({**spec, "seed": seed + number}, [files[each] for each in numbers])

@@ -9,15 +9,18 @@ import numpy as np
 from models.build import POOLINGS
 from models.reuse.activations import ActivationStore, FeatureOverflow, Key
 from models.reuse.features import BATCH
-from models.training.backend import forward_all
+from models.reuse.frozen import run_frozen
 
 
 def pooled_at(
-    inputs: keras.KerasTensor, tensors: Sequence[keras.KerasTensor], pooling: str
+    inputs: keras.KerasTensor, tensors: Sequence[keras.KerasTensor], pooling: str, n: int
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """A function from pictures (n, h, w, c) uint8 to what is behind global pooling of each tensor, (n, channels)."""
+    """A function from pictures (m, h, w, c) uint8 to what is behind global pooling of each tensor, (m, channels).
+
+    It will be run on `n` pictures.
+    """
     outputs = [POOLINGS[pooling](name=f"pool_of_end_{number}")(tensor) for number, tensor in enumerate(tensors)]
-    return forward_all(keras.Model(inputs, outputs))
+    return run_frozen(keras.Model(inputs, outputs), n, BATCH)
 
 
 def gather(

@@ -17,7 +17,7 @@ import numpy as np
 from models import cuts, flops
 from models.build import Network
 from models.reuse.activations import ActivationStore, FeatureOverflow, Key
-from models.training.backend import forward
+from models.reuse.frozen import Run, run_frozen
 
 BATCH = 128
 POOLED, RESIZED, PICTURES = "pooled", "resized", "pictures"
@@ -93,7 +93,7 @@ class Features:
         n: int,
         network: Callable[[], Network],
         pictures: Callable[[], Iterator[np.ndarray]],
-        traced: dict[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+        traced: dict[str, Run] | None = None,
     ):
         self._traced = {} if traced is None else traced
         self.cache, self.key, self.n, self._network, self._pictures = cache, key, n, network, pictures
@@ -147,7 +147,8 @@ class Features:
         store: bool,
     ) -> np.ndarray:
         if start not in self._traced:
-            self._traced[start] = forward(keras.Model(tensors[start], tensors[self.key.cut]))
+            model = keras.Model(tensors[start], [tensors[self.key.cut]])
+            self._traced[start] = run_frozen(model, self.n, BATCH)
         run = self._traced[start]
 
         def produce() -> Iterator[np.ndarray]:
@@ -155,7 +156,8 @@ class Features:
             for x in self._from(start):
                 short = BATCH - len(x)
                 padded = np.concatenate([x, np.repeat(x[-1:], short, axis=0)]) if short else x  # one shape, one trace
-                yield run(padded)[: len(x)]
+                (features,) = run(padded)
+                yield features[: len(x)]
                 done += len(x)
                 on_step(done / self.n)
 

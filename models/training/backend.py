@@ -121,9 +121,14 @@ def forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def forward_all(model: keras.Model) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """The same for a model with several outputs."""
+    """All outputs of a model, in a list even if there is but one."""
     run = _inference(model)
-    return lambda x: [keras.ops.convert_to_numpy(output) for output in run(x)]
+
+    def call(x: np.ndarray) -> list[np.ndarray]:
+        outputs = run(x)
+        return [keras.ops.convert_to_numpy(one) for one in (outputs if isinstance(outputs, list) else [outputs])]
+
+    return call
 
 
 def _inference(model: keras.Model) -> Callable[[np.ndarray], Any]:

@@ -8,7 +8,17 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from hpo.worker.latency_table import WIDTHS, LatencyTable, add_head, combine, contradictions, monotone
+from hpo.worker.latency_table import (
+    IN_BETWEEN,
+    WIDTHS,
+    LatencyTable,
+    add_head,
+    between,
+    combine,
+    contradictions,
+    landmarks,
+    monotone,
+)
 from tests.made import deployed_latency as latency
 
 
@@ -95,3 +105,18 @@ def test_two_measurements_are_weighted_by_their_runs():
 
 def test_no_uncertainty_falls_below_one_percent():
     assert combine(latency(1.0, 1.001), latency(1.0, 1.001)).uncertainty_ms == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("places", "chosen"),
+    [(1, (0,)), (2, (0, 1)), (3, (0, 2)), (4, (0, 3)), (5, (0, 1, 4)), (18, (0, 2, 5, 8, 11, 14, 17))],
+)
+def test_first_and_last_place_and_every_third_are_landmarks(places, chosen):
+    assert landmarks(places) == chosen
+
+
+def test_between_two_landmarks_a_latency_is_interpolated_by_flops():
+    found = between({10: latency(1.0), 40: latency(4.0)}, [5, 10, 20, 40])
+    assert milliseconds(dict(enumerate(found))) == {0: 1.0, 1: 1.0, 2: 2.0, 3: 4.0}
+    # 5 % of each, and 5 % more in between
+    assert [one.uncertainty_ms for one in found] == pytest.approx([0.05, 0.05, math.hypot(0.1, IN_BETWEEN * 2), 0.2])

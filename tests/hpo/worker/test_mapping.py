@@ -1,6 +1,7 @@
 """Probes in a worker: each is what the network that ends there gives."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -18,11 +19,12 @@ from tests import made
 class Survey:
     """Latencies without measuring."""
 
-    def want(self, architecture):
-        pass
+    def estimate(self, trunks, on_step):
+        def wait(flops):
+            assert all(less < more for less, more in itertools.pairwise(flops))
+            return [made.deployed_latency(float(trunk.keep_blocks or 4)) for trunk in trunks]
 
-    def latency(self, architecture, on_step=lambda: None):
-        return made.deployed_latency(float(architecture.keep_blocks or 4))
+        return wait
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from models import ModelError
 from models.build import Task
 from models.candidate import Architecture
 from models.latency.conversion import Converter
-from models.latency.deployed import measure_files
+from models.latency.deployed import ROUNDS, measure_files
 from tests.made import deployed_latency
 
 TASK = Task(32, 32, 3, 10, "pretrained")
@@ -27,7 +27,7 @@ class Fake:
     """Stands in for converter and measuring process: a trunk takes its side in ms, a head a hundredth of its width."""
 
     def __init__(self):
-        self.converted, self.together = [], []
+        self.converted, self.together, self.efforts = [], [], []
         self.times = {}  # what a part takes instead, ms
 
     def __call__(self, runtime):
@@ -39,7 +39,9 @@ class Fake:
 
     def network(self, architecture, task, path):
         assert (architecture.head_width, architecture.batch_norm_head, task) == (0, False, TASK)
-        self._write(path, f"trunk {architecture.resolution} {architecture.pooling}", architecture.resolution)
+        blocks = f" {architecture.keep_blocks} of 3" if architecture.keep_blocks else ""
+        ms = architecture.resolution * (architecture.keep_blocks or 3) / 3
+        self._write(path, f"trunk {architecture.resolution} {architecture.pooling}{blocks}", ms)
 
     def ends(self, architectures, task, paths):
         """The trunk behind a block takes its share of the blocks, of which there are three."""
@@ -56,7 +58,8 @@ class Fake:
         self.converted.append(name)
         path.write_text(f"{name}:{ms}")
 
-    def measure(self, files, runtime, threads, alone):
+    def measure(self, files, runtime, threads, *, seconds, most_rounds, alone):
+        self.efforts.append((seconds, most_rounds))
         assert (runtime, threads) == ("litert", 2)
         named = [Path(f"/dev/fd/{file}").read_text().split(":") for file in files]
         self.together.append([name for name, _ in named])
@@ -78,8 +81,8 @@ def fake(monkeypatch):
 
 @pytest.fixture
 def survey(tmp_path):
-    def make(ends=()):
-        return Survey(TASK, (16, 64, 64), "litert", 2, SIDES, ends, Memory(tmp_path, {"device": "a"}), tmp_path)
+    def make(many_ends=False):
+        return Survey(TASK, (16, 64, 64), "litert", 2, SIDES, many_ends, Memory(tmp_path, {"device": "a"}), tmp_path)
 
     return make
 
@@ -190,26 +193,57 @@ def test_poolings_and_norms_are_parts_of_their_own(survey, fake):
     assert fake.converted == ["trunk 32 max", "trunk 64 max", *(f"head {width} bn" for width in WIDTHS), "head 0"]
 
 
-def test_where_a_network_may_end_all_ends_at_one_side_are_measured_at_once(survey, fake):
-    here = survey(ends=(1, 2, 3))
+def test_where_a_network_may_end_anywhere_only_what_is_asked_for_is_measured(survey, fake):
+    here = survey(many_ends=True)
     assert ask(here, head_width=0, keep_blocks=1).ms == pytest.approx(64 / 3)
-    trunks = [f"trunk 64 {blocks} of 3" for blocks in (1, 2, 3)]
-    assert fake.converted == trunks and fake.together == [trunks]  # no head is wanted yet
     assert ask(here, head_width=0).ms == 64.0
+    assert fake.together == [["trunk 64 average 1 of 3"], ["trunk 64 average"]]
     assert ask(here, keep_blocks=2).ms == pytest.approx(2 * 64 / 3 + 2.56)
-    heads = [f"head {width}" for width in WIDTHS]
-    assert fake.together == [trunks, heads]
-    assert ask(here, head_width=512).ms == pytest.approx(64 + 5.12)  # with as many channels: the same heads
-    assert fake.together == [trunks, heads]
+    assert fake.together[2:] == [["trunk 64 average 2 of 3", "head 256", "head 0"]]
+    assert ask(here, head_width=384).ms == pytest.approx(64 + 3.84)  # with as many channels: the same heads
+    assert fake.together[3:] == [["head 512"]]
     assert ask(here, head_width=512, keep_blocks=1).ms == pytest.approx(64 / 3 + 5.12)
-    assert fake.together == [trunks, heads, heads]  # of other channels
+    assert fake.together[4:] == [["head 512", "head 0"]]  # of other channels
+    assert ask(here, head_width=0, batch_norm_head=True).ms == 64.0
+    assert fake.together[5:] == [["head 0 bn"]]
 
 
-def test_an_end_between_those_of_a_network_with_many_blocks_is_measured_by_itself(survey, fake):
-    here = survey(ends=(1, 3))
-    fake.times = {"trunk 64 average": 40.0}
-    assert ask(here, head_width=0, keep_blocks=2).ms == 40.0
-    assert fake.together == [["trunk 64 average"]]
+def trunks(side=64):
+    return [architecture(head_width=0, resolution=side, keep_blocks=blocks % 3) for blocks in (1, 2, 3)]
+
+
+def test_for_a_map_some_are_measured_briefly_and_the_others_lie_between(survey, fake, monkeypatch):
+    monkeypatch.setattr(hpo.worker.survey, "landmarks", lambda n: (0, n - 1))
+    here = survey(many_ends=True)
+    first, second, last = here.estimate(trunks())([10, 25, 40])
+    assert (first.ms, second.ms, last.ms) == pytest.approx((64 / 3, (64 + 64 / 3) / 2, 64.0))
+    assert fake.together == [["trunk 64 1 of 3", "trunk 64 3 of 3"]]  # converted at once
+    assert fake.efforts == [(hpo.worker.bench.BRIEF_SECONDS, ROUNDS)]
+    assert [one.ms for one in survey(many_ends=True).estimate(trunks())([10, 25, 40])] == [first.ms, second.ms, last.ms]
+    assert len(fake.together) == 1  # remembered, but not as a latency of record
+    assert ask(here, head_width=0).ms == 64.0
+    assert fake.together[1:] == [["trunk 64 3 of 3"]]  # from the file that is there
+
+
+def test_the_next_side_is_begun_before_it_is_asked_for(survey, fake):
+    here, steps = survey(many_ends=True), []
+    small, large = (here.estimate(trunks(side), lambda: steps.append(1)) for side in (32, 64))
+    assert small([1, 2, 3])[2].ms == 32.0
+    assert here.estimate(trunks(64))([1, 2, 3])[2].ms == large([1, 2, 3])[2].ms == 64.0
+    assert [len(names) for names in fake.together] == [2, 2]
+    assert steps
+
+
+def test_an_estimate_that_fails_says_why_and_is_tried_again(survey, fake, monkeypatch):
+    def broken(*_):
+        raise ModelError("no such operator")
+
+    here = survey(many_ends=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(fake, "ends", broken)
+        with pytest.raises(ModelError, match="no such operator"):
+            here.estimate(trunks())([1, 2, 3])
+    assert here.estimate(trunks())([1, 2, 3])[2].ms == 64.0
 
 
 def test_without_hidden_layer_the_trunk_is_all(survey, fake):
@@ -254,11 +288,11 @@ def test_a_part_that_cannot_be_measured_concerns_nobody_else(survey, fake, monke
 def test_a_network_that_cannot_be_run_concerns_nobody_else(survey, fake, monkeypatch):
     measure = fake.measure
 
-    def broken(files, runtime, threads, alone):
+    def broken(files, runtime, threads, **how):
         names = [Path(f"/dev/fd/{file}").read_text() for file in files]
         if any(name.startswith("trunk 64") for name in names):
             raise ModelError("latency cannot be measured in LiteRT: no such operator")
-        return measure(files, runtime, threads, alone)
+        return measure(files, runtime, threads, **how)
 
     monkeypatch.setattr(hpo.worker.bench, "measure_files", broken)
     here = survey()
@@ -297,7 +331,7 @@ def test_what_waits_is_told_of_parts(survey, fake):
 def test_trunk_and_interpolated_head_are_the_network(tmp_path):
     """Within a quarter, as others use this machine; `benchmarks/latency_parts.py` has the figures."""
     whole = architecture(resolution=32, head_width=384)
-    here = Survey(TASK, (32, 64, 128, 192), "litert", 1, (32,), (), Memory(tmp_path, {"device": "a"}), tmp_path)
+    here = Survey(TASK, (32, 64, 128, 192), "litert", 1, (32,), False, Memory(tmp_path, {"device": "a"}), tmp_path)
     with Converter("litert") as converter:
         converter.network(whole, TASK, tmp_path / "whole")
     parts = ask(here, resolution=32, head_width=384)

@@ -65,3 +65,15 @@ def test_a_folder_of_the_users_own_called_models_is_not_taken_for_ours(tmp_path,
     with Converter("litert") as converter:
         converter.head(architecture(), 4, 10, tmp_path / "head")
     assert (tmp_path / "head").is_file()
+
+
+@pytest.mark.slow
+def test_a_process_that_was_started_early_is_taken_by_the_first_that_asks(tmp_path):
+    Converter.start_early()
+    early = Converter._spare
+    Converter.start_early()
+    assert Converter._spare is early
+    with Converter("litert") as first:
+        first.head(architecture(), 4, 10, tmp_path / "head")
+        assert first._process is early and Converter._spare is None
+    assert (tmp_path / "head").is_file()

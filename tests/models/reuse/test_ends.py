@@ -17,7 +17,7 @@ def test_one_pass_gives_what_a_pass_for_each_end_gives():
     tensors = [end.tensor for end in ends(base)]
     images = np.random.default_rng(0).integers(0, 256, (150, 24, 24, 3), dtype="uint8")
     done = []
-    found = gather(pooled_at(base.input, tensors, "average"), iter([images[:10], images[10:]]), done.append)
+    found = gather(pooled_at(base.input, tensors, "average", 150), iter([images[:10], images[10:]]), done.append)
     assert [one.shape for one in found] == [(150, tensor.shape[-1]) for tensor in tensors]
     for tensor, one in zip(tensors, found, strict=True):
         pooled = keras.layers.GlobalAveragePooling2D()(tensor)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import models.reuse.frozen
 from models.build import Task, build_network
 from models.candidate import Candidate
 from models.reuse.activations import ActivationStore, Key
@@ -59,7 +60,9 @@ def logits_behind(model, cut, name, features):
 
 
 @pytest.mark.parametrize("family", families())
-def test_equal_logits_within_float16_for_a_cut_in_every_family(family, tmp_path):
+def test_equal_logits_within_float16_for_a_cut_in_every_family(family, tmp_path, monkeypatch):
+    """As they are computed for many pictures (`models.reuse.frozen`)."""
+    monkeypatch.setattr(models.reuse.frozen, "FEW", 0)
     side = SIDES.get(family, 32)
     model = network(family, 1, side)
     whole = keras.ops.convert_to_numpy(model.logits(PIXELS, training=False))
@@ -84,11 +87,13 @@ def test_what_float16_cannot_hold_is_stored_as_float32(tmp_path, monkeypatch):
 
     model = network()
     monkeypatch.setattr(
-        models.reuse.features, "forward", lambda _: lambda x: np.full((len(x), 8, 8, 32), 1e6, "float32")
+        models.reuse.features, "run_frozen", lambda *_: lambda x: [np.full((len(x), 8, 8, 32), 1e6, "float32")]
     )
     cache = ActivationStore(tmp_path, 1 << 30)
     shape = cut_tensors(model)["top1"].shape[1:]
-    monkeypatch.setattr(models.reuse.features, "forward", lambda _: lambda x: np.full((len(x), *shape), 1e6, "float32"))
+    monkeypatch.setattr(
+        models.reuse.features, "run_frozen", lambda *_: lambda x: [np.full((len(x), *shape), 1e6, "float32")]
+    )
     wanted = Features(cache, key("top1"), 5, lambda: model, pictures())
     assert wanted.load().dtype == np.float32
     assert wanted.present()

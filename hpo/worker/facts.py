@@ -44,9 +44,14 @@ class Facts:
 
     @property
     def mapped_blocks(self) -> tuple[int, ...]:
-        """Numbers of kept blocks at which a map probes the network: all, or as many as it may have, evenly."""
-        most = min(len(self.stages), MOST_ENDS)
-        return tuple(round(1 + place * (len(self.stages) - 1) / max(1, most - 1)) for place in range(most))
+        """Numbers of kept blocks at which a map probes the network."""
+        return places(len(self.stages))
+
+
+def places(n_blocks: int) -> tuple[int, ...]:
+    """Of so many blocks those behind which a map probes a network: all, or as many as it may have, evenly."""
+    most = min(n_blocks, MOST_ENDS)
+    return tuple(round(1 + place * (n_blocks - 1) / max(1, most - 1)) for place in range(most))
 
 
 def machine_of(config: StudyConfig) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Frozen networks on many pictures: what is in front of all that is trained, computed as fast as this machine can.
 
-On TensorFlow's CPU a frozen network is converted for LiteRT, whose kernels are made for inference: the pooled features
-of all places of mobilenet_v2_0.35 take a fifth to a tenth of the time there (`benchmarks/frozen.py`), and those of a
-network are the same to five digits. Where it is few pictures, or another backend, it is the backend's own inference.
+Networks with depthwise convolutions are converted for LiteRT where there is enough to do on TensorFlow's CPU: its
+kernels take a quarter of the time there, and converting one to two seconds. Where all convolutions are dense,
+TensorFlow's are as fast or faster (`benchmarks/frozen.py`). Features are the same to five digits.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from models import flops
 from models.training.backend import forward_all
 
-FEW = 512  # pictures: for fewer, converting takes longer than it saves
+MUCH = 3e10  # FLOPs over all pictures, from which on converting pays
+DEPTHWISE = {"DepthwiseConv2D", "SeparableConv2D"}
 CONVERTED_BATCH = 16  # pictures in a call: more are not faster, and take more memory
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
@@ -26,17 +28,33 @@ def run_frozen(model: keras.Model, n: int, batch: int) -> Run:
         n: pictures that it will be run on.
         batch: how many it is given at once.
     """
-    if n < FEW or keras.backend.backend() != "tensorflow" or keras.distribution.list_devices("gpu"):
+    on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+    if not on_cpu or not conversion_pays(model, n):
         return forward_all(model)
     from tensorflow.lite.python.convert import ConverterError
 
     try:
-        return _converted(model, min(batch, CONVERTED_BATCH))
+        return converted(model, min(batch, CONVERTED_BATCH))
     except ConverterError:  # a layer of which LiteRT knows nothing
         return forward_all(model)
 
 
-def _converted(model: keras.Model, batch: int) -> Run:
+def conversion_pays(model: keras.Model, n: int) -> bool:
+    """Whether a model is faster when it is converted, with the time that takes, for so many pictures.
+
+    Raises:
+        ModelError: a layer has no formula for its FLOPs.
+    """
+    cost = flops.count(model)
+    return n * cost.flops >= MUCH and not DEPTHWISE.isdisjoint(cost.by_kind)
+
+
+def converted(model: keras.Model, batch: int) -> Run:
+    """The model in LiteRT, `batch` pictures in a call.
+
+    Raises:
+        ConverterError: it has a layer of which LiteRT knows nothing.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     from models.device import cores

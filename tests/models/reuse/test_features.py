@@ -62,7 +62,7 @@ def logits_behind(model, cut, name, features):
 @pytest.mark.parametrize("family", families())
 def test_equal_logits_within_float16_for_a_cut_in_every_family(family, tmp_path, monkeypatch):
     """As they are computed for many pictures (`models.reuse.frozen`)."""
-    monkeypatch.setattr(models.reuse.frozen, "FEW", 0)
+    monkeypatch.setattr(models.reuse.frozen, "conversion_pays", lambda model, n: True)
     side = SIDES.get(family, 32)
     model = network(family, 1, side)
     whole = keras.ops.convert_to_numpy(model.logits(PIXELS, training=False))
@@ -86,9 +86,6 @@ def test_what_float16_cannot_hold_is_stored_as_float32(tmp_path, monkeypatch):
     import models.reuse.features
 
     model = network()
-    monkeypatch.setattr(
-        models.reuse.features, "run_frozen", lambda *_: lambda x: [np.full((len(x), 8, 8, 32), 1e6, "float32")]
-    )
     cache = ActivationStore(tmp_path, 1 << 30)
     shape = cut_tensors(model)["top1"].shape[1:]
     monkeypatch.setattr(

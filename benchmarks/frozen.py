@@ -21,8 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from models.blocks import ends
 from models.build import Task, build_base
+from models.device import cores
+from models.export.runtimes import converted
 from models.reuse.features import BATCH
-from models.reuse.frozen import CONVERTED_BATCH, converted
+from models.reuse.frozen import CONVERTED_BATCH
 from models.training.backend import forward_all
 
 CASES = (
@@ -57,7 +59,7 @@ def main() -> None:
         network = keras.Model(base.input, outputs)
         runs = {
             "TensorFlow": ready(lambda network=network: forward_all(network)),
-            "LiteRT": ready(lambda network=network: converted(network, CONVERTED_BATCH)),
+            "LiteRT": ready(lambda network=network: converted(network, CONVERTED_BATCH, cores())),
         }
         seconds: dict[str, list[float]] = {way: [] for way in runs}
         for _ in range(given.rounds):

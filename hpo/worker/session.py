@@ -256,9 +256,9 @@ def prepare(config: StudyConfig) -> Facts:
         DataError, ModelError, BadInput: one of them cannot be used.
     """
     from models.device import sees_gpu
-    from models.latency.conversion import Converter
+    from models.latency import conversion
     from models.latency.runtimes import KERAS, resolve
 
     if resolve(config.latency_runtime, sees_gpu()) != KERAS:
-        Converter.start_early()  # it takes as long as the first look at data and weights
+        conversion.start_early()  # it takes as long as the first look at data and weights
     return current().facts(config)

@@ -6,13 +6,13 @@ See `hpo.worker.bench` for how parts are measured, `hpo.worker.latency_table` fo
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.worker.bench import POLL_SECONDS, Bench, Part
-from hpo.worker.latency_table import WIDTHS, LatencyTable, between, combine, contradictions, landmarks
+from hpo.worker.estimates import Estimates
+from hpo.worker.latency_table import WIDTHS, LatencyTable, combine, contradictions
 from hpo.worker.memory import Memory, to_latency
 from models.candidate import Architecture
 from studies.outcomes import DeployedLatency
@@ -83,7 +83,7 @@ class Survey:
         self._guard = threading.RLock()  # of what follows
         self._waiting: list[Kind] = []
         self._errors: dict[str, Exception] = {}  # by a part's key, until it is wanted again
-        self._estimating: dict[tuple[Part, ...], Future[list[DeployedLatency]]] = {}
+        self._estimates = Estimates(self._bench, memory)
         self._working = False
         self._steps = 0
 
@@ -112,59 +112,8 @@ class Survey:
     def estimate(
         self, trunks: Sequence[Architecture], on_step: Callable[[], None] = lambda: None
     ) -> Callable[[Sequence[int]], list[DeployedLatency]]:
-        """Begin to estimate the latencies of trunks that end behind one block after the other, at one side.
-
-        A few are measured in six short rounds, together; the others lie between (`latency_table.between`).
-
-        Returns:
-            A function of their FLOPs that waits for them, and calls `on_step` when a step was done meanwhile. It raises
-            what goes wrong.
-        """
-        parts = tuple(self._trunk(trunks[number]) for number in landmarks(len(trunks)))
-
-        def wait(flops: Sequence[int]) -> list[DeployedLatency]:
-            steps, future = self._steps, self._estimating.pop(parts, None) or self._begin(parts)
-            while not future.done():
-                if self._steps != steps:
-                    steps = self._steps
-                    on_step()
-                time.sleep(POLL_SECONDS)
-            chosen = (flops[number] for number in landmarks(len(trunks)))
-            return between(dict(zip(chosen, future.result(), strict=True)), flops)
-
-        if parts not in self._estimating:
-            self._estimating[parts] = self._begin(parts)
-        return wait
-
-    def _begin(self, parts: Sequence[Part]) -> "Future[list[DeployedLatency]]":
-        """To estimate parts, in a thread that no interruption waits for."""
-        future: Future[list[DeployedLatency]] = Future()
-
-        def work() -> None:
-            try:
-                known = self._estimates(parts)
-                future.set_result([known[part] for part in parts])
-            except Exception as error:
-                future.set_exception(error)
-
-        threading.Thread(target=work, name="latency", daemon=True).start()
-        return future
-
-    def _estimates(self, parts: Sequence[Part]) -> dict[Part, DeployedLatency]:
-        """Remembered apart from latencies of record, which take as many rounds as they need."""
-
-        def known() -> dict[Part, DeployedLatency]:
-            found = {part: self._recall(f"estimate/{part.key}")[0] for part in parts}
-            return {part: latency for part, latency in found.items() if latency}
-
-        with self._bench.alone(self._on_step):
-            missing = [part for part in parts if part not in known()]
-            measured = self._bench.measure(missing, self._on_step, brief=True)
-        for error in measured.errors.values():
-            raise error
-        for part, latency in measured.latencies.items():
-            self._memory.remember(f"estimate/{part.key}", {"latency": asdict(latency)})
-        return known()
+        """Begin to estimate trunks that end behind one block after the other, see `Estimates.begin`."""
+        return self._estimates.begin([self._trunk(each) for each in trunks], on_step)
 
     def measure_again(
         self, near: Iterable[Architecture], everything: Iterable[Architecture], on_step: Callable[[], None]
@@ -254,10 +203,7 @@ class Survey:
 
     def _known(self, part: Part) -> tuple[DeployedLatency | None, int]:
         """What is remembered of a part, and how often it was measured for that."""
-        return self._recall(part.key)
-
-    def _recall(self, key: str) -> tuple[DeployedLatency | None, int]:
-        known = self._memory.recall(key)
+        known = self._memory.recall(part.key)
         latency = to_latency(known["latency"]) if known else None
         return (latency, known.get("times", 1)) if known and isinstance(latency, DeployedLatency) else (None, 0)
 

@@ -95,6 +95,43 @@ def lite_for(model: keras.Model, batch: int) -> bytes:
         return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
 
 
+class CannotConvert(Exception):
+    """LiteRT knows nothing of an operation of the model."""
+
+
+def converted(model: keras.Model, batch: int, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """A model as LiteRT runs it, from arrays (n, ...) to all of its outputs, `batch` rows in a call.
+
+    Raises:
+        CannotConvert: it cannot be converted.
+    """
+    from tensorflow.lite.python.convert import ConverterError
+
+    try:
+        content = lite_for(model, batch)
+    except ConverterError as error:
+        raise CannotConvert(str(error)) from error
+    runtime = importlib.import_module("ai_edge_litert.interpreter")
+    interpreter = runtime.Interpreter(model_content=content, num_threads=threads)
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    outputs = [output["index"] for output in interpreter.get_output_details()]
+
+    def run(x: np.ndarray) -> list[np.ndarray]:
+        found: list[list[np.ndarray]] = [[] for _ in outputs]
+        for start in range(0, len(x), batch):
+            part = np.asarray(x[start : start + batch], entry["dtype"])
+            if len(part) < batch:  # one shape
+                part = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
+            interpreter.set_tensor(entry["index"], part)
+            interpreter.invoke()
+            for values, output in zip(found, outputs, strict=True):
+                values.append(interpreter.get_tensor(output)[: len(x) - start])
+        return [np.concatenate(values) for values in found]
+
+    return run
+
+
 def load(name: str, path: Path, threads: int) -> tuple[Runner, str]:
     """What runs an exported file, by its own runtime on `threads` cores, and that runtime's name with its version.
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from models import ModelError
 from models.candidate import Architecture, Candidate
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 LIMIT_SECONDS = 500  # for one network: the kernel ends a process that hangs, even if nobody is left to do so
 IDLE_SECONDS = 60  # without a request the process ends, with its memory; the next one starts another
+_spare: list[subprocess.Popen[str]] = []  # started early, and not yet taken: one or none
 _ANSWER = "answer "  # what a line begins with that is meant for us: converters print, too
 
 
@@ -38,17 +39,9 @@ class Converter:
         runtime: litert or onnx.
     """
 
-    _spare: ClassVar[subprocess.Popen[str] | None] = None
-
     def __init__(self, runtime: str):
         self._runtime = runtime
         self._process: subprocess.Popen[str] | None = None
-
-    @classmethod
-    def start_early(cls) -> None:
-        """Start a process that imports what it needs meanwhile; the first converter that asks for one takes it."""
-        if cls._spare is None:
-            cls._spare = _start()
 
     def __enter__(self) -> Converter:
         return self
@@ -112,7 +105,7 @@ class Converter:
     def _answer(self, request: Mapping[str, Any]) -> str | None:
         """Why it cannot be done, "" if it was, None if the process is no more."""
         if self._process is None:
-            self._process, Converter._spare = Converter._spare or _start(), None
+            self._process = _spare.pop() if _spare else _start()
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"runtime": self._runtime, **request}) + "\n")
@@ -123,6 +116,12 @@ class Converter:
         except BrokenPipeError:
             pass
         return None
+
+
+def start_early() -> None:
+    """Start a process that imports what it needs meanwhile; the first converter that asks for one takes it."""
+    if not _spare:
+        _spare.append(_start())
 
 
 def _start() -> subprocess.Popen[str]:
@@ -155,7 +154,7 @@ def convert(model: keras.Model, runtime: str, architecture: Architecture, task: 
 
 def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
-    import tensorflow  # noqa: F401 - takes seconds, which have passed when the first request comes
+    import keras  # noqa: F401 - it takes seconds, which have passed when the first request comes
 
     while True:
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from models import flops
+from models.device import cores
 from models.training.backend import forward_all
 
 MUCH = 3e10  # FLOPs over all pictures, from which on converting pays
@@ -31,11 +32,11 @@ def run_frozen(model: keras.Model, n: int, batch: int) -> Run:
     on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
     if not on_cpu or not conversion_pays(model, n):
         return forward_all(model)
-    from tensorflow.lite.python.convert import ConverterError
+    from models.export.runtimes import CannotConvert, converted
 
     try:
-        return converted(model, min(batch, CONVERTED_BATCH))
-    except ConverterError:  # a layer of which LiteRT knows nothing
+        return converted(model, min(batch, CONVERTED_BATCH), cores())
+    except CannotConvert:  # it has a layer of which LiteRT knows nothing
         return forward_all(model)
 
 
@@ -47,34 +48,3 @@ def conversion_pays(model: keras.Model, n: int) -> bool:
     """
     cost = flops.count(model)
     return n * cost.flops >= MUCH and not DEPTHWISE.isdisjoint(cost.by_kind)
-
-
-def converted(model: keras.Model, batch: int) -> Run:
-    """The model in LiteRT, `batch` pictures in a call.
-
-    Raises:
-        ConverterError: it has a layer of which LiteRT knows nothing.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    from models.device import cores
-    from models.export.runtimes import lite_for
-
-    interpreter = Interpreter(model_content=lite_for(model, batch), num_threads=cores())
-    interpreter.allocate_tensors()
-    (entry,) = interpreter.get_input_details()
-    outputs = [output["index"] for output in interpreter.get_output_details()]
-
-    def run(x: np.ndarray) -> list[np.ndarray]:
-        found: list[list[np.ndarray]] = [[] for _ in outputs]
-        for start in range(0, len(x), batch):
-            part = np.asarray(x[start : start + batch], entry["dtype"])
-            if len(part) < batch:  # one shape
-                part = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
-            interpreter.set_tensor(entry["index"], part)
-            interpreter.invoke()
-            for values, output in zip(found, outputs, strict=True):
-                values.append(interpreter.get_tensor(output)[: len(x) - start])
-        return [np.concatenate(values) for values in found]
-
-    return run

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import hpo.worker.bench
+import hpo.worker.estimates
 import hpo.worker.survey
 from hpo.worker.latency_table import WIDTHS
 from hpo.worker.memory import Memory
@@ -76,6 +77,7 @@ def fake(monkeypatch):
     monkeypatch.setattr(hpo.worker.bench, "measure_files", fake.measure)
     monkeypatch.setattr(hpo.worker.bench, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(hpo.worker.survey, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(hpo.worker.estimates, "POLL_SECONDS", 0.001)
     return fake
 
 
@@ -213,7 +215,7 @@ def trunks(side=64):
 
 
 def test_for_a_map_some_are_measured_briefly_and_the_others_lie_between(survey, fake, monkeypatch):
-    monkeypatch.setattr(hpo.worker.survey, "landmarks", lambda n: (0, n - 1))
+    monkeypatch.setattr(hpo.worker.estimates, "landmarks", lambda n: (0, n - 1))
     here = survey(many_ends=True)
     first, second, last = here.estimate(trunks())([10, 25, 40])
     assert (first.ms, second.ms, last.ms) == pytest.approx((64 / 3, (64 + 64 / 3) / 2, 64.0))

@@ -7,7 +7,8 @@ from models import ModelError
 from models.build import Task
 from models.candidate import Architecture
 from models.export.runtimes import load
-from models.latency.conversion import Converter, convert
+from models.latency import conversion
+from models.latency.conversion import Converter, convert, start_early
 
 TASK = Task(24, 24, 3, 2, "pretrained")
 
@@ -69,11 +70,11 @@ def test_a_folder_of_the_users_own_called_models_is_not_taken_for_ours(tmp_path,
 
 @pytest.mark.slow
 def test_a_process_that_was_started_early_is_taken_by_the_first_that_asks(tmp_path):
-    Converter.start_early()
-    early = Converter._spare
-    Converter.start_early()
-    assert Converter._spare is early
+    start_early()
+    (early,) = conversion._spare
+    start_early()
+    assert conversion._spare == [early]
     with Converter("litert") as first:
         first.head(architecture(), 4, 10, tmp_path / "head")
-        assert first._process is early and Converter._spare is None
+        assert first._process is early and not conversion._spare
     assert (tmp_path / "head").is_file()

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+import models.export.runtimes
 import models.reuse.frozen
-from models.reuse.frozen import MUCH, conversion_pays, converted, run_frozen
+from models.export.runtimes import converted
+from models.reuse.frozen import MUCH, conversion_pays, run_frozen
 from models.training.backend import forward_all
 
 MANY = 10**9
@@ -41,7 +43,7 @@ def test_stored_features_are_taken_as_they_are(network):
     """From a cut that is stored in half precision."""
     behind = keras.Model(network.layers[4].output, [network.outputs[1]])
     half = np.random.default_rng(0).random((20, 6, 6, 4)).astype("float16")
-    (ours,) = converted(behind, 16)(half)
+    (ours,) = converted(behind, 16, 1)(half)
     (theirs,) = forward_all(behind)(half)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -56,7 +58,7 @@ def test_it_is_converted_where_that_pays_on_the_cpu_of_tensorflow(monkeypatch, p
     monkeypatch.setattr("keras.backend.backend", lambda: backend)
     monkeypatch.setattr("keras.distribution.list_devices", lambda kind: gpus)
     monkeypatch.setattr(models.reuse.frozen, "conversion_pays", lambda *_: pays)
-    monkeypatch.setattr(models.reuse.frozen, "converted", lambda *_: "litert")
+    monkeypatch.setattr(models.export.runtimes, "converted", lambda *_: "litert")
     monkeypatch.setattr(models.reuse.frozen, "forward_all", lambda *_: "backend")
     assert run_frozen(None, 1, 64) == by
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import hpo.worker.bench
-import hpo.worker.estimates
 import hpo.worker.survey
+from hpo.worker.bench import BRIEF_SECONDS
 from hpo.worker.latency_table import WIDTHS
 from hpo.worker.memory import Memory
 from hpo.worker.survey import Survey
@@ -17,7 +17,7 @@ from models import ModelError
 from models.build import Task
 from models.candidate import Architecture
 from models.latency.conversion import Converter
-from models.latency.deployed import ROUNDS, measure_files
+from models.latency.deployed import MOST_ROUNDS, ROUND_SECONDS, ROUNDS, measure_files
 from tests.made import deployed_latency
 
 TASK = Task(32, 32, 3, 10, "pretrained")
@@ -77,7 +77,6 @@ def fake(monkeypatch):
     monkeypatch.setattr(hpo.worker.bench, "measure_files", fake.measure)
     monkeypatch.setattr(hpo.worker.bench, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(hpo.worker.survey, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(hpo.worker.estimates, "POLL_SECONDS", 0.001)
     return fake
 
 
@@ -210,42 +209,16 @@ def test_where_a_network_may_end_anywhere_only_what_is_asked_for_is_measured(sur
     assert fake.together[5:] == [["head 0 bn"]]
 
 
-def trunks(side=64):
-    return [architecture(head_width=0, resolution=side, keep_blocks=blocks % 3) for blocks in (1, 2, 3)]
-
-
-def test_for_a_map_some_are_measured_briefly_and_the_others_lie_between(survey, fake, monkeypatch):
-    monkeypatch.setattr(hpo.worker.estimates, "landmarks", lambda n: (0, n - 1))
+def test_for_a_map_trunks_are_converted_at_once_and_measured_briefly_but_not_for_the_record(survey, fake):
     here = survey(many_ends=True)
-    first, second, last = here.estimate(trunks())([10, 25, 40])
-    assert (first.ms, second.ms, last.ms) == pytest.approx((64 / 3, (64 + 64 / 3) / 2, 64.0))
-    assert fake.together == [["trunk 64 1 of 3", "trunk 64 3 of 3"]]  # converted at once
-    assert fake.efforts == [(hpo.worker.bench.BRIEF_SECONDS, ROUNDS)]
-    assert [one.ms for one in survey(many_ends=True).estimate(trunks())([10, 25, 40])] == [first.ms, second.ms, last.ms]
-    assert len(fake.together) == 1  # remembered, but not as a latency of record
+    trunks = [architecture(head_width=0, keep_blocks=blocks % 3) for blocks in (1, 2, 3)]
+    found = here.estimate(trunks)([10, 25, 40])
+    assert [one.ms for one in found] == pytest.approx([64 / 3, (64 + 64 / 3) / 2, 64.0])
+    assert fake.converted == fake.together[0] == ["trunk 64 1 of 3", "trunk 64 3 of 3"]
+    assert fake.efforts == [(BRIEF_SECONDS, ROUNDS)]
     assert ask(here, head_width=0).ms == 64.0
     assert fake.together[1:] == [["trunk 64 3 of 3"]]  # from the file that is there
-
-
-def test_the_next_side_is_begun_before_it_is_asked_for(survey, fake):
-    here, steps = survey(many_ends=True), []
-    small, large = (here.estimate(trunks(side), lambda: steps.append(1)) for side in (32, 64))
-    assert small([1, 2, 3])[2].ms == 32.0
-    assert here.estimate(trunks(64))([1, 2, 3])[2].ms == large([1, 2, 3])[2].ms == 64.0
-    assert [len(names) for names in fake.together] == [2, 2]
-    assert steps
-
-
-def test_an_estimate_that_fails_says_why_and_is_tried_again(survey, fake, monkeypatch):
-    def broken(*_):
-        raise ModelError("no such operator")
-
-    here = survey(many_ends=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(fake, "ends", broken)
-        with pytest.raises(ModelError, match="no such operator"):
-            here.estimate(trunks())([1, 2, 3])
-    assert here.estimate(trunks())([1, 2, 3])[2].ms == 64.0
+    assert fake.efforts[1:] == [(ROUND_SECONDS, MOST_ROUNDS)]
 
 
 def test_without_hidden_layer_the_trunk_is_all(survey, fake):

@@ -34,14 +34,11 @@ def open_store(out: Path) -> FileSystemArtifactStore:
 def attach(study: optuna.Study, out: Path, file: Path, number: int | None = None) -> None:
     """Keep a copy of `file` with the study, or with its trial `number`, in place of an earlier one of its name.
 
+    The earlier one goes when the new one is there; a kill in between leaves a file too many, and none too few.
     The caller holds the lock of the database.
     """
     store, prefix = open_store(out), _prefix(study, number)
-    for key, meta in _attached(study, prefix).items():
-        if meta["filename"] == file.name:
-            with contextlib.suppress(ArtifactNotFound):  # the folder of results was emptied or moved
-                store.remove(meta["artifact_id"])
-            set_system_attr(study, key, json.dumps(None))
+    earlier = {key: meta for key, meta in _attached(study, prefix).items() if meta["filename"] == file.name}
     mimetype, encoding = mimetypes.guess_type(file.name)
     meta = {
         "artifact_id": str(uuid.uuid4()),
@@ -52,6 +49,10 @@ def attach(study: optuna.Study, out: Path, file: Path, number: int | None = None
     with file.open("rb") as stream:
         store.write(meta["artifact_id"], stream)
     set_system_attr(study, f"{prefix}{meta['artifact_id']}", json.dumps(meta))
+    for key, old in earlier.items():
+        set_system_attr(study, key, json.dumps(None))
+        with contextlib.suppress(ArtifactNotFound):  # the folder of results was emptied or moved
+            store.remove(old["artifact_id"])
 
 
 def attached(study: optuna.Study, number: int | None = None) -> list[str]:

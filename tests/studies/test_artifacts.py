@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
 from studies.artifacts import annotate, annotate_trials, attach, attached, open_store, show
@@ -52,6 +53,22 @@ def test_a_file_whose_copy_is_gone_is_kept_anew(study, tmp_path):
     attach(study, tmp_path / "old", picture, number=0)
     attach(study, tmp_path / "new", picture, number=0)
     assert attached(study, 0) == ["a.png"]
+
+
+def test_an_earlier_file_stays_if_the_new_one_cannot_be_written(study, tmp_path, monkeypatch):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"old")
+    attach(study, tmp_path, picture, number=0)
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(FileSystemArtifactStore, "write", full)
+    with pytest.raises(OSError, match="no space left"):
+        attach(study, tmp_path, picture, number=0)
+    (found,) = dashboard.artifacts(study, 0)
+    with open_store(tmp_path).open_reader(found["artifact_id"]) as stream:
+        assert stream.read() == b"old"
 
 
 def test_a_file_of_the_same_name_is_replaced(study, tmp_path):

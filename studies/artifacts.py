@@ -40,7 +40,7 @@ def attach(study: optuna.Study, out: Path, file: Path, number: int | None = None
     store, prefix = open_store(out), _prefix(study, number)
     earlier = {key: meta for key, meta in _attached(study, prefix).items() if meta["filename"] == file.name}
     mimetype, encoding = mimetypes.guess_type(file.name)
-    meta = {
+    meta: dict[str, Any] = {
         "artifact_id": str(uuid.uuid4()),
         "filename": file.name,
         "mimetype": mimetype or "application/octet-stream",

@@ -1,8 +1,9 @@
 """What the planner (`hpo.search.planner`) is told of this project's trials: what a map knows of a candidate's place."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from optuna.trial import FixedTrial, FrozenTrial
@@ -40,12 +41,19 @@ class Outlook:
         config: of the study.
         classes: of its data.
         refused: architectures that were over a budget when they were measured, by their keys.
+        measured: milliseconds of architectures that trials have measured, by their keys: the map only estimates them.
     """
 
     def __init__(
-        self, found: Map, space: Space, config: StudyConfig, classes: int, refused: Collection[str] = frozenset()
+        self,
+        found: Map,
+        space: Space,
+        config: StudyConfig,
+        classes: int,
+        refused: Collection[str] = frozenset(),
+        measured: Mapping[str, float] = MappingProxyType({}),
     ):
-        self.found, self._refused = found, refused
+        self.found, self._refused, self._measured = found, refused, measured
         self._space, self._config = space, config
         self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
         self._sides = {side: _columns(found, side) for side in found.resolutions}
@@ -59,10 +67,14 @@ class Outlook:
         return Place(*(float(np.interp(kept, blocks, column)) for column in columns))
 
     def costs(self, candidate: Candidate) -> tuple[float, float]:
-        """Milliseconds and FLOPs of one picture; those of a linear head on a place of the map are the map's own."""
+        """Milliseconds and FLOPs of one picture; those of a linear head on a place of the map are the map's own.
+
+        A latency that was measured since counts instead: a trial is not to look faster than its like by an estimate.
+        """
         place, width = self.place(candidate), candidate.head_width
         more = 2 * (width * (place.channels + self._logits) - place.channels * self._logits) if width else 0.0
-        return place.latency_ms + max(0.0, more / 1e6) * MS_PER_MFLOP, place.flops + more
+        estimate = place.latency_ms + max(0.0, more / 1e6) * MS_PER_MFLOP
+        return self._measured.get(candidate.architecture_key(), estimate), place.flops + more
 
     def seconds(self, candidate: Candidate) -> float:
         """What a trial takes, roughly: its free stages three times for each picture and epoch.

@@ -69,6 +69,14 @@ def test_what_was_over_a_budget_when_it_was_measured_is_not_looked_at_again():
     assert here.look(parameters(candidate(keep_blocks=11), SPACE)) is not None
 
 
+def test_a_latency_that_was_measured_counts_and_not_the_maps_estimate():
+    one, wide = candidate(keep_blocks=12), candidate(keep_blocks=12, head_width=256)
+    here = Outlook(MAP, SPACE, CONFIG, 10, measured={one.architecture_key(): 1.3})
+    assert here.costs(one) == (1.3, 12e6)
+    assert here.costs(candidate(keep_blocks=12, unfreeze_depth=2, learning_rate=1e-3)) == (1.3, 12e6)
+    assert here.costs(wide) == outlook().costs(wide)
+
+
 def test_a_trial_that_was_killed_while_it_was_asked_for_is_not_looked_at():
     params = parameters(candidate(), SPACE)
     assert outlook().look({name: params[name] for name in list(params)[:2]}) is None

@@ -28,6 +28,7 @@ class Place:
 
     val_accuracy: float
     latency_ms: float
+    low_ms: float
     flops: float
     channels: float
 
@@ -91,10 +92,14 @@ class Outlook:
         return LEAST_SECONDS + work / TRAINED_PER_SECOND
 
     def allows(self, candidate: Candidate) -> bool:
-        """Whether it is within the budgets, as far as that is known."""
-        if candidate.architecture_key() in self._refused:
+        """Whether it is within the budgets, as far as that is known: what an estimate leaves open is tried."""
+        key = candidate.architecture_key()
+        if key in self._refused:
             return False
         ms, flops = self.costs(candidate)
+        if key not in self._measured:
+            place = self.place(candidate)
+            ms -= place.latency_ms - place.low_ms
         most_ms, most_gflops = self._config.max_latency_ms, self._config.max_gflops
         return (most_ms is None or ms <= most_ms) and (most_gflops is None or flops / 1e9 <= most_gflops)
 
@@ -131,8 +136,9 @@ def _columns(found: Map, side: int) -> tuple[list[int], Sequence[Sequence[float]
     return [probe.kept for probe in probes], list(zip(*map(_row, probes), strict=True))
 
 
-def _row(probe: Probe) -> tuple[float, float, float, float]:
-    return probe.val_accuracy, probe.latency_ms, float(probe.flops), float(probe.channels)
+def _row(probe: Probe) -> tuple[float, float, float, float, float]:
+    latency = probe.measurement.latency
+    return probe.val_accuracy, latency.record_ms, latency.low, float(probe.flops), float(probe.channels)
 
 
 def lessons(trial: FrozenTrial, epochs: int) -> list[Lesson]:

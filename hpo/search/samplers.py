@@ -12,6 +12,9 @@ def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -
 
     `auto` is TPE here: of a study with a map the search takes the planner (`hpo.search.planning`).
 
+    Parameters that only some trials have, such as the learning rates of heads, TPE learns in groups of their own; the
+    others draw them at random.
+
     Parameters in `fixed` get the values given; the sampler proposes the others.
     """
     with warnings.catch_warnings():
@@ -20,7 +23,7 @@ def make_sampler(name: str, seed: int, fixed: Mapping[str, Any] | None = None) -
             return optuna.samplers.PartialFixedSampler(dict(fixed), make_sampler(name, seed))
         match name:
             case "auto" | "tpe":
-                return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             case "nsga2":
                 return optuna.samplers.NSGAIISampler(seed=seed)
             case "nsga3":

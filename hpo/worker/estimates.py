@@ -25,36 +25,22 @@ class Estimates:
 
     def __init__(self, bench: Bench, memory: Memory):
         self._bench, self._memory = bench, memory
-        self._begun: dict[tuple[Part, ...], Future[list[DeployedLatency]]] = {}
         self._steps = 0
 
     def begin(
         self, trunks: Sequence[Part], on_step: Callable[[], None]
     ) -> Callable[[Sequence[int]], list[DeployedLatency]]:
-        """Begin to estimate trunks that end behind one block after the other; what was begun is not begun again.
+        """Begin to estimate trunks that end behind one block after the other.
+
+        That is in a thread, for which no interruption waits; what another thread or process has begun is waited for
+        there, and then found.
 
         Returns:
             A function of their FLOPs that waits for them, and calls `on_step` when a step was done meanwhile. It raises
             what goes wrong.
         """
-        parts = tuple(trunks[number] for number in landmarks(len(trunks)))
-
-        def wait(flops: Sequence[int]) -> list[DeployedLatency]:
-            steps, future = self._steps, self._begun.pop(parts, None) or self._start(parts)
-            while not future.done():
-                if self._steps != steps:
-                    steps = self._steps
-                    on_step()
-                time.sleep(POLL_SECONDS)
-            chosen = (flops[number] for number in landmarks(len(trunks)))
-            return between(dict(zip(chosen, future.result(), strict=True)), flops)
-
-        if parts not in self._begun:
-            self._begun[parts] = self._start(parts)
-        return wait
-
-    def _start(self, parts: Sequence[Part]) -> Future[list[DeployedLatency]]:
-        """In a thread that no interruption waits for."""
+        chosen = landmarks(len(trunks))
+        parts = [trunks[number] for number in chosen]
         future: Future[list[DeployedLatency]] = Future()
 
         def work() -> None:
@@ -64,8 +50,17 @@ class Estimates:
             except Exception as error:
                 future.set_exception(error)
 
+        def wait(flops: Sequence[int]) -> list[DeployedLatency]:
+            steps = self._steps
+            while not future.done():
+                if self._steps != steps:
+                    steps = self._steps
+                    on_step()
+                time.sleep(POLL_SECONDS)
+            return between(dict(zip((flops[number] for number in chosen), future.result(), strict=True)), flops)
+
         threading.Thread(target=work, name="latency", daemon=True).start()
-        return future
+        return wait
 
     def _estimated(self, parts: Sequence[Part]) -> dict[Part, DeployedLatency]:
         """Measured briefly, or remembered from another time."""
@@ -73,10 +68,10 @@ class Estimates:
             known = {part: latency for part in parts if (latency := self._remembered(part))}
             missing = [part for part in parts if part not in known]
             measured = self._bench.measure(missing, self._on_step, brief=True)
+            for part, latency in measured.latencies.items():
+                self._memory.remember(_key(part), {"latency": asdict(latency)})
         for error in measured.errors.values():
             raise error
-        for part, latency in measured.latencies.items():
-            self._memory.remember(_key(part), {"latency": asdict(latency)})
         return known | measured.latencies
 
     def _remembered(self, part: Part) -> DeployedLatency | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Sides that networks are published for or that divide well; the default search picks from them.
 USUAL_RESOLUTIONS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 240, 260, 299, 331, 380, 456, 528, 600)
-MOST_ENDS = 24  # of one network that are probed and measured together
+MOST_ENDS = 24  # of one network that are probed
 MAX_ENLARGEMENT = 4  # pictures are not blown up to more than four times their own side
 
 

@@ -31,7 +31,7 @@ class LatencyTable:
     """The parts of architectures that differ in one size of their trunk and in head width only. Made by `of`.
 
     Attributes:
-        trunks: by that size, sides in pixels or numbers of blocks.
+        trunks: by that size, sides in pixels.
         heads: by width, of `WIDTHS`.
         last: of the last layer that a trunk has; None if that is the head of width 0.
     """
@@ -106,7 +106,7 @@ def between(measured: Mapping[int, DeployedLatency], flops: Sequence[int]) -> li
     """The latencies of places with so many FLOPs, from those that were measured, by their FLOPs.
 
     They are made monotone; one that lies between two others is interpolated linearly, with an uncertainty of at least
-    `IN_BETWEEN` (`benchmarks/latency_parts.py` has the errors).
+    `IN_BETWEEN` (`benchmarks/latency_ends.py` has the errors).
     """
     known = monotone(measured)
     within = (min(max(each, min(known)), max(known)) for each in flops)  # a last layer of fewer channels costs less

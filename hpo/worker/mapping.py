@@ -69,6 +69,7 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
         beat(SignOfLife(Phase.EXTRACT, share=0.0))
         latencies = _latencies(jobs, here, lambda: beat(SignOfLife(Phase.LATENCY)))  # are measured meanwhile
         costs = [Costs(each, here, lock) for each in jobs]
+        lock.give_way()  # each of these has let go of the machine
         features = _features(jobs, here, parts, lock, beat)
     found = []
     for train, val in features:

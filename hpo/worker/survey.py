@@ -1,4 +1,4 @@
-"""Latencies in a deployed runtime, measured beside the first trials: a few parts for all architectures of a study.
+"""Latencies in a deployed runtime, measured beside the training: a few parts for all architectures of a study.
 
 See `hpo.worker.bench` for how parts are measured, `hpo.worker.latency_table` for how latencies are made of them.
 """
@@ -29,7 +29,7 @@ class Kind:
 
     Attributes:
         trunks: at all sides, or one alone.
-        heads: of all widths that are measured, or of those next to one width; none where only a last layer is wanted.
+        heads: of all widths that are measured; none where nothing but a last layer is wanted.
         last: the head of width 0, which a trunk has; None where there are no heads.
     """
 
@@ -123,14 +123,14 @@ class Survey:
         What is remembered for other studies stays as it is: it is not to change while they run.
 
         Returns:
-            The latencies of `everything`, with the new ones of their parts; not of what cannot be measured.
+            The latencies of `everything`, with the new ones of their parts; not of what cannot be measured, or has been
+            forgotten since.
 
         Raises:
             ModelError: a network cannot be converted or run.
         """
-        everything = list(everything)
-        kinds = {self._kind(each) for each in everything}
-        for kind in kinds:
+        near = list(near)
+        for kind in {self._kind(each) for each in near}:
             self._wait(kind, on_step)
         parts = list(dict.fromkeys(part for each in near for part in self._parts_of(each)))
         with self._bench.alone(on_step):
@@ -144,7 +144,7 @@ class Survey:
         return {
             each: self._latency(each, again)
             for each in everything
-            if all(part.key not in self._errors for part in self._parts_of(each))
+            if all(part.key in again or self._known(part)[0] for part in self._parts_of(each))
         }
 
     def _wait(self, kind: Kind, on_step: Callable[[], None]) -> None:
@@ -238,10 +238,9 @@ class Survey:
         if self._many_ends and not _has_head(architecture):
             return Kind((self._trunk(bare),), (), None)
         sides = (bare.resolution,) if self._many_ends else self._sides
-        widths = _near(architecture.head_width) if self._many_ends else WIDTHS
         return Kind(
             tuple(self._trunk(replace(bare, resolution=side)) for side in sides),
-            tuple(self._head(replace(architecture, head_width=width)) for width in widths),
+            tuple(self._head(replace(architecture, head_width=width)) for width in WIDTHS),
             self._head(bare),
         )
 

@@ -96,24 +96,23 @@ def lite_for(model: keras.Model, batch: int) -> bytes:
 
 
 class CannotConvert(Exception):
-    """LiteRT knows nothing of an operation of the model."""
+    """A model that LiteRT cannot take, or cannot run."""
 
 
 def converted(model: keras.Model, batch: int, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]:
     """A model as LiteRT runs it, from arrays (n, ...) to all of its outputs, `batch` rows in a call.
 
     Raises:
-        CannotConvert: it cannot be converted.
+        CannotConvert: it cannot be converted, or not be run.
     """
     from tensorflow.lite.python.convert import ConverterError
 
-    try:
-        content = lite_for(model, batch)
-    except ConverterError as error:
-        raise CannotConvert(str(error)) from error
     runtime = importlib.import_module("ai_edge_litert.interpreter")
-    interpreter = runtime.Interpreter(model_content=content, num_threads=threads)
-    interpreter.allocate_tensors()
+    try:
+        interpreter = runtime.Interpreter(model_content=lite_for(model, batch), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ConverterError, RuntimeError) as error:
+        raise CannotConvert(str(error)) from error
     (entry,) = interpreter.get_input_details()
     outputs = [output["index"] for output in interpreter.get_output_details()]
 

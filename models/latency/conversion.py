@@ -6,6 +6,7 @@ all of it with a last layer only, and the head alone, since a head costs the sam
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -154,7 +155,9 @@ def convert(model: keras.Model, runtime: str, architecture: Architecture, task: 
 
 def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
-    import keras  # noqa: F401 - it takes seconds, which have passed when the first request comes
+    signal.alarm(LIMIT_SECONDS)
+    with contextlib.suppress(Exception):  # else the first request says why
+        import keras  # noqa: F401 - it takes seconds, which have passed when that comes
 
     while True:
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))

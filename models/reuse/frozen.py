@@ -1,8 +1,8 @@
 """Frozen networks on many pictures: what is in front of all that is trained, computed as fast as this machine can.
 
 Networks with depthwise convolutions are converted for LiteRT where there is enough to do on TensorFlow's CPU: its
-kernels take a quarter of the time there, and converting one to two seconds. Where all convolutions are dense,
-TensorFlow's are as fast or faster (`benchmarks/frozen.py`). Features are the same to five digits.
+kernels take less than half of the time there, and converting a second or two more than a trace. Dense convolutions of
+TensorFlow are as fast or faster (`benchmarks/frozen.py`). Features are the same to five digits.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,10 @@ import numpy as np
 
 from models import flops
 from models.device import cores
+from models.latency.runtimes import RUNTIMES
 from models.training.backend import forward_all
 
-MUCH = 3e10  # FLOPs over all pictures, from which on converting pays
+MUCH = 3e8  # FLOPs over all pictures for each layer, from which on converting pays: it takes longer the more there are
 DEPTHWISE = {"DepthwiseConv2D", "SeparableConv2D"}
 CONVERTED_BATCH = 16  # pictures in a call: more are not faster, and take more memory
 
@@ -30,13 +31,13 @@ def run_frozen(model: keras.Model, n: int, batch: int) -> Run:
         batch: how many it is given at once.
     """
     on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
-    if not on_cpu or not conversion_pays(model, n):
+    if not on_cpu or not RUNTIMES["litert"].installed or not conversion_pays(model, n):
         return forward_all(model)
     from models.export.runtimes import CannotConvert, converted
 
     try:
         return converted(model, min(batch, CONVERTED_BATCH), cores())
-    except CannotConvert:  # it has a layer of which LiteRT knows nothing
+    except CannotConvert:  # LiteRT knows nothing of one of its layers
         return forward_all(model)
 
 
@@ -47,4 +48,4 @@ def conversion_pays(model: keras.Model, n: int) -> bool:
         ModelError: a layer has no formula for its FLOPs.
     """
     cost = flops.count(model)
-    return n * cost.flops >= MUCH and not DEPTHWISE.isdisjoint(cost.by_kind)
+    return n * cost.flops >= MUCH * len(model.layers) and not DEPTHWISE.isdisjoint(cost.by_kind)

@@ -77,6 +77,16 @@ def test_a_latency_that_was_measured_counts_and_not_the_maps_estimate():
     assert here.costs(wide) == outlook().costs(wide)
 
 
+def test_what_an_estimate_leaves_open_is_within_a_latency_budget():
+    """1.2 ms with an uncertainty of 1 %."""
+    one, tight = candidate(keep_blocks=12), CONFIG.model_copy(update={"max_latency_ms": 1.19})
+    low = MAP.probes[1].measurement.latency.low
+    assert low < 1.19 < MAP.probes[1].latency_ms
+    assert Outlook(MAP, SPACE, tight, 10).allows(one)
+    assert not Outlook(MAP, SPACE, tight, 10, measured={one.architecture_key(): 1.2}).allows(one)
+    assert not Outlook(MAP, SPACE, CONFIG.model_copy(update={"max_latency_ms": 0.99 * low}), 10).allows(one)
+
+
 def test_a_trial_that_was_killed_while_it_was_asked_for_is_not_looked_at():
     params = parameters(candidate(), SPACE)
     assert outlook().look({name: params[name] for name in list(params)[:2]}) is None

@@ -200,13 +200,24 @@ def test_where_a_network_may_end_anywhere_only_what_is_asked_for_is_measured(sur
     assert ask(here, head_width=0).ms == 64.0
     assert fake.together == [["trunk 64 average 1 of 3"], ["trunk 64 average"]]
     assert ask(here, keep_blocks=2).ms == pytest.approx(2 * 64 / 3 + 2.56)
-    assert fake.together[2:] == [["trunk 64 average 2 of 3", "head 256", "head 0"]]
+    heads = [f"head {width}" for width in WIDTHS]
+    assert fake.together[2:] == [["trunk 64 average 2 of 3", *heads]]
     assert ask(here, head_width=384).ms == pytest.approx(64 + 3.84)  # with as many channels: the same heads
-    assert fake.together[3:] == [["head 512"]]
+    assert fake.together[3:] == []
     assert ask(here, head_width=512, keep_blocks=1).ms == pytest.approx(64 / 3 + 5.12)
-    assert fake.together[4:] == [["head 512", "head 0"]]  # of other channels
+    assert fake.together[3:] == [heads]  # of other channels
     assert ask(here, head_width=0, batch_norm_head=True).ms == 64.0
-    assert fake.together[5:] == [["head 0 bn"]]
+    assert fake.together[4:] == [[f"{head} bn" for head in heads]]
+
+
+def test_at_the_end_nothing_is_measured_but_what_is_near_the_front(survey, fake):
+    """Where the cache was deleted, others have been forgotten."""
+    here = survey(many_ends=True)
+    near, far = architecture(head_width=0), architecture(head_width=0, keep_blocks=1)
+    assert list(here.measure_again([near], [near, far], lambda: None)) == [near]
+    assert fake.converted == ["trunk 64 average"]
+    ask(here, head_width=0, keep_blocks=1)
+    assert list(here.measure_again([near], [near, far], lambda: None)) == [near, far]
 
 
 def test_for_a_map_trunks_are_converted_at_once_and_measured_briefly_but_not_for_the_record(survey, fake):

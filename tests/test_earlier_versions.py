@@ -46,7 +46,7 @@ def test_trials_are_what_they_were(opened):
     assert run_command(study.optuna.user_attrs[OPTIONS], SEARCHED) == (
         "python -m hpo.run --backbone custom_cnn --dataset digits --trials 4 --epochs 4 --train-size 40 --val-size 20 "
         "--resolutions 16 --max-gflops 0.0139 --heads 1 --search optimizer --keep full "
-        "--head-start random --sampler tpe --latency-runtime keras"
+        "--head-start random --rates one --sampler tpe --latency-runtime keras"
     )
 
 

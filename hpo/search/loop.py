@@ -188,11 +188,7 @@ class Search:
         return make_planner(self._outlook(self.found), self.space, self.config.epochs, seed, fixed)
 
     def _outlook(self, found: Map) -> Outlook:
-        over = (record.candidate for record in self.records if record.state == State.INFEASIBLE)
-        refused = {candidate.architecture_key() for candidate in over if candidate}
-        told = ((record.candidate, record.latency_ms) for record in self.records)
-        measured = {one.architecture_key(): ms for one, ms in told if one and ms is not None}
-        return Outlook(found, self.space, self.config, len(self.facts.class_names), refused, measured)
+        return Outlook.after(self.records, found, self.space, self.config, len(self.facts.class_names))
 
     def _same_as(self, candidate: Candidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers or is about to."""

@@ -15,6 +15,7 @@ from hpo.search.space import Space, distributions, parameters, suggest
 from models.candidate import Candidate
 from studies import attributes
 from studies.probes import Map, Probe
+from studies.records import State, TrialRecord
 
 DECADES = 0.5  # of the learning rate around the usual one: what is believed falls off like a normal distribution
 LEAST_SECONDS, TRAINED_PER_SECOND = 10.0, 20e9  # of a trial, and FLOPs of training beyond that
@@ -58,6 +59,16 @@ class Outlook:
         self._space, self._config = space, config
         self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
         self._sides = {side: _columns(found, side) for side in found.resolutions}
+
+    @classmethod
+    def after(
+        cls, records: Sequence[TrialRecord], found: Map, space: Space, config: StudyConfig, classes: int
+    ) -> "Outlook":
+        """With what the trials of a study have shown."""
+        known = [(record, record.candidate.architecture_key()) for record in records if record.candidate]
+        refused = {key for record, key in known if record.state == State.INFEASIBLE}
+        measured = {key: record.latency_ms for record, key in known if record.latency_ms is not None}
+        return cls(found, space, config, classes, refused, measured)
 
     def place(self, candidate: Candidate) -> Place:
         """Where its network ends."""

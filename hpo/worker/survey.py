@@ -80,10 +80,10 @@ class Survey:
         self._task, self._channels, self._sides, self._memory = task, channels, sides, memory
         self._many_ends = many_ends
         self._bench = Bench(task, channels, runtime, threads, cache_dir)
+        self._estimates = Estimates(self._bench, memory)
         self._guard = threading.RLock()  # of what follows
         self._waiting: list[Kind] = []
         self._errors: dict[str, Exception] = {}  # by a part's key, until it is wanted again
-        self._estimates = Estimates(self._bench, memory)
         self._working = False
         self._steps = 0
 
@@ -228,7 +228,7 @@ class Survey:
 
         kind = self._kind(architecture)
         trunks, heads = ({part.size: latency for part in group if (latency := known(part))} for group in kind.groups)
-        last = known(kind.last) if kind.last and _has_head(architecture) else None
+        last = known(kind.last) if kind.last and architecture.batch_norm_head else None
         table = LatencyTable.of(trunks, heads, last)
         return table.latency(self._trunk(architecture).size, architecture.head_width)
 
@@ -246,9 +246,10 @@ class Survey:
 
     def _parts_of(self, architecture: Architecture) -> list[Part]:
         """What one latency is made of; a last layer alone is part of the trunk."""
+        width = architecture.head_width
         parts = [self._trunk(architecture)]
         if _has_head(architecture):
-            near = _near(architecture.head_width)
+            near = (max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width))
             parts += [self._head(replace(architecture, head_width=size)) for size in near]
             parts.append(self._head(_bare(architecture)))
         return list(dict.fromkeys(parts))
@@ -272,13 +273,6 @@ class Survey:
 def _has_head(architecture: Architecture) -> bool:
     """Whether there is more behind the pooling than the last layer of a trunk."""
     return architecture.head_width > 0 or architecture.batch_norm_head
-
-
-def _near(width: int) -> tuple[int, ...]:
-    """The width, or its measured neighbours."""
-    return tuple(
-        dict.fromkeys([max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width)])
-    )
 
 
 def _bare(architecture: Architecture) -> Architecture:

@@ -4,7 +4,7 @@
 
 For mobilenet_v2_0.35 and resnet18, eight architectures each (32, 48, 64, 96 px; without hidden layer and with one),
 each process measures all of them: trunks and heads in LiteRT, put together and made monotone as a study does it
-(protocol 4), and, in processes of their own, whole networks by one compiled call (protocol 2). Meanwhile `--busy`
+(protocol 5), and, in processes of their own, whole networks by one compiled call (protocol 2). Meanwhile `--busy`
 processes do nothing but count. Networks are converted once, before; processes of the two protocols take turns.
 
 On a GPU, where the protocol is a call too (`models/latency/call.py`), two processes should agree within 2 %:
@@ -79,7 +79,7 @@ def convert(folder: Path) -> None:
 
 
 def measure_parts(folder: Path, seed: int) -> dict[str, list[list[float]]]:
-    """In a process: [ms, uncertainty] of each architecture by protocol 4."""
+    """In a process: [ms, uncertainty] of each architecture by protocol 5."""
     paths = sorted(folder.iterdir())
     times = measure_files(paths, "litert", 1, seed=seed)
     parts = {path.name: DeployedLatency(**asdict(time)) for path, time in zip(paths, times, strict=True)}

@@ -1,11 +1,12 @@
 """How long one picture takes in a runtime that is deployed on CPUs: LiteRT or ONNX Runtime.
 
-Protocol 4, so that a number comes out the same tomorrow and on a busy machine:
+Protocol 5, so that a number comes out the same tomorrow and on a busy machine:
 
 1. The network is converted for one picture, by the converter that exports it, and measured in a process of its own
    that holds the runtime alone (`models.latency.process`): nothing of TensorFlow's threads and memory is beside it.
-2. Weights lie on huge pages where the C library can do that (`glibc.malloc.hugetlb`): for a network that exceeds the
-   caches, small pages alone made the time of two copies of one network differ by up to a third.
+2. Weights lie on huge pages where the C library can do that (`glibc.malloc.hugetlb`, and one heap for all of them):
+   for a network that exceeds the caches, small pages alone made the time of two copies of one network differ by up to
+   a third. (Until protocol 4 each tensor had its own piece of memory, a third of which lay on small pages.)
 3. With one thread, the default, the clock is the processor time of that thread: what others do on the machine in the
    meantime is not in it. With several it is the wall clock, which sees them all.
 4. Six rounds, each in a process that is started anew: all networks that are measured together take turns, in another
@@ -15,8 +16,7 @@ Protocol 4, so that a number comes out the same tomorrow and on a busy machine:
    disturbs a call or a round only adds to it, and one lucky round alone does not decide. (Protocol 3 took the 5th
    percentile of all calls of a quarter of a second.)
 6. Its uncertainty is the distance from the lowest to the median of these six, and at least 1 %. Six more rounds follow,
-   up to 36, while the uncertainty is above 3 % or the last six lowered the latency by more than 1 %. That is for
-   networks larger than the caches: others on the machine use the memory that the weights come from, for minutes.
+   up to 36, while the uncertainty is above 3 % or the last six lowered the latency by more than 1 %.
 
 How repeatable that is, and how often two measurements of one network differ by more than their uncertainties allow:
 `benchmarks/latency.py`.
@@ -41,11 +41,12 @@ from models.latency.call import Latency
 from models.latency.children import command, environment
 from models.latency.runtimes import RUNTIMES
 
-PROTOCOL = 4  # to be raised with every change of the protocol above: figures of two protocols are not compared
+PROTOCOL = 5  # to be raised with every change of the protocol above: figures of two protocols are not compared
 
 ROUNDS, MOST_ROUNDS, ROUND_SECONDS, ROUND_RUNS = 6, 36, 0.25, 100
 LEAST_UNCERTAINTY, MUCH_UNCERTAINTY, SETTLED = 0.01, 0.03, 0.01  # shares of the latency
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# A threshold that no tensor reaches: what is allocated apart begins and ends between two huge pages.
+HUGE_PAGES = {"GLIBC_TUNABLES": f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={1 << 40}"}
 
 
 @dataclass(frozen=True)

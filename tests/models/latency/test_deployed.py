@@ -9,7 +9,7 @@ import pytest
 
 from models import ModelError
 from models.candidate import Architecture
-from models.latency import deployed
+from models.latency import deployed, process
 from models.latency.conversion import Converter
 from models.latency.deployed import estimate, measure_files
 
@@ -126,8 +126,43 @@ def test_a_process_that_hangs_is_ended_by_the_kernel(tmp_path, monkeypatch):
         "process.LOADERS['litert'] = lambda *_: time.sleep(60); process.main()"
     )
     monkeypatch.setattr(deployed, "command", lambda module: [sys.executable, "-c", code])
+    (tmp_path / "any").touch()
     with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: it was ended by signal 14"):
         measure_files([tmp_path / "any"], "litert")
+
+
+@pytest.mark.parametrize(("mib", "times"), [(3, 0), (5, 4)])
+def test_a_network_larger_than_a_third_of_the_last_cache_is_measured_cold(tmp_path, monkeypatch, mib, times):
+    """Before each counted call, not before the first two, all of another block of memory is read."""
+    (tmp_path / "index3").mkdir()
+    (tmp_path / "index3" / "size").write_text("12M\n")
+    cache = process.last_cache(tmp_path)
+    assert cache == 12 << 20
+    (tmp_path / "net").write_bytes(bytes(mib << 20))
+    read, happened = [], []
+
+    class Others:
+        def max(self):
+            happened.append("reads")
+
+    monkeypatch.setattr(process, "last_cache", lambda: cache)
+    monkeypatch.setattr(process.np, "ones", lambda size, dtype: read.append((size, dtype)) or Others())
+    monkeypatch.setitem(process.LOADERS, "litert", lambda *_: lambda: happened.append("calls"))
+    monkeypatch.setattr(process, "LEAST_RUNS", 4)
+    spec = {"runtime": "litert", "paths": [str(tmp_path / "net")], "threads": 1, "seed": 0, "seconds": 60, "runs": 4}
+    (runs,) = process.run(spec)
+    assert len(runs) == 4
+    assert read == [(24 << 20 if times else 0, process.np.uint8)]
+    assert happened == ["calls", "calls", *(["reads", "calls"] * 4 if times else ["calls"] * 4)]
+    assert happened.count("reads") == times
+
+
+@pytest.mark.parametrize(("sizes", "cache"), [({"index0": "32K", "index2": "1024K"}, 1 << 20), ({}, 32 << 20)])
+def test_the_last_cache_is_the_largest_that_the_system_tells(tmp_path, sizes, cache):
+    for name, size in sizes.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "size").write_text(size + "\n")
+    assert process.last_cache(tmp_path) == cache
 
 
 def test_a_clock_that_stands_still_is_said():

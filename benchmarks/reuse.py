@@ -26,7 +26,7 @@ import click
 import numpy as np
 import optuna
 
-from hpo.config import make_config
+from hpo.config import StudyConfig, make_config
 from hpo.search.space import make_space, suggest
 from hpo.worker import training
 from hpo.worker.facts import Facts
@@ -86,15 +86,14 @@ def in_a_study(candidates: Sequence[Candidate], train: Callable[[Candidate], flo
     return found
 
 
-def by_keras(candidates: Sequence[Candidate], weights: str, pictures: plain.Pictures, seed: int) -> list[float]:
+def by_keras(candidates: Sequence[Candidate], config: StudyConfig, pictures: plain.Pictures) -> list[float]:
     """A full network for each candidate, fitted whole in every epoch."""
 
     def train(candidate: Candidate) -> float:
         keras.backend.clear_session()
-        setup = plain.Setup(candidate.backbone, EPOCHS[candidate.backbone], BATCH, seed)
-        logits = build_network(candidate, Task(32, 32, 3, 10, weights), seed).logits
-        plain.compile_for(logits, candidate, setup, TRAIN)
-        return plain.best_accuracy(plain.fit(logits, candidate, setup, pictures)[0])
+        logits = build_network(candidate, Task(32, 32, 3, 10, config.weights), config.seed).logits
+        plain.compile_for(logits, candidate, config, TRAIN)
+        return plain.best_accuracy(plain.fit(logits, candidate, config, pictures)[0])
 
     return in_a_study(candidates, train)
 
@@ -163,7 +162,7 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path,
         empty = seeded.model_copy(update={"cache_dir": cache / f"{name} {seed}"})
         cold, cold_seconds = timed(functools.partial(by_us, candidates, empty, facts, fresh(config, facts)))
         warm, warm_seconds = timed(functools.partial(by_us, candidates, empty, facts, fresh(config, facts)))
-        whole, whole_seconds = timed(functools.partial(by_keras, candidates, weights, pictures, seed))
+        whole, whole_seconds = timed(functools.partial(by_keras, candidates, seeded, pictures))
         rows.append(
             {
                 "backbone": backbone,

@@ -16,6 +16,7 @@ import contextlib
 import io
 import logging
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable
@@ -69,9 +70,9 @@ class Notes(TunerCallback):
                 self.journal.add(candidate, result["epoch"], self.best[number], result["train_seconds"], costs)
 
 
-def space(setup: plain.Setup, pictures_path: Path) -> dict[str, Any]:
-    """The space in Syne Tune's words, and the constants that a trial is told."""
-    searched = setup.space()
+def space(setup: plain.Setup, path: Path) -> dict[str, Any]:
+    """The space in Syne Tune's words, and the file that a trial is told of."""
+    searched = setup.space
     widths, dropouts, rates = (searched.searched[name] for name in ("head_width", "dropout", "learning_rate"))
     return {
         "unfreeze_depth": randint(searched.depths.low, searched.depths.high),  # both ends are drawn
@@ -80,11 +81,7 @@ def space(setup: plain.Setup, pictures_path: Path) -> dict[str, Any]:
         "learning_rate": loguniform(rates.low, rates.high),
         "lr_schedule": choice(list(LR_SCHEDULES)),
         "resolution": choice(list(searched.resolutions)),
-        "backbone": setup.backbone,
-        "epochs": setup.epochs,
-        "batch_size": setup.batch_size,
-        "seed": setup.seed,
-        "pictures": str(pictures_path),
+        "run": str(path),
     }
 
 
@@ -92,16 +89,16 @@ def make_run(shipped_priority: bool) -> Callable[[plain.Setup, plain.Pictures, p
     def run(setup: plain.Setup, pictures: plain.Pictures, journal: plain.Journal) -> None:
         logging.getLogger("syne_tune").setLevel(logging.ERROR)
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # for the trials
-        np.random.seed(setup.seed)  # noqa: NPY002  MOASHA draws from the global generator, whatever its random_seed
+        np.random.seed(setup.config.seed)  # noqa: NPY002  MOASHA draws from the global generator, whatever its random_seed
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             os.environ["SYNETUNE_FOLDER"] = folder
-            path = Path(folder) / "pictures.npz"
-            pictures.save(path)
+            path = Path(folder) / "run"
+            path.write_bytes(pickle.dumps((setup, pictures)))
             scheduler = MOASHA(
                 space(setup, path),
                 METRICS,
                 time_attr="epoch",
-                max_t=setup.epochs,
+                max_t=setup.config.epochs,
                 reduction_factor=FACTOR,
                 multiobjective_priority=NonDominatedPriority() if shipped_priority else Ranks(),
             )

@@ -1,6 +1,7 @@
 """One trial of rivals_moasha.py: Syne Tune's local backend starts it, it reports every epoch."""
 
 import argparse
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ with quiet_import():
     import rivals_plain as plain
 from syne_tune import Reporter
 
-TYPES = {"dropout": float, "learning_rate": float, "lr_schedule": str, "backbone": str, "pictures": Path}
+TYPES = {"dropout": float, "learning_rate": float, "lr_schedule": str, "run": Path}
 
 
 class Report(keras.callbacks.Callback):
@@ -33,16 +34,15 @@ class Report(keras.callbacks.Callback):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in (*plain.SEARCHED, "backbone", "epochs", "batch_size", "seed", "pictures"):
+    for name in (*plain.SEARCHED, "run"):
         parser.add_argument(f"--{name}", type=TYPES.get(name, int), required=True)
     told = vars(parser.parse_known_args()[0])  # Syne Tune adds some of its own
-    setup = plain.Setup(told["backbone"], told["epochs"], told["batch_size"], told["seed"])
-    pictures = plain.Pictures.load(told["pictures"])
+    setup, pictures = pickle.loads(told["run"].read_bytes())
     candidate = setup.candidate(told)
     model, logits = plain.build(candidate, setup)
-    report = Report(plain.costs(model))
-    plain.compile_for(logits, candidate, setup, len(pictures.x_train))
-    plain.fit(logits, candidate, setup, pictures, [report])
+    report = Report(plain.costs(model, setup.task))
+    plain.compile_for(logits, candidate, setup.config, len(pictures.x_train))
+    plain.fit(logits, candidate, setup.config, pictures, [report])
 
 
 if __name__ == "__main__":

@@ -17,67 +17,55 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from jobs import Job
 
-from datasets.registry import open_dataset
-from datasets.splits import split
-from hpo.config import make_config
+from hpo.config import StudyConfig, make_config
 from hpo.search.space import Space, make_space
-from hpo.worker.facts import default_resolutions
+from hpo.worker.facts import task_of
+from hpo.worker.session import Session
 from models import flops
-from models.backbones import get_backbone
 from models.build import Task, build_network
 from models.candidate import Candidate
-from models.reuse.store import picture_store
 from models.training.schedules import PLATEAU_FACTOR, PLATEAU_PATIENCE, step_scales
 from studies.paths import write_text
 
-SIDE, CLASSES, SPLIT_SEED = 32, 10, 0  # CIFAR-10; the split is the same for all methods and seeds
 WARM_UP_CALLS, CALLS = 3, 30
 SEARCHED = ("unfreeze_depth", "head_width", "dropout", "learning_rate", "lr_schedule", "resolution")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is the same for all trials of a run."""
+    """What is the same for all trials of a run: epochs, batch size and seed, what is searched, pictures and classes."""
 
-    backbone: str
-    epochs: int
-    batch_size: int
-    seed: int
-
-    def space(self) -> Space:
-        found = get_backbone(self.backbone)
-        resolutions = default_resolutions(found.min_resolution, found.native_resolution, SIDE)
-        config = make_config({"backbone": self.backbone, "keep": "full"})
-        return make_space(config, (found.stages,) * found.blocks, resolutions)
+    config: StudyConfig
+    space: Space
+    task: Task
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
-        """From a tuner's values, which may hold more."""
-        return Candidate(backbone=self.backbone, **{name: values[name] for name in SEARCHED})
+        """From a tuner's values, which may hold more; of the space with whole networks and one range of rates."""
+        return Candidate(backbone=self.config.backbone, **{name: values[name] for name in SEARCHED})
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """(n, 32, 32, 3) uint8 and (n,) int64."""
+    """(n, h, w, c) uint8 and (n,) int64."""
 
     x_train: np.ndarray
     y_train: np.ndarray
     x_val: np.ndarray
     y_val: np.ndarray
 
-    def save(self, path: Path) -> None:
-        np.savez(path, **vars(self))
 
-    @classmethod
-    def load(cls, path: Path) -> "Pictures":
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**arrays)
-
-
-def open_pictures(data_dir: Path, train_size: int, val_size: int) -> Pictures:
-    data = open_dataset("cifar10", data_dir, picture_store(data_dir), None)
-    parts = split(data.labels, train_size=train_size, val_size=val_size, seed=SPLIT_SEED)
-    return Pictures(data.images[parts.train], data.labels[parts.train], data.images[parts.val], data.labels[parts.val])
+def open_run(job: Job, data_dir: Path, seed: int, whole: bool) -> tuple[Setup, Pictures]:
+    """The pictures, cut as a study with this seed cuts them, and the space: of whole networks, or ours."""
+    words = {"keep": "full", "rates": "one"} if whole else {}
+    config = make_config({**job.settings(data_dir), "seed": seed, **words})
+    session = Session()
+    facts = session.facts(config)
+    side = facts.resolutions[-1]
+    data, parts = session.data(config, side), session.split(config, side)
+    pictures = Pictures(*((kind[part]) for part in (parts.train, parts.val) for kind in (data.images, data.labels)))
+    return Setup(config, make_space(config, facts.stages, facts.resolutions), task_of(config, data)), pictures
 
 
 class TimeIsUp(BaseException):
@@ -85,19 +73,24 @@ class TimeIsUp(BaseException):
 
 
 class Journal:
-    """The clock of a method, which starts here, and the trials whose numbers were known in time.
+    """The clock of a method and the trials whose numbers were known in time.
 
     The file is whole after every trial.
+
+    Args:
+        path: of the file.
+        seconds: that the method has.
+        begun: when it did, as `time.time` has it.
+        facts: for the file.
     """
 
-    def __init__(self, path: Path, seconds: float, facts: Mapping[str, Any]):
-        self._path, self._seconds = path, seconds
+    def __init__(self, path: Path, seconds: float, begun: float, facts: Mapping[str, Any]):
+        self._path, self._seconds, self._start = path, seconds, begun
         self.result: dict[str, Any] = {**facts, "seconds": seconds, "trials": []}
-        self._start = time.monotonic()
         self.write()
 
     def left(self) -> float:
-        return self._seconds - (time.monotonic() - self._start)
+        return self._seconds - (time.time() - self._start)
 
     def check(self) -> None:
         """Errors: TimeIsUp."""
@@ -135,7 +128,7 @@ class Journal:
 def build(candidate: Candidate, setup: Setup) -> tuple[keras.Model, keras.Model]:
     """A fresh network, once with probabilities and once with logits; layers below the depth are frozen."""
     keras.backend.clear_session()
-    network = build_network(candidate, Task(SIDE, SIDE, 3, CLASSES, "pretrained"), setup.seed)
+    network = build_network(candidate, setup.task, setup.config.seed)
     return network.model, network.logits
 
 
@@ -154,24 +147,25 @@ class _Table(keras.optimizers.schedules.LearningRateSchedule):
         return {"rates": self.rates.tolist(), "first": self.first}
 
 
-def compile_for(logits: keras.Model, candidate: Candidate, setup: Setup, n_train: int, first_epoch: int = 0) -> None:
-    """Adam with the candidate's schedule over all of the setup's epochs, also where a method trains fewer."""
-    steps = math.ceil(n_train / setup.batch_size)
+def compile_for(
+    logits: keras.Model, candidate: Candidate, config: StudyConfig, n_train: int, first_epoch: int = 0
+) -> None:
+    """Adam with the candidate's schedule over all of the study's epochs, also where a method trains fewer."""
+    steps = math.ceil(n_train / config.batch_size)
     rate: Any = candidate.learning_rate
     if candidate.lr_schedule not in ("constant", "reduce_on_plateau"):
-        scales = step_scales(candidate.lr_schedule, setup.epochs * steps)
+        scales = step_scales(candidate.lr_schedule, config.epochs * steps)
         rate = _Table([candidate.learning_rate * scale for scale in scales], first_epoch * steps)
-    logits.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
+    binary = logits.output_shape[-1] == 1
+    kind = keras.losses.BinaryCrossentropy if binary else keras.losses.SparseCategoricalCrossentropy
+    accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0) if binary else "accuracy"
+    logits.compile(optimizer=keras.optimizers.Adam(rate), loss=kind(from_logits=True), metrics=[accuracy])
 
 
 def fit(
     logits: keras.Model,
     candidate: Candidate,
-    setup: Setup,
+    config: StudyConfig,
     pictures: Pictures,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     **options: Any,
@@ -187,9 +181,9 @@ def fit(
         pictures.x_train,
         pictures.y_train,
         validation_data=(pictures.x_val, pictures.y_val),
-        batch_size=setup.batch_size,
+        batch_size=config.batch_size,
         callbacks=callbacks,
-        **{"epochs": setup.epochs, "verbose": 0, **options},
+        **{"epochs": config.epochs, "verbose": 0, **options},
     )
     return history, time.monotonic() - start
 
@@ -199,10 +193,12 @@ def best_accuracy(history: keras.callbacks.History) -> float:
     return max(history.history["val_accuracy"])
 
 
-def costs(model: keras.Model) -> tuple[float, int]:
+def costs(model: keras.Model, task: Task) -> tuple[float, int]:
     """Latency in milliseconds as it is commonly measured (median of 30 calls, batch 1), and FLOPs in closed form."""
     forward = tf.function(lambda x: model(x, training=False))
-    picture = tf.constant(np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8))
+    picture = tf.constant(
+        np.random.default_rng(0).integers(0, 256, (1, task.height, task.width, task.channels), dtype=np.uint8)
+    )
     for _ in range(WARM_UP_CALLS):
         forward(picture).numpy()
     seconds = []

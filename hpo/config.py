@@ -167,7 +167,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "(one for heads, one for fine-tuned stages, narrower the more of them are free) or one for both; auto: parts, "
         "and one where the whole network is trained from scratch")
     no_map: bool = option(False, EFFORT, SEARCH, "begin without the map: linear probes of every place where the "
-        "network may end, at each side, before the first trial")
+        "network may end, at each side, from which the first trials come")
     map_size: int = option(5000, EFFORT, SEARCH, "most pictures to fit the probes of the map on, and most to measure "
         "them on", ge=10)
     sampler: Literal["auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp"] = option("auto", EFFORT, SEARCH, "how "

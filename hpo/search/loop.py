@@ -2,8 +2,9 @@
 
 import concurrent.futures
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -11,14 +12,12 @@ from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
+from hpo.search.asking import Asker
 from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import as_begun, fingerprint
-from hpo.search.mapping import map_for
+from hpo.search.mapping import Mapping, keep
 from hpo.search.parts import REAL, Display, Leg, Parts
-from hpo.search.planning import Outlook, make_planner
-from hpo.search.samplers import make_sampler
-from hpo.search.seeding import seeds
-from hpo.search.space import Space, make_space, parameters, sibling_heads, suggest
+from hpo.search.space import Space, make_space, sibling_heads
 from hpo.search.stopping import reached_at
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
@@ -32,7 +31,7 @@ from studies.fingerprint import val_size_of
 from studies.latencies import latencies_of
 from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
-from studies.probes import Map
+from studies.probes import Map, map_of
 from studies.records import State, TrialRecord, read_study, read_trial
 from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
 
@@ -58,9 +57,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> li
             search.recover()
             display.prepared(config, facts, search.records)
             try:
-                search.run(
-                    map_for(study, config, facts, workers, display, parts.probe_side) if config.is_mapped else None
-                )
+                search.run(Mapping(config, facts, display, map_of(study)) if config.is_mapped else None)
                 return confirm_front(study, config, facts, workers, display, parts)
             except BaseException as error:
                 workers.stop()
@@ -102,45 +99,79 @@ class Search:
         self.streak = Streak()
         self.latencies, self.val_size = latencies_of(study), val_size_of(study)
         self.records: list[TrialRecord] = []
-        self.found: Map | None = None
+        self.mapping: Mapping | None = None
+        self.asker = Asker(config, study, space, len(facts.class_names))
 
-    def run(self, found: Map | None = None) -> None:
+    def run(self, mapping: Mapping | None = None) -> None:
         """Ask, send and take in until the study has its trials, or the time is over.
 
         Args:
-            found: the map, which says what to begin with.
+            mapping: the map, which says what to begin with. What it says of one side is trained before the next side
+                is mapped, and the sampler is asked when all are.
 
         Raises:
-            StudyStopped: after three failures of one kind in a row.
+            StudyStopped: after three failures of one kind in a row, or where a side cannot be mapped.
         """
-        self.found, self.records = found, read_study(self.study)
-        first = (
-            seeds(found, self.space, self._outlook(found).allows) if found else self.parts.first_candidates(self.space)
-        )
-        for candidate in first:
-            self.study.enqueue_trial(parameters(candidate, self.space), skip_if_exists=True)
+        self.mapping, self.records = mapping, read_study(self.study)
+        if mapping is None:
+            self.asker.queue(self.parts.first_candidates(self.space))
+        elif mapping.found.probes:
+            self._begin_with(mapping.found)
         end = time.monotonic() + (self.config.timeout or float("inf"))
-        while True:
-            while len(self.running) < max(1, self.config.workers):
-                if not self.waiting and time.monotonic() < end:
-                    self._ask()
-                if not self.waiting:
-                    break
+        try:
+            while self._under_way(time.monotonic() < end):
+                self._take_in()
+                self._watch()
+        finally:
+            if mapping is not None:
+                mapping.clear()
+
+    def _under_way(self, more: bool) -> bool:
+        """Give idle workers something to do, `more` than what was begun if that is wanted; whether there is any."""
+        side = self.mapping.future if self.mapping else None
+        while len(self.running) + (side is not None) < max(1, self.config.workers):
+            if more and not self.waiting:
+                self._ask()
+            if self.waiting:
                 self._send()
-            if not self.running:
-                return
-            concurrent.futures.wait(self.running, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
-            for future in [future for future in self.running if future.done()]:  # wait() does not name cancelled ones
-                self._receive(future)
-            for future, legs in self.running.items():
-                give_up_silent(future, legs[0].job.files.progress, self.config.stall_timeout)
-            self.display.tick(
-                {
-                    f"trial {leg.job.number}": legs[0].job.files.progress
-                    for legs in self.running.values()
-                    for leg in legs
-                }
-            )
+            elif more and self.mapping and self.mapping.missing and side is None:
+                side = self.mapping.submit(self.workers, self.parts.probe_side)
+            else:
+                break
+        return bool(self.running) or side is not None
+
+    def _take_in(self) -> None:
+        """Wait for a moment, and take in what is done."""
+        side = self.mapping.future if self.mapping else None
+        concurrent.futures.wait(
+            [*self.running, *([side] if side else [])], POLL_SECONDS, concurrent.futures.FIRST_COMPLETED
+        )
+        for future in [future for future in self.running if future.done()]:  # wait() does not name cancelled ones
+            self._receive(future)
+        if self.mapping and side is not None and side.done():
+            try:
+                self.mapping.take(answer(side, self.config.stall_timeout))
+            except (WorkerLost, TaskFailed) as error:
+                text = f"the map could not be made: {error}; --no-map leaves it out"
+                raise StudyStopped(text, []) from error
+            self._begin_with(self.mapping.found)
+
+    def _begin_with(self, found: Map) -> None:
+        if found.complete:
+            keep(self.study, found)
+        self.asker.begin_with(found, self.records)
+
+    def _watch(self) -> None:
+        """Give up what has been silent for too long, and tell the display what runs."""
+        shown: dict[str, Path] = {}
+        for future, legs in self.running.items():
+            progress = legs[0].job.files.progress
+            give_up_silent(future, progress, self.config.stall_timeout)
+            shown |= {f"trial {leg.job.number}": progress for leg in legs}
+        if self.mapping and self.mapping.future is not None:
+            give_up_silent(self.mapping.future, self.mapping.progress, self.config.stall_timeout)
+            shown |= self.mapping.tick()
+        self.display.tick(shown)
 
     def _wanted(self) -> int:
         """Trials still to be asked for."""
@@ -150,27 +181,26 @@ class Search:
     def _ask(self) -> None:
         """Put the next trial into `waiting`; if it trains only its head, others of its kind with it.
 
-        Such heads cost little more together than one alone. What lies queued (known good candidates, trials that
-        were interrupted) goes first, so nothing is asked for beside a queue.
+        Such heads cost little more together than one alone. What lies queued goes first, so nothing is asked for beside
+        a queue, and nothing of the sampler before the map is complete.
         """
-        while not self.waiting and self._wanted() > 0:  # an exact duplicate ends at once
+
+        def may_sample() -> bool:
+            return not (self.asker.queued or (self.mapping and self.mapping.missing))
+
+        # an exact duplicate ends at once
+        while not self.waiting and self._wanted() > 0 and (self.asker.queued or may_sample()):
             self._ask_one({})
         if not self.waiting or not self.waiting[0].job.candidate.joins_heads:
             return
         fixed = sibling_heads(self.waiting[0].job.candidate, self.space)
         for _ in range(min(self.config.heads - 1, self._wanted())):
-            if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            if not may_sample():
                 return
             self._ask_one(fixed)
 
-    def _ask_one(self, fixed: Mapping[str, Any]) -> None:
-        # A new sampler for each trial, seeded by how many trials count or are under way: it does not repeat the draws
-        # of another, and with one head at a time a study that was killed proposes what it would have proposed anyway.
-        count = self.config.trials - self._wanted()
-        self.study.sampler = self._sampler((self.config.seed * 1_000_003 + count) % 2**32, fixed)
-        trial = self.study.ask()
-        candidate = suggest(trial, self.space)
-        trial.set_user_attr(attributes.CANDIDATE, candidate.to_dict())
+    def _ask_one(self, fixed: dict[str, Any]) -> None:
+        trial, candidate = self.asker.ask(self.records, self.config.trials - self._wanted(), fixed)
         study_id = self.study.user_attrs[attributes.STUDY_ID]
         job = Job(self.config, study_id, trial.number, candidate, self.facts, self.folder)
         twin = self._same_as(candidate)
@@ -181,14 +211,6 @@ class Search:
         else:
             self.waiting.append(Leg(trial, job, self._next_stop(0)))
             self._renew(trial.number)
-
-    def _sampler(self, seed: int, fixed: Mapping[str, Any]) -> optuna.samplers.BaseSampler:
-        if self.found is None or self.config.sampler not in ("auto", "planner"):
-            return make_sampler(self.config.sampler, seed, fixed)
-        return make_planner(self._outlook(self.found), self.space, self.config.epochs, seed, fixed)
-
-    def _outlook(self, found: Map) -> Outlook:
-        return Outlook.after(self.records, found, self.space, self.config, len(self.facts.class_names))
 
     def _same_as(self, candidate: Candidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers or is about to."""

@@ -1,9 +1,10 @@
-"""The map of a network: its probes at all sides, the smallest first, before the first trial.
+"""The map of a network: its probes at all sides, the smallest first.
 
 Each side is on the disk when it is done (`runs/<study>/map/`), so that a call that was interrupted goes on, and that a
 search finds what `hpo.map` has probed before it.
 """
 
+import concurrent.futures
 import functools
 import hashlib
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 import optuna
 
 from hpo.config import StudyConfig
-from hpo.errors import BadField, StudyStopped, TaskFailed, WorkerLost
+from hpo.errors import BadField
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.mapping import probe_side
@@ -32,48 +33,91 @@ from studies.tables.probes import describe
 ProbeSide = Callable[[StudyConfig, Facts, int], list[Probe]]
 
 
-def make_map(
-    config: StudyConfig,
-    facts: Facts,
-    workers: Workers,
-    watcher: Watcher,
-    probe_side: ProbeSide,
-    on_side: Callable[[int, int], None] = lambda done, total: None,
-) -> Map:
-    """The map of the configuration's backbone on its data.
+class Mapping:
+    """A map under way: its sides one after the other, since a worker uses all cores and latencies are measured alone.
 
     Args:
         config: of the study; what it searches does not matter.
         facts: of it.
-        workers: do the work.
         watcher: hears of each side when it is done.
-        probe_side: `hpo.worker.mapping.probe_side`, or what stands in for it.
-        on_side: told how many sides are done, of how many.
+        known: a map whose sides need not be probed.
+    """
+
+    def __init__(self, config: StudyConfig, facts: Facts, watcher: Watcher, known: Map | None = None):
+        self._config, self._facts, self._watcher = config, facts, watcher
+        self._folder, self._empty = StudyFiles(config.study_dir).map, _empty(config, facts)
+        self._begun = 0.0
+        self.future: concurrent.futures.Future[list[Probe]] | None = None  # of the side that is probed
+        if known is not None and known.complete and _bare(known) == self._empty:
+            self.found = known
+        else:
+            left = (_known(self._folder / f"{side}.json", self._empty) for side in facts.resolutions)
+            self.found = _joined(self._empty, [one for one in left if one is not None])
+        if self.missing:
+            pictures = f"{self.found.n_train} of {facts.n_train} pictures to train on"
+            watcher.note(
+                f"mapping {config.backbone}: linear probes of {len(facts.mapped_blocks)} places at "
+                f"{', '.join(map(str, self.missing))} px, on {pictures}"
+            )
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The sides that are still to be probed, ascending."""
+        done = {probe.resolution for probe in self.found.probes}
+        return tuple(side for side in self._facts.resolutions if side not in done)
+
+    @property
+    def progress(self) -> Path:
+        """Signs of life of the side that is probed."""
+        return TrialFiles(self._folder, self.missing[0]).progress
+
+    def submit(self, workers: Workers, probe_side: ProbeSide) -> "concurrent.futures.Future[list[Probe]]":
+        """Have a worker probe the next side."""
+        self._begun = time.monotonic()
+        heartbeat.begin(self.progress)
+        self.future = workers.submit(probe_side, self._config, self._facts, self.missing[0])
+        return self.future
+
+    def tick(self) -> dict[str, Path]:
+        """What a watcher is told while a side is probed."""
+        return {f"map at {self.missing[0]} px": self.progress}
+
+    def take(self, probes: list[Probe]) -> None:
+        """Keep the side that was submitted."""
+        side = self.missing[0]
+        made = replace(self._empty, probes=tuple(probes), seconds=time.monotonic() - self._begun)
+        write_text(self._folder / f"{side}.json", strict.to_json(made))
+        self.clear()
+        self.found = _joined(self._empty, [self.found, made])
+        best = max(made.probes, key=lambda probe: (probe.val_accuracy, -probe.flops))
+        self._watcher.note(f"map at {side} px: {describe(best)} ({made.seconds:.0f} s)")
+
+    def clear(self) -> None:
+        """No side is probed any more."""
+        self.future = None
+        if self.missing:
+            self.progress.unlink(missing_ok=True)
+
+
+def make_map(
+    config: StudyConfig, facts: Facts, workers: Workers, watcher: StepWatcher, probe_side: ProbeSide = probe_side
+) -> Map:
+    """The map of the configuration's backbone on its data, without a search.
 
     Raises:
         WorkerLost, TaskFailed: a side cannot be probed.
     """
-    folder, empty = StudyFiles(config.study_dir).map, _empty(config, facts)
-    sides = {side: _known(folder / f"{side}.json", empty) for side in facts.resolutions}
-    missing = [side for side, known in sides.items() if known is None]
-    if missing:
-        watcher.note(
-            f"mapping {config.backbone}: linear probes of {len(facts.mapped_blocks)} places at "
-            f"{', '.join(map(str, missing))} px, on {empty.n_train} of {facts.n_train} pictures to train on"
-        )
-    for side in missing:
-        on_side(sum(one is not None for one in sides.values()), len(sides))
-        made = _side(config, facts, side, empty, workers, watcher, probe_side)
-        write_text(folder / f"{side}.json", strict.to_json(made))
-        sides[side] = made
-        best = max(made.probes, key=lambda probe: (probe.val_accuracy, -probe.flops))
-        watcher.note(f"map at {side} px: {describe(best)} ({made.seconds:.0f} s)")
-    done = [one for one in sides.values() if one is not None]
-    return replace(
-        empty,
-        probes=tuple(probe for one in done for probe in one.probes),
-        seconds=sum(one.seconds for one in done),
-    )
+    mapping = Mapping(config, facts, watcher)
+    total = len(facts.resolutions)
+    while mapping.missing:
+        watcher.steps(total - len(mapping.missing), total)
+        future = mapping.submit(workers, probe_side)
+        try:
+            probes = wait(future, lambda: watcher.tick(mapping.tick()), mapping.progress, config.stall_timeout)
+        finally:
+            mapping.clear()
+        mapping.take(probes)
+    return mapping.found
 
 
 def map_networks(configs: Sequence[StudyConfig], watcher: StepWatcher, probe_side: ProbeSide = probe_side) -> list[Map]:
@@ -92,29 +136,8 @@ def map_networks(configs: Sequence[StudyConfig], watcher: StepWatcher, probe_sid
         watcher.note(text)
         with Workers(config.workers, config.device, StudyFiles(config.study_dir).worker_log) as workers:
             facts = wait(workers.submit(prepare, config), functools.partial(watcher.waiting, text))
-            maps.append(make_map(config, facts, workers, watcher, probe_side, watcher.steps))
+            maps.append(make_map(config, facts, workers, watcher, probe_side))
     return maps
-
-
-def _side(
-    config: StudyConfig,
-    facts: Facts,
-    side: int,
-    empty: Map,
-    workers: Workers,
-    watcher: Watcher,
-    probe_side: ProbeSide,
-) -> Map:
-    """One side after the other: a worker uses all cores, and latencies are measured alone."""
-    begun = time.monotonic()
-    progress = TrialFiles(StudyFiles(config.study_dir).map, side).progress
-    heartbeat.begin(progress)
-    try:
-        future = workers.submit(probe_side, config, facts, side)
-        probes = wait(future, lambda: watcher.tick({f"map at {side} px": progress}), progress, config.stall_timeout)
-    finally:
-        progress.unlink(missing_ok=True)
-    return replace(empty, probes=tuple(probes), seconds=time.monotonic() - begun)
 
 
 def _empty(config: StudyConfig, facts: Facts) -> Map:
@@ -136,31 +159,28 @@ def _empty(config: StudyConfig, facts: Facts) -> Map:
     )
 
 
+def _bare(found: Map) -> Map:
+    return replace(found, probes=(), seconds=0.0)
+
+
+def _joined(empty: Map, parts: Sequence[Map]) -> Map:
+    """One map of several that have different sides, the smallest first."""
+    probes = sorted((probe for part in parts for probe in part.probes), key=lambda probe: probe.resolution)
+    return replace(empty, probes=tuple(probes), seconds=sum(part.seconds for part in parts))
+
+
 def _known(path: Path, empty: Map) -> Map | None:
     """What an earlier call left of a side, if it is of the same map."""
     try:
         found = strict.from_json(Map, path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = replace(found, probes=(), seconds=0.0, resolutions=empty.resolutions) == empty
+    same = replace(_bare(found), resolutions=empty.resolutions) == empty
     return found if same and found.probes else None
 
 
-def map_for(
-    study: optuna.Study, config: StudyConfig, facts: Facts, workers: Workers, watcher: Watcher, probe_side: ProbeSide
-) -> Map:
-    """The map that the study keeps, or a new one, which it keeps from then on, with its figures for the dashboard.
-
-    Raises:
-        StudyStopped: it cannot be made.
-    """
-    found = map_of(study)
-    if found is not None and found.complete and replace(found, probes=(), seconds=0.0) == _empty(config, facts):
-        return found
-    try:
-        found = make_map(config, facts, workers, watcher, probe_side)
-    except (WorkerLost, TaskFailed) as error:
-        raise StudyStopped(f"the map could not be made: {error}; --no-map leaves it out", []) from error
-    study.set_user_attr(attributes.MAP, strict.to_values(found))
-    show(study, {f"map_{cost.stem}": draw_page(map_data([found], cost)) for cost in COSTS})
-    return found
+def keep(study: optuna.Study, found: Map) -> None:
+    """Keep a complete map with the study, with its figures for the dashboard."""
+    if map_of(study) != found:
+        study.set_user_attr(attributes.MAP, strict.to_values(found))
+        show(study, {f"map_{cost.stem}": draw_page(map_data([found], cost)) for cost in COSTS})

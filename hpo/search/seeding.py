@@ -32,9 +32,10 @@ def usual_rate(candidate: Candidate) -> float:
 
 
 def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda candidate: True) -> list[Candidate]:
-    """The most accurate probe and the most accurate one at the smallest side as heads, then a fine-tune for each side.
+    """The most accurate probe at the smallest side as a head, and a fine-tune for each side.
 
-    Last the whole network fine-tuned at the largest side, if it is not among these.
+    When the map is complete also the most accurate probe of all as a head, and last the whole network fine-tuned at the
+    largest side: what a map that is under way says to begin with is what it says when it is complete.
 
     A side is fine-tuned where the network ends as early as its frozen accuracy allows (`studies.probes.enough`): what
     lies behind costs time in training and at inference and has nothing to add. What is not allowed, being over a
@@ -44,15 +45,16 @@ def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda
     if not probes:
         return []
     smallest = min(probe.resolution for probe in probes)
-    ends = [
-        max(front(probes), key=lambda probe: probe.val_accuracy),
-        max((p for p in probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy),
-    ]
-    heads = [usual_way(probe, 0, space) for probe in ends]
+    first = max((p for p in probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy)
     tails = [
         usual_way(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), space)
         for probe in enough(probes, found.n_val).values()
     ]
-    # Frozen features may say that the end is not needed where fine-tuning needs it: the most accurate may be there.
-    whole = usual(space, resolution=max(found.resolutions), unfreeze_depth=min(DEPTH, space.stages_of(0)), **WHOLE)
-    return list(dict.fromkeys([*heads, *tails, *([whole] if allows(whole) else [])]))
+    candidates = [usual_way(first, 0, space), *tails]
+    if found.complete:
+        best = max(front(probes), key=lambda probe: probe.val_accuracy)
+        candidates.append(usual_way(best, 0, space))
+        # Frozen features may say that the end is not needed where fine-tuning needs it: the most accurate may be there.
+        whole = usual(space, resolution=max(found.resolutions), unfreeze_depth=min(DEPTH, space.stages_of(0)), **WHOLE)
+        candidates += [whole] if allows(whole) else []
+    return list(dict.fromkeys(candidates))

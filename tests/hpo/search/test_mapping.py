@@ -7,7 +7,7 @@ from hpo.search.mapping import make_map, map_networks
 from hpo.worker.pool import Workers
 from studies.probes import map_of
 from studies.storage import load_study
-from tests.hpo.conftest import Probing, fake_facts
+from tests.hpo.conftest import Probing, fake_facts, fake_group
 
 
 @pytest.fixture
@@ -63,12 +63,73 @@ def test_the_search_begins_with_it_and_keeps_it(configure, fakes, probing, recor
     fakes.changes["probe_side"] = probing
     config = configure(no_map=False, trials=3)
     records = fakes.run(config)
-    first = records[0].candidate
-    assert (first.resolution, first.keep_blocks, first.unfreeze_depth) == (32, 2, 0)  # the most accurate probe
+    assert [ways(record.candidate) for record in records if record.candidate] == [(16, 2, 0), (16, 2, 2), (24, 2, 2)]
     study = load_study(config.storage, config.study_name)
     assert len(map_of(study).probes) == 6
     fakes.run(configure(no_map=False, trials=4))
     assert probing.sides == [16, 24, 32]
+
+
+def ways(candidate):
+    """What is trained of which network."""
+    return candidate.resolution, candidate.keep_blocks, candidate.unfreeze_depth
+
+
+@pytest.fixture
+def order(fakes, probing):
+    """What happened, in its order: sides that were mapped, and what was trained."""
+    happened = []
+
+    def probe(config, facts, side):
+        happened.append(side)
+        return probing(config, facts, side)
+
+    def evaluate(jobs, until, alive, seconds):
+        happened.extend(
+            (job.candidate.resolution, job.candidate.keep_blocks, job.candidate.unfreeze_depth) for job in jobs
+        )
+        return fake_group(jobs, until)
+
+    fakes.changes["probe_side"], fakes.evaluate = probe, evaluate
+    return happened
+
+
+FIRST = [16, (16, 2, 0), (16, 2, 2), 24, (24, 2, 2), 32, (32, 2, 2), (32, 2, 0), (32, 0, 2)]
+
+
+def test_what_a_side_says_is_trained_before_the_next_one_is_mapped(configure, fakes, order):
+    fakes.run(configure(no_map=False, trials=6))
+    assert order == FIRST
+
+
+def test_the_sampler_is_asked_when_the_map_is_complete(configure, fakes, order):
+    fakes.run(configure(no_map=False, trials=9, heads=1))
+    assert order[: len(FIRST)] == FIRST and len(order) == len(FIRST) + 3
+
+
+def test_the_map_is_completed_though_the_trials_are_there(configure, fakes, order):
+    config = configure(no_map=False, trials=1)
+    fakes.run(config)
+    assert order == [16, (16, 2, 0), 24, 32]
+    assert map_of(load_study(config.storage, config.study_name)).complete
+
+
+def test_when_the_time_is_over_no_side_is_begun(configure, fakes, order):
+    config = configure(no_map=False, timeout=1e-9)
+    fakes.run(config)
+    assert order == []
+    assert map_of(load_study(config.storage, config.study_name)) is None
+
+
+@pytest.mark.parametrize("broken", [24, 32])
+def test_a_search_that_was_broken_while_mapping_goes_on_as_if_it_was_not(configure, fakes, order, probing, broken):
+    probing.broken = broken
+    with pytest.raises(KeyboardInterrupt):
+        fakes.run(configure(no_map=False, trials=6))
+    probing.broken = None
+    fakes.run(configure(no_map=False, trials=6))
+    assert [each for number, each in enumerate(order) if each not in order[:number]] == FIRST
+    assert order.count(broken) == 2 and len(order) == len(FIRST) + 1
 
 
 def test_without_a_map_nothing_is_probed(configure, fakes, probing):

@@ -1,5 +1,7 @@
 """What a study begins with where there is a map."""
 
+from dataclasses import replace
+
 import optuna
 
 from hpo.config import make_config
@@ -15,15 +17,29 @@ MAP = made.network_map(
 )  # fmt: skip
 
 
+def ways(found):
+    return [(one.resolution, one.keep_blocks, one.unfreeze_depth) for one in found]
+
+
 def test_two_heads_and_a_fine_tune_for_each_side():
     found = seeds(MAP, SPACE)
-    assert [(one.resolution, one.keep_blocks, one.unfreeze_depth) for one in found] == [
-        (64, 0, 0),  # the most accurate probe, and that of the smallest side
-        (32, 13, 0),
+    assert ways(found) == [
+        (32, 13, 0),  # the most accurate probe of the smallest side
         (32, 12, 2),  # cannot be told from 13 blocks on 1,000 pictures
         (64, 0, 2),
+        (64, 0, 0),  # the most accurate probe of all
     ]
     assert {one.head_width for one in found} == {0}
+
+
+def test_a_map_that_is_under_way_says_what_it_says_when_it_is_complete():
+    one = made.network_map(*(probe for probe in MAP.probes if probe.resolution == 32))
+    assert (
+        ways(seeds(replace(one, resolutions=(32, 64)), SPACE))
+        == [(32, 13, 0), (32, 12, 2)]
+        == ways(seeds(MAP, SPACE))[:2]
+    )
+    assert seeds(replace(one, probes=(), resolutions=(32, 64)), SPACE) == []
 
 
 def test_no_more_stages_than_there_are():

@@ -1,0 +1,78 @@
+"""Asking the study for candidates: those that lie queued, then what the sampler proposes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from hpo.config import StudyConfig
+from hpo.search.planning import Outlook, make_planner
+from hpo.search.samplers import make_sampler
+from hpo.search.seeding import seeds
+from hpo.search.space import Space, parameters, suggest
+from models.candidate import Candidate
+from studies import attributes
+from studies.probes import Map
+from studies.records import TrialRecord
+
+
+class Asker:
+    """What asks one study.
+
+    Args:
+        config, study, space: of the search.
+        classes: of the data.
+    """
+
+    def __init__(self, config: StudyConfig, study: optuna.Study, space: Space, classes: int):
+        self._config, self._study, self._space, self._classes = config, study, space, classes
+        self._found: Map | None = None
+
+    @property
+    def queued(self) -> bool:
+        """Whether candidates wait to be asked for: known good ones, and trials that were interrupted."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def queue(self, candidates: Sequence[Candidate]) -> None:
+        """Ask for these before all others, but for those that were queued before."""
+        for candidate in candidates:
+            self._study.enqueue_trial(parameters(candidate, self._space), skip_if_exists=True)
+
+    def begin_with(self, found: Map, records: Sequence[TrialRecord]) -> None:
+        """Queue what a map says to begin with; of one that is not complete yet, what its sides say."""
+        self._found = found
+        self.queue(seeds(found, self._space, self._outlook(found, records).allows))
+
+    def ask(
+        self, records: Sequence[TrialRecord], count: int, fixed: Mapping[str, Any]
+    ) -> tuple[optuna.Trial, Candidate]:
+        """The next trial.
+
+        A new sampler for each, seeded by how many trials count or are under way: it does not repeat the draws of
+        another, and with one head at a time a study that was killed proposes what it would have proposed anyway.
+
+        Args:
+            records: of all trials so far.
+            count: trials that count or are under way.
+            fixed: parameters that are given.
+        """
+        seed = (self._config.seed * 1_000_003 + count) % 2**32
+        self._study.sampler = self._sampler(seed, fixed, records)
+        trial = self._study.ask()
+        candidate = suggest(trial, self._space)
+        trial.set_user_attr(attributes.CANDIDATE, candidate.to_dict())
+        return trial, candidate
+
+    def _sampler(
+        self, seed: int, fixed: Mapping[str, Any], records: Sequence[TrialRecord]
+    ) -> optuna.samplers.BaseSampler:
+        if self.queued:  # Optuna has a sampler propose also where all is given
+            return make_sampler("random", seed, fixed)
+        if self._found is None or self._config.sampler not in ("auto", "planner"):
+            return make_sampler(self._config.sampler, seed, fixed)
+        outlook = self._outlook(self._found, records)
+        return make_planner(outlook, self._space, self._config.epochs, seed, fixed)
+
+    def _outlook(self, found: Map, records: Sequence[TrialRecord]) -> Outlook:
+        return Outlook.after(records, found, self._space, self._config, self._classes)

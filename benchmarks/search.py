@@ -33,8 +33,9 @@ from hpo.config import make_config
 from hpo.worker.memory import Memory
 from hpo.worker.session import Session
 from hpo.worker.survey import Survey
-from models.build import Task
+from models.build import Task, build_network
 from models.candidate import Candidate
+from models.flops import count
 from studies.paths import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
@@ -62,7 +63,7 @@ def run_rival(method: str, python: str, name: str, seconds: float, seed: int, da
 
 
 def with_latencies(trials: Sequence[dict[str, Any]], job: Job, data_dir: Path, folder: Path) -> list[dict[str, Any]]:
-    """With the latency of each in LiteRT; `folder` keeps what was measured."""
+    """With the latency of each in LiteRT, and FLOPs where a method has none; `folder` keeps what was measured."""
     config = make_config({**job.settings(data_dir), "cache_dir": folder})
     session = Session()
     facts = session.facts(config)
@@ -72,9 +73,10 @@ def with_latencies(trials: Sequence[dict[str, Any]], job: Job, data_dir: Path, f
     survey = Survey(task, facts.channels, runtime, threads, facts.resolutions, True, memory, folder)
     rows = []
     for trial in trials:
-        latency = survey.latency(Candidate.from_dict(trial["candidate"]).architecture())
-        rows.append({"t": round(trial["t"], 1), "val_accuracy": trial["val_accuracy"], "epochs": trial["epochs"]})
-        rows[-1] |= {"candidate": trial["candidate"], "ms": latency.ms, "mflops": trial["flops"] / 1e6}
+        candidate = Candidate.from_dict(trial["candidate"])
+        row = {name: trial[name] for name in ("t", "val_accuracy", "epochs", "candidate")}
+        counted = trial["flops"] or count(build_network(candidate, task, 0).model).flops
+        rows.append(row | {"ms": survey.latency(candidate.architecture).ms, "mflops": counted / 1e6})
     return rows
 
 

@@ -5,6 +5,7 @@ A terminal's is made by `hpo.terminal.console`, since Rich is not needed elsewhe
 
 import csv
 import io
+import numbers
 import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -62,6 +63,8 @@ BODY
 \end{{longtable}}
 \endgroup
 """
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet runs a text that begins so
+SIGNED = re.compile(r"[-+][\d.,]+ ?%?")  # this is a number all the same
 WHOLE = re.compile(r"\d\.\de-\d\d|\([\d.]+–[\d.]+\)")
 MARKDOWN = re.compile(r"[\\`*\[\]<>#|!~$]|(?<!\w)_|_(?!\w)")  # a _ within a word is one
 
@@ -184,12 +187,22 @@ def of_texts(
 
 
 def to_csv(heads: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """The text of a CSV file, the one way in which this project writes them."""
+    """The text of a CSV file, the one way in which this project writes them.
+
+    A text that a spreadsheet would run as a formula has an apostrophe before it (OWASP, CSV injection): names of
+    classes and files may come from anyone.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows(rows)
+    writer.writerows([_inert(cell) for cell in row] for row in [heads, *rows])
     return stream.getvalue()
+
+
+def _inert(cell: Any) -> Any:
+    if cell is None or isinstance(cell, numbers.Number):
+        return cell
+    text = re.sub("\r\n?", "\n", str(cell))  # which the writer puts in quotation marks, unlike a carriage return
+    return f"'{text}" if text.startswith(FORMULA) and not SIGNED.fullmatch(text) else text
 
 
 def records_to_csv(records: Sequence[Mapping[str, Any]], heads: Sequence[str] | None = None) -> str:

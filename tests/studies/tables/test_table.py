@@ -4,7 +4,9 @@ import csv
 import io
 import shutil
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from studies.tables.table import Column, Table, latex, of_texts, records_to_csv, to_csv
@@ -112,6 +114,19 @@ def test_ready_texts_and_records():
     assert to_csv(["x", "y"], [(1, None), ("a,b", True)]) == 'x,y\n1,\n"a,b",True\n'
     assert records_to_csv([{"x": 1, "y": 2}, {"y": 4, "x": 3}]) == "x,y\n1,2\n3,4\n"
     assert records_to_csv([], ["x", "y"]) == "x,y\n"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("x")'])
+def test_no_text_is_a_formula_for_a_spreadsheet(text):
+    heads, row = csv.reader(io.StringIO(to_csv([text, "b"], [[text, Path(text)]]), newline=""))
+    shown = "'" + text.replace("\r", "\n")
+    assert heads == [shown, "b"]
+    assert row == [shown, shown]
+
+
+def test_numbers_and_ordinary_texts_are_as_they_are():
+    cells = [-1.5, np.float32(-2), np.int64(-3), None, "-1.5", "+0.2 %", "a=b", "–", "it's"]
+    assert to_csv(["x"] * len(cells), [cells]).splitlines()[1] == "-1.5,-2.0,-3,,-1.5,+0.2 %,a=b,–,it's"
 
 
 def compiles(program, body, folder):

@@ -4,6 +4,7 @@ Each function takes `classes`, the sorted numbers of those that are wanted, or N
 """
 
 import contextlib
+import math
 import os
 import sys
 import zipfile
@@ -100,12 +101,13 @@ def _read(
     if labels.min() < 0 or labels.max() >= len(info.class_names):
         wrong = int(labels.min() if labels.min() < 0 else labels.max())
         raise DataError(f"{where}: labels must lie in 0..{len(info.class_names) - 1}. Received: {wrong}")
-    if classes is None:
-        return images, labels
-    missing = [info.class_names[number] for number in classes if number not in labels]
+    missing = [info.class_names[number] for number in classes or () if number not in labels]
     if missing:
         raise DataError(f"{where}: no picture of the class {missing[0]!r}")
-    return only(images, labels, classes)
+    if part == "train" and labels.min() == labels.max():
+        name = info.class_names[int(labels[0])]
+        raise DataError(f"{where}: all pictures are of one class, {name!r}; at least 2 are needed")
+    return (images, labels) if classes is None else only(images, labels, classes)
 
 
 @contextlib.contextmanager
@@ -123,6 +125,8 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
                 yield archive
     except DataError:
         raise
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit into the memory of this machine: {_one_line(error)}") from error
     except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
         reason = "not a whole .npz archive" if "pickle" in str(error) else _one_line(error)
         raise DataError(f"{path} cannot be read: {reason}") from error
@@ -149,6 +153,10 @@ def _checked_header(info: DatasetInfo, path: Path, archive: np.lib.npyio.NpzFile
         expected = "integers (n,)"
     if not fits or not shape or shape[0] == 0:
         raise DataError(f"{path}: {member} must be {expected} with n > 0. Received: {dtype} {shape}")
+    assert archive.zip is not None
+    claimed, held = math.prod(shape) * dtype.itemsize, archive.zip.getinfo(f"{member}.npy").file_size
+    if claimed > held:
+        raise DataError(f"{path}: {member} says that it has {claimed:,} bytes, and has no more than {held:,}")
     return shape
 
 

@@ -15,7 +15,7 @@ from datasets import DataError
 from datasets.decoding import FORMATS, SUFFIXES
 from datasets.splits import held_out_fifth
 from datasets.subset import choose
-from datasets.wording import counted, first_names, printable
+from datasets.wording import counted, first_names, is_text, printable
 
 _PART_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 _IGNORED = {"thumbs.db", "desktop.ini"}
@@ -161,6 +161,11 @@ def _entries(path: Path) -> tuple[list[str], list[str]]:
 
 def _class_names(path: Path, listed: dict[str, dict[str, list[str]]], main: str) -> tuple[str, ...]:
     names = tuple(listed[main])
+    for name in names:
+        if not is_text(name):
+            raise DataError(
+                f"{printable(path)}: the name of the class folder {printable(name)!r} is not UTF-8; rename it"
+            )
     if len(names) < 2:
         raise DataError(f"{printable(path)} has one class only, {printable(names[0])!r}; at least 2 are needed")
     for part, classes in listed.items():

@@ -116,6 +116,7 @@ def test_a_damaged_test_part_leaves_the_search_alone(tmp_path):
         ({"y_train": np.full(30, -1, np.int64)}, r"labels must lie in 0\.\.9\. Received: -1"),
         ({"x_train": np.zeros((0, 28, 28), np.uint8), "y_train": np.zeros(0, np.uint8)}, "n > 0"),
         ({"y_train": np.array([object()] * 30)}, "y_train must be integers"),
+        ({"y_train": np.full(30, 3)}, "all pictures are of one class, '3'; at least 2 are needed"),
     ],
 )
 def test_foreign_content_is_refused(tmp_path, change, words):
@@ -123,6 +124,19 @@ def test_foreign_content_is_refused(tmp_path, change, words):
     with pytest.raises(DataError, match=words) as caught:
         open_dataset("mnist", tmp_path, picture_store(tmp_path), side=None)
     assert "mnist.npz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_header_that_claims_more_than_there_is_is_not_believed(tmp_path):
+    """Nor is memory asked for: 8 PiB here."""
+    header = io.BytesIO()
+    claim = {"descr": "|u1", "fortran_order": False, "shape": (1 << 43, 28, 28)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    write_raw(tmp_path / "mnist.npz", members(), x_train=header.getvalue())
+    for call in (inspect, lambda *where: open_dataset(*where, picture_store(tmp_path), side=None)):
+        with pytest.raises(
+            DataError, match=r"x_train says that it has 6,896,136,929,411,072 bytes, and has no more than"
+        ):
+            call("mnist", tmp_path)
 
 
 def test_missing_members_are_named(tmp_path):

@@ -231,6 +231,13 @@ def test_any_folder_name_is_a_class_name(tmp_path):
     assert "'new?line'" in refused(tmp_path / "鳥 <b>")
 
 
+def test_a_class_folder_whose_name_is_no_text_is_refused_at_the_door(tmp_path):
+    """Old archives have such names; neither a database nor a page can hold them."""
+    folder = pets(tmp_path / "pets")
+    os.rename(folder / "cat", os.fsencode(folder) + b"/c\xff\xfet")
+    assert refused(folder) == f"{folder}: the name of the class folder 'c??t' is not UTF-8; rename it"
+
+
 def test_a_folder_named_like_a_data_set_has_its_own_name(tmp_path):
     assert inspect(str(pets(tmp_path / "mnist")), None).name == "mnist-folder"
 

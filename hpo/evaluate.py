@@ -19,12 +19,16 @@ from models.export.formats import DEPLOYED
     "--seeds", type=click.IntRange(1, MOST_SEEDS), default=3, show_default=True, help="training runs of each model"
 )
 @click.option("--runtimes", metavar="FORM,FORM,...", help=f"measure each model as deployed too: {', '.join(DEPLOYED)}")
+@click.option("--allow-overlap", is_flag=True,
+              help="also where over 1 % of the test pictures are among those to train on")  # fmt: skip
 @field_option("storage")
 @field_option("out")
 @field_option("cache_dir")
 @field_option("data_dir")
 @field_option("device")
-def main(study: str, pick: str, trials: str | None, seeds: int, runtimes: str | None, **places: Any) -> int:
+def main(
+    study: str, pick: str, trials: str | None, seeds: int, runtimes: str | None, allow_overlap: bool, **places: Any
+) -> int:
     """Give the chosen models of STUDY their final training, and test them.
 
     Each is trained on the training and validation pictures together, for the number of epochs that the search found
@@ -36,7 +40,8 @@ def main(study: str, pick: str, trials: str | None, seeds: int, runtimes: str | 
     from hpo.terminal.tables import show_forms, show_models
 
     loaded = load_study(study, **places)
-    models = loaded.evaluate(pick, trials, seeds, progress=True, runtimes=() if runtimes is None else runtimes)
+    forms_too = () if runtimes is None else runtimes
+    models = loaded.evaluate(pick, trials, seeds, True, forms_too, allow_overlap)
     if len(models):
         show_models([model.final for model in models])
         if forms := models.forms:

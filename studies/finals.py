@@ -1,5 +1,6 @@
 """Final evaluation: what a chosen model is worth on the test pictures, over several training runs."""
 
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,27 @@ Costs = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """Test pictures that are among those to train on, value for value."""
+
+    shared: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """Of the test pictures."""
+        return self.shared / self.of
+
+    @property
+    def words(self) -> str:
+        """A sentence; nothing where there are none."""
+        if not self.shared:
+            return ""
+        some = f"{self.shared:,} of the {self.of:,} test pictures ({self.share:.1%})"
+        return f"{some} {'is' if self.shared == 1 else 'are'} also among those to train on"
+
+
 @with_config(strict.STRICT)
 @dataclass(frozen=True)
 class FinalRun:
@@ -56,6 +78,7 @@ class FinalRun:
         model_bytes: size of the `.keras` file.
         seconds: by phase: prepare (build, extract, trace), train, measure, test.
         shape: height, width and channels of a picture.
+        overlap: test pictures that are among those that it was trained on.
     """
 
     study_id: str
@@ -73,6 +96,7 @@ class FinalRun:
     machine: Mapping[str, Any]
     shape: Sequence[int] = ()
     class_names: Sequence[str] = ()
+    overlap: int = 0
 
     @property
     def n_test(self) -> int:
@@ -85,8 +109,11 @@ class FinalRun:
         return self.seconds.get("prepare", 0.0) + self.seconds.get("train", 0.0)
 
     def to_json(self) -> str:
-        """The text of a result file."""
-        return strict.to_json(self)
+        """The text of a result file; that of an earlier version as it wrote it."""
+        values = strict.to_values(self)
+        if not self.overlap:
+            del values["overlap"]
+        return json.dumps(values, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "FinalRun":

@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
 
 from hpo.config import StudyConfig
-from hpo.errors import BadInput, TaskFailed, WorkerLost
+from hpo.errors import BadField, BadInput, TaskFailed, WorkerLost
 from hpo.final.exporting import make_forms
 from hpo.final.selection import baseline, beside_baseline, choose, jobs_for
 from hpo.final.training import FinalJob, look, train_final
@@ -19,7 +19,7 @@ from hpo.worker.pool import StepWatcher, Workers, wait
 from models.candidate import Architecture
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID
-from studies.finals import FinalCosts, FinalModel, FinalRun, read_answers, summarise
+from studies.finals import FinalCosts, FinalModel, FinalRun, Overlap, read_answers, summarise
 from studies.fingerprint import fingerprint_of
 from studies.forms import Ranked, all_forms
 from studies.paths import StudyFiles, name_of, write_text
@@ -39,6 +39,7 @@ WORDS = {
     "measure": "measuring latency and throughput",
     "test": "testing",
 }
+MOST_OVERLAP = 0.01  # of the test pictures
 NOTE = "## Final evaluation"  # the heading of what is ours in the study's note
 
 
@@ -57,6 +58,7 @@ def evaluate(
     trials: str | None,
     seeds: int,
     runtimes: Sequence[str],
+    allow_overlap: bool,
     watcher: StepWatcher,
 ) -> Evaluation:
     """Give the chosen models their final training, test them, and write what came of it beside the study and into it.
@@ -68,16 +70,18 @@ def evaluate(
         trials: numbers of trials instead, separated by commas.
         seeds: training runs of each model.
         runtimes: the forms in which each model is measured too, see `hpo.final.exporting`.
+        allow_overlap: also where more test pictures than `MOST_OVERLAP` are among those to train on.
         watcher: is told what is being done.
 
     Raises:
-        BadInput: there is nothing to evaluate, or data, split or weights are not those of the search.
+        BadInput: there is nothing to evaluate, too many test pictures are among those to train on, or data, split or
+            weights are not those of the search.
         WorkerLost, TaskFailed: before the first run.
         DataError: there are no test pictures.
     """
     files = StudyFiles(config.study_dir)
     with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
-        models, failures, facts = _train(config, study, pick, trials, seeds, watcher)
+        models, failures, facts = _train(config, study, pick, trials, seeds, allow_overlap, watcher)
         if models:
             _write(study, models, facts, config)
         if models and runtimes:
@@ -87,20 +91,28 @@ def evaluate(
 
 
 def _train(
-    config: StudyConfig, study: optuna.Study, pick: str, trials: str | None, seeds: int, watcher: StepWatcher
+    config: StudyConfig,
+    study: optuna.Study,
+    pick: str,
+    trials: str | None,
+    seeds: int,
+    allow_overlap: bool,
+    watcher: StepWatcher,
 ) -> tuple[list[FinalModel], list[str], Facts]:
     """The models, why some runs failed, and what they were made with; see `evaluate`."""
     log = StudyFiles(config.study_dir).worker_log
     with Workers(min(1, config.workers), config.device, log) as workers:
         records = read_study(study)
         finalists = choose(records, pick, trials, fingerprint_of(study))
-        facts = wait(workers.submit(look, config), lambda: watcher.waiting("looking at data, weights and machine"))
+        text = "looking at data, weights and machine"
+        facts, overlap = wait(workers.submit(look, config), lambda: watcher.waiting(text))
         check_same(study, facts)
+        check_overlap(overlap, allow_overlap, watcher.note)
         beside = baseline(records, config, facts.resolutions[-1])
         if beside is None:
             watcher.note("no pretrained baseline: this study trains from scratch")
         finalists = beside_baseline(finalists, beside, named=trials is not None)
-        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID])
+        finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID], overlap.shared)
         runs, failures = run_all(finals, workers, watcher)
     search = {one.label: one.search_accuracy for one in finalists}
     return summarise(runs, search, read_answers(StudyFiles(config.study_dir), runs)), failures, facts
@@ -109,6 +121,18 @@ def _train(
 def _write(study: optuna.Study, models: Sequence[FinalModel], facts: Facts, config: StudyConfig) -> None:
     write_results(models, facts, config)
     keep(study, models, facts.class_names, config)
+
+
+def check_overlap(overlap: Overlap, allowed: bool, note: Callable[[str], None]) -> None:
+    """Say which test pictures are among those to train on.
+
+    Raises:
+        BadInput: they are too many for the accuracy to say what the models do with new pictures.
+    """
+    if overlap.share > MOST_OVERLAP and not allowed:
+        raise BadField("allow_overlap", f"is needed to go on: {overlap.words}; an accuracy on them says little")
+    if overlap.shared:
+        note(f"note: {overlap.words}")
 
 
 def check_same(study: optuna.Study, facts: Facts) -> None:
@@ -205,6 +229,7 @@ def write_results(models: Sequence[FinalModel], facts: Facts, config: StudyConfi
         "dataset": facts.dataset,
         "digest": facts.dataset_digest,
         "test_split": facts.test_split,
+        "overlap": Overlap(models[0].runs[0].overlap, models[0].runs[0].n_test).words,
         "size": f"{height}x{width}x{channels}",
         "device": facts.machine["device"],
     }

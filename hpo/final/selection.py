@@ -96,12 +96,12 @@ def beside_baseline(finalists: Sequence[Finalist], beside: Finalist | None, *, n
 
 
 def jobs_for(
-    finalists: Sequence[Finalist], seeds: int, config: StudyConfig, facts: Facts, study_id: str
+    finalists: Sequence[Finalist], seeds: int, config: StudyConfig, facts: Facts, study_id: str, overlap: int = 0
 ) -> list[FinalJob]:
     """All runs, those of one model one after the other; costs are measured in the first of each."""
     folder = StudyFiles(config.study_dir).final
     return [
-        FinalJob(job, finalist.label, seed, finalist.epochs, finalist.plateaus, seed == 0)
+        FinalJob(job, finalist.label, seed, finalist.epochs, finalist.plateaus, seed == 0, overlap=overlap)
         for finalist in finalists
         for job in (Job(config, study_id, finalist.number, finalist.candidate, facts, folder),)
         for seed in range(seeds)

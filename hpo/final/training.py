@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from datasets.overlap import shared
 from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.worker import session
@@ -20,7 +21,7 @@ from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
 from hpo.worker.start import first_head
 from hpo.worker.training import recipe_of, training
-from studies.finals import FinalCosts, FinalRun
+from studies.finals import FinalCosts, FinalRun, Overlap
 from studies.fingerprint import KERAS
 from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
@@ -47,6 +48,7 @@ class FinalJob:
         plateaus: the factors that reduce_on_plateau had there.
         measure: its result needs costs: FLOPs, latency, throughput.
         costs: those of another run's network of the same architecture, if they are known.
+        overlap: test pictures that are among those that it is trained on.
     """
 
     job: Job
@@ -56,6 +58,7 @@ class FinalJob:
     plateaus: tuple[float, ...]
     measure: bool
     costs: FinalCosts | None = None
+    overlap: int = 0
 
     @property
     def files(self) -> RunFiles:
@@ -63,8 +66,8 @@ class FinalJob:
         return RunFiles(self.job.folder / self.label / run_name(self.seed))
 
 
-def look(config: StudyConfig) -> Facts:
-    """What the study's data, weights and machine are, and whether there are test pictures.
+def look(config: StudyConfig) -> tuple[Facts, Overlap]:
+    """What the study's data, weights and machine are, and how many test pictures are among those to train on.
 
     That is found out before anything is trained for them.
 
@@ -73,8 +76,11 @@ def look(config: StudyConfig) -> Facts:
     """
     here = session.current()
     facts = here.facts(config)
-    here.test_data(config, facts.resolutions[-1])
-    return facts
+    side = facts.resolutions[-1]
+    images, _ = here.test_data(config, side)
+    parts = here.split(config, side)
+    trained = here.data(config, side).images[np.concatenate([parts.train, parts.val])]
+    return facts, Overlap(shared(trained, images), len(images))
 
 
 def train_final(final: FinalJob) -> None:
@@ -135,6 +141,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         machine=facts.machine,
         shape=facts.shape,
         class_names=facts.class_names,
+        overlap=final.overlap,
     )
     write_text(files.result, run.to_json())
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.candidate import DIMENSIONS, Dimension, Range
-from studies.finals import FinalModel
+from studies.finals import FinalModel, Overlap
 from studies.fingerprint import PRETRAINED, SCRATCH
 from studies.records import CompleteTrial, TrialRecord
 from studies.report.detail import Detail
@@ -177,12 +177,13 @@ def evaluated_table(material: Material) -> Table:
         Column("calibration error", "{:.3f}", True),
         Column("file (MiB)", "{:.1f}", True),
     )
-    n_test = sum(material.finals[0].runs[0].scores.support)
+    n_test = material.finals[0].runs[0].n_test
+    overlap = Overlap(max(run.overlap for model in material.finals for run in model.runs), n_test).words
     caption = (
         f"Evaluated models on the {n_test:,} test pictures, means over training runs with different seeds; to the "
         "best: difference to the most accurate one on the same pictures; verdict: with p at most 0.05 after Holm's "
         "correction over all pairs of models; gap: search minus test."
-    )
+    ) + (f" Beware: {overlap}." if overlap else "")
     in_detail = [one.model for one in material.details]
     marked = frozenset(number for number, model in enumerate(material.finals) if model in in_detail)
     return Table("evaluated", caption, columns, rows, marked)

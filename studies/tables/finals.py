@@ -185,18 +185,19 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
     Args:
         model: whose card it is.
         class_names: in the order of their labels.
-        about: study, dataset, digest, test split, size of pictures and machine.
+        about: study, dataset, digest, test split, which of it is trained on (`overlap`), size of pictures and machine.
         forms: of this model, as deployed.
     """
     low, high = model.interval
     number = {name: f"{value:.4f}" for name, value in values(model).items() if isinstance(value, float)}
     rows = "".join(
-        f"| {table.markdown(row['class'])} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} "
-        f"| {row['pictures']:,} |\n"
+        f"| {table.markdown(table.printable(row['class']))} | {row['precision']:.3f} | {row['recall']:.3f} "
+        f"| {row['f1']:.3f} | {row['pictures']:,} |\n"
         for row in per_class(model, class_names)
     )
     costs = model.costs
     latency, first = costs.latency, model.runs[0]
+    overlap = f"\n  **{about['overlap']}.**" if about["overlap"] else ""
     return f"""# {about["study"]}, {name_of(model.label)}
 
 {describe(model.candidate)}
@@ -206,10 +207,10 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
   the order below.
 - **Load**: `keras.saving.load_model("{run_name(first.seed)}/model.keras")`; the class names are the entry
   `class_names.json` of that file, which is a zip archive.
-- **Trained** on {first.n_train:,} pictures of {table.markdown(about["dataset"])}
+- **Trained** on {first.n_train:,} pictures of {table.markdown(table.printable(about["dataset"]))}
   (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seeds.
 - **Tested** once on {sum(first.scores.support):,} pictures that nothing else read:
-  {table.markdown(about["test_split"])}.
+  {table.markdown(table.printable(about["test_split"]))}.{overlap}
 - **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} ({_varies(model)}).
 - **Macro F1** {number["macro_f1"]}; expected calibration error {number["calibration_error"]} (15 bins).
 - **Costs** {costs.parameters:,} weights, {costs.flops / 1e6:.4g} MFLOPs, {latency.record_ms:.3g} ms a picture

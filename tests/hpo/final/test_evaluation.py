@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hpo.errors import BadInput
 from hpo.final import evaluation
+from hpo.final.evaluation import check_overlap
 from hpo.final.training import FinalJob
 from models.candidate import Candidate
-from studies.finals import FinalRun
+from studies.finals import FinalRun, Overlap
 from studies.scores import score
 from tests import made
 
@@ -89,3 +91,13 @@ def test_where_the_time_went_is_said(measured):
     notes = Watcher()
     evaluation.run_all(finals("1", "3"), None, notes)  # nothing is left to do
     assert not [note for note in notes if note.startswith("Time")]
+
+
+def test_too_much_of_the_test_among_what_is_trained_on_is_refused():
+    said = []
+    check_overlap(Overlap(0, 100), False, said.append)
+    check_overlap(Overlap(1, 100), False, said.append)
+    with pytest.raises(BadInput, match=r"is needed to go on: 2 of the 100 test pictures \(2.0%\) are also among"):
+        check_overlap(Overlap(2, 100), False, said.append)
+    check_overlap(Overlap(2, 100), True, said.append)
+    assert said == [f"note: {Overlap(number, 100).words}" for number in (1, 2)]

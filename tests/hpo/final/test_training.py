@@ -27,7 +27,7 @@ from models.reuse.store import picture_store
 from models.training.batches import Examples
 from models.training.recipe import Recipe
 from models.training.trainer import train
-from studies.finals import FinalRun
+from studies.finals import FinalRun, Overlap
 
 TAIL = Candidate(
     backbone="custom_cnn",
@@ -174,6 +174,17 @@ def test_no_test_pictures_is_said_before_training(configure, tmp_path):
     config = configure(dataset=str(tmp_path / "pictures"), resolutions=(16,))
     with pytest.raises(DataError, match="has no test split"):
         look(config)
+
+
+def test_test_pictures_that_are_trained_on_are_counted(configure, tmp_path):
+    for part, first, number in (("train/a", 0, 5), ("train/b", 100, 5), ("test/a", 3, 4), ("test/b", 200, 1)):
+        folder = tmp_path / "pictures" / part
+        folder.mkdir(parents=True)
+        for index in range(number):
+            Image.new("RGB", (16, 16), (first + index, 0, 0)).save(folder / f"{index}.png")
+    config = configure(dataset=str(tmp_path / "pictures"), resolutions=(16,))
+    facts, overlap = look(config)
+    assert (facts.n_train + facts.n_val, overlap) == (10, Overlap(2, 5))
 
 
 @pytest.mark.parametrize(

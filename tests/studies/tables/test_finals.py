@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from studies.finals import summarise
+from studies.finals import Overlap, summarise
 from studies.forms import rank
 from studies.paths import BASELINE
 from studies.tables.finals import (
@@ -39,6 +39,7 @@ ABOUT = {
     "dataset": "my|data",
     "digest": "d" * 64,
     "test_split": "the test part of my.npz",
+    "overlap": "",
     "size": "8x8x1",
     "device": "a CPU",
 }
@@ -155,6 +156,21 @@ def test_a_card_has_a_row_for_each_form(models):
     forms = rank([made.form("litert"), made.form("onnx", 2.0)])
     text = card(models[0], ["a", "b"], ABOUT, forms)
     assert text == card(models[0], ["a", "b"], ABOUT) + for_card(forms)
+
+
+def test_a_card_says_what_of_the_test_is_trained_on(models):
+    said = "the test part of my.npz.\n  **3 of the 100 test pictures (3.0%) are also among those to train on.**\n"
+    assert said in card(models[0], ["a", "b"], ABOUT | {"overlap": Overlap(3, 100).words})
+    assert Overlap(1, 40).words == "1 of the 40 test pictures (2.5%) is also among those to train on"
+    assert Overlap(0, 40).words == ""
+
+
+def test_no_name_breaks_a_card(models):
+    about = ABOUT | {"dataset": "a\n# b", "test_split": "x\x1b[31m\ny"}
+    plain, broken = (card(models[0], names, ABOUT) for names in (["a", "b"], ["a\n| x |", "\x1b[2Jb"]))
+    assert len(broken.splitlines()) == len(plain.splitlines()) == len(card(models[0], ["a", "b"], about).splitlines())
+    for text in (broken, card(models[0], ["a", "b"], about)):
+        assert text.replace("\n", "").isprintable()
 
 
 def test_card(models):

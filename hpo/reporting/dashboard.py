@@ -1,6 +1,7 @@
 """optuna-dashboard on the studies' database, for this machine only."""
 
 import contextlib
+import secrets
 import shutil
 import socket
 import tempfile
@@ -11,11 +12,11 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from hpo.errors import BadField
+from hpo.reporting.guard import App, guarded
 from studies import paths
 from studies.attributes import LEARNING_CURVE, VAL_RIGHT
 
 HOST = "127.0.0.1"
-App = Callable[[Any, Any], Iterable[bytes]]
 STYLE = b"""<style>
 main, main * { overflow-wrap: anywhere }
 main pre, main code, main p { white-space: pre-wrap }
@@ -24,22 +25,26 @@ main table { display: block; overflow-x: auto; max-width: 100% } main table th, 
 </style>"""
 
 
-def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[str], None]) -> None:
+def serve(storage: str, out: Path, port: int, live: bool, allow_changes: bool, on_ready: Callable[[str], None]) -> None:
     """Show the database at http://127.0.0.1:PORT until the process is interrupted.
 
-    It shows a copy, made at the start: the dashboard has no login and can change and delete studies.
+    It shows a copy, made at the start: the dashboard can change and delete studies. Who may use it: see
+    `hpo.reporting.guard`.
 
     Args:
         storage: the database, `sqlite:///FILE`.
         out: folder of results, with the files that belong to studies.
         port: to listen on, of this machine alone.
-        live: the database itself instead; what is deleted there is gone.
+        live: the database itself instead, for reading.
+        allow_changes: then for changes too; what is deleted there is gone.
         on_ready: told in one line where it is.
 
     Raises:
-        BadInput: the port is taken.
+        BadInput: the port is taken, or changes are allowed in a copy.
         StudyRefused, StorageError: there is no database, or it is damaged.
     """
+    if allow_changes and not live:
+        raise BadField("allow_changes", "goes with --live alone: a copy can be changed as it is")
     import optuna_dashboard
 
     from studies.artifacts import open_store
@@ -53,13 +58,17 @@ def serve(storage: str, out: Path, port: int, live: bool, on_ready: Callable[[st
                 probe.bind((HOST, port))
             except OSError as error:
                 raise BadField("port", f"must be a free port. Received: {port} ({error.strerror})") from error
-        how = "live: what is deleted there is gone" if live else "a copy; start again to see newer trials"
-        on_ready(f"dashboard of {storage} ({how}) at http://{HOST}:{port} (stop with Ctrl-C)")
+        how = "a copy; start again to see newer trials"
+        if live:
+            how = "live: what is deleted there is gone" if allow_changes else "live, for reading"
+        token = secrets.token_urlsafe(16)
+        on_ready(f"dashboard of {storage} ({how}) at http://{HOST}:{port}/?token={token} (stop with Ctrl-C)")
         if not live and paths.artifacts(out).is_dir():  # deleting a study deletes its files too
             shutil.copytree(paths.artifacts(out), paths.artifacts(Path(folder)))
             out = Path(folder)
         store = open_store(out) if paths.artifacts(out).is_dir() else None
         app = fitted(optuna_dashboard.wsgi(opened, artifact_store=store))
+        app = guarded(app, port, token, changes=allow_changes or not live)
         with make_server(HOST, port, app, handler_class=_Quiet) as server:
             # In a thread: an interruption while it answers a request would be taken for that request's failure.
             answering = threading.Thread(target=server.serve_forever, daemon=True)

@@ -107,7 +107,7 @@ def fingerprint_of(study: optuna.Study) -> Fingerprint:
         raise StudyRefused(f"study {study.study_name} was not made by this program")
     try:
         return Fingerprint.from_dict(stored)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise StudyRefused(f"study {study.study_name} was made by another version of this program: {error}") from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, with_config
+from pydantic import Field, PlainSerializer, PlainValidator, with_config
 
 from models.candidate import Candidate
 from studies import attributes, strict
@@ -107,10 +107,10 @@ class Measurement:
         parameters: all weights of the model, trained or not.
     """
 
-    latency_ms: float
+    latency_ms: Annotated[float, Field(ge=0)]
     latency: DeployedLatency | Latency
     macs: int
-    flops: int
+    flops: Annotated[int, Field(ge=0)]
     other_flops: int
     parameters: int
 
@@ -141,7 +141,7 @@ class Outcome:
     candidate: CheckedCandidate
     measurement: Measurement
     trainable_parameters: int | None
-    val_accuracy: float | None
+    val_accuracy: Annotated[float, Field(ge=0, le=1)] | None
     best_epoch: int | None
     constraints: Mapping[str, float]
     curve: Sequence[Mapping[str, int | float]]

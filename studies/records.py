@@ -9,10 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from models.candidate import Candidate
-from studies import attributes, strict
-from studies.attributes import DUPLICATE_OF, RETRY_OF
-from studies.errors import StudyRefused
+from studies import strict
 from studies.fingerprint import val_size_of
+from studies.kept import Kept, kept
 from studies.latencies import AS_TOLD, Latencies, latencies_of
 from studies.outcomes import DIVERGED, INTERRUPTED, WORKER_DIED, Latency, Measurement
 
@@ -28,6 +27,7 @@ class State(StrEnum):
     DUPLICATE = "duplicate"  # of a trial that has its numbers
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    UNREADABLE = "unreadable"  # not as this version of this program writes them
     RUNNING = "running"
     WAITING = "waiting"
 
@@ -147,40 +147,38 @@ def complete(records: Iterable[TrialRecord]) -> list[CompleteTrial]:
 def read_trial(trial: FrozenTrial, latencies: Latencies = AS_TOLD, val_size: int | None = None) -> TrialRecord:
     """The record of one trial, finished or not: a `CompleteTrial` if it is complete.
 
+    One whose attributes this version of this program did not write, or someone has changed, is unreadable, and its
+    reason says why: the others of its study are what they are.
+
     Args:
         trial: as Optuna has it.
         latencies: that stand for those that trials were told with.
         val_size: of the study, see `TrialRecord`.
-
-    Raises:
-        StudyRefused: what the trial keeps is not as this version of this program writes it.
     """
     try:
-        return _read_trial(trial, trial.user_attrs, latencies, val_size)
+        return _read_trial(trial, kept(trial.user_attrs), latencies, val_size)
     except ValueError as error:
-        raise StudyRefused(f"trial {trial.number} was not written by this version of this program: {error}") from error
+        reason = f"not written by this version of this program: {error}"
+        return TrialRecord(trial.number, State.UNREADABLE, None, reason=reason)
 
 
-def _read_trial(
-    trial: FrozenTrial, attrs: Mapping[str, Any], latencies: Latencies, val_size: int | None
-) -> TrialRecord:
-    architecture = attrs.get(attributes.ARCHITECTURE, "")
-    told = _measurement(attrs.get(attributes.MEASUREMENT))
-    measurement = _with(told, latencies.by_architecture.get(architecture))
+def _read_trial(trial: FrozenTrial, attrs: Kept, latencies: Latencies, val_size: int | None) -> TrialRecord:
+    told = _measurement(attrs.measurement)
+    measurement = _with(told, latencies.by_architecture.get(attrs.architecture))
     known: dict[str, Any] = {
         "number": trial.number,
-        "state": _state_of(trial),
-        "candidate": Candidate.from_dict(attrs[attributes.CANDIDATE]) if attributes.CANDIDATE in attrs else None,
-        "best_epoch": attrs.get(attributes.BEST_EPOCH),
-        "epochs": len(attrs.get(attributes.LEARNING_CURVE, ())),
-        "seconds": sum(attrs.get(attributes.SECONDS, {}).values()),
-        "trainable_parameters": attrs.get(attributes.TRAINABLE_PARAMETERS),
+        "state": _state_of(trial.state, attrs),
+        "candidate": None if attrs.candidate is None else Candidate.from_dict(attrs.candidate),
+        "best_epoch": attrs.best_epoch,
+        "epochs": len(attrs.learning_curve),
+        "seconds": sum(attrs.seconds.values()),
+        "trainable_parameters": attrs.trainable_parameters,
         "measurement": measurement,
         "constraints": _constraints(trial, told, measurement),
-        "learning_curve": attrs.get(attributes.LEARNING_CURVE, ()),
-        "reason": attrs.get(attributes.FAILURE, {}).get("reason") or attrs.get(attributes.STOPPED) or _same_as(attrs),
-        "measured_again": architecture in latencies.again,
-        "val_right": attrs.get(attributes.VAL_RIGHT, ""),
+        "learning_curve": attrs.learning_curve,
+        "reason": (attrs.failure and attrs.failure.reason) or attrs.stopped or _same_as(attrs),
+        "measured_again": attrs.architecture in latencies.again,
+        "val_right": attrs.val_right,
         "val_size": val_size,
     }
     if trial.state != TrialState.COMPLETE:
@@ -188,6 +186,8 @@ def _read_trial(
     for name in ("candidate", "best_epoch", "trainable_parameters", "measurement"):
         if known[name] is None:
             raise ValueError(f"it is complete but has no {name}")
+    if not trial.values or not 0 <= trial.values[0] <= 1:
+        raise ValueError(f"val_accuracy must lie between 0 and 1. Received: {trial.values}")
     return CompleteTrial(**known, val_accuracy=trial.values[0])
 
 
@@ -207,34 +207,29 @@ def _constraints(trial: FrozenTrial, told: Measurement | None, now: Measurement 
     return values
 
 
-def _state_of(trial: FrozenTrial) -> State:
-    attrs = trial.user_attrs
-    match trial.state:
+def _state_of(state: TrialState, attrs: Kept) -> State:
+    match state:
         case TrialState.COMPLETE:
             return State.COMPLETE
-        case TrialState.PRUNED if attributes.STOPPED in attrs:
+        case TrialState.PRUNED if attrs.stopped is not None:
             return State.STOPPED
         case TrialState.PRUNED:
-            return State.DUPLICATE if DUPLICATE_OF in attrs else State.INFEASIBLE
+            return State.INFEASIBLE if attrs.duplicate_of is None else State.DUPLICATE
         case TrialState.RUNNING:
             return State.RUNNING
         case TrialState.WAITING:
             return State.WAITING
-    kind = attrs.get(attributes.FAILURE, {}).get("kind")
-    excused = kind == INTERRUPTED or (kind == WORKER_DIED and RETRY_OF not in attrs)
+    kind = attrs.failure and attrs.failure.kind
+    excused = kind in (INTERRUPTED, WORKER_DIED) and attrs.retry_of is None  # it was queued again, once
     return State.INTERRUPTED if excused else State.FAILED
 
 
-def _same_as(attrs: Mapping[str, Any]) -> str:
-    return f"the same as trial {attrs[DUPLICATE_OF]}" if DUPLICATE_OF in attrs else ""
+def _same_as(attrs: Kept) -> str:
+    return "" if attrs.duplicate_of is None else f"the same as trial {attrs.duplicate_of}"
 
 
 def read_study(study: optuna.Study) -> list[TrialRecord]:
-    """All trials of a study in the order of their numbers.
-
-    Raises:
-        StudyRefused: as `read_trial`.
-    """
+    """All trials of a study in the order of their numbers."""
     latencies, val_size = latencies_of(study), val_size_of(study)
     return [read_trial(trial, latencies, val_size) for trial in study.get_trials(deepcopy=False)]
 

@@ -46,12 +46,12 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     if config.study_name not in optuna.get_all_study_names(storage):
         return config
     begun = optuna.load_study(study_name=config.study_name, storage=storage).user_attrs.get(FINGERPRINT)
-    if begun is None:
+    if not isinstance(begun, dict) or not isinstance(begun.get("space"), dict):  # `open_study` says what is wrong
         return config
     before = {
-        "keep": ("full", "keep_blocks" in begun.get("space", {})),
+        "keep": ("full", "keep_blocks" in begun["space"]),
         "head_start": ("random", "head_start" in begun),
-        "rates": ("one", "fine_tuning_learning_rate" in begun.get("space", {})),
+        "rates": ("one", "fine_tuning_learning_rate" in begun["space"]),
     }
     changes = {name: value for name, (value, has) in before.items() if not has and getattr(config, name) == "auto"}
     return StudyConfig(**{**config.model_dump(), **changes}) if changes else config

@@ -13,7 +13,7 @@ from hpo.search.planner import Lesson, Params, PlannerSampler, View
 from hpo.search.seeding import usual_rate, usual_way
 from hpo.search.space import Space, distributions, parameters, suggest
 from models.candidate import Candidate
-from studies import attributes
+from studies.kept import kept_if_readable
 from studies.probes import Map, Probe
 from studies.records import State, TrialRecord
 
@@ -154,8 +154,8 @@ def _row(probe: Probe) -> tuple[float, float, float, float, float]:
 
 def lessons(trial: FrozenTrial, epochs: int) -> list[Lesson]:
     """What a trial reached: half way, and as far as it came; the best epoch until then counts."""
-    curve = trial.user_attrs.get(attributes.LEARNING_CURVE, ())
-    reached = np.maximum.accumulate([point["val_accuracy"] for point in curve])
+    curve = kept_if_readable(trial.user_attrs).learning_curve
+    reached = np.maximum.accumulate([point.get("val_accuracy") or 0.0 for point in curve])
     steps = sorted({step for step in ((len(reached) + 1) // 2, len(reached)) if step})
     return [Lesson(step / epochs, float(reached[step - 1])) for step in steps]
 

@@ -223,7 +223,7 @@ def label_groups(
 
 
 # Those that ended and have no place in a plot.
-LEFT_OUT = (State.STOPPED, State.DUPLICATE, State.INFEASIBLE, State.FAILED, State.INTERRUPTED)
+LEFT_OUT = (State.STOPPED, State.DUPLICATE, State.INFEASIBLE, State.FAILED, State.INTERRUPTED, State.UNREADABLE)
 
 
 def tally(records: Sequence[TrialRecord]) -> str:

@@ -12,6 +12,7 @@ from studies import attributes
 from studies.finals import FinalModel, FinalRun, read_answers, read_runs, summarise
 from studies.fingerprint import PRETRAINED, Fingerprint, fingerprint_of, origin
 from studies.forms import Ranked, all_forms
+from studies.kept import kept_if_readable
 from studies.pareto import front
 from studies.paths import StudyFiles, name_of
 from studies.probes import Map, map_of
@@ -160,9 +161,7 @@ def read_material(study: optuna.Study, folder: Path, command: str, rule: str = "
     return replace(
         bare,
         options=study.user_attrs.get(attributes.OPTIONS) or {},
-        phases={
-            trial.number: trial.user_attrs.get(attributes.SECONDS, {}) for trial in study.get_trials(deepcopy=False)
-        },
+        phases={trial.number: kept_if_readable(trial.user_attrs).seconds for trial in study.get_trials(deepcopy=False)},
         importances=importances(study, complete(records)),
         forms=all_forms(finals, files),
         files=files,

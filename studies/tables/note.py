@@ -13,6 +13,7 @@ ENDS = {
     State.DUPLICATE: ("It was not trained: it is the same as another", "It was not trained: it is {}"),
     State.FAILED: ("It failed", "It failed: {}"),
     State.INTERRUPTED: ("It was interrupted", "It was interrupted: {}"),
+    State.UNREADABLE: ("It cannot be read", "It cannot be read: {}"),
 }
 
 

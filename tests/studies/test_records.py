@@ -6,7 +6,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from studies.errors import StudyRefused
 from studies.optuna_private import show_constraints
 from studies.outcomes import Failure
 from studies.records import CompleteTrial, State, TrialRecord, complete, linear_probe, read_study
@@ -28,7 +27,7 @@ def test_records_of_trials_in_every_state(study):
         (TrialState.PRUNED, {"duplicate_of": 0}, "duplicate", True),
         (TrialState.FAIL, Failure("out of memory", "3 GiB").user_attrs(), "failed", True),
         (TrialState.FAIL, killed, "interrupted", False),
-        (TrialState.FAIL, killed | {"retry_of": 3}, "interrupted", False),
+        (TrialState.FAIL, killed | {"retry_of": 3}, "failed", True),  # so is what was interrupted twice
         (TrialState.FAIL, died, "interrupted", False),
         (TrialState.FAIL, died | {"retry_of": 5}, "failed", True),  # twice on one candidate: its own failure
     ]
@@ -68,14 +67,39 @@ def test_the_mirror_of_constraints_for_the_dashboard_is_not_read_back(study):
         ({"measurement": None}, "it is complete but has no measurement"),
         ({"best_epoch": None}, "it is complete but has no best_epoch"),
         ({"measurement": {"flops": 3}}, "Measurement.latency_ms: field required"),
+        ({"measurement": 3}, "Kept.measurement: input should be an object"),
         ({"candidate": {"backbone": "x"}}, "a candidate has the fields"),
+        ({"candidate": CANDIDATE.to_dict() | {"from_tomorrow": 1}}, "Missing or unknown: from_tomorrow"),
+        ({"candidate": CANDIDATE.to_dict() | {"unfreeze_depth": "x"}}, "unfreeze_depth must be"),
+        ({"candidate": []}, "Kept.candidate: input should be an object"),
+        ({"learning_curve": [3]}, "Kept.learning_curve.0: input should be an object"),
+        ({"learning_curve": [{"epoch": "x"}]}, "Kept.learning_curve.0.epoch: input should be a valid number"),
+        ({"seconds": []}, "Kept.seconds: input should be an object"),
+        ({"val_right": 1}, "Kept.val_right: input should be a valid string"),
     ],
 )
-def test_a_trial_that_was_written_by_something_else_is_refused(study, change, said):
-    attrs = {key: value for key, value in (outcome().user_attrs() | change).items() if value is not None}
-    study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, values=outcome().values(), user_attrs=attrs))
-    with pytest.raises(StudyRefused, match=f"trial 0 was not written by this version of this program: .*{said}"):
-        read_study(study)
+def test_a_trial_that_was_written_by_something_else_is_unreadable_and_the_others_are_not(study, change, said):
+    for attrs in (outcome().user_attrs(), outcome().user_attrs() | change):
+        attrs = {key: value for key, value in attrs.items() if value is not None}
+        values = outcome().values()
+        study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, values=values, user_attrs=attrs))
+    whole, broken = read_study(study)
+    assert whole.state == "complete"
+    assert (broken.number, broken.state, broken.candidate, broken.counts) == (1, "unreadable", None, True)
+    assert broken.reason.startswith("not written by this version of this program: ")
+    assert said in broken.reason and "\n" not in broken.reason
+
+
+def test_an_accuracy_that_is_none_is_not_believed(study):
+    attrs = outcome().user_attrs()
+    study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, values=(99.0, 1, 1), user_attrs=attrs))
+    assert read_study(study)[0].reason.endswith("val_accuracy must lie between 0 and 1. Received: [99.0, 1, 1]")
+
+
+@pytest.mark.parametrize("failure", [3, {}, {"kind": 1, "reason": ""}])
+def test_a_failure_that_is_none_is_unreadable(study, failure):
+    study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, user_attrs={"failure": failure}))
+    assert read_study(study)[0].state == "unreadable"
 
 
 def test_which_states_count_and_how_they_are_called():
@@ -87,6 +111,7 @@ def test_which_states_count_and_how_they_are_called():
         "the same as another",
         "failed",
         "interrupted",
+        "unreadable",
         "running",
         "waiting",
     ]

@@ -27,6 +27,7 @@ from models.backbones import UNPUBLISHED, get_backbone
 from models.candidate import DIMENSIONS
 from models.dimension import Searched
 from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
+from studies.paths import ARTIFACTS, OF_SEVERAL
 from studies.presets import read_preset
 from studies.url import database_path
 
@@ -258,6 +259,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     def _safe_study(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"\w[\w.+-]{0,199}", value):
             raise ValueError("must be 1 to 200 letters, digits and . _ + -, and begin with a letter, a digit or _")
+        if value is not None and (value == ARTIFACTS or value.startswith(OF_SEVERAL)):
+            kept = ", ".join((ARTIFACTS, *(f"{begins}..." for begins in OF_SEVERAL)))
+            raise ValueError(f"must be none of the names of other folders of results: {kept}")
         return value
 
     @field_validator("storage")

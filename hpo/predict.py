@@ -30,7 +30,7 @@ def main(
     its size, EXIF orientation respected, grey where it is grey. Models: see `python -m hpo.evaluate`.
     """
     from hpo.study import load_study
-    from studies.paths import check_writable, write_text
+    from studies.paths import check_writable, is_special, write_where_told
     from studies.tables.predictions import to_csv
 
     device = check_field("device", device)
@@ -39,7 +39,8 @@ def main(
         if csv_file is not None:
             if csv_file.is_dir():
                 raise BadField("csv", f"must be a file. Received the folder {csv_file}")
-            check_writable(csv_file.parent)
+            if not is_special(csv_file):
+                check_writable(csv_file.resolve().parent)
         probabilities = chosen.probabilities(pictures)
     click.echo(f"{study}, {chosen.name}: {chosen.accuracy:.4f} of the test pictures correct")
     names = [printable(path) for path in pictures]
@@ -48,7 +49,7 @@ def main(
     for name, label, share in zip(names, classes, probabilities.max(1), strict=True):
         click.echo(f"{name:<{widths[0]}}  {label:<{widths[1]}}  {share:.4f}")
     if csv_file is not None:
-        write_text(csv_file, to_csv(pictures, chosen.class_names, probabilities))
+        write_where_told(csv_file, to_csv(pictures, chosen.class_names, probabilities))
         click.echo(f"Table in {csv_file}")
     return DONE
 

@@ -1,6 +1,6 @@
 """`python -m hpo.run`: search for the best ways to turn a pretrained Keras network into your classifier.
 
-From the command line to the database: here -> `hpo.config` -> `hpo.study` -> `hpo.search.loop` -> `hpo.worker.trial`
+From the command line to the database: here -> `hpo.config` -> `hpo.study` -> `hpo.search.run` -> `hpo.worker.trial`
 (in a worker) -> `studies.storage`.
 """
 
@@ -40,9 +40,10 @@ def _all_fields(function: Any) -> Any:
     metavar="PRESET",
     help=f"{', '.join(PRESETS)}, or your own TOML file; options override it  [default: standard]",
 )
+@click.option("--adopt", is_flag=True, help="the database is lost: make a study of what trials left below --out")
 @click.option("--list-backbones", is_flag=True, help="print a table of networks and exit")
 @click.option("--list-datasets", is_flag=True, help="print a table of data sets and exit")
-def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any) -> int:
+def main(preset: str, adopt: bool, list_backbones: bool, list_datasets: bool, **options: Any) -> int:
     """Search for the best ways to turn a pretrained Keras network into a classifier for your pictures.
 
     Searches how much of the network is kept, unfreeze depth, head width, dropout, learning rate and schedule, and
@@ -58,8 +59,8 @@ def main(preset: str, list_backbones: bool, list_datasets: bool, **options: Any)
             print_datasets()
         return DONE
     configs = each_backbone({name: value for name, value in options.items() if value is not None}, preset)
-    words = sys.argv[1:]  # for the hint on how to go on
-    return run(configs[0], words) if len(configs) == 1 else run_each(configs, words)
+    words = [word for word in sys.argv[1:] if word != "--adopt"]  # for the hint on how to go on
+    return run(configs[0], words, adopt=adopt) if len(configs) == 1 else run_each(configs, words, adopt=adopt)
 
 
 def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
@@ -98,7 +99,7 @@ def default_weights(backbone: str) -> str:
     return "none" if get_backbone(backbone).weights == UNPUBLISHED else "pretrained"
 
 
-def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: Any = None) -> int:
+def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: Any = None, adopt: bool = False) -> int:
     """A study for each backbone, then their comparison; the exit code of the first that did not succeed, or 0.
 
     One that cannot be run, for its weights say, is named and the others are run all the same.
@@ -111,7 +112,7 @@ def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: A
         scratch = ", from scratch" if config.weights == "none" else ""
         click.echo(f"\n[{number}/{len(configs)}] {config.backbone}{scratch}")
         try:
-            codes.append(run(config, words, parts))
+            codes.append(run(config, words, parts, adopt))
         except MISTAKES as error:
             click.echo(f"error: {config.backbone}: {error}", err=True)
             codes.append(BAD_INPUT)
@@ -123,13 +124,14 @@ def run_each(configs: Sequence[StudyConfig], words: Sequence[str] = (), parts: A
     return next((code for code in codes if code != DONE), DONE)
 
 
-def run(config: StudyConfig, words: Sequence[str] = (), parts: Any = None) -> int:
+def run(config: StudyConfig, words: Sequence[str] = (), parts: Any = None, adopt: bool = False) -> int:
     """One study; returns the exit code.
 
     Args:
         config: of the study.
         words: the arguments of this command, for the hint on how to go on.
         parts: stand in for those of the search.
+        adopt: make a new study of what an earlier one left in the folder of results.
     """
     from hpo.study import load_study, run_study
     from hpo.terminal.console import make_console
@@ -139,7 +141,7 @@ def run(config: StudyConfig, words: Sequence[str] = (), parts: Any = None) -> in
 
     stopped = ""
     try:
-        records = run_study(config, progress=True, parts=parts).records
+        records = run_study(config, progress=True, parts=parts, adopt=adopt).records
     except StudyStopped as error:
         stopped, records = str(error), error.records
     if not complete(records):

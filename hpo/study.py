@@ -23,8 +23,9 @@ from hpo.reporting import assemble, comparing, dashboard, mapped, notebook, tabl
 from hpo.reporting.files import ReportFiles
 from hpo.reporting.gathering import gather
 from hpo.search import mapping
-from hpo.search.loop import REAL, Parts, run_search
 from hpo.search.network import as_built, remarks
+from hpo.search.parts import REAL, Parts
+from hpo.search.run import run_search
 from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
 from models.export.formats import DEPLOYED, FORMATS
@@ -32,7 +33,7 @@ from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.forms import Form
 from studies.pareto import front
-from studies.paths import StudyFiles, check_writable, map_of
+from studies.paths import check_writable, map_of, study_files
 from studies.probes import map_of as found_map
 from studies.quiet import quiet_optuna
 from studies.records import CompleteTrial, TrialRecord, read_study
@@ -59,7 +60,7 @@ class Study:
 
     def __init__(self, study: optuna.Study, storage: str, out: Path, places: Mapping[str, Any]):
         self.name, self.optuna, self.out = study.study_name, study, out
-        self.files = StudyFiles(out / study.study_name)
+        self.files = study_files(out, study.study_name)
         self.storage, self.places = storage, {**places, "storage": storage, "out": out}
 
     def __repr__(self) -> str:
@@ -129,6 +130,7 @@ class Study:
         seeds: int = 3,
         progress: Progress = False,
         runtimes: Sequence[str] | str = (),
+        allow_overlap: bool = False,
     ) -> FinalModels:
         """Give the chosen models their final training, and test each once.
 
@@ -142,6 +144,7 @@ class Study:
             progress: show what is being done.
             runtimes: forms in which each model is exported, tested and measured too: litert, litert-int8, onnx, as a
                 list or separated by commas; see `FinalModels.forms`.
+            allow_overlap: also where more than one in a hundred test pictures are among those to train on.
 
         Returns:
             The models, from the most to the least accurate on the test pictures.
@@ -159,9 +162,8 @@ class Study:
         named = ",".join(map(str, trials)) if isinstance(trials, Sequence) and not isinstance(trials, str) else trials
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
-            result = evaluation.evaluate(
-                self.config, self.optuna, pick, None if named is None else str(named), seeds, names, watcher
-            )
+            chosen = None if named is None else str(named)
+            result = evaluation.evaluate(self.config, self.optuna, pick, chosen, seeds, names, allow_overlap, watcher)
         return FinalModels(
             self.name, self.files, self.convert, result.models, result.failures, device=self.config.device
         )
@@ -234,13 +236,16 @@ class Study:
         return files.page
 
 
-def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | None = None) -> Study:
+def run_study(
+    config: StudyConfig, progress: Progress = False, parts: Parts | None = None, adopt: bool = False
+) -> Study:
     """Search until the study has `config.trials` trials; the same call again continues.
 
     Args:
         config: what is searched, and how long.
         progress: show what is being done.
         parts: stand in for those of the search, for tests.
+        adopt: the study's database is lost; make a new study of what its trials left in the folder of results.
 
     Returns:
         The study.
@@ -255,7 +260,7 @@ def run_study(config: StudyConfig, progress: Progress = False, parts: Parts | No
     with quiet_optuna(), watching(progress) as display:
         for remark in remarks(config, built):
             display.note(f"note: {remark}")
-        run_search(built, display, parts or REAL)
+        run_search(built, display, parts or REAL, adopt)
     places = {name: getattr(config, name) for name in ("cache_dir", "data_dir", "device")}
     return load_study(config.study_name, storage=config.storage, out=config.out, **places)
 
@@ -416,6 +421,7 @@ def serve_dashboard(
     out: Path | str | None = None,
     port: int = 8080,
     live: bool = False,
+    allow_changes: bool = False,
     on_ready: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Open optuna-dashboard on the database at http://127.0.0.1:PORT, until the process is interrupted.
@@ -424,15 +430,17 @@ def serve_dashboard(
         storage: database of all studies; default sqlite:///studies.db.
         out: folder of results; default runs.
         port: to listen on, of this machine alone.
-        live: show the database itself instead of a copy; what is deleted there is gone.
-        on_ready: told in one line where it is.
+        live: show the database itself instead of a copy, for reading.
+        allow_changes: then for changes too; what is deleted there is gone.
+        on_ready: told in one line where it is, with the token that a browser needs.
 
     Raises:
         BadInput: the port is taken, or an argument is wrong.
         StudyRefused, StorageError: there is no database, or it is damaged.
     """
     with quiet_optuna():
-        dashboard.serve(check_field("storage", storage), check_field("out", out), port, live, on_ready)
+        where = check_field("storage", storage), check_field("out", out)
+        dashboard.serve(*where, port, live, allow_changes, on_ready)
 
 
 @contextmanager

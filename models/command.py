@@ -26,6 +26,9 @@ class OneLineCommand(click.Command):
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run the command; mistakes end it with one line and an exit code."""
+        for name in ("stdout", "stderr"):  # closed by who started the command; files would get their numbers
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.ClickException as error:

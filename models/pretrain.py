@@ -7,6 +7,7 @@ seed, versions and the SHA-256 of the file. Training pictures are shifted by up 
 a mirror image keeps its meaning, flipped. As a command this module stands above the house: it uses `datasets`.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -167,6 +168,12 @@ def command(backbone: str, dataset: str, data_dir: Path | None, cache_dir: Path,
         raise click.UsageError(f"--output must end in .weights.h5. Received: {output}")
     if not output.absolute().parent.is_dir():
         raise click.UsageError(f"--output must be in a folder that exists. Received: {output}")
+    try:  # now, not after the training
+        with tempfile.TemporaryFile(dir=output.absolute().parent):
+            pass
+    except OSError as error:
+        words = f"--output must be in a folder that can be written to ({error.strerror}). Received: {output}"
+        raise click.UsageError(words) from error
     accuracy = pretrain(backbone, dataset, data_dir, cache_dir, output, Recipe(**options))
     click.echo(f"test accuracy {accuracy:.4f}; weights and card: {output}")
 

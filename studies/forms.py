@@ -130,7 +130,7 @@ def read_forms(path: Path, run: FinalRun) -> list[Form]:
     """What was made from a training run, in the order in which that was; nothing if the file is none of ours."""
     try:
         forms = [strict.from_values(Form, values) for values in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
     same = (run.study_id, run.label, digest_of(run))
     return [form for form in forms if (form.study_id, form.label, form.run) == same and form.pairs.n > 0]

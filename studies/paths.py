@@ -1,6 +1,6 @@
 """Every name below the folder of results, once, and writing a file in one step.
 
-runs/<study>/          StudyFiles
+runs/<study>/          StudyFiles; study.json says which study its trials are of
     map/               probes of every place where the network may end
     trials/            TrialFiles: what each trial leaves; checkpoints/ of those under way
     final/<model>/     tables and card of a final model; seed-<n>/ is one training run of it, RunFiles
@@ -12,6 +12,8 @@ runs/map-<data set>/   what `hpo.map` found
 """
 
 import os
+import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.errors import NotWritable
+from studies.errors import NotWritable, StudyRefused
 
 BASELINE = "baseline"  # label of the pretrained network with all of it frozen and a linear head
 
@@ -92,6 +94,11 @@ class StudyFiles:
         return self.folder / ".lock"
 
     @property
+    def remains(self) -> Path:
+        """Which study the results of the trials are of, and its fingerprint."""
+        return self.folder / "study.json"
+
+    @property
     def worker_log(self) -> Path:
         """What the workers print and log."""
         return self.folder / "worker.log"
@@ -158,22 +165,42 @@ def checkpoints(trials: Path) -> Path:
 
 def artifacts(out: Path) -> Path:
     """Files that the dashboard shows: one folder for all studies of a database, as it wants them."""
-    return out / "artifacts"
+    return out / ARTIFACTS
+
+
+ARTIFACTS, OF_SEVERAL = "artifacts", ("comparison-", "report-", "map-")  # what no study may be called, or begin with
+
+
+def path_part(name: str) -> str:
+    """A name as a part of a path, the only way: databases may be anyone's, and a name must not lead out of a folder.
+
+    Raises:
+        StudyRefused: it is no name that this program gives.
+    """
+    if not re.fullmatch(r"(?!\.\.?$)[\w.+-]+", name):
+        shown = "".join(letter if letter.isprintable() else "?" for letter in name)
+        raise StudyRefused(f"the database has the name {shown!r}, which cannot be that of a folder: it is not used")
+    return name
+
+
+def study_files(out: Path, name: str) -> StudyFiles:
+    """The files of a study by its name."""
+    return StudyFiles(out / path_part(name))
 
 
 def comparison(out: Path, dataset: str) -> Path:
     """Folder of the comparison of studies on a data set."""
-    return out / f"comparison-{dataset}"
+    return out / f"comparison-{path_part(dataset)}"
 
 
 def map_of(out: Path, dataset: str) -> Path:
     """Folder of the maps of networks on a data set."""
-    return out / f"map-{dataset}"
+    return out / f"map-{path_part(dataset)}"
 
 
 def joint_report(out: Path, dataset: str) -> Path:
     """Folder of the report on several studies of a data set."""
-    return out / f"report-{dataset}"
+    return out / f"report-{path_part(dataset)}"
 
 
 def check_writable(*folders: Path) -> None:
@@ -201,7 +228,8 @@ def in_one_step(path: Path) -> Iterator[Path]:
     What was written is on the disk before it takes the place of `path`; after an error it is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{secrets.token_hex(8)}.{path.name}")  # no name that someone could have put a link at
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o666))
     try:
         yield part
         with part.open("rb") as file:
@@ -215,6 +243,20 @@ def write_text(path: Path, text: str) -> None:
     """In one step, as UTF-8."""
     with in_one_step(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_where_told(path: Path, text: str) -> None:
+    """To a file that the user names: a link is followed; what is no file, such as a pipe, is written to as it is."""
+    if is_special(path):
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+    else:
+        write_text(path.resolve(), text)
+
+
+def is_special(path: Path) -> bool:
+    """Whether it is there and is neither a file nor a folder: a pipe, a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

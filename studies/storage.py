@@ -4,6 +4,7 @@ One SQLite file in WAL mode with `synchronous=FULL`: readers (a dashboard, an ex
 commit that was acknowledged survives SIGKILL and power loss. One writer at a time, by a lock beside the database.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -20,10 +21,10 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from studies.attributes import FINGERPRINT, STUDY_ID
+from studies.attributes import FINGERPRINT, OPTIONS, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
-from studies.url import database_path
+from studies.url import address, database_path
 
 BUSY_SECONDS = 60
 
@@ -49,8 +50,12 @@ def writer_lock(lock: Path, study: str) -> Iterator[None]:
     path = lock.parent if lock.name == ".lock" else lock.with_suffix("")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a+", encoding="utf-8")
+        # No link is followed: a lock's name is known to all who may write to its folder.
+        number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        file = open(number, "a+", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StorageError(f"{lock} is a link; a lock is a file of its own: remove the link") from error
         raise StorageError(f"cannot write to {lock.parent}: {error.strerror}") from error
     with file:
         try:
@@ -70,8 +75,43 @@ def _holder(lock: Path) -> str:
     try:
         holder = json.loads(lock.read_text(encoding="utf-8"))
         return f"process {holder['pid']} has been running study {holder['study']} since {holder['since']}"
-    except (OSError, ValueError, KeyError):  # the holder is just writing it
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # the holder is just writing it
         return "another process has just taken it"
+
+
+class SameFile:
+    """A database that was opened, by the file that it was then.
+
+    SQLite goes on writing to a file that was deleted or replaced, and tells nobody.
+
+    Args:
+        url: of the database.
+        results: the folder in which the study's trials leave their numbers.
+    """
+
+    def __init__(self, url: str, results: Path):
+        self._path, self._results = database_path(url), results
+        self._file = self._identity()
+
+    def check(self) -> None:
+        """See whether it is still there.
+
+        Raises:
+            StorageError: it is not; the message says how its trials are found again.
+        """
+        if self._identity() != self._file:
+            raise StorageError(
+                f"{self._path} was deleted or replaced while the study ran; nothing more is written to it. What its "
+                f"trials found is in {self._results}: move away what is at the database's place now, and give the "
+                "same command with --adopt"
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 @contextmanager
@@ -100,7 +140,7 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
             _prepare(path)
         engine_kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
         try:
-            storage = RDBStorage(f"sqlite:///{path}", engine_kwargs=engine_kwargs, skip_table_creation=not write)
+            storage = RDBStorage(address(path), engine_kwargs=engine_kwargs, skip_table_creation=not write)
         except RuntimeError as error:  # made by another version of Optuna
             raise StorageError(f"{path}: {' '.join(str(error).split())}") from error
         sqlalchemy.event.listen(storage.engine, "connect", _set_durable)
@@ -126,7 +166,7 @@ def snapshot(url: str, folder: Path) -> str:
         finally:
             source.close()
             target.close()
-    return f"sqlite:///{copy}"
+    return address(copy)
 
 
 def forget(url: str, keys: Sequence[str]) -> None:
@@ -174,21 +214,23 @@ def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -
             study.set_metric_names(list(METRIC_NAMES))
         study.set_user_attr(STUDY_ID, uuid.uuid4().hex)
         study.set_user_attr(FINGERPRINT, dict(fingerprint))
-    elif stored != (now := json.loads(json.dumps(dict(fingerprint)))):
+        return study
+    _check_attributes(study)
+    if stored != (now := json.loads(json.dumps(dict(fingerprint)))):
         raise StudyRefused(
-            f"study {name} was made with other settings: {'; '.join(_differing(stored, now))}. "
+            f"study {name} was made with other settings: {'; '.join(differing(stored, now))}. "
             "Its trials could not be compared with new ones: give the same settings, or another --study"
         )
     return study
 
 
-def _differing(then: Mapping[str, Any], now: Mapping[str, Any], inside: str = "") -> list[str]:
+def differing(then: Mapping[str, Any], now: Mapping[str, Any], inside: str = "") -> list[str]:
     """Each field with both values; of one that has fields itself those that differ."""
     found = []
     for key in {**then, **now}:
         before, after = then.get(key), now.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            found += _differing(before, after, f"{key}.")
+            found += differing(before, after, f"{key}.")
         elif before != after:
             found.append(f"{inside}{key} ({before} then, {after} now)")
     return found
@@ -210,4 +252,16 @@ def load_study(url: str, name: str) -> optuna.Study:
         study = optuna.load_study(study_name=name, storage=storage)
         if FINGERPRINT not in study.user_attrs:
             raise StudyRefused(f"study {name} was not made by this program")
+        _check_attributes(study)
         return study
+
+
+def _check_attributes(study: optuna.Study) -> None:
+    """Of those that are read in many places, once; the others are checked where they are read."""
+    for key, kind, words in ((FINGERPRINT, dict, "an object"), (STUDY_ID, str, "a text"), (OPTIONS, dict, "an object")):
+        value = study.user_attrs.get(key)
+        if not isinstance(value, kind) and not (key == OPTIONS and value is None):
+            received = "nothing" if value is None else type(value).__name__
+            raise StorageError(
+                f"study {study.study_name} is damaged: its attribute {key} must be {words}. Received: {received}"
+            )

@@ -1,12 +1,13 @@
 """Where a database is. Apart from `studies.storage`, so that an option can be checked without loading SQLAlchemy."""
 
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 PREFIX = "sqlite:///"
 
 
 def database_path(url: str) -> Path:
-    """The file behind `sqlite:///FILE`.
+    """The file behind `sqlite:///FILE`, in which `%20` is a blank, as SQLAlchemy has it.
 
     Raises:
         ValueError: it is anything else.
@@ -14,4 +15,9 @@ def database_path(url: str) -> Path:
     path = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
         raise ValueError(f"must be sqlite:///FILE (a database in a file). Received: {url}")
-    return Path(path).expanduser()
+    return Path(unquote(path)).expanduser()
+
+
+def address(path: Path) -> str:
+    """Of a database in a file, for Optuna: the way back from `database_path`."""
+    return PREFIX + quote(str(path), safe=" +/")

@@ -18,7 +18,7 @@ from hpo.reporting.publish import publish
 from hpo.worker.pool import Watcher, Workers, wait
 from studies.attributes import OPTIONS
 from studies.fingerprint import fingerprint_of
-from studies.paths import StudyFiles, joint_report
+from studies.paths import StudyFiles, joint_report, study_files
 from studies.report.blocks import Report
 from studies.report.chapters import NOTHING, chapter
 from studies.report.comparing import comparison_chapter
@@ -61,9 +61,15 @@ def make_report(
     Raises:
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
-    materials = [read_material(study, out / study.study_name, _command_of(study), rule) for study in loaded]
+    materials = [
+        read_material(study, study_files(out, study.study_name).folder, _command_of(study), rule) for study in loaded
+    ]
     several = len(materials) > 1
-    chapters = [comparison_chapter([gather(study, out / study.study_name) for study in loaded])] if several else []
+    chapters = (
+        [comparison_chapter([gather(study, study_files(out, study.study_name).folder) for study in loaded])]
+        if several
+        else []
+    )
     missing: list[str] = []
     galleries: list[Gallery] = []
     for study, material in zip(loaded, materials, strict=True):
@@ -109,7 +115,7 @@ def report(
         loaded, out, places, pictures, lambda: watcher.waiting("drawing pictures of data and models"), rule
     )
     dataset = fingerprint_of(loaded[0]).dataset
-    own = StudyFiles(out / loaded[0].study_name).report
+    own = study_files(out, loaded[0].study_name).report
     folder = joint_report(out, dataset) if len(loaded) > 1 else own
     written = write_report(assembled.report, folder, figures=figures, pdf=pdf)
     chapters = assembled.report.chapters[-len(loaded) :]

@@ -16,7 +16,7 @@ from studies.probes import Map
 from studies.records import TrialRecord
 from studies.report.comparing_tables import models_table, settings_table
 from studies.tables import comparison
-from studies.tables.table import markdown
+from studies.tables.table import markdown, printable
 from studies.tables.trials import row, to_csv
 
 
@@ -65,7 +65,7 @@ def write_comparison(
     models = models_table(rows, found, studies[0].fingerprint.dataset)
     numbers = [comparison.values(row, place, found) for place, row in enumerate(rows)]
     lists = [
-        f"## {heading}\n\n" + "".join(f"- {markdown(sentence)}\n" for sentence in sentences)
+        f"## {heading}\n\n" + "".join(f"- {markdown(printable(sentence))}\n" for sentence in sentences)
         for heading, sentences in said.items()
     ]
     texts = {

@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,15 @@ from optuna.trial import TrialState
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.asking import Asker
-from hpo.search.confirming import confirm_front
-from hpo.search.fingerprint import as_begun, fingerprint
 from hpo.search.mapping import Mapping, keep
 from hpo.search.parts import REAL, Display, Leg, Parts
-from hpo.search.space import Space, make_space, sibling_heads
+from hpo.search.space import Space, sibling_heads
 from hpo.search.stopping import reached_at
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent, wait
+from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent
 from hpo.worker.rungs import rungs_of
 from models.candidate import Candidate
 from studies import attributes
@@ -31,54 +29,12 @@ from studies.fingerprint import val_size_of
 from studies.latencies import latencies_of
 from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
-from studies.probes import Map, map_of
+from studies.probes import Map
 from studies.records import State, TrialRecord, read_study, read_trial
-from studies.storage import database_lock, open_storage, open_study, storage_trouble, writer_lock
-
-
-def run_search(config: StudyConfig, display: Display, parts: Parts = REAL) -> list[TrialRecord]:
-    """Bring the study to `config.trials` trials and return all of its records.
-
-    Raises:
-        StudyRefused, StorageError, DataError, ModelError, BadInput: before the first trial.
-        StudyStopped: after three failures of one kind in a row.
-        KeyboardInterrupt: with everything in a state from which the same call continues.
-    """
-    files = StudyFiles(config.study_dir)
-    with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
-        storage = open_storage(config.storage, write=True)
-        with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
-            config = as_begun(config, storage)
-            facts = _prepared(config, workers, display, parts)
-            space = make_space(config, facts.stages, facts.resolutions)
-            study = open_study(storage, config.study_name, fingerprint(config, facts, space).to_dict())
-            study.set_user_attr(attributes.OPTIONS, config.model_dump(mode="json"))  # for what comes after the search
-            search = Search(config, study, facts, space, workers, display, parts)
-            search.recover()
-            display.prepared(config, facts, search.records)
-            try:
-                search.run(Mapping(config, facts, display, map_of(study)) if config.is_mapped else None)
-                return confirm_front(study, config, facts, workers, display, parts)
-            except BaseException as error:
-                workers.stop()
-                search.recover()
-                if isinstance(error, StudyStopped):
-                    error.records = search.records
-                raise
-
-
-def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
-    """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
-    text = "looking at data, weights and machine"
-    display.note(text)
-    try:
-        return wait(workers.submit(parts.prepare, config), lambda: display.waiting(text))
-    except (WorkerLost, TaskFailed) as error:
-        raise StudyStopped(f"before the first trial: {error}", []) from error
 
 
 class Search:
-    """One study being brought to its wanted number of trials."""
+    """One study being brought to its wanted number of trials; `check` raises where it cannot be told any more."""
 
     def __init__(
         self,
@@ -89,14 +45,15 @@ class Search:
         workers: Workers,
         display: Display,
         parts: Parts = REAL,
+        check: Callable[[], None] = lambda: None,
     ):
         self.config, self.study, self.facts, self.space = config, study, facts, space
-        self.workers, self.display, self.parts = workers, display, parts
+        self.workers, self.display, self.parts, self.check = workers, display, parts, check
         self.folder = StudyFiles(config.study_dir).trials
         self.rungs = rungs_of(config, parts.first_rung)
         self.waiting: list[Leg] = []  # asked for, or past a rung, and not yet with a worker
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
-        self.streak = Streak()
+        self.streak, self.silence = Streak(), heartbeat.Silence()
         self.latencies, self.val_size = latencies_of(study), val_size_of(study)
         self.records: list[TrialRecord] = []
         self.mapping: Mapping | None = None
@@ -162,14 +119,16 @@ class Search:
         self.asker.begin_with(found, self.records)
 
     def _watch(self) -> None:
-        """Give up what has been silent for too long, and tell the display what runs."""
+        """See that the study can still be told, give up what is silent for too long, tell the display what runs."""
+        self.check()
         shown: dict[str, Path] = {}
         for future, legs in self.running.items():
             progress = legs[0].job.files.progress
-            give_up_silent(future, progress, self.config.stall_timeout)
+            give_up_silent(future, self.silence.of(progress), self.config.stall_timeout)
             shown |= {f"trial {leg.job.number}": progress for leg in legs}
         if self.mapping and self.mapping.future is not None:
-            give_up_silent(self.mapping.future, self.mapping.progress, self.config.stall_timeout)
+            silent = self.silence.of(self.mapping.progress)
+            give_up_silent(self.mapping.future, silent, self.config.stall_timeout)
             shown |= self.mapping.tick()
         self.display.tick(shown)
 
@@ -209,12 +168,12 @@ class Search:
             self.study.tell(trial, state=TrialState.PRUNED)
             self.display.told(self._renew(trial.number), self.records)
         else:
-            self.waiting.append(Leg(trial, job, self._next_stop(0)))
+            self.waiting.append(Leg(trial, job, self._next_stop(0), attributes.RETRY_OF in trial.user_attrs))
             self._renew(trial.number)
 
     def _same_as(self, candidate: Candidate) -> int | None:
-        """The number of a trial of the same candidate that has its numbers or is about to."""
-        known = (State.COMPLETE, State.STOPPED, State.INFEASIBLE, State.RUNNING)
+        """The number of a trial of the same candidate that has its numbers, is about to, or has failed."""
+        known = (State.COMPLETE, State.STOPPED, State.INFEASIBLE, State.RUNNING, State.FAILED)
         alike = (record.number for record in self.records if record.candidate == candidate and record.state in known)
         return next(alike, None)
 

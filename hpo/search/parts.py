@@ -63,9 +63,11 @@ class Leg:
     trial: optuna.Trial
     job: Job
     until: int  # epoch
+    alone: bool = False  # it was interrupted: if it is the cause, no other trial is to suffer for it
 
     def joins(self, other: "Leg") -> bool:
         """Whether the two can be trained together: heads on the same features, equally far."""
         mine, theirs = self.job.candidate, other.job.candidate
         alike = mine.shared_by_heads() == theirs.shared_by_heads()
-        return mine.joins_heads and alike and self.until == other.until
+        together = mine.joins_heads and alike and self.until == other.until
+        return together and not (self.alone or other.alone)

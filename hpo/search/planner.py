@@ -142,7 +142,9 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         others = study.get_trials(deepcopy=False, states=states)
         trials = [other for other in others if other.number != trial.number and other.params]
         seen = [(other, view) for other in trials if (view := self._look(other.params)) is not None]
-        pool = self._pool([view for _, view in seen], _best(trials, sign))
+        failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        again = [view for other in failed if (view := self._look(other.params)) is not None]  # nor are they repeated
+        pool = self._pool([*again, *(view for _, view in seen)], _best(trials, sign))
         if not pool:
             return {}
         scores = self._scores(pool, seen, sign)

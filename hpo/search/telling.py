@@ -84,12 +84,11 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
             tell_outcome(trial, outcome)
             note(f"trial {frozen.number}: result found on disk")
         else:
-            tell_failure(trial, Failure(INTERRUPTED, "the run ended before this trial did"))
-            again = RETRY_OF not in frozen.user_attrs
-            note(
-                f"trial {frozen.number}: "
-                + ("interrupted; queued again" if again else "interrupted a second time; not tried again")
-            )
+            first = frozen.user_attrs.get(RETRY_OF)
+            before = "" if first is None else f", as it did with the same candidate in trial {first}"
+            tell_failure(trial, Failure(INTERRUPTED, f"the run ended before this trial did{before}"))
+            again = "interrupted; queued again" if first is None else "interrupted a second time; not tried again"
+            note(f"trial {frozen.number}: {again}")
     trials = study.get_trials(deepcopy=False)
     waiting = [trial.user_attrs[RETRY_OF] for trial in trials if _tried_again(trial)]
     candidates = [read_trial(trials[number]).candidate for number in waiting]

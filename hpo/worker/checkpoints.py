@@ -56,7 +56,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def load(path: Path) -> Checkpoint | None:
     """None if there is none, or it is damaged or of another version: the trial then begins anew."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError), path.open("rb") as file:
         if file.read(_DIGEST) == _digest(file):
             file.seek(_DIGEST)
             stored = np.load(file, allow_pickle=False)

@@ -1,14 +1,17 @@
 """Signs of life: what a worker is doing now, in a small file that the parent reads.
 
-The age of the file tells whether the worker still lives; what is in it, what it is doing.
+That the file changes tells that the worker still lives; what is in it, what it is doing.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+
+MOST_BETWEEN_LOOKS = 5.0  # seconds; who looks less often was not running
 
 
 class Phase(StrEnum):
@@ -64,7 +67,9 @@ class Heartbeat:
         self._phase, self._written = sign.phase, now
         # Not forced to the disk: nobody reads it after a power cut.
         part = self._path.with_suffix(".progress.part")
-        part.write_text(json.dumps(asdict(sign)), encoding="utf-8")
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)  # its name is known
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(sign)))
         part.replace(self._path)
 
     def end(self) -> None:
@@ -82,13 +87,36 @@ def last_sign(path: Path) -> SignOfLife | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return SignOfLife(Phase(values["phase"]), values["epoch"], values["share"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def silent_for(path: Path) -> float:
-    """Seconds since the last sign of life; 0 if the task has just ended."""
+    """Seconds since the last sign of life by the clock, to be shown; 0 if the task has just ended."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
     except OSError:
         return 0.0
+
+
+class Silence:
+    """How long tasks have been silent, in seconds that this process has seen: by that they are given up.
+
+    What it did not see does not count: a laptop that sleeps, a process that is stopped, a clock that is put right.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[int, float, float]] = {}  # the last sign, seconds since, when that was looked at
+
+    def of(self, path: Path) -> float:
+        """Seconds since the last sign of life; 0 if the task has just ended. To be asked often."""
+        try:
+            sign = path.stat().st_mtime_ns
+        except OSError:
+            self._seen.pop(path, None)
+            return 0.0
+        now = time.monotonic()
+        last, silent, looked = self._seen.get(path, (sign, 0.0, now))
+        silent = silent + min(now - looked, MOST_BETWEEN_LOOKS) if sign == last else 0.0
+        self._seen[path] = sign, silent, now
+        return silent

@@ -43,7 +43,7 @@ class Memory:
             ours = stored["identity"] == self._identity(architecture)
             if ours and ("latency" not in known or to_latency(known["latency"]).record_ms > 0):
                 return known
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it
         return None
 

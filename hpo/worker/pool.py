@@ -149,9 +149,9 @@ def answer(future: "concurrent.futures.Future[T]", stall_timeout: float = float(
         raise WorkerLost(explain_death(error)) from error
 
 
-def give_up_silent(future: "concurrent.futures.Future[Any]", progress: Path, stall_timeout: float) -> None:
-    """End the worker that does this task if its signs of life stopped so many seconds ago."""
-    if heartbeat.silent_for(progress) > stall_timeout:
+def give_up_silent(future: "concurrent.futures.Future[Any]", silent: float, stall_timeout: float) -> None:
+    """End the worker that does this task if it has been silent for too many seconds."""
+    if silent > stall_timeout:
         future.cancel()  # pebble ends the worker and starts another
 
 
@@ -169,11 +169,12 @@ def wait(
         progress: signs of life of the task; without them it is never given up.
         stall_timeout: seconds of silence after which it is.
     """
+    silence = heartbeat.Silence()
     while not future.done():
         concurrent.futures.wait([future], timeout=POLL_SECONDS)
         on_wait()
         if progress is not None:
-            give_up_silent(future, progress, stall_timeout)
+            give_up_silent(future, silence.of(progress), stall_timeout)
     return answer(future, stall_timeout)
 
 

@@ -112,7 +112,7 @@ def _check_card(path: Path) -> None:
         return
     try:
         sha256 = json.loads(card.read_text(encoding="utf-8")).get("sha256")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return  # somebody else's JSON
     if isinstance(sha256, str) and sha256 != sha256_of(path):
         raise ModelError(f"{path} is not the file that {card.name} describes: their SHA-256 differ")

@@ -163,7 +163,7 @@ def _made_from(path: Path, url: str) -> bool:
     """Whether the converted file is there and its card says that it was made from this one."""
     try:
         return path.is_file() and json.loads(card_path(path).read_text(encoding="utf-8")).get("source") == url
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

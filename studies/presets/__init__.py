@@ -19,6 +19,6 @@ def read_preset(name: str) -> dict[str, Any]:
         raise ValueError(f"must be {', '.join(PRESETS)}, or a TOML file. Received: {name}")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise ValueError(f"{name} cannot be read: {error}") from error
     return {key.replace("-", "_"): value for key, value in values.items()}

@@ -81,6 +81,6 @@ def read_model_file(files: RunFiles) -> ModelFile:
             layers = json.loads(archive.read("config.json"))["config"]["layers"]
         shape = tuple(int(side) for side in layers[0]["config"]["batch_shape"][1:])
         both = any(layer["config"].get("name") == "both_logits" for layer in layers)  # see `models.build`
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile):
         return ModelFile(predictions=predictions)
     return ModelFile(names, shape, len(names) == 2 and not both, predictions)

@@ -8,6 +8,8 @@ import pytest
 from filelock import FileLock
 
 import hpo.search.loop
+import hpo.search.parts
+import hpo.search.run
 import hpo.worker.trial
 from hpo.config import make_config
 from hpo.search.fingerprint import fingerprint
@@ -153,10 +155,10 @@ class Fakes:
     def parts(self):
         attempt = self.attempt or functools.partial(hpo.worker.trial.attempt, run=self.evaluate)
         given = {"prepare": self.prepare, "attempt": attempt, "measure_again": self.measure_again}
-        return hpo.search.loop.Parts(**given, **self.changes)
+        return hpo.search.parts.Parts(**given, **self.changes)
 
     def run(self, config):
-        return hpo.search.loop.run_search(config, self.recorder, self.parts)
+        return hpo.search.run.run_search(config, self.recorder, self.parts)
 
     def search(self, config, workers):
         facts = self.prepare(config)
@@ -233,7 +235,7 @@ def evaluated(tmp_path_factory):
 def _evaluate(config):
     from hpo.study import load_study
 
-    hpo.search.loop.run_search(config, Recorder())
+    hpo.search.run.run_search(config, Recorder())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
         models = load_study(config.study_name, storage=config.storage).evaluate(trials=[0, 2], seeds=2)

@@ -152,6 +152,7 @@ def test_a_preset_of_the_users(tmp_path):
     ("content", "said"),
     [
         ("trials = ", "cannot be read"),
+        pytest.param("x = " + 5000 * "[", "cannot be read", id="deep"),
         ("trails = 3", "unknown field trails. Allowed: backbone, "),
         ("trials = 0", "trials must be at least 1. Received: 0"),
         ('trials = "many"', "trials must be an integer"),

@@ -22,7 +22,7 @@ from hpo.errors import BadInput
 from hpo.evaluate import main
 from hpo.final.evaluation import NOTE, check_same, finished
 from hpo.final.selection import choose, jobs_for
-from hpo.search.loop import run_search
+from hpo.search.run import run_search
 from hpo.worker.session import prepare
 from studies.artifacts import attached
 from studies.finals import FinalRun

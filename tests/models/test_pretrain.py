@@ -37,6 +37,7 @@ def test_trained_on_digits_and_loaded_again(tmp_path):
         (["--dataset", "cifar11", "--output", "x.weights.h5"], "cifar10"),
         (["--output", "x.h5"], "--output must end in .weights.h5. Received: x.h5"),
         (["--output", "no/such/x.weights.h5"], "--output must be in a folder that exists"),
+        (["--output", "/proc/x.weights.h5"], "--output must be in a folder that can be written to"),
         (["--epochs", "0", "--output", "x.weights.h5"], "--epochs"),
         ([], "--output"),
     ],

@@ -1,12 +1,29 @@
 """Names below the folder of results, and files that are written whole or not at all."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from studies import paths
-from studies.paths import RunFiles, StudyFiles, TrialFiles, in_one_step, write_arrays, write_bytes, write_text
+from studies.errors import StudyRefused
+from studies.paths import (
+    RunFiles,
+    StudyFiles,
+    TrialFiles,
+    comparison,
+    in_one_step,
+    is_special,
+    joint_report,
+    map_of,
+    study_files,
+    write_arrays,
+    write_bytes,
+    write_text,
+    write_where_told,
+)
 
 FILES = StudyFiles(Path("runs") / "net-data")
 
@@ -62,6 +79,55 @@ def test_texts_bytes_and_arrays_come_back(tmp_path):
         assert stored["x"].tolist() == [0, 1, 2]
         assert stored["y"].tolist() == [[1, 0], [0, 1]]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["b.txt", "c.png", "d.npz"]
+
+
+@pytest.mark.parametrize("name", ["../../escape", "..", ".", "", "a/b", "a\\b", "/etc", "a\nb", "x\0"])
+@pytest.mark.parametrize("make", [study_files, comparison, map_of, joint_report])
+def test_no_name_leads_out_of_the_folder_of_results(tmp_path, make, name):
+    with pytest.raises(
+        StudyRefused, match=r"^the database has the name '.*', which cannot be that of a folder"
+    ) as error:
+        make(tmp_path, name)
+    assert str(error.value).isprintable()
+
+
+def test_names_are_folders_of_results(tmp_path):
+    assert study_files(tmp_path, "custom_cnn-digits.2").folder == tmp_path / "custom_cnn-digits.2"
+    assert comparison(tmp_path, "Käfer") == tmp_path / "comparison-Käfer"
+
+
+def test_a_file_that_is_named_may_be_a_link(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there" / "table.csv")
+    for text in ("first", "second"):
+        write_where_told(tmp_path / "link.csv", text)
+        assert (tmp_path / "link.csv").is_symlink()
+        assert (tmp_path / "there" / "table.csv").read_text() == text
+    write_text(tmp_path / "link.csv", "ours")  # a name of ours: nobody else decides where it leads
+    assert not (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "there" / "table.csv").read_text() == "second"
+
+
+def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert is_special(pipe) and not is_special(tmp_path) and not is_special(tmp_path / "none")
+    with ThreadPoolExecutor() as pool:
+        reader = pool.submit(pipe.read_text)
+        write_where_told(pipe, "a table")
+        assert reader.result(timeout=10) == "a table"
+    assert pipe.is_fifo()
+
+
+def test_no_name_to_be_can_be_foreseen(tmp_path):
+    """Nor is a link at such a name followed: it would have to be there before."""
+    names = set()
+    for _ in range(3):
+        with in_one_step(tmp_path / "x.json") as part:
+            names.add(part.name)
+            assert part.is_file() and part.stat().st_size == 0
+            part.write_text("{}")
+    assert len(names) == 3
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):

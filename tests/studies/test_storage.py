@@ -141,6 +141,17 @@ def test_the_second_writer_is_told_who_holds_it(url):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where even root cannot write")
+def test_a_lock_is_no_link(tmp_path):
+    (tmp_path / "precious").write_text("text")
+    (tmp_path / "s.db.lock").symlink_to(tmp_path / "precious")
+    with (
+        pytest.raises(StorageError, match=r"s\.db\.lock is a link; a lock is a file of its own: remove the link"),
+        storage.database_lock(f"sqlite:///{tmp_path}/s.db", "x"),
+    ):
+        pass
+    assert (tmp_path / "precious").read_text() == "text"
+
+
 def test_a_folder_that_cannot_be_written_to():
     with pytest.raises(StorageError, match="cannot write to /proc"), storage.database_lock("sqlite:////proc/s.db", "s"):
         pass
@@ -169,6 +180,16 @@ for i in range(10_000):
 
 
 @pytest.mark.slow
+def test_a_percent_sign_names_one_file_for_all(tmp_path):
+    url = f"sqlite:///{tmp_path}/a%20b%25.db"
+    with storage.database_lock(url, "s"):
+        make(url)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a b%.db", "a b%.db.lock"]
+    assert storage.load_study(url, "s").study_name == "s"
+    (tmp_path / "copy").mkdir()
+    assert storage.load_study(storage.snapshot(url, tmp_path / "copy"), "s").study_name == "s"
+
+
 def test_what_was_acknowledged_survives_a_kill_while_a_reader_looks_on(url, tmp_path):
     make(url, fingerprint={})
     acknowledged: list[int] = []
@@ -222,6 +243,23 @@ def test_a_study_of_another_program_is_not_read(url):
     optuna.create_study(storage=opened, study_name="plain", direction="minimize")
     with pytest.raises(StudyRefused, match="plain was not made by this program"):
         storage.load_study(url, "plain")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("fingerprint", [1], "its attribute fingerprint must be an object. Received: list"),
+        ("study_id", None, "its attribute study_id must be a text. Received: nothing"),
+        ("study_id", 3, "its attribute study_id must be a text. Received: int"),
+        ("options", "x", "its attribute options must be an object. Received: str"),
+    ],
+)
+def test_a_study_that_someone_has_changed_is_refused_at_the_door(url, key, value, said):
+    study = make(url)
+    study.set_user_attr(key, value)
+    for opens in (lambda: storage.load_study(url, "s"), lambda: make(url)):
+        with pytest.raises(StorageError, match=f"^study s is damaged: {said}$"):
+            opens()
 
 
 def test_a_database_of_another_optuna(url, tmp_path):

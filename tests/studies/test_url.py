@@ -3,14 +3,26 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
-from studies.url import database_path
+from studies.url import address, database_path
 
 
 def test_relative_and_absolute_files():
     assert database_path("sqlite:///studies.db") == Path("studies.db")
     assert database_path("sqlite:///~/studies.db") == Path.home() / "studies.db"
     assert database_path("sqlite:////data/my studies.db") == Path("/data/my studies.db")
+
+
+@pytest.mark.parametrize("name", ["studies.db", "a b.db", "a%20b.db", "a+b#c.db", "ä?.db"])
+def test_an_address_leads_back_to_its_file(name):
+    assert database_path(address(Path("/data") / name)) == Path("/data") / name
+    assert sqlalchemy.make_url(address(Path("/data") / name)).database == f"/data/{name}"  # where Optuna looks
+
+
+def test_a_percent_sign_stands_for_what_sqlalchemy_takes_it_for():
+    assert database_path("sqlite:///a%20b.db") == Path("a b.db")
+    assert sqlalchemy.make_url("sqlite:///a%20b.db").database == "a b.db"
 
 
 @pytest.mark.parametrize(

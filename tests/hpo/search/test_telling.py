@@ -17,7 +17,7 @@ from models.candidate import Candidate
 from studies.outcomes import Failure
 from studies.paths import write_text
 from studies.storage import load_study
-from tests.hpo.conftest import fake_evaluate, fake_facts
+from tests.hpo.conftest import Probing, fake_evaluate, fake_facts
 
 
 @pytest.mark.parametrize(
@@ -33,16 +33,18 @@ def test_why_there_is_no_answer(error, said):
     assert said in explain_death(error)
 
 
+class Nothing:
+    """Workers that never answer."""
+
+    def submit(self, function, jobs, until):
+        return concurrent.futures.Future()
+
+
 def test_left_over_trials_are_settled(configure, fakes):
     """Three RUNNING trials as a SIGKILL leaves them: with a result on disk, without, and hardly begun."""
     config = configure(trials=2)
     fakes.run(config)
     study = load_study(config.storage, config.study_name)
-
-    class Nothing:
-        def submit(self, function, jobs, until):
-            return concurrent.futures.Future()
-
     search = fakes.search(configure(trials=4), Nothing())
     for _ in range(2):
         search._ask()
@@ -102,11 +104,46 @@ def test_interrupted_a_second_time_is_not_tried_again(configure, fakes):
     assert retried == []
 
 
-def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(configure, recorder, fakes):
-    class Nothing:
-        def submit(self, function, jobs, until):
-            return concurrent.futures.Future()
+@pytest.mark.parametrize("sampler", ["tpe", "planner"])
+def test_interrupted_twice_a_candidate_has_failed_and_is_not_proposed_again(configure, fakes, sampler):
+    """It may have taken the machine down: a study would not come past it."""
+    fakes.changes["probe_side"] = Probing()
+    config = configure(trials=6, heads=1, sampler=sampler, no_map=sampler == "tpe")
+    for number in range(2):
+        search = fakes.search(config, Nothing())
+        search.recover()
+        if number == 0:
+            search.asker.queue(first_candidates(search.space)[:1])
+        search._ask()
+        search._send()
+    records = fakes.run(config)
+    first, second = records[0], next(record for record in records[1:] if record.candidate == records[0].candidate)
+    assert (first.state, first.counts, second.state, second.counts) == ("interrupted", False, "failed", True)
+    assert second.reason == "the run ended before this trial did, as it did with the same candidate in trial 0"
+    assert sum(record.counts for record in records) == 6
+    assert [r.state for r in records if r.candidate == first.candidate and r.state == "complete"] == []
 
+
+def test_what_was_interrupted_is_tried_alone(configure, fakes):
+    """So that no other trial fails with it."""
+    config = configure(trials=5, heads=8)
+    search = fakes.search(config, Nothing())
+    heads = [each for each in first_candidates(search.space) if each.joins_heads][:1]
+    search.asker.queue(heads)
+    search._ask()
+    search._ask()
+    search._send()
+    (legs,) = search.running.values()
+    assert len(legs) > 1
+    search.recover()
+    for _ in legs:
+        search._ask_one({})
+    assert {leg.alone for leg in search.waiting} == {True}
+    search._send()
+    assert [len(legs) for legs in search.running.values()] == [1]
+
+
+def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(configure, recorder, fakes):
     config = configure(trials=4, epochs=4)
     search = fakes.search(config, Nothing())
     for candidate in first_candidates(search.space)[:3]:

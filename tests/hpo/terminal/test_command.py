@@ -1,6 +1,7 @@
 """The door: exit codes, one line for a mistake, help in under a second's worth of imports."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_the_help_of_a_search_shows_every_option_in_its_group():
             groups.setdefault(title, []).append(line.split()[0].rstrip(","))
     assert list(groups) == ["What", "Search", "Budget", "Stopping", "Reuse", "Where", "Machine", "Options"]
     assert groups["Stopping"] == ["--stopping", "--reduction-factor"]
-    assert groups["Options"] == ["--preset", "--list-backbones", "--list-datasets", "-h"]
+    assert groups["Options"] == ["--preset", "--adopt", "--list-backbones", "--list-datasets", "-h"]
     for name in StudyConfig.model_fields:
         assert "--" + name.replace("_", "-") in groups[meta(name, "group").capitalize()]
 
@@ -126,7 +127,15 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.slow
 def test_the_parent_of_a_study_never_imports_keras():
     loaded = modules_after(
-        "import hpo.run, hpo.search.loop, hpo.terminal.display, hpo.export, hpo.worker.trial, hpo.worker.pool, "
+        "import hpo.run, hpo.search.run, hpo.terminal.display, hpo.export, hpo.worker.trial, hpo.worker.pool, "
         "hpo.study, studies.plots.page, studies.plots.paper, hpo.terminal.listings"
     )
     assert not {"keras", "tensorflow"} & loaded
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_failure(closed):
+    """Nor do files that are opened later get its number, and with it what others print."""
+    command = f"exec {shlex.quote(sys.executable)} -m hpo.run --list-backbones {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")

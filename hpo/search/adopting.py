@@ -1,0 +1,94 @@
+"""A study whose database is gone, made anew from what its trials left in the folder of results.
+
+Each trial leaves its numbers there before the study is told (`studies.paths.TrialFiles`), and beside them stands which
+study they are of and what makes them comparable. What is lost: why trials failed, notes, and latencies that were
+measured again.
+"""
+
+from collections.abc import Callable
+
+import optuna
+
+from hpo.errors import BadField
+from hpo.search.space import Space, parameters, suggest
+from hpo.search.telling import tell_failure, tell_outcome
+from studies import attributes, strict
+from studies.attributes import RETRY_OF
+from studies.errors import StudyRefused
+from studies.outcomes import INTERRUPTED, Failure, Outcome
+from studies.paths import StudyFiles, write_text
+from studies.remains import Remains
+from studies.storage import differing
+
+
+def remember(study: optuna.Study, files: StudyFiles, note: Callable[[str], None]) -> None:
+    """Write down, beside the results of its trials, which study they are of; `note` is told of an earlier one's."""
+    remains = Remains(study.user_attrs[attributes.STUDY_ID], study.user_attrs[attributes.FINGERPRINT])
+    before = files.remains.read_text(encoding="utf-8") if files.remains.is_file() else None
+    text = strict.to_json(remains)
+    if before == text:
+        return
+    if before is not None and any(files.trials.glob("[0-9]*.json")):
+        note(f"note: results of another study in {files.trials} are replaced; --adopt makes a study of such results")
+    write_text(files.remains, text)
+
+
+def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[str], None]) -> None:
+    """Tell a new study what the trials of an earlier one left in its folder; their numbers stay.
+
+    Args:
+        study: without trials.
+        space: of the study.
+        files: in which they were left.
+        note: told what could not be used.
+
+    Raises:
+        BadInput: the study has trials, or nothing was left.
+        StudyRefused: what was left is of a study with other settings.
+    """
+    name = study.study_name
+    if there := len(study.get_trials(deepcopy=False)):
+        raise BadField("adopt", f"makes a new study. Received: {name}, which has {there} trials in its database")
+    remains = _remains(files)
+    mine = study.user_attrs[attributes.FINGERPRINT]
+    if remains.fingerprint != mine:
+        words = "; ".join(differing(remains.fingerprint, mine))
+        raise StudyRefused(f"what is left of study {name} was made with other settings: {words}")
+    outcomes = _outcomes(files, remains.study_id, note)
+    study.set_user_attr(attributes.STUDY_ID, remains.study_id)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is left for it to propose
+    for number in range(max(outcomes, default=-1) + 1):
+        outcome = outcomes.get(number)
+        if outcome is not None:
+            study.enqueue_trial(parameters(outcome.candidate, space))
+        trial = study.ask()
+        if outcome is None:
+            trial.set_user_attr(RETRY_OF, number)  # it is not tried again: nobody knows what it was
+            tell_failure(trial, Failure(INTERRUPTED, "lost with the database"))
+        else:
+            suggest(trial, space)
+            tell_outcome(trial, outcome)
+    note(f"adopted {len(outcomes)} trials from {files.trials}")
+
+
+def _remains(files: StudyFiles) -> Remains:
+    try:
+        return strict.from_json(Remains, files.remains.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadField("adopt", f"needs {files.remains}, which a study leaves there: {error}") from error
+
+
+def _outcomes(files: StudyFiles, study_id: str, note: Callable[[str], None]) -> dict[int, Outcome]:
+    """By the numbers of the trials."""
+    found = {}
+    for path in sorted(files.trials.glob("[0-9]*.json")):
+        try:
+            outcome = Outcome.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            note(f"{path} is not a result of this program and is not used: {error}")
+            continue
+        if outcome.study_id == study_id and files.trial(outcome.number).outcome == path:
+            found[outcome.number] = outcome
+        else:
+            note(f"{path} is the result of another study and is not used")
+    return found

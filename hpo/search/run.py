@@ -1,0 +1,77 @@
+"""A search from the locks to the front measured again. Never imports Keras."""
+
+from hpo.config import StudyConfig
+from hpo.errors import StudyStopped, TaskFailed, WorkerLost
+from hpo.search.adopting import adopt, remember
+from hpo.search.confirming import confirm_front
+from hpo.search.fingerprint import as_begun, fingerprint
+from hpo.search.loop import Search
+from hpo.search.mapping import Mapping
+from hpo.search.parts import REAL, Display, Parts
+from hpo.search.space import make_space
+from hpo.worker.facts import Facts
+from hpo.worker.pool import Workers, wait
+from studies import attributes
+from studies.errors import StorageError
+from studies.paths import StudyFiles
+from studies.probes import map_of
+from studies.records import TrialRecord
+from studies.storage import SameFile, database_lock, open_storage, open_study, storage_trouble, writer_lock
+
+
+def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopted: bool = False) -> list[TrialRecord]:
+    """Bring the study to `config.trials` trials and return all of its records.
+
+    Args:
+        config: of the study.
+        display: is told how it goes.
+        parts: what workers are given to do.
+        adopted: the study is to be made of what an earlier one left in its folder, see `hpo.search.adopting`.
+
+    Raises:
+        StudyRefused, StorageError, DataError, ModelError, BadInput: before the first trial.
+        StudyStopped: after three failures of one kind in a row.
+        StorageError: the database was deleted or replaced in the meantime.
+        KeyboardInterrupt: with everything in a state from which the same call continues.
+    """
+    files = StudyFiles(config.study_dir)
+    with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
+        storage = open_storage(config.storage, write=True)
+        with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
+            config = as_begun(config, storage)
+            facts = _prepared(config, workers, display, parts)
+            space = make_space(config, facts.stages, facts.resolutions)
+            mark = fingerprint(config, facts, space).to_dict()
+            study = open_study(storage, config.study_name, mark)
+            if adopted:
+                adopt(study, space, files, display.note)
+            remember(study, files, display.note)
+            study.set_user_attr(attributes.OPTIONS, config.model_dump(mode="json"))  # for what comes after the search
+            database = SameFile(config.storage, files.trials)
+            search = Search(config, study, facts, space, workers, display, parts, database.check)
+            search.recover()
+            display.prepared(config, facts, search.records)
+            try:
+                search.run(Mapping(config, facts, display, map_of(study)) if config.is_mapped else None)
+                records = confirm_front(study, config, facts, workers, display, parts)
+                database.check()
+                return records
+            except StorageError:
+                workers.stop()  # there is nothing left in which trials could be settled
+                raise
+            except BaseException as error:
+                workers.stop()
+                search.recover()
+                if isinstance(error, StudyStopped):
+                    error.records = search.records
+                raise
+
+
+def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
+    """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
+    text = "looking at data, weights and machine"
+    display.note(text)
+    try:
+        return wait(workers.submit(parts.prepare, config), lambda: display.waiting(text))
+    except (WorkerLost, TaskFailed) as error:
+        raise StudyStopped(f"before the first trial: {error}", []) from error

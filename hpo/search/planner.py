@@ -191,13 +191,15 @@ class PlannerSampler(optuna.samplers.BaseSampler):
             mean, std = model.believing(running, believed).predict(pool)
         scaled = _scaled(np.array([*costs, *(view.costs for view in pool)], float))
         front_values = sign * np.array(values)
+        # The worst that is believed of any: by the worst that was told, a cheap end that is open is worth nothing.
+        worst = min(float(front_values.min()), float((sign * mean).min()))
         gain = expected_improvement(
             sign * mean,
             std,
             scaled[len(costs) :],
             front_values,
             scaled[: len(costs)],
-            float(front_values.min()),
+            worst,
             np.full(scaled.shape[1], 1 + MARGIN),
         )
         if not gain.any():  # all that is left is worse than the worst: what is believed decides

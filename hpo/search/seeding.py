@@ -32,10 +32,8 @@ def usual_rate(candidate: Candidate) -> float:
 
 
 def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda candidate: True) -> list[Candidate]:
-    """A fine-tune for each side, and behind the first the most accurate probe at the smallest side as a head.
+    """The most accurate probe at the smallest side as a head, which is soon there, and a fine-tune for each side.
 
-    The head comes second since its training is over at once: its latency would be waited for, which is measured beside
-    the fine-tune, often of the same network.
     When the map is complete also the most accurate probe of all as a head, and last the whole network fine-tuned at the
     largest side: what a map that is under way says to begin with is what it says when it is complete.
 
@@ -52,7 +50,7 @@ def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda
         usual_way(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), space)
         for probe in enough(probes, found.n_val).values()
     ]
-    candidates = [tails[0], usual_way(first, 0, space), *tails[1:]]
+    candidates = [usual_way(first, 0, space), *tails]
     if found.complete:
         best = max(front(probes), key=lambda probe: probe.val_accuracy)
         candidates.append(usual_way(best, 0, space))

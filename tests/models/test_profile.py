@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from models import profile
+from models.latency.deployed import PROTOCOL
 
 KEYS = {
     "backbone", "resolution", "top", "parameters", "trainable_parameters", "macs", "flops", "other_flops",
@@ -44,7 +45,7 @@ def test_json() -> None:
     assert sum(kind["flops"] for kind in report["flops_by_kind"].values()) == report["flops"] + report["other_flops"]
     (latency,) = report["latency_ms_by_runtime"].values()
     assert report["latency_ms"] == latency
-    assert (latency["runtime"], latency["threads"], latency["protocol"]) == ("litert", 1, 4)
+    assert (latency["runtime"], latency["threads"], latency["protocol"]) == ("litert", 1, PROTOCOL)
     assert latency["measured_by"].startswith("LiteRT 2.")
     assert 0 < latency["record"] <= latency["high"] and latency["p10"] <= latency["median"] <= latency["p90"]
     assert latency["runs"] >= 20

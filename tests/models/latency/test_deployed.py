@@ -145,6 +145,7 @@ def test_a_network_larger_than_a_third_of_the_last_cache_is_measured_cold(tmp_pa
         def max(self):
             happened.append("reads")
 
+    monkeypatch.setattr(process.signal, "alarm", lambda seconds: None)  # it would end this process
     monkeypatch.setattr(process, "last_cache", lambda: cache)
     monkeypatch.setattr(process.np, "ones", lambda size, dtype: read.append((size, dtype)) or Others())
     monkeypatch.setitem(process.LOADERS, "litert", lambda *_: lambda: happened.append("calls"))

@@ -132,7 +132,8 @@ def draw(known: Sequence[dict[str, Any]], seconds: float, path: Path) -> None:
             panel.set_xlabel("seconds from the command")
             panel.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("dominated hypervolume")
-        panels[-1].legend(frameon=False, fontsize=7, loc="lower right")
+    handles = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    figure.legend(handles=list(handles.values()), frameon=False, fontsize=8, loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=110)
 
 

@@ -17,6 +17,8 @@ from studies.forms import digest_of, read_forms
 from studies.paths import StudyFiles
 from tests import made
 
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="the extra onnx is not installed")
+
 
 @pytest.fixture
 def runs(copied, study):
@@ -68,6 +70,7 @@ def test_names_are_checked(monkeypatch):
         check_formats(["onnx"], DEPLOYED, "runtimes")
 
 
+@needs_onnx
 def test_all_formats_with_files_and_table(copied, study, recorder, played):
     found, folder = convert_all(study, copied, "2", ["litert", "savedmodel", "litert-int8"], recorder)
     assert played.made == [("2", "keras"), ("2", "litert"), ("2", "savedmodel"), ("2", "litert-int8")]
@@ -115,6 +118,7 @@ def test_not_evaluated(copied, study, recorder, label, words):
     assert not (copied.study_dir / "exports").exists()
 
 
+@needs_onnx
 def test_forms_of_all_models_and_nothing_twice(copied, study, runs, recorder, played):
     names, chosen = ("litert", "litert-int8", "onnx"), [runs["2"], runs["baseline"]]
     assert make_forms(study, copied, chosen, names, recorder) == []
@@ -146,6 +150,7 @@ def test_with_other_threads_only_the_latency_is_measured_again(copied, study, ru
     assert (played.made, played.timed) == ([("2", "litert")], [["model.tflite"]] * 2)
 
 
+@needs_onnx
 def test_forms_that_fail_are_named_and_the_others_kept(copied, study, runs, recorder, played):
     played.failing = {"litert": RuntimeError("no such operator"), "onnx latency": ModelError("it hangs")}
     found = make_forms(study, copied, [runs["2"]], ("litert", "litert-int8", "onnx"), recorder)

@@ -17,7 +17,8 @@ from studies.forms import digest_of, read_forms
 from studies.paths import StudyFiles
 from tests import made
 
-needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="the extra onnx is not installed")
+NO_ONNX = importlib.util.find_spec("onnxruntime") is None
+needs_onnx = pytest.mark.skipif(NO_ONNX, reason="the extra onnx is not installed")
 
 
 @pytest.fixture

@@ -40,8 +40,9 @@ def main(
     from hpo.terminal.tables import show_forms, show_models
 
     loaded = load_study(study, **places)
-    forms_too = () if runtimes is None else runtimes
-    models = loaded.evaluate(pick, trials, seeds, True, forms_too, allow_overlap)
+    models = loaded.evaluate(
+        pick, trials, seeds, progress=True, runtimes=() if runtimes is None else runtimes, allow_overlap=allow_overlap
+    )
     if len(models):
         show_models([model.final for model in models])
         if forms := models.forms:

@@ -178,8 +178,7 @@ def path_part(name: str) -> str:
         StudyRefused: it is no name that this program gives.
     """
     if not re.fullmatch(r"(?!\.\.?$)[\w.+-]+", name):
-        shown = "".join(letter if letter.isprintable() else "?" for letter in name)
-        raise StudyRefused(f"the database has the name {shown!r}, which cannot be that of a folder: it is not used")
+        raise StudyRefused(f"the database has the name {name!r}, which cannot be that of a folder: it is not used")
     return name
 
 

@@ -19,9 +19,10 @@ from hpo.worker.pool import StepWatcher, Workers, wait
 from models.candidate import Architecture
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID
-from studies.finals import FinalCosts, FinalModel, FinalRun, Overlap, read_answers, summarise
+from studies.finals import FinalCosts, FinalModel, FinalRun, read_answers, summarise
 from studies.fingerprint import fingerprint_of
 from studies.forms import Ranked, all_forms
+from studies.overlap import Overlap
 from studies.paths import StudyFiles, name_of, write_text
 from studies.plots import finals as plots
 from studies.plots import forms as forms_plots

@@ -21,8 +21,9 @@ from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
 from hpo.worker.start import first_head
 from hpo.worker.training import recipe_of, training
-from studies.finals import FinalCosts, FinalRun, Overlap
+from studies.finals import FinalCosts, FinalRun
 from studies.fingerprint import KERAS
+from studies.overlap import Overlap
 from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
 

@@ -61,15 +61,10 @@ def make_report(
     Raises:
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
-    materials = [
-        read_material(study, study_files(out, study.study_name).folder, _command_of(study), rule) for study in loaded
-    ]
+    folders = {study.study_name: study_files(out, study.study_name).folder for study in loaded}
+    materials = [read_material(study, folders[study.study_name], _command_of(study), rule) for study in loaded]
     several = len(materials) > 1
-    chapters = (
-        [comparison_chapter([gather(study, study_files(out, study.study_name).folder) for study in loaded])]
-        if several
-        else []
-    )
+    chapters = [comparison_chapter([gather(study, folders[study.study_name]) for study in loaded])] if several else []
     missing: list[str] = []
     galleries: list[Gallery] = []
     for study, material in zip(loaded, materials, strict=True):

@@ -143,18 +143,14 @@ class Search:
         Such heads cost little more together than one alone. What lies queued goes first, so nothing is asked for beside
         a queue, and nothing of the sampler before the map is complete.
         """
-
-        def may_sample() -> bool:
-            return not (self.asker.queued or (self.mapping and self.mapping.missing))
-
-        # an exact duplicate ends at once
-        while not self.waiting and self._wanted() > 0 and (self.asker.queued or may_sample()):
+        mapped = self.mapping is None or not self.mapping.missing
+        while not self.waiting and self._wanted() > 0 and (mapped or self.asker.queued):  # a duplicate ends at once
             self._ask_one({})
         if not self.waiting or not self.waiting[0].job.candidate.joins_heads:
             return
         fixed = sibling_heads(self.waiting[0].job.candidate, self.space)
         for _ in range(min(self.config.heads - 1, self._wanted())):
-            if not may_sample():
+            if self.asker.queued or not mapped:
                 return
             self._ask_one(fixed)
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.candidate import DIMENSIONS, Dimension, Range
-from studies.finals import FinalModel, Overlap
+from studies.finals import FinalModel
 from studies.fingerprint import PRETRAINED, SCRATCH
+from studies.overlap import Overlap
 from studies.records import CompleteTrial, TrialRecord
 from studies.report.detail import Detail
 from studies.report.gallery import Judged

@@ -10,7 +10,8 @@ from hpo.final import evaluation
 from hpo.final.evaluation import check_overlap
 from hpo.final.training import FinalJob
 from models.candidate import Candidate
-from studies.finals import FinalRun, Overlap
+from studies.finals import FinalRun
+from studies.overlap import Overlap
 from studies.scores import score
 from tests import made
 

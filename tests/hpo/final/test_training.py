@@ -27,7 +27,8 @@ from models.reuse.store import picture_store
 from models.training.batches import Examples
 from models.training.recipe import Recipe
 from models.training.trainer import train
-from studies.finals import FinalRun, Overlap
+from studies.finals import FinalRun
+from studies.overlap import Overlap
 
 TAIL = Candidate(
     backbone="custom_cnn",

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from studies.finals import Overlap, summarise
+from studies.finals import summarise
 from studies.forms import rank
+from studies.overlap import Overlap
 from studies.paths import BASELINE
 from studies.tables.finals import (
     METHOD,

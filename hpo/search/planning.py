@@ -124,7 +124,7 @@ class Outlook:
             return None
         accuracy = self.place(candidate).val_accuracy
         stages = self._space.stages_of(candidate.keep_blocks)
-        off = math.log10(candidate.learning_rate / usual_rate(candidate))
+        off = math.log10(candidate.learning_rate / usual_rate(candidate, accuracy))
         return View(
             parameters(candidate, self._space),
             self.costs(candidate),

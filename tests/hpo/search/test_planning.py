@@ -104,20 +104,27 @@ def test_a_view_is_of_what_would_be_suggested():
 
 
 def test_the_usual_rate_is_believed_in_most():
-    assert usual_rate(candidate()) == 3e-3
-    assert usual_rate(candidate(unfreeze_depth=2, keep_blocks=4)) == 1e-3
-    assert usual_rate(candidate(unfreeze_depth=2)) == 3e-4
+    assert usual_rate(candidate(), 0.5) == usual_rate(candidate(), 0.9) == 3e-3
+    assert usual_rate(candidate(unfreeze_depth=2, keep_blocks=4), 0.5) == 1e-3
+    assert usual_rate(candidate(unfreeze_depth=2), 0.5) == 3e-4
+    # what is right already is changed but little
+    assert usual_rate(candidate(unfreeze_depth=2, keep_blocks=4), 0.9) == pytest.approx(3.5e-4)
+    assert usual_rate(candidate(unfreeze_depth=2), 0.94) == pytest.approx(2.1e-4)
+    assert usual_rate(candidate(unfreeze_depth=2), 1.0) == 3e-5
     priors = [outlook().look(parameters(candidate(learning_rate=rate), SPACE)).prior for rate in (3e-3, 3e-4, 1e-4)]
     assert priors == pytest.approx([0, -2, -2 * math.log10(30) ** 2])
 
 
 def test_every_place_can_be_trained_in_the_usual_ways():
+    def at(one):
+        return outlook().place(one).val_accuracy
+
     found = [suggest(optuna.trial.FixedTrial(dict(params)), SPACE) for params in usual_ways(MAP, SPACE)]
     assert {(one.resolution, one.keep_blocks) for one in found} == {
         (side, kept) for side in (32, 64) for kept in (4, 12, 0)
     }
     assert [one.unfreeze_depth for one in found if (one.resolution, one.keep_blocks) == (32, 4)] == [0, 1, 2, 3]
-    assert all((one.head_width, one.learning_rate) == (0, usual_rate(one)) for one in found)
+    assert all((one.head_width, one.learning_rate) == (0, usual_rate(one, at(one))) for one in found)
 
 
 def test_a_trial_teaches_half_way_and_as_far_as_it_came():

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import optuna
+import pytest
 
 from hpo.config import make_config
 from hpo.search.seeding import seeds
@@ -37,6 +38,16 @@ def test_a_map_that_is_under_way_says_what_it_says_when_it_is_complete():
     assert not one.complete
     assert ways(seeds(one, SPACE)) == [(32, 13, 0), (32, 12, 2)] == ways(seeds(MAP, SPACE))[:2]
     assert seeds(replace(MAP, probes=()), SPACE) == []
+
+
+def test_the_more_is_right_already_the_smaller_the_rate():
+    found = seeds(made.network_map(made.probe(12, 64, 0.9), made.probe(0, 64, 0.96)), SPACE)
+    rates = {(one.keep_blocks, one.unfreeze_depth): one.learning_rate for one in found}
+    assert rates == pytest.approx({(0, 0): 3e-3, (0, 2): 1.4e-4})
+    ended = seeds(made.network_map(made.probe(12, 64, 0.9), made.probe(0, 64, 0.9)), SPACE)
+    assert {(one.keep_blocks, one.unfreeze_depth): one.learning_rate for one in ended} == pytest.approx(
+        {(12, 0): 3e-3, (12, 2): 3.5e-4, (0, 2): 3e-4}
+    )
 
 
 def test_no_more_stages_than_there_are():

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from datasets.wording import printable
 
 DECODING_VERSION = 1  # to be raised when decoding changes, or what `_details` says: old entries are then left alone
 _THREADS = 2
+_SAY_SECONDS = 10.0  # between two lines in the log, which are signs of life for whoever waits
 _CHUNK = 64  # pictures decoded but not yet written; bounds the memory
 _log = logging.getLogger(__name__)
 
@@ -49,8 +51,12 @@ def decode_all(
 
     def pictures() -> Iterator[np.ndarray]:
         _log.info("decoding %d pictures to %d x %d", len(files), side, side)
+        said = time.monotonic()
         with contextlib.closing(_decoded(folder, files, side)) as results:
             for index, result in results:
+                if time.monotonic() - said > _SAY_SECONDS:
+                    _log.info("decoded %d of %d pictures", index, len(files))
+                    said = time.monotonic()
                 if isinstance(result, str):
                     left_out.append((index, result))
                     continue

@@ -1,10 +1,12 @@
 """What a folder of pictures holds, from its file names alone: FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*.
 
 A class is a folder, and its name the class's. Hidden files, Thumbs.db and desktop.ini are ignored; anything else that
-is no picture is an error, or left out and counted with `skip_unreadable`.
+is no picture is an error, or left out and counted with `skip_unreadable`. Links that lead out of the folder are an
+error too, unless they are to be followed: who hands over a folder does not decide what else is read here.
 """
 
 import os
+import stat
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +26,16 @@ _LAYOUTS = "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*"
 
 @dataclass(frozen=True)
 class PictureFile:
-    """One file: path below the folder, class index, size in bytes and time of change; size -1 if it has none."""
+    """One file: path below the folder, class index, size in bytes and time of change; size -1 if it has none.
+
+    `link`: it is one; size and time are those of what it leads to.
+    """
 
     relative: str
     label: int
     size: int
     mtime_ns: int
+    link: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ class Folder:
         return self.train + (self.val or ())
 
 
-def list_folder(path: Path, skip_unreadable: bool = False, classes: str | None = None) -> Folder:
+def list_folder(
+    path: Path, skip_unreadable: bool = False, classes: str | None = None, follow_links: bool = False
+) -> Folder:
     """List all files, or those of `classes` (see `datasets.subset`), and check the layout.
 
     Raises DataError in one line for every way it can be wrong.
@@ -81,6 +89,8 @@ def list_folder(path: Path, skip_unreadable: bool = False, classes: str | None =
     }
     class_names = _class_names(path, wanted, "" if "" in parts else "train")
     files = {part: _stat_all(path, by_name, class_names) for part, by_name in wanted.items()}
+    if not follow_links:
+        _check_links(path, {file.relative: file.link for listed in files.values() for file in listed})
     _check_counts(path, class_names, files)
     subset = len(class_names) < len(names)
     if "" not in parts:
@@ -206,8 +216,34 @@ def _stat_all(path: Path, by_name: dict[str, list[str]], class_names: tuple[str,
 
 
 def _stat(path: Path, relative: str, label: int) -> PictureFile:
+    link = False
     try:
-        status = os.stat(path / relative)
+        status = os.lstat(path / relative)
+        if link := stat.S_ISLNK(status.st_mode):
+            status = os.stat(path / relative)
     except OSError:  # a link to nowhere or in a circle: named with the unreadable ones
-        return PictureFile(relative, label, -1, 0)
-    return PictureFile(relative, label, status.st_size, status.st_mtime_ns)
+        return PictureFile(relative, label, -1, 0, link)
+    return PictureFile(relative, label, status.st_size, status.st_mtime_ns, link)
+
+
+def _check_links(path: Path, links: dict[str, bool]) -> None:
+    """Raises where a class folder or a picture is a link that leads out of the folder.
+
+    Args:
+        path: of the folder, which may be a link itself.
+        links: of each picture, whether it is a link.
+    """
+    home = os.path.join(os.path.realpath(path), "")
+
+    def leads_out(relative: str) -> bool:
+        return not os.path.join(os.path.realpath(path / relative), "").startswith(home)
+
+    folders = [folder for folder in dict.fromkeys(map(os.path.dirname, links)) if leads_out(folder)]
+    outside = folders or [relative for relative, link in links.items() if link and leads_out(relative)]
+    if outside:
+        target = os.path.realpath(path / outside[0])
+        raise DataError(
+            f"{printable(path)} holds {counted(len(outside), 'link')} that {'leads' if len(outside) == 1 else 'lead'} "
+            f"out of it, the first is {printable(outside[0])} to {printable(target)}; put the pictures there, or "
+            "follow such links with --follow-links"
+        )

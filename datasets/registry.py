@@ -92,7 +92,9 @@ def check_name(name_or_folder: str) -> None:
     )
 
 
-def inspect(name_or_folder: str, data_dir: Path | None, skip_unreadable: bool = False) -> DatasetFacts:
+def inspect(
+    name_or_folder: str, data_dir: Path | None, skip_unreadable: bool = False, follow_links: bool = False
+) -> DatasetFacts:
     """Facts from headers and file names alone: no picture is decoded, nothing is downloaded. Raises DataError.
 
     For classes chosen of a catalogue's data set that is a file, its labels are read to be counted.
@@ -101,12 +103,17 @@ def inspect(name_or_folder: str, data_dir: Path | None, skip_unreadable: bool = 
     base, rest = cut_name(name_or_folder)
     if base in DATASETS:
         return _array_facts(*_array(base, rest), data_dir)
-    folder = list_folder(Path(base), skip_unreadable, rest)
+    folder = list_folder(Path(base), skip_unreadable, rest, follow_links)
     return _folder_facts(folder, image_folder.typical_side(folder))
 
 
 def open_dataset(
-    name_or_folder: str, data_dir: Path | None, store: ArrayStore, side: int | None, skip_unreadable: bool = False
+    name_or_folder: str,
+    data_dir: Path | None,
+    store: ArrayStore,
+    side: int | None,
+    skip_unreadable: bool = False,
+    follow_links: bool = False,
 ) -> Dataset:
     """Read the development part.
 
@@ -118,6 +125,7 @@ def open_dataset(
         side: height and width that a folder's pictures are decoded to; None for their typical size. Data sets
             of the catalogue keep their own size.
         skip_unreadable: leave out, and count, what cannot be read in a folder.
+        follow_links: also those that lead out of a folder.
 
     Raises:
         DataError: whatever is wrong with the data, the options or the store, in one line.
@@ -129,7 +137,7 @@ def open_dataset(
         facts = _array_facts(info, classes, data_dir)
         images, labels = arrays.read_train(info, data_dir, classes)
         return Dataset(facts, images, labels, None, digest(images, labels, facts.class_names))
-    folder = list_folder(Path(base), skip_unreadable, rest)
+    folder = list_folder(Path(base), skip_unreadable, rest, follow_links)
     side = _checked_side(folder, side)
     decoded, fixed_val = image_folder.decode_development(folder, side, store, skip_unreadable)
     facts = _folder_facts(folder, side, decoded.readable, len(decoded.left_out))
@@ -137,7 +145,12 @@ def open_dataset(
 
 
 def open_test(
-    name_or_folder: str, data_dir: Path | None, store: ArrayStore, side: int | None, skip_unreadable: bool = False
+    name_or_folder: str,
+    data_dir: Path | None,
+    store: ArrayStore,
+    side: int | None,
+    skip_unreadable: bool = False,
+    follow_links: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The test split: (n, h, w, c) uint8 and (n,) int64. Arguments and errors are those of `open_dataset`.
 
@@ -148,7 +161,7 @@ def open_test(
     if base in DATASETS:
         info, classes = _array(base, rest)
         return arrays.read_test(info, data_dir, classes)
-    folder = list_folder(Path(base), skip_unreadable, rest)
+    folder = list_folder(Path(base), skip_unreadable, rest, follow_links)
     decoded = image_folder.decode_test(folder, _checked_side(folder, side), store, skip_unreadable)
     return decoded.images, decoded.labels
 

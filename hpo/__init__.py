@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,4 +134,17 @@ def _distributions(folder: str) -> list[tuple[str, set[str]]]:
     return distributions
 
 
+def _end_quietly() -> None:
+    """Ctrl-C while a command is still being imported ends it without a traceback: there is nothing to keep yet.
+
+    `models.command.OneLineCommand` takes over when the command begins.
+    """
+    words = sys.orig_argv
+    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
+    is_command = module.partition(".")[0] in ("hpo", *_NAMES) or Path(sys.argv[0]).name.startswith("hpo-")
+    if is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+_end_quietly()
 check_names()

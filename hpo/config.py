@@ -121,6 +121,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         env="HPO_DATA_DIR")
     skip_unreadable: bool = option(False, IDENTITY, WHAT, "leave unreadable pictures out, with a count, instead of "
         "refusing the folder")
+    follow_links: bool = option(False, PLACE, WHAT, "follow links that lead out of the folder of pictures, instead of "
+        "refusing it")
     weights: str = option("pretrained", IDENTITY, WHAT, "pretrained, none (train the whole network from scratch), or a "
         ".h5 file of the backbone without its top")
     trials: int = option(20, EFFORT, BUDGET, "trials that the study has in the end, stopped ones included; run the "

@@ -9,9 +9,9 @@ from hpo.terminal.command import DONE, GroupedCommand, field_option
 
 # What a map depends on, and where it lies; what is searched and how it is trained does not matter.
 FIELDS = (
-    "backbone", "dataset", "data_dir", "skip_unreadable", "weights", "train_size", "val_size", "resolutions",
-    "map_size", "seed", "out", "cache_dir", "cache_gib", "cache_dtype", "workers", "device", "latency_runtime",
-    "latency_threads", "stall_timeout",
+    "backbone", "dataset", "data_dir", "skip_unreadable", "follow_links", "weights", "train_size", "val_size",
+    "resolutions", "map_size", "seed", "out", "cache_dir", "cache_gib", "cache_dtype", "workers", "device",
+    "latency_runtime", "latency_threads", "stall_timeout",
 )  # fmt: skip
 EPILOG = """\b
 Exit codes: 0 done; 1 a map could not be made; 2 bad input; 3 a folder cannot be written to;

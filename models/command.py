@@ -1,6 +1,7 @@
 """What every command of the project shares: a user's mistake is one line on standard error and exit code 2."""
 
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -26,6 +27,8 @@ class OneLineCommand(click.Command):
 
     def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run the command; mistakes end it with one line and an exit code."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see `hpo`, which had nothing to keep yet
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         for name in ("stdout", "stderr"):  # closed by who started the command; files would get their numbers
             if getattr(sys, name) is None:
                 setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import hpo  # noqa: F401 (looks first whether these packages are ours)
+
+# isort: split
+
 import click
 import numpy as np
 
-import hpo  # noqa: F401 (looks first whether these packages are ours)
 from datasets import DataError
 from datasets.augmentation import keeps_meaning_mirrored, light
 from datasets.registry import check_name, inspect, open_dataset, open_test

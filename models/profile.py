@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import hpo  # noqa: F401 (looks first whether these packages are ours)
+
+# isort: split
+
 import click
 
-import hpo  # noqa: F401 (looks first whether these packages are ours)
 from models import ModelError
 from models.backbones import Backbone, get_backbone, with_top, without_top
 from models.command import OneLineCommand

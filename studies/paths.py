@@ -234,6 +234,10 @@ def in_one_step(path: Path) -> Iterator[Path]:
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(part)):  # a full disk does not say which file that was
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

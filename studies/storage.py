@@ -24,7 +24,7 @@ from optuna.storages import RDBStorage
 from studies.attributes import FINGERPRINT, OPTIONS, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
-from studies.url import address, database_path
+from studies.url import address, database_path, file_uri
 
 BUSY_SECONDS = 60
 
@@ -139,13 +139,23 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
         if write:
             _prepare(path)
         engine_kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
+        url = address(path, frozen=not write and is_frozen(path))
         try:
-            storage = RDBStorage(address(path), engine_kwargs=engine_kwargs, skip_table_creation=not write)
+            storage = RDBStorage(url, engine_kwargs=engine_kwargs, skip_table_creation=not write)
         except RuntimeError as error:  # made by another version of Optuna
             raise StorageError(f"{path}: {' '.join(str(error).split())}") from error
         sqlalchemy.event.listen(storage.engine, "connect", _set_durable)
         storage.engine.dispose()  # connections made before the listener
         return storage
+
+
+def is_frozen(path: Path) -> bool:
+    """Whether nobody here can write to a database, as on a read-only medium; SQLite then cannot lock it either.
+
+    Where the last writer was killed its log lies beside the file, and has to be read with it.
+    """
+    logs = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    return not os.access(path.resolve().parent, os.W_OK, effective_ids=True) and not any(log.exists() for log in logs)
 
 
 def snapshot(url: str, folder: Path) -> str:
@@ -160,7 +170,9 @@ def snapshot(url: str, folder: Path) -> str:
         raise StudyRefused(f"there is no database at {path}; give --storage, or run a study first")
     copy = folder / path.name
     with storage_trouble(url):
-        source, target = sqlite3.connect(path, timeout=BUSY_SECONDS), sqlite3.connect(copy)
+        frozen = is_frozen(path)
+        source = sqlite3.connect(file_uri(path) if frozen else path, timeout=BUSY_SECONDS, uri=frozen)
+        target = sqlite3.connect(copy)
         try:
             source.backup(target)
         finally:

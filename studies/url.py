@@ -18,6 +18,19 @@ def database_path(url: str) -> Path:
     return Path(unquote(path)).expanduser()
 
 
-def address(path: Path) -> str:
-    """Of a database in a file, for Optuna: the way back from `database_path`."""
+def address(path: Path, frozen: bool = False) -> str:
+    """Of a database in a file, for Optuna: the way back from `database_path`.
+
+    Args:
+        path: of the file.
+        frozen: nobody can write to it: SQLite needs neither a lock nor files beside it.
+    """
+    if frozen:
+        place, _, options = file_uri(path).partition("?")
+        return f"{PREFIX}{quote(place, safe=':/')}?{options}&uri=true"  # SQLAlchemy takes one layer off
     return PREFIX + quote(str(path), safe=" +/")
+
+
+def file_uri(path: Path) -> str:
+    """Of a database that nobody can write to, for SQLite itself (https://sqlite.org/uri.html)."""
+    return f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"

@@ -10,10 +10,14 @@ the house: it uses what `models` has for commands, and its store.
 
 import warnings
 from pathlib import Path
+from typing import Any
+
+import hpo  # noqa: F401 (looks first whether these packages are ours)
+
+# isort: split
 
 import click
 
-import hpo  # noqa: F401 (looks first whether these packages are ours)
 from datasets import DataError
 from datasets.augmentation import AUGMENTATIONS
 from datasets.preview.samples import to_preview
@@ -21,27 +25,38 @@ from datasets.registry import check_name, inspect, open_dataset
 from models.command import OneLineCommand
 from models.quiet import quiet_import
 from models.reuse.store import picture_store
+from studies.paths import in_one_step
 
 MAX_SIDE = 96  # pixels that a folder's pictures are decoded to, at most
 
 
 def write_preview(
-    dataset: str, data_dir: Path | None, cache_dir: Path, out: Path, per_class: int, augment: str, skip: bool
+    dataset: str,
+    data_dir: Path | None,
+    cache_dir: Path,
+    out: Path,
+    per_class: int,
+    augment: str,
+    skip_unreadable: bool,
+    follow_links: bool,
 ) -> list[Path]:
     """Write both files and return their paths. Raises DataError."""
     from datasets.preview.figure import draw  # Matplotlib, which --help need not wait for
     from datasets.preview.page import page
 
-    facts = inspect(dataset, data_dir, skip)
-    data = open_dataset(dataset, data_dir, picture_store(cache_dir), min(MAX_SIDE, facts.height), skip)
+    lenience = skip_unreadable, follow_links
+    facts = inspect(dataset, data_dir, *lenience)
+    data = open_dataset(dataset, data_dir, picture_store(cache_dir), min(MAX_SIDE, facts.height), *lenience)
     preview = to_preview(data, facts.height, per_class, augment, dataset)
     paths = [out / f"{preview.facts.name}.{suffix}" for suffix in ("png", "html")]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():  # class names in a script that Matplotlib's font lacks become boxes
             warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from font")
-            draw(preview).savefig(paths[0], dpi=150)
-            paths[1].write_text(page(preview), encoding="utf-8", errors="replace")
+            with in_one_step(paths[0]) as part:
+                draw(preview).savefig(part, dpi=150)
+            with in_one_step(paths[1]) as part:
+                part.write_text(page(preview), encoding="utf-8", errors="replace")
     except OSError as error:
         raise DataError(f"--out {out} cannot be written: {error.strerror or error}") from error
     return paths
@@ -81,16 +96,15 @@ class PreviewCommand(OneLineCommand):
     type=click.Choice(AUGMENTATIONS),
     help="also show the first sample of each class changed in this way",
 )
-@click.option("--skip-unreadable", "skip", is_flag=True, help="leave unreadable pictures out instead of refusing them")
-def command(
-    dataset: str, data_dir: Path | None, cache_dir: Path, out: Path, per_class: int, augment: str, skip: bool
-) -> None:
+@click.option("--skip-unreadable", is_flag=True, help="leave unreadable pictures out instead of refusing them")
+@click.option("--follow-links", is_flag=True, help="follow links that lead out of the folder instead of refusing it")
+def command(**options: Any) -> None:
     """Write samples of each class and the class distribution of a data set as a picture and as a page."""
-    check_name(dataset)
-    if augment == "strong":
+    check_name(options["dataset"])
+    if options["augment"] == "strong":
         with quiet_import():
             import keras  # noqa: F401
-    for path in write_preview(dataset, data_dir, cache_dir, out, per_class, augment, skip):
+    for path in write_preview(**options):
         click.echo(path)
 
 

@@ -71,7 +71,7 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
 
 
 def _samples(data: Dataset, config: StudyConfig) -> Gallery:
-    facts = inspect(config.dataset, config.data_dir, config.skip_unreadable)
+    facts = inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links)
     preview = to_preview(data, facts.height, SAMPLES, "none", config.dataset)
     rows = preview.rows[:MOST_CLASSES]
     pictures = tuple(

@@ -5,7 +5,6 @@ search finds what `hpo.map` has probed before it.
 """
 
 import concurrent.futures
-import functools
 import hashlib
 import json
 import time
@@ -17,11 +16,11 @@ import optuna
 
 from hpo.config import StudyConfig
 from hpo.errors import BadField
+from hpo.search.looking import first_look
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.mapping import probe_side
 from hpo.worker.pool import StepWatcher, Watcher, Workers, wait
-from hpo.worker.session import prepare
 from studies import attributes, strict
 from studies.artifacts import show
 from studies.objectives import COSTS
@@ -132,10 +131,8 @@ def map_networks(configs: Sequence[StudyConfig], watcher: StepWatcher, probe_sid
             raise BadField("weights", "must be pretrained or a .h5 file: a map is of frozen features. Received: none")
     maps = []
     for config in configs:
-        text = f"looking at data and weights of {config.backbone}"
-        watcher.note(text)
         with Workers(config.workers, config.device, StudyFiles(config.study_dir).worker_log) as workers:
-            facts = wait(workers.submit(prepare, config), functools.partial(watcher.waiting, text))
+            facts = first_look(config, workers, watcher, f"looking at data and weights of {config.backbone}")
             maps.append(make_map(config, facts, workers, watcher, probe_side))
     return maps
 

@@ -43,4 +43,4 @@ def remarks(asked: StudyConfig, built: StudyConfig) -> list[str]:
 
 
 def _channels(config: StudyConfig) -> int:
-    return inspect(config.dataset, config.data_dir, config.skip_unreadable).channels
+    return inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links).channels

@@ -5,12 +5,13 @@ from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.adopting import adopt, remember
 from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import as_begun, fingerprint
+from hpo.search.looking import first_look
 from hpo.search.loop import Search
 from hpo.search.mapping import Mapping
 from hpo.search.parts import REAL, Display, Parts
 from hpo.search.space import make_space
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Workers, wait
+from hpo.worker.pool import Workers
 from studies import attributes
 from studies.errors import StorageError
 from studies.paths import StudyFiles
@@ -69,9 +70,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
 
 def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
     """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
-    text = "looking at data, weights and machine"
-    display.note(text)
     try:
-        return wait(workers.submit(parts.prepare, config), lambda: display.waiting(text))
+        return first_look(config, workers, display, "looking at data, weights and machine", parts.prepare)
     except (WorkerLost, TaskFailed) as error:
         raise StudyStopped(f"before the first trial: {error}", []) from error

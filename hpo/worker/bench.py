@@ -5,6 +5,7 @@ Two processes do the work: one converts (`models.latency.conversion`), one measu
 
 import fcntl
 import os
+import secrets
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +132,7 @@ class Bench:
             left.unlink(missing_ok=True)
         errors: dict[Part, Exception] = {}
         for group in _at_once([part for part in parts if part not in self._files]):
-            paths = [self._folder / f".survey-{os.getpid()}-{number}.model" for number in range(len(group))]
+            paths = [self._folder / f".survey-{secrets.token_hex(8)}.model" for _ in group]
             try:
                 self._convert_group(group, paths)
                 self._files |= {part: path.open("rb") for part, path in zip(group, paths, strict=True)}

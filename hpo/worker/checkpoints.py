@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,9 +41,9 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     curve = json.dumps([asdict(point) for point in checkpoint.curve])
     arrays = {f"a{number}": np.asarray(array) for number, array in enumerate(checkpoint.arrays)}
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with part.open("w+b") as file:
+        with part.open("x+b") as file:
             file.write(bytes(_DIGEST))
             np.savez(file, curve=np.array(curve), **arrays)  # type: ignore[arg-type]
             digest = _digest(file)

@@ -141,7 +141,7 @@ def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
         DataError: there is no such data, or it cannot be used.
     """
     backbone = get_backbone(config.backbone)
-    look = inspect(config.dataset, config.data_dir, config.skip_unreadable)
+    look = inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links)
     return config.resolutions or default_resolutions(
         backbone.min_resolution, backbone.native_resolution, min(look.height, look.width)
     )

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -63,6 +64,7 @@ class Workers:
     def __init__(self, processes: int, device: str, log: Path, variables: Mapping[str, str] | None = None):
         if processes:
             check_main_guard()
+            _start_resource_tracker()
         self._processes, self._log = processes, log
         self._variables = environment(device) | dict(variables or {})
         self._before: dict[str, str | None] = {}
@@ -186,6 +188,22 @@ def explain_death(error: BaseException) -> str:
     return f"the worker process died{how}; out of memory is a common cause, see worker.log"
 
 
+def _start_resource_tracker() -> None:
+    """Python's own process that cleans up behind dead ones, which it tells the terminal of if this process is killed.
+
+    The kernel has taken back all that is ours by then. It hears of filters for warnings by the environment only.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
+
+
 def _begin(variables: dict[str, str], parent: int, log: Path) -> None:
     """First in each worker: variables, a log for what C++ prints, Ctrl-C left to the parent, death with the parent."""
     os.environ.update(variables)
@@ -194,7 +212,8 @@ def _begin(variables: dict[str, str], parent: int, log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     logging.basicConfig(format="%(asctime)s %(message)s")
-    logging.getLogger("hpo").setLevel(logging.INFO)  # why a trial starts from where it does
+    for name in ("hpo", "datasets"):  # why a trial starts from where it does, how far decoding is
+        logging.getLogger(name).setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

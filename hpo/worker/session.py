@@ -39,10 +39,12 @@ class Pictures(NamedTuple):
     cache_dir: Path
     side: int
     skip_unreadable: bool
+    follow_links: bool
 
-    def arguments(self) -> tuple[str, Path | None, Store, int, bool]:
+    def arguments(self) -> tuple[str, Path | None, Store, int, bool, bool]:
         """For `datasets.registry.open_dataset` and `open_test`."""
-        return self.dataset, self.data_dir, picture_store(self.cache_dir), self.side, self.skip_unreadable
+        store = picture_store(self.cache_dir)
+        return self.dataset, self.data_dir, store, self.side, self.skip_unreadable, self.follow_links
 
 
 class Session:
@@ -199,7 +201,8 @@ def _plain(architecture: Architecture, depth: int) -> Candidate:
 
 
 def _pictures(config: StudyConfig, side: int) -> Pictures:
-    return Pictures(config.dataset, config.data_dir, config.cache_dir, side, config.skip_unreadable)
+    lenience = config.skip_unreadable, config.follow_links
+    return Pictures(config.dataset, config.data_dir, config.cache_dir, side, *lenience)
 
 
 def _opened(pictures: Pictures) -> Dataset:

@@ -1,7 +1,7 @@
 """Trained models as files: written to be used without this project, and read back into a network that we build."""
 
 import json
-import os
+import secrets
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def save(model: keras.Model, class_names: Sequence[str], path: Path) -> int:
     It takes raw uint8 pictures in the data set's size and gives probabilities, and loads with plain
     `keras.saving.load_model`, which leaves the entry `class_names.json` of the archive alone.
     """
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{secrets.token_hex(8)}.{path.name}")
     try:
         model.save(part)
         with zipfile.ZipFile(part, "a") as archive:

@@ -5,7 +5,7 @@ backend trained them.
 """
 
 import importlib
-import os
+import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ def export(model: keras.Model, name: str, path: Path, calibration: np.ndarray) -
         raise ModelError(f"models are exported with the tensorflow backend. Received: {keras.backend.backend()}")
     if name != "savedmodel":
         model = convertible(model)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{secrets.token_hex(8)}.{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own

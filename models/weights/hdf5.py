@@ -53,8 +53,9 @@ def check_file(base: Any, backbone: Backbone, path: Path) -> None:
         if legacy == path.name.endswith(".weights.h5"):
             kind, ending = ("an older Keras file", ".h5") if legacy else ("a Keras 3 weights file", ".weights.h5")
             raise ModelError(f"{path} is {kind}: its name must end in {ending}")
+        written = [] if legacy else _expected_tree(base)
         try:
-            tensors, expected = (_legacy(file, base)) if legacy else (_tree(file), _expected_tree(base))
+            tensors, expected = _legacy(file, base) if legacy else (_tree(file), written)
             _compare(tensors, expected, path, backbone)
             _check_values(tensors, path)
         except (OSError, KeyError, RuntimeError) as error:
@@ -128,14 +129,25 @@ def _tree(file: Any) -> Tensors:
 
 
 def _expected_tree(base: Any) -> Tensors:
-    """The names and shapes that Keras itself would write for this model, by letting it write them."""
+    """The names and shapes that Keras itself would write for this model, by letting it write them.
+
+    Raises:
+        ModelError: there is no room to write to.
+    """
     import h5py
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "expected.weights.h5"
-        base.save_weights(path)
-        with h5py.File(path, "r") as file:
-            return [(name, tuple(dataset.shape)) for name, dataset in _tree(file)]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "expected.weights.h5"
+            base.save_weights(path)
+            with h5py.File(path, "r") as file:
+                return [(name, tuple(dataset.shape)) for name, dataset in _tree(file)]
+    except (OSError, RuntimeError) as error:  # h5py raises both when a disk is full
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"weights cannot be checked, which needs a folder for temporary files: {reason}. "
+            "Make room there, or set TMPDIR to another folder"
+        ) from error
 
 
 def _legacy(file: Any, base: Any) -> tuple[Tensors, Tensors]:

@@ -267,3 +267,30 @@ def test_real_photographs(tmp_path):
     data = open_dataset(folder, None, picture_store(tmp_path), side=32)
     assert data.images.shape == (2000, 32, 32, 3) and np.bincount(data.labels).tolist() == [1000, 1000]
     assert 60 < data.images[::50].mean() < 180
+
+
+def test_links_that_lead_out_of_the_folder_are_refused_unless_they_are_to_be_followed(tmp_path):
+    folder, other = pets(tmp_path / "pets"), pets(tmp_path / "other")
+    (folder / "cat" / "a.png").symlink_to(folder / "dog" / "000.png")  # stays inside
+    assert inspect(str(folder), None).n_train == 17
+    (folder / "cat" / "b.png").symlink_to(other / "cat" / "000.png")
+    message = refused(folder)
+    assert f"holds 1 link that leads out of it, the first is cat/b.png to {other}/cat/000.png;" in message
+    assert "--follow-links" in message
+    assert refused(folder, open_dataset) == message
+    assert inspect(str(folder), None, follow_links=True).n_train == 18
+    data = open_dataset(str(folder), None, picture_store(tmp_path / "cache"), 8, follow_links=True)
+    assert len(data.images) == 18
+
+
+def test_a_class_that_is_a_link_is_one_link(tmp_path):
+    folder, other = pets(tmp_path / "pets", ("train",)), pets(tmp_path / "pets-2")
+    (folder / "train" / "emu").symlink_to(other / "cat")
+    assert f"holds 1 link that leads out of it, the first is train/emu to {other}/cat;" in refused(folder)
+    assert inspect(str(folder), None, follow_links=True).class_names == ("cat", "dog", "emu")
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    pets(tmp_path / "pets")
+    (tmp_path / "link").symlink_to("pets")
+    assert inspect(str(tmp_path / "link"), None).n_train == 16

@@ -81,6 +81,7 @@ WRONG = [
     ("out", "setup.cfg", "a folder"),
     ("cache_dir", "setup.cfg/x", "a folder"),
     ("skip_unreadable", "maybe", "true or false"),
+    ("follow_links", "maybe", "true or false"),
 ]
 
 
@@ -183,6 +184,7 @@ def test_roles():
     assert fields_of(Role.EFFORT) == ("trials", "heads", "no_map", "map_size", "sampler", "cache_gib")
     assert fields_of(Role.PLACE) == (
         "data_dir",
+        "follow_links",
         "timeout",
         "study",
         "storage",

@@ -1,6 +1,7 @@
 """models/command.py: what every command shares; here what the shell asks of an installed name."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +42,31 @@ def test_options_are_completed():
     assert (done.returncode, done.stdout) == (0, "plain,--backbone\n"), done.stderr
     several = installed("bash_complete", COMP_WORDS="hpo-run --list", COMP_CWORD="1").stdout
     assert several.split() == ["plain,--list-backbones", "plain,--list-datasets"]
+
+
+@pytest.mark.parametrize("words", [["-m", "hpo.run"], ["-m", "datasets.preview"], ["-c", "import hpo.run"]])
+def test_ctrl_c_while_a_command_is_imported_shows_no_traceback(tmp_path, words):
+    """Of a script of the user's it is Python's own business."""
+    (tmp_path / "click.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, *words]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert ("KeyboardInterrupt" in said) == (words[0] == "-c"), said
+
+
+def test_a_command_that_has_begun_hears_of_ctrl_c():
+    @click.command(cls=OneLineCommand)
+    def command():
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command.main([], "x")
+        assert ended.value.code == 130
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,5 +1,6 @@
 """Names below the folder of results, and files that are written whole or not at all."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -139,3 +140,18 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
         raise OSError("no space")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
+    """A full disk does not, nor would the name of the part say anything to anybody."""
+    path = tmp_path / "page.html"
+    with pytest.raises(OSError) as full, in_one_step(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert full.value.filename == str(path)
+    with pytest.raises(OSError) as refused, in_one_step(path) as part:
+        raise OSError(errno.EACCES, "Permission denied", str(part))
+    assert refused.value.filename == str(path)
+    with pytest.raises(OSError) as other, in_one_step(path):
+        raise OSError(errno.ENOENT, "No such file or directory", "elsewhere")
+    assert other.value.filename == "elsewhere"
+    assert list(tmp_path.iterdir()) == []

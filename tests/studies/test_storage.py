@@ -1,9 +1,11 @@
 """The database: durable, one writer, refusing what it cannot use, and never losing what was acknowledged."""
 
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -270,3 +272,44 @@ def test_a_database_of_another_optuna(url, tmp_path):
     connection.close()
     with pytest.raises(StorageError, match=r"studies\.db: "):
         storage.open_storage(url, write=True)
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder that may be read and not written to, also by root."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to all others
+        folder = Path(name)
+        folder.chmod(0o755)
+        uid = os.geteuid()
+        yield folder, lambda: os.seteuid(65534) if uid == 0 else folder.chmod(0o555)
+        os.seteuid(uid)
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["studies.db", "a b%25?ä.db"])
+def test_a_study_on_a_read_only_medium_can_be_read(read_only, name, tmp_path):
+    folder, close = read_only
+    url = storage.address(folder / name)
+    study = make(url)
+    study.tell(study.ask(), [0.5, 1.0, 2.0])
+    with sqlite3.connect(folder / name) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    for ending in ("-wal", "-shm"):  # which are gone when the last connection of a process ends
+        (folder / (name + ending)).unlink()
+    close()
+    assert [trial.values for trial in storage.load_study(url, "s").trials] == [[0.5, 1.0, 2.0]]
+    with tempfile.TemporaryDirectory() as aside:
+        copy = storage.snapshot(url, Path(aside))
+        assert len(storage.load_study(copy, "s").trials) == 1
+
+
+def test_what_a_killed_writer_left_in_its_log_is_read_on_a_read_only_medium_too(read_only, url):
+    folder, close = read_only
+    study = make(url)
+    study.tell(study.ask(), [0.5, 1.0, 2.0])
+    for path in Path(storage.database_path(url)).parent.glob("studies.db*"):  # while the writer has it open
+        (folder / path.name).write_bytes(path.read_bytes())
+    assert (folder / "studies.db-wal").stat().st_size > 0
+    close()
+    assert len(storage.load_study(storage.address(folder / "studies.db"), "s").trials) == 1

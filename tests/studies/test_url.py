@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from studies.url import address, database_path
+from studies.url import address, database_path, file_uri
 
 
 def test_relative_and_absolute_files():
@@ -31,3 +31,11 @@ def test_a_percent_sign_stands_for_what_sqlalchemy_takes_it_for():
 def test_only_sqlite_files(url):
     with pytest.raises(ValueError, match="must be sqlite:///FILE"):
         database_path(url)
+
+
+def test_of_a_file_that_nobody_can_write_to_sqlite_gets_its_own_kind_of_address():
+    path = Path("/data/a%20b?ä.db")
+    assert file_uri(path) == "file:/data/a%2520b%3F%C3%A4.db?mode=ro&immutable=1"
+    found = sqlalchemy.make_url(address(path, frozen=True))
+    assert found.database == "file:/data/a%2520b%3F%C3%A4.db"
+    assert found.query == {"mode": "ro", "immutable": "1", "uri": "true"}

@@ -1,5 +1,6 @@
 """python -m datasets.preview: two files that show every class, whatever it is called, and nothing of the test split."""
 
+import errno
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -149,3 +150,19 @@ def test_on_a_phone_samples_can_be_seen(browser, tmp_path, width, dataset, more,
     assert charts.count() == 2
     assert all(charts.nth(n).evaluate("e => e.getBoundingClientRect().width") >= min(320, width) for n in (0, 1))
     tab.close()
+
+
+def test_good_files_stay_when_new_ones_cannot_be_written(tmp_path, monkeypatch, capsys):
+    picture, _ = write(tmp_path, "digits")
+    page = picture.with_suffix(".html")
+    before = picture.read_bytes(), page.read_bytes()
+
+    def full(self, path, **_):
+        Path(path).write_bytes(b"cut o")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert run("--dataset", "digits", "--cache-dir", str(tmp_path / "cache"), "--out", str(tmp_path / "out")) == 2
+    assert "cannot be written: No space left on device" in capsys.readouterr().err
+    assert (picture.read_bytes(), page.read_bytes()) == before
+    assert sorted(tmp_path.joinpath("out").iterdir()) == sorted([picture, page])

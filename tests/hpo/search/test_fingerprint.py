@@ -51,6 +51,7 @@ CHANGES = {
     "dataset": ("mnist", {"dataset", "dataset_digest"}),
     "data_dir": (".", set()),
     "skip_unreadable": (True, {"dataset_digest"}),
+    "follow_links": (True, set()),
     "weights": ("none", {"weights", "space", "head_start"}),
     "trials": (3, set()),
     "timeout": (9.0, set()),

@@ -155,11 +155,22 @@ def test_a_worker_dies_with_its_parent(tmp_path):
     with subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / "log")],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as parent:
-        assert parent.stdout
+        assert parent.stdout and parent.stderr
         worker = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
         worker.wait(10)
+        assert parent.stderr.read() == ""  # its end comes when Python's cleaner is gone too, which has nothing to say
     assert not worker.is_running()
+
+
+def test_the_environment_keeps_its_filters_for_warnings(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "error::UserWarning")
+    with Workers(1, "cpu", tmp_path / "worker.log"):
+        assert os.environ["PYTHONWARNINGS"] == "error::UserWarning"
+    monkeypatch.delenv("PYTHONWARNINGS")
+    with Workers(1, "cpu", tmp_path / "worker.log"):
+        assert "PYTHONWARNINGS" not in os.environ

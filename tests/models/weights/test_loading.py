@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,12 @@ def _signature(weight: Any) -> tuple[str, tuple[int, ...]]:
 def test_what_nobody_published_says_so(name: str, build: Callable[..., Any]) -> None:
     with pytest.raises(ModelError, match=f"no pretrained weights of {name} are published: choose --weights none"):
         load_backbone_weights(build(name), BACKBONES[name], "pretrained")
+
+
+def test_no_room_for_temporary_files_is_no_damage(
+    saved: Path, build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(saved.parent / "gone"))
+    with pytest.raises(ModelError, match="weights cannot be checked.*set TMPDIR to another folder") as caught:
+        load_backbone_weights(build("custom_cnn"), CUSTOM, str(saved))
+    assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)

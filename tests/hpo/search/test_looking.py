@@ -11,7 +11,6 @@ from hpo.search.looking import first_look
 from hpo.worker.pool import Workers
 from tests.hpo.conftest import fake_facts
 
-
 LOOKS = """
 import logging, time
 

@@ -221,14 +221,15 @@ def check_writable(*folders: Path) -> None:
 
 
 @contextmanager
-def in_one_step(path: Path) -> Iterator[Path]:
+def in_one_step(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """A name beside `path` to write to, with its ending: a reader sees all of what is written, or what was there.
 
-    What was written is on the disk before it takes the place of `path`; after an error it is gone.
+    What was written is on the disk before it takes the place of `path`; after an error it is gone. `mode` are the
+    file's permissions, less what the umask takes away.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{secrets.token_hex(8)}.{path.name}")  # no name that someone could have put a link at
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o666))
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, mode))
     try:
         yield part
         with part.open("rb") as file:
@@ -242,9 +243,9 @@ def in_one_step(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o666) -> None:
     """In one step, as UTF-8."""
-    with in_one_step(path) as part:
+    with in_one_step(path, mode) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -8,6 +8,7 @@ measured again.
 from collections.abc import Callable
 
 import optuna
+from optuna.trial import TrialState
 
 from hpo.errors import BadField
 from hpo.search.space import Space, parameters, suggest
@@ -36,30 +37,39 @@ def remember(study: optuna.Study, files: StudyFiles, note: Callable[[str], None]
 def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[str], None]) -> None:
     """Tell a new study what the trials of an earlier one left in its folder; their numbers stay.
 
+    Called again after it was interrupted, it goes on.
+
     Args:
-        study: without trials.
+        study: without trials, but for those that were adopted before.
         space: of the study.
         files: in which they were left.
         note: told what could not be used.
 
     Raises:
-        BadInput: the study has trials, or nothing was left.
+        BadInput: the study has trials of its own or all that were left, or nothing was left.
         StudyRefused: what was left is of a study with other settings.
     """
-    name = study.study_name
-    if there := len(study.get_trials(deepcopy=False)):
-        raise BadField("adopt", f"makes a new study. Received: {name}, which has {there} trials in its database")
+    name, trials = study.study_name, study.get_trials(deepcopy=False)
+    refusal = BadField("adopt", f"makes a new study. Received: {name}, which has {len(trials)} trials in its database")
+    if trials and not files.remains.is_file():
+        raise refusal
     remains = _remains(files)
+    if trials and remains.study_id != study.user_attrs[attributes.STUDY_ID]:
+        raise refusal
     mine = study.user_attrs[attributes.FINGERPRINT]
     if remains.fingerprint != mine:
         words = "; ".join(differing(remains.fingerprint, mine))
         raise StudyRefused(f"what is left of study {name} was made with other settings: {words}")
     outcomes = _outcomes(files, remains.study_id, note)
+    asked = [trial.number for trial in trials if trial.state != TrialState.WAITING]
+    left = range(len(asked), max(outcomes, default=-1) + 1)
+    if trials and not left:
+        raise refusal
     study.set_user_attr(attributes.STUDY_ID, remains.study_id)
     study.sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is left for it to propose
-    for number in range(max(outcomes, default=-1) + 1):
+    for number in left:
         outcome = outcomes.get(number)
-        if outcome is not None:
+        if outcome is not None and number >= len(trials):  # else it was queued already
             study.enqueue_trial(parameters(outcome.candidate, space))
         trial = study.ask()
         if outcome is None:
@@ -68,7 +78,7 @@ def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[
         else:
             suggest(trial, space)
             tell_outcome(trial, outcome)
-    note(f"adopted {len(outcomes)} trials from {files.trials}")
+    note(f"adopted {sum(number in left for number in outcomes)} trials from {files.trials}")
 
 
 def _remains(files: StudyFiles) -> Remains:

@@ -19,6 +19,7 @@ from models import ModelError
 from models.candidate import Architecture
 from models.latency.conversion import Converter
 from models.latency.deployed import MOST_ROUNDS, ROUND_SECONDS, ROUNDS, measure_files
+from models.reuse.shared import make_folder, open_lock
 from studies.outcomes import DeployedLatency
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Bench:
     @contextmanager
     def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
         """One process measures at a time: what it measured, the next one finds. `on_wait` is called meanwhile."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / ".survey.lock").open("a") as file:
+        make_folder(self._folder)
+        with open(open_lock(self._folder / ".survey.lock"), "rb") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,9 +1,12 @@
 """A quiet machine to measure on: while one process measures, those that train on it wait."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from models.reuse.shared import make_folder, open_lock
 
 
 class MachineLock:
@@ -15,16 +18,15 @@ class MachineLock:
 
     def __init__(self, cache_dir: Path):
         folder = cache_dir / "gate"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._entry = (folder / "entry.lock").open("a")
-        self._room = (folder / "room.lock").open("a")
+        make_folder(folder)
+        self._entry, self._room = open_lock(folder / "entry.lock"), open_lock(folder / "room.lock")
 
     def __enter__(self) -> "MachineLock":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._room.close()
-        self._entry.close()
+        os.close(self._room)
+        os.close(self._entry)
 
     @contextmanager
     def measuring(self) -> Iterator[None]:

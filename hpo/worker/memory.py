@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.reuse.shared import FILE_MODE, make_folder, read_text
 from studies import strict
 from studies.outcomes import DeployedLatency, Latency
 from studies.paths import write_text
@@ -38,7 +39,7 @@ class Memory:
     def recall(self, architecture: str) -> dict[str, Any] | None:
         """What was remembered of an architecture on this machine; None if it was not measured yet."""
         try:
-            stored = json.loads(self._path(architecture).read_text(encoding="utf-8"))
+            stored = json.loads(read_text(self._path(architecture)))
             known = stored["known"]
             ours = stored["identity"] == self._identity(architecture)
             if ours and ("latency" not in known or to_latency(known["latency"]).record_ms > 0):
@@ -50,4 +51,5 @@ class Memory:
     def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
         """Keep what was measured."""
         stored = {"identity": self._identity(architecture), "known": dict(known)}
-        write_text(self._path(architecture), json.dumps(stored, indent=1))
+        make_folder(self._folder)
+        write_text(self._path(architecture), json.dumps(stored, indent=1), FILE_MODE)

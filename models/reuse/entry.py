@@ -17,6 +17,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
+from models.reuse.shared import read_text
+
 FORMAT_VERSION = 2  # to be raised when what is stored under a key changes: old entries are then the first to go
 DTYPES = ("float16", "float32", "uint8")
 
@@ -55,7 +57,7 @@ class Record:
 def read_record(path: Path) -> Record | None:
     """None if there is none, none of this version, or none that can be trusted."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
         record = Record(dict(data["key"]), tuple(data["shape"]), data["dtype"], data["sha256"], data.get("details"))
         whole = bool(record.shape) and all(type(size) is int and size > 0 for size in record.shape)
         if not whole or data["format"] != FORMAT_VERSION or record.dtype not in DTYPES:

@@ -4,11 +4,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+
+from models.reuse.shared import FILE_MODE, open_lock
 
 _checksums: dict[str, tuple[tuple[int, int, int], str]] = {}  # path -> (inode, mtime in ns, size), SHA-256
 
@@ -21,7 +23,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[bool]:
     killed lets go of its lock; the empty file that it leaves locks nobody out.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = open_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _has_name(descriptor, path):
@@ -65,7 +67,11 @@ def _has_name(descriptor: int, path: Path) -> bool:
 @contextlib.contextmanager
 def temporary(folder: Path, prefix: str) -> Iterator[IO[bytes]]:
     """A new file `<prefix>.<random>.tmp`, which is gone at the end unless it was renamed."""
-    with tempfile.NamedTemporaryFile(prefix=f"{prefix}.", suffix=".tmp", dir=folder, delete=False) as stream:
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, FILE_MODE)
+
+    with open(folder / f"{prefix}.{secrets.token_hex(8)}.tmp", "x+b", opener=opener) as stream:
         try:
             yield stream
         finally:

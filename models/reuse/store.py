@@ -26,6 +26,7 @@ import numpy as np
 
 from models.reuse.entry import Key, Record, entry_bytes, fill, header, name_of, read_record, to_disk
 from models.reuse.locks import locked, locked_patiently, remember_sha256, sha256_of, temporary
+from models.reuse.shared import is_trusted, make_folder
 
 RESERVE = 256 * 2**20  # bytes of the disk that entries under a limit never fill: results and databases may lie there
 _NAME = re.compile(r"[0-9a-f]{64}\.(npy|json|lock|[^.]+\.tmp)")
@@ -102,8 +103,14 @@ class Store:
         try:
             # One descriptor for checking and mapping: another process may replace the file in between.
             with path.open("rb") as stream:
-                whole = os.fstat(stream.fileno()).st_size == entry_bytes(record.shape, record.dtype)
-                if not whole or stream.read(len(head)) != head or sha256_of(stream, path) != record.sha256:
+                file = os.fstat(stream.fileno())
+                whole = file.st_size == entry_bytes(record.shape, record.dtype)
+                if (
+                    not whole
+                    or not is_trusted(file)
+                    or stream.read(len(head)) != head
+                    or sha256_of(stream, path) != record.sha256
+                ):
                     return None
                 array = np.memmap(stream, record.dtype, "r", len(head), record.shape)
         except (OSError, ValueError):  # gone, or cut short in this very moment
@@ -116,8 +123,8 @@ class Store:
         """Whether there is a record and a file of the right size; cheap, since nothing else is verified."""
         record = self._record(key)
         try:
-            size = self._path(key, "npy").stat().st_size
-            return record is not None and size == entry_bytes(record.shape, record.dtype)
+            file = self._path(key, "npy").stat()
+            return record is not None and is_trusted(file) and file.st_size == entry_bytes(record.shape, record.dtype)
         except OSError:
             return False
 
@@ -166,7 +173,7 @@ class Store:
         needed = entry_bytes(shape, dtype)
         if self._limit is not None and needed > self._limit:
             raise TooLarge(f"{what} take {mib(needed)}; the limit is {mib(self._limit)}")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with locked_patiently(self._path(key, "lock"), on_wait):
             stored = find()  # while we waited another process may have written it
             if stored is None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import optuna
 import pytest
 
 from hpo.errors import BadInput
@@ -69,6 +70,28 @@ def test_a_study_that_is_there_is_not_adopted(configure, fakes):
     config = configure(trials=2)
     fakes.run(config)
     with pytest.raises(BadInput, match="adopt makes a new study. Received: custom_cnn-digits, which has \\d trials"):
+        adopt(config, fakes)
+
+
+@pytest.mark.parametrize("killed_in", ["enqueue_trial", "ask", "tell"])
+def test_adopting_goes_on_where_it_was_killed(lost, fakes, monkeypatch, killed_in):
+    config, before = lost
+    real, calls = getattr(optuna.Study, killed_in), []
+
+    def dies(self, *words, **named):
+        calls.append(killed_in)
+        if len(calls) == 3:
+            raise MemoryError
+        return real(self, *words, **named)
+
+    monkeypatch.setattr(optuna.Study, killed_in, dies)
+    with pytest.raises(MemoryError):
+        adopt(config, fakes)
+    monkeypatch.undo()
+    records = adopt(config, fakes)
+    assert [record.state for record in records[:6]] == [*["complete"] * 3, "failed", *["complete"] * 2]
+    assert [new == old for old, new in zip(before, records[:6], strict=True)] == [*[True] * 3, False, *[True] * 2]
+    with pytest.raises(BadInput, match="adopt makes a new study"):
         adopt(config, fakes)
 
 

@@ -9,6 +9,7 @@ from hpo.config import make_config
 from hpo.search.planner import Lesson
 from hpo.search.planning import (
     LEAST_SECONDS,
+    MADE_UP,
     MS_PER_MFLOP,
     TRAINED_PER_SECOND,
     Outlook,
@@ -97,10 +98,20 @@ def test_a_view_is_of_what_would_be_suggested():
     params = parameters(candidate(keep_blocks=2, unfreeze_depth=2, learning_rate=1e-3), SPACE) | {"unfreeze_depth": 5}
     view = outlook().look(params)
     assert view.params == params | {"unfreeze_depth": 2}
-    assert view.expected == 0.4  # of the nearest place that was probed
+    assert view.expected == pytest.approx(0.4 + MADE_UP * 0.2)  # of the nearest place, and to the best of the side
     study = optuna.create_study()
     study.enqueue_trial(view.params)
     assert suggest(study.ask(), SPACE) == candidate(keep_blocks=2, unfreeze_depth=2, learning_rate=1e-3)
+
+
+def test_fine_tuning_is_believed_to_make_up_for_a_part_of_what_a_frozen_place_lacks():
+    def expected(**values):
+        return outlook().look(parameters(candidate(**values), SPACE)).expected
+
+    assert (expected(keep_blocks=4), expected(keep_blocks=12)) == (0.4, 0.6)
+    assert expected(keep_blocks=4, unfreeze_depth=1) == pytest.approx(0.4 + MADE_UP * 0.2)
+    assert expected(keep_blocks=12, unfreeze_depth=1) == 0.6  # the best of its side
+    assert expected(resolution=64, keep_blocks=4, unfreeze_depth=1) == pytest.approx(0.5 + MADE_UP * 0.3)
 
 
 def test_the_usual_rate_is_believed_in_most():

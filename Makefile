@@ -2,6 +2,7 @@
 # make study BACKBONE=vgg19 DATASET=cifar10 ARGS="--train-size 4000"     the same with your choice
 # make check     linter, type checker and the quick tests: under three minutes on two cores
 # make test      linter, type checker, all tests
+# make faults    kills, full disks, suspended and simultaneous runs on real studies: half an hour; KILLS=5 for less
 # make docs      the documentation as a site, in site/; a dead link is an error
 # make docs-tables    the tables that are made from the code, written into the pages
 # make install   only installs, into .venv
@@ -14,7 +15,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 SOURCES := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: install study lint check test docs docs-tables clean
+.PHONY: install study lint check test faults docs docs-tables clean
 
 install: .venv/installed
 
@@ -31,6 +32,9 @@ check: lint
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+faults: .venv/installed-test
+	EXAMPLES=100 $(BIN)/python -m pytest tests/faults/test_database.py tests/faults/long.py --verbose
 
 docs: .venv/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

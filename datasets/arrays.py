@@ -6,7 +6,9 @@ Each function takes `classes`, the sorted numbers of those that are wanted, or N
 import contextlib
 import math
 import os
+import struct
 import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -110,6 +112,13 @@ def _read(
     return (images, labels) if classes is None else only(images, labels, classes)
 
 
+# What the readers of zip archives, and of array headers, which are Python literals, raise on any bytes.
+UNREADABLE = (
+    ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, SyntaxError, tokenize.TokenError,
+    TypeError, KeyError, struct.error, OverflowError, MemoryError,
+)  # fmt: skip
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     """An .npz with the four members, never unpickled; whatever is wrong with it becomes one DataError."""
@@ -127,7 +136,7 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
         raise
     except MemoryError as error:
         raise DataError(f"{path} does not fit into the memory of this machine: {_one_line(error)}") from error
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+    except UNREADABLE as error:
         reason = "not a whole .npz archive" if "pickle" in str(error) else _one_line(error)
         raise DataError(f"{path} cannot be read: {reason}") from error
 

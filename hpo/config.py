@@ -105,7 +105,9 @@ def _name_list(value: object) -> object:
     """`none,light` from the command line; a list from a preset."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
-    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return tuple(dict.fromkeys(value))
+    return value
 
 
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
@@ -380,6 +382,8 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
     """
     if options is None:
         raise BadInput(f"study {study} was made by an older version, which did not keep its options; run it again")
+    if not isinstance(options, Mapping):
+        raise BadInput(f"study {study} is damaged: its options must be an object. Received: {type(options).__name__}")
     given = {key: value for key, value in places.items() if value is not None}
     return make_config({**BEFORE, **options, "study": study, **given})
 

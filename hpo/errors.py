@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from datasets import DataError
+from datasets.wording import printable
 from models import ModelError
 from studies.errors import NotComparable, NotWritable, PackageMissing, StorageError, StudyRefused
 
@@ -133,4 +134,5 @@ def explain_field(error: ValidationError) -> BadField:
     text = words.format(**context).replace("'", "") if words else str(cause or first["msg"])
     if "Received" not in text:
         text = f"{text}. Received: {str(first['input'])[:200]}"
+    name, text = printable(name), printable(text)  # a database or a file may have given them
     return BadField(name, text.removeprefix(f"{name} "))  # a check that is not of this configuration names its subject

@@ -247,6 +247,8 @@ class Candidate(Training, Architecture):
         Raises:
             ValueError: naming what is missing, unknown or out of range.
         """
+        if not isinstance(values, dict):
+            raise ValueError(f"a candidate must be an object. Received: {type(values).__name__}")
         names = {entry.name for entry in fields(cls)}
         needed = {entry.name for entry in fields(cls) if entry.default is MISSING}
         if odd := sorted(set(values) - names | needed - set(values)):
@@ -262,4 +264,7 @@ class Candidate(Training, Architecture):
         Raises:
             ValueError: as `from_dict`.
         """
-        return cls.from_dict(json.loads(text))
+        try:
+            return cls.from_dict(json.loads(text))
+        except RecursionError as error:
+            raise ValueError("a candidate is not nested so deeply") from error

@@ -52,5 +52,6 @@ class OneLineCommand(click.Command):
 
 def fail(message: str, code: int) -> NoReturn:
     """End the process with one line on standard error."""
-    click.echo("error: " + " ".join(message.split()), err=True)
+    words = " ".join(message.split())
+    click.echo("error: " + "".join(letter if letter.isprintable() else "?" for letter in words), err=True)
     sys.exit(code)

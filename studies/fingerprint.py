@@ -1,6 +1,6 @@
 """What makes the numbers of two trials comparable; a study never mixes two of these."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import optuna
 from pydantic import with_config
 
+from models.candidate import DIMENSIONS, Range
 from studies import attributes, strict
 from studies.errors import StudyRefused
 
+Setting = bool | int | float | str | None
 KERAS = "keras"  # as `models.latency.runtimes` has it
 PRETRAINED, SCRATCH = "pretrained", "from scratch"
 
@@ -40,7 +42,7 @@ class Fingerprint:
     split: str
     train_size: int
     val_size: int
-    space: Mapping[str, Any]
+    space: Mapping[str, Setting | list[Setting]]
     epochs: int
     seed: int
     max_latency_ms: float | None = None
@@ -64,6 +66,18 @@ class Fingerprint:
         """Whether networks begin with random weights."""
         return self.weights == "none"
 
+    @property
+    def side(self) -> int:
+        """Of the pictures of a folder as they were decoded, in pixels: the largest that is searched.
+
+        Raises:
+            StudyRefused: it does not say.
+        """
+        sides = self.space.get("resolution")
+        if not isinstance(sides, list) or not sides or not isinstance(sides[-1], int):
+            raise StudyRefused(f"a study's space must have a list of resolutions. Received: {sides}")
+        return sides[-1]
+
     def to_dict(self) -> dict[str, Any]:
         """What a study keeps; with Keras' latency what 0.1 kept, so that its studies go on."""
         values = strict.to_values(self)
@@ -80,7 +94,17 @@ class Fingerprint:
         Raises:
             ValueError: a field is missing, unknown or of another type.
         """
-        return strict.from_values(cls, values)
+        found = strict.from_values(cls, values)
+        for name, described in found.space.items():
+            of_range = name in DIMENSIONS and isinstance(DIMENSIONS[name].values, Range)
+            if of_range and isinstance(described, list) and not _is_range(described):
+                raise ValueError(f"Fingerprint.space.{name}: must be two numbers and perhaps a step")
+        return found
+
+
+def _is_range(described: Sequence[Setting]) -> bool:
+    """Low, high, and perhaps a step."""
+    return len(described) in (2, 3) and all(type(number) in (int, float) for number in described)
 
 
 def origin(mark: Fingerprint, options: Mapping[str, Any]) -> str:

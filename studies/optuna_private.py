@@ -21,6 +21,12 @@ def queued_parameters(frozen: optuna.trial.FrozenTrial) -> dict[str, Any]:
     return dict(frozen.system_attrs.get("fixed_params", {}))
 
 
+def damaged_queue(study: optuna.Study) -> int | None:
+    """The number of a trial whose queued parameters are none, on which Optuna would stumble; None if all are well."""
+    trials = study.get_trials(deepcopy=False)
+    return next((one.number for one in trials if not isinstance(one.system_attrs.get("fixed_params", {}), dict)), None)
+
+
 def show_constraints(trial: optuna.Trial, values: Sequence[float]) -> None:
     """Let optuna-dashboard 0.21 see constraints: it reads this older attribute, not what `set_constraint` writes."""
     trial.storage.set_trial_system_attr(trial._trial_id, "constraints", list(values))

@@ -200,8 +200,15 @@ def _with(told: Measurement | None, again: Latency | None) -> Measurement | None
 
 
 def _constraints(trial: FrozenTrial, told: Measurement | None, now: Measurement | None) -> dict[str, float]:
-    """Value minus limit, where the latency is that of now."""
+    """Value minus limit, where the latency is that of now.
+
+    Raises:
+        ValueError: one of them is no number.
+    """
     values = {key: value for key, value in trial.constraints.items() if not key.isdigit()}
+    for key, value in values.items():
+        if type(value) not in (int, float):
+            raise ValueError(f"constraint {key} must be a number. Received: {value!r}")
     if LATENCY_BUDGET in values and told and now:
         values[LATENCY_BUDGET] += now.latency_ms - told.latency_ms
     return values

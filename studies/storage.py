@@ -24,6 +24,7 @@ from optuna.storages import RDBStorage
 from studies.attributes import FINGERPRINT, OPTIONS, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
+from studies.optuna_private import damaged_queue
 from studies.url import address, database_path, file_uri
 
 BUSY_SECONDS = 60
@@ -270,6 +271,14 @@ def load_study(url: str, name: str) -> optuna.Study:
 
 def _check_attributes(study: optuna.Study) -> None:
     """Of those that are read in many places, once; the others are checked where they are read."""
+    try:
+        number = damaged_queue(study)
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise StorageError(f"study {study.study_name} is damaged: Optuna cannot read its trials ({why})") from error
+    if number is not None:
+        name = study.study_name
+        raise StorageError(f"study {name} is damaged: the queued parameters of trial {number} must be an object")
     for key, kind, words in ((FINGERPRINT, dict, "an object"), (STUDY_ID, str, "a text"), (OPTIONS, dict, "an object")):
         value = study.user_attrs.get(key)
         if not isinstance(value, kind) and not (key == OPTIONS and value is None):

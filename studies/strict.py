@@ -44,4 +44,5 @@ def from_values(kind: type[T], values: Mapping[str, Any]) -> T:
 def _explained(kind: type, error: ValidationError) -> ValueError:
     first = error.errors()[0]
     field = ".".join([kind.__name__, *map(str, first["loc"])])
-    return ValueError(f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}")
+    words = f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return ValueError("".join(letter if letter.isprintable() else "?" for letter in words))  # a field may be anything

@@ -17,6 +17,7 @@ from datasets.wording import counted, printable
 from hpo.config import StudyConfig
 from hpo.worker import session
 from models import ModelError
+from studies.errors import StudyRefused
 from studies.finals import Predictions
 from studies.report.blocks import Picture
 from studies.report.detail import Detail
@@ -39,12 +40,12 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
 
     Test pictures are read only after `hpo.evaluate`.
     """
-    side = material.fingerprint.space["resolution"][-1]
     try:
+        side = material.fingerprint.side
         data = session.current().data(config, side)
         if data.digest != material.fingerprint.dataset_digest:
             raise DataError(f"the data here is not what study {material.name} was made with")
-    except DataError as error:
+    except (DataError, StudyRefused) as error:
         return Gallery(), [f"pictures of the data: {error}"]
     pictures = _samples(data, config)
     details = [one for one in material.details if one.file.predictions is not None]

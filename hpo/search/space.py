@@ -50,7 +50,7 @@ class Space:
         """How many stages can be unfrozen of what a candidate keeps."""
         return self.stages[keep_blocks - 1]
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """For the fingerprint: trials of a study with another description cannot be compared.
 
         What the study decides comes first, then what is always searched, choices, ranges, and what is fixed.

@@ -45,22 +45,27 @@ def check_file(base: Any, backbone: Backbone, path: Path) -> None:
         file = h5py.File(path, "r")
     except OSError as error:
         raise ModelError(f"{path} is damaged or not an HDF5 file: {' '.join(str(error).split())[:200]}") from error
+    legacy = not path.name.endswith(".weights.h5")
+    expected = _expected_legacy(base) if legacy else _expected_tree(base)
     with file:
-        written_for = file.attrs.get(BACKBONE_ATTRIBUTE)
-        if written_for is not None and written_for != backbone.name:
-            raise ModelError(f"{path} has weights of {written_for}, not of {backbone.name}")
-        legacy = "layer_names" in file.attrs or "layer_names0" in file.attrs or "model_weights" in file
-        if legacy == path.name.endswith(".weights.h5"):
-            kind, ending = ("an older Keras file", ".h5") if legacy else ("a Keras 3 weights file", ".weights.h5")
-            raise ModelError(f"{path} is {kind}: its name must end in {ending}")
-        written = [] if legacy else _expected_tree(base)
         try:
-            tensors, expected = _legacy(file, base) if legacy else (_tree(file), written)
-            _compare(tensors, expected, path, backbone)
-            _check_values(tensors, path)
-        except (OSError, KeyError, RuntimeError) as error:
+            _check_content(file, expected, path, backbone)
+        except (OSError, KeyError, RuntimeError, TypeError, AttributeError) as error:  # h5py on any bytes
             raise ModelError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
     _check_card(path)
+
+
+def _check_content(file: Any, expected: Tensors, path: Path, backbone: Backbone) -> None:
+    written_for = file.attrs.get(BACKBONE_ATTRIBUTE)
+    if written_for is not None and written_for != backbone.name:
+        raise ModelError(f"{path} has weights of {written_for}, not of {backbone.name}")
+    legacy = "layer_names" in file.attrs or "layer_names0" in file.attrs or "model_weights" in file
+    if legacy == path.name.endswith(".weights.h5"):
+        kind, ending = ("an older Keras file", ".h5") if legacy else ("a Keras 3 weights file", ".weights.h5")
+        raise ModelError(f"{path} is {kind}: its name must end in {ending}")
+    tensors = _legacy(file) if legacy else _tree(file)
+    _compare(tensors, expected, path, backbone)
+    _check_values(tensors, path)
 
 
 def card_path(path: Path) -> Path:
@@ -150,18 +155,23 @@ def _expected_tree(base: Any) -> Tensors:
         ) from error
 
 
-def _legacy(file: Any, base: Any) -> tuple[Tensors, Tensors]:
-    """Tensors in the order of the file, and of the model; named by their position."""
+def _legacy(file: Any) -> Tensors:
+    """Tensors in the order of an older file, named by their position."""
     group = file if "layer_names" in file.attrs or "layer_names0" in file.attrs else file["model_weights"]
     tensors: Tensors = []
     for layer in _names(group, "layer_names"):
         for weight in _names(group[layer], "weight_names"):
             tensors.append((_number(tensors), group[layer][weight]))
+    return tensors
+
+
+def _expected_legacy(base: Any) -> Tensors:
+    """The same of a model."""
     expected: Tensors = []
     for layer in base.layers:  # the order of older files: trainable weights of a layer first
         for weight in [*layer.trainable_weights, *layer.non_trainable_weights]:
             expected.append((_number(expected), tuple(weight.shape)))
-    return tensors, expected
+    return expected
 
 
 def _number(before: Tensors) -> str:

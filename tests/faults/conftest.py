@@ -1,0 +1,3 @@
+"""Studies without Keras, as the tests of `hpo` have them."""
+
+from tests.hpo.conftest import configure, fakes, recorder  # noqa: F401

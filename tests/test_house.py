@@ -92,6 +92,7 @@ MODULES = {module_of(path): path for path in FILES}
 COMMANDS = [path for path in FILES if is_command(path)]
 
 
+@functools.cache
 def imported(path: str) -> set[str]:
     """All modules that a file imports anywhere, ours and others'; of a package's name it takes: the package."""
     names = set()
@@ -114,6 +115,7 @@ def within(name: str, allowed: set[str]) -> bool:
     return any(name == package or name.startswith(package + ".") for package in allowed)
 
 
+@functools.cache
 def private_names(path: str) -> set[str]:
     """Names with a leading underscore that a file takes from another object or module than its own."""
     names = set()

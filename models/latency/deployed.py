@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -156,15 +157,18 @@ def _run(spec: Mapping[str, Any], files: Sequence[Path | int]) -> list[list[int]
     for descriptor in descriptors:
         os.lseek(descriptor, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
     paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
-    done = subprocess.run(
-        command("models.latency.process"),
-        input=json.dumps({**spec, "paths": paths}),
-        capture_output=True,
-        text=True,
-        check=False,
-        pass_fds=descriptors,
-        env=environment(**HUGE_PAGES),
-    )
+    for _ in range(2):
+        done = subprocess.run(
+            command("models.latency.process"),
+            input=json.dumps({**spec, "paths": paths}),
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=descriptors,
+            env=environment(**HUGE_PAGES),
+        )
+        if done.returncode != -signal.SIGKILL:  # that is nothing which the networks did: it is tried again
+            break
     if done.returncode:
         ended = f"it was ended by signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         reason = (done.stderr.strip().splitlines() or [ended])[-1]

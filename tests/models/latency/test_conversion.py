@@ -1,5 +1,7 @@
 """Networks converted by a process of its own, whatever this one computes with."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,15 +49,27 @@ def test_another_process_is_asked_only_where_this_one_has_no_tensorflow(tmp_path
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_is_said(tmp_path):
+def test_a_process_that_was_killed_is_replaced(tmp_path):
     with Converter("litert") as converter:
         converter.head(architecture(), 4, 10, tmp_path / "head")
         converter._process.kill()
         converter._process.wait()
-        with pytest.raises(ModelError, match="cannot be converted for LiteRT: the converting process died"):
-            converter.head(architecture(), 4, 10, tmp_path / "head")
-        converter.head(architecture(), 4, 10, tmp_path / "again")  # by another one
+        converter.head(architecture(), 4, 10, tmp_path / "again")
     assert (tmp_path / "again").is_file()
+
+
+def test_one_that_dies_every_time_is_said(tmp_path, monkeypatch):
+    starts = []
+
+    def dying(module):
+        starts.append(module)
+        return [sys.executable, "-c", "raise SystemExit(1)"]
+
+    monkeypatch.setattr(conversion, "command", dying)
+    said = "cannot be converted for LiteRT: the converting process died"
+    with Converter("litert") as converter, pytest.raises(ModelError, match=said):
+        converter.head(architecture(), 4, 10, tmp_path / "head")
+    assert len(starts) == 2
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """The number of record, from what the measuring process brings. No number is compared with a clock."""
 
 import json
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -191,3 +193,30 @@ def test_the_measuring_process_holds_the_runtime_alone(tmp_path):
     times = json.loads(done.stdout)
     assert len(times) == 2
     assert all(len(runs) >= 5 and min(runs) > 0 for runs in times)
+
+
+def test_a_measuring_process_that_was_killed_is_started_once_more(tmp_path, monkeypatch):
+    """As the kernel kills where memory runs out; what dies of the network itself is said."""
+    script = (
+        "import os, sys; open(sys.argv[1], 'a').write('x'); print('[[7]]')\n"
+        "sys.stdout.flush(); open(sys.argv[1]).read() in sys.argv[2].split() and os.kill(os.getpid(), int(sys.argv[3]))"
+    )
+
+    def dying(times: str, number: int) -> Path:
+        count = tmp_path / f"{number} {times}"
+        monkeypatch.setattr(
+            deployed, "command", lambda _: [sys.executable, "-c", script, str(count), times, str(number)]
+        )
+        return count
+
+    count = dying("x", signal.SIGKILL)
+    assert deployed._run({"runtime": "litert"}, []) == [[7]]
+    assert count.read_text() == "xx"
+    count = dying("x xx", signal.SIGKILL)
+    with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: it was ended by signal 9"):
+        deployed._run({"runtime": "litert"}, [])
+    assert count.read_text() == "xx"
+    count = dying("x", signal.SIGTERM)
+    with pytest.raises(ModelError, match="it was ended by signal 15"):
+        deployed._run({"runtime": "litert"}, [])
+    assert count.read_text() == "x"

@@ -56,7 +56,7 @@ def count(info: DatasetInfo, data_dir: Path | None, classes: Sequence[int] | Non
             n_test: int | None = _header(archive, "y_test")[0][0]
             if classes is not None:
                 n_test = int(np.isin(archive["y_test"], classes).sum())
-        except (ValueError, IndexError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError):
+        except (*UNREADABLE, IndexError):
             n_test = None  # the search does not need it; open_test says what is wrong with it
     return n_train, n_test
 

@@ -28,6 +28,18 @@ _CHUNK = 64  # pictures decoded but not yet written; bounds the memory
 _log = logging.getLogger(__name__)
 
 
+class _Saying:
+    """Logs at most every ten seconds, the first time after as long."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, words: str, *values: object) -> None:
+        if time.monotonic() - self._said > _SAY_SECONDS:
+            _log.info(words, *values)
+            self._said = time.monotonic()
+
+
 @dataclass(frozen=True)
 class Decoded:
     """What decoding gave. `readable` are the indices of the readable files; `images` and `labels` hold these alone."""
@@ -47,16 +59,13 @@ def decode_all(
     Raises:
         DataError: the store cannot be used, or no picture can be read.
     """
-    hasher, left_out = hashlib.sha256(), list[tuple[int, str]]()
+    hasher, left_out, say = hashlib.sha256(), list[tuple[int, str]](), _Saying()
 
     def pictures() -> Iterator[np.ndarray]:
         _log.info("decoding %d pictures to %d x %d", len(files), side, side)
-        said = time.monotonic()
         with contextlib.closing(_decoded(folder, files, side)) as results:
             for index, result in results:
-                if time.monotonic() - said > _SAY_SECONDS:
-                    _log.info("decoded %d of %d pictures", index, len(files))
-                    said = time.monotonic()
+                say("decoded %d of %d pictures", index, len(files))
                 if isinstance(result, str):
                     left_out.append((index, result))
                     continue
@@ -72,9 +81,13 @@ def decode_all(
         digest = finish_digest(hasher, (len(readable), side, side, 3), labels, class_names)
         return {"labels": labels.tolist(), "left_out": [list(pair) for pair in left_out], "digest": digest}
 
+    def waiting() -> None:
+        say("waiting for another process that decodes %d pictures", len(files))
+
     key, shape = _key(folder, files, class_names, side), (len(files), side, side, 3)
     try:
-        return _from_store(store.get(key, shape, "uint8", pictures, "decoded pictures", details), len(files))
+        stored = store.get(key, shape, "uint8", pictures, "decoded pictures", details, waiting)
+        return _from_store(stored, len(files))
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise DataError(

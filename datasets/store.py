@@ -32,6 +32,7 @@ class ArrayStore(Protocol):
         produce: Callable[[], Iterator[np.ndarray]],
         what: str,
         details: Callable[[], Mapping[str, Any]] | None = None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> Stored:
         """What is kept under `key`, produced first if it is not there.
 
@@ -42,6 +43,7 @@ class ArrayStore(Protocol):
             produce: gives batches along the first axis; what it raises passes, and then nothing is kept.
             what: how messages call the array.
             details: called when all batches are written; what it gives is kept beside the array.
+            on_wait: called every now and then while another process computes the entry.
 
         Raises:
             OSError: the folder cannot be used, or has no room.

@@ -15,6 +15,7 @@ import importlib.util
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ _HOMES = {
 }
 
 _OURS = "keras_hpo"  # this distribution
+_SCRIPTS = tuple(
+    f"hpo-{name}" for name in ("run", "map", "dashboard", "compare", "evaluate", "predict", "export", "report")
+)  # as setup.cfg installs them
 _NAMES = ("datasets", "models", "studies")  # its packages whose names others may have too
 
 
@@ -139,11 +143,25 @@ def _end_quietly() -> None:
 
     `models.command.OneLineCommand` takes over when the command begins.
     """
-    words = sys.orig_argv
-    module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
-    is_command = module.partition(".")[0] in ("hpo", *_NAMES) or Path(sys.argv[0]).name.startswith("hpo-")
-    if is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    script = Path(sys.argv[0]).name if sys.argv else ""
+    is_command = _module().partition(".")[0] in ("hpo", *_NAMES) or script in _SCRIPTS
+    if threading.current_thread() is not threading.main_thread() or not is_command:
+        return
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _module() -> str:
+    """What `python -m` was given; nothing where it runs a script."""
+    words = iter(sys.orig_argv[1:])
+    for word in words:
+        if word == "-m":
+            return next(words, "")
+        if word in ("-X", "-W"):
+            next(words, "")
+        elif not word.startswith("-") or word == "-c":
+            break
+    return ""
 
 
 _end_quietly()

@@ -385,7 +385,9 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
     if not isinstance(options, Mapping):
         raise BadInput(f"study {study} is damaged: its options must be an object. Received: {type(options).__name__}")
     given = {key: value for key, value in places.items() if value is not None}
-    return make_config({**BEFORE, **options, "study": study, **given})
+    # Whether links are followed is for who reads the pictures to say, not for a database.
+    kept = {key: value for key, value in options.items() if key != "follow_links"}
+    return make_config({**BEFORE, **kept, "study": study, **given})
 
 
 def check_field(name: str, value: Any) -> Any:

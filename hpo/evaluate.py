@@ -25,6 +25,7 @@ from models.export.formats import DEPLOYED
 @field_option("out")
 @field_option("cache_dir")
 @field_option("data_dir")
+@field_option("follow_links")
 @field_option("device")
 def main(
     study: str, pick: str, trials: str | None, seeds: int, runtimes: str | None, allow_overlap: bool, **places: Any

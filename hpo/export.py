@@ -19,6 +19,7 @@ from models.export.formats import FORMATS
 @field_option("out")
 @field_option("cache_dir")
 @field_option("data_dir")
+@field_option("follow_links")
 @field_option("device")
 def main(study: str, names: tuple[str, ...], trial: str | None, **places: Any) -> int:
     """Write the front of STUDY: trials and front as CSV and JSON, Pareto plots as HTML, PNG, SVG and PDF.

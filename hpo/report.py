@@ -22,6 +22,7 @@ from studies.rules import RULES
 @field_option("out")
 @field_option("cache_dir")
 @field_option("data_dir")
+@field_option("follow_links")
 def main(
     studies: tuple[str, ...], pdf: bool, no_figures: bool, no_pictures: bool, recommend: str | None, **places: Any
 ) -> None:

@@ -296,6 +296,7 @@ def load_study(
     cache_dir: Path | str | None = None,
     data_dir: Path | str | None = None,
     device: str | None = None,
+    follow_links: bool | None = None,
 ) -> Study:
     """A study that was run before.
 
@@ -306,6 +307,7 @@ def load_study(
         cache_dir: folder for stored features, decoded pictures and measured latencies.
         data_dir: folder with <name>.npz files.
         device: auto, cpu, gpu or gpu:N.
+        follow_links: also those that lead out of a folder of pictures.
 
     Raises:
         BadInput: an argument is wrong.
@@ -313,7 +315,7 @@ def load_study(
         StorageError: the database cannot be read.
     """
     url = check_field("storage", storage)
-    given = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device}
+    given = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device, "follow_links": follow_links}
     places = {key: check_field(key, value) for key, value in given.items() if value is not None}
     with quiet_optuna(), database.storage_trouble(url):
         study = database.load_study(url, name)

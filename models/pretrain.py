@@ -45,7 +45,13 @@ class Recipe:
 
 
 def pretrain(
-    backbone_name: str, dataset_name: str, data_dir: Path | None, cache_dir: Path, output: Path, recipe: Recipe
+    backbone_name: str,
+    dataset_name: str,
+    data_dir: Path | None,
+    cache_dir: Path,
+    output: Path,
+    recipe: Recipe,
+    follow_links: bool = False,
 ) -> float:
     """Train, test once, write weights and card; returns the test accuracy, 0 to 1."""
     with quiet_import():
@@ -57,11 +63,11 @@ def pretrain(
         from models.weights.loading import save_backbone_weights
 
     backbone = get_backbone(backbone_name)
-    facts = inspect(dataset_name, data_dir)
+    facts = inspect(dataset_name, data_dir, follow_links=follow_links)
     flip = keeps_meaning_mirrored(dataset_name, facts.class_names)
     side = recipe.resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
     store = picture_store(cache_dir)
-    data = open_dataset(dataset_name, data_dir, store, side)
+    data = open_dataset(dataset_name, data_dir, store, side, follow_links=follow_links)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
     candidate = _candidate(backbone_name, backbone.stages, side, recipe.learning_rate)
     height, width, channels = data.images.shape[1:]
@@ -72,7 +78,7 @@ def pretrain(
     steps = Steps(recipe.learning_rate, "one_cycle", recipe.epochs, recipe.batch_size, recipe.seed, candidate.dropout)
     transform = light(dataset_name, facts.class_names)
     curve = trainer.train(network, train_set, val_set, steps, _report(recipe.epochs), transform)
-    images, labels = open_test(dataset_name, data_dir, store, side)
+    images, labels = open_test(dataset_name, data_dir, store, side, follow_links=follow_links)
     _, accuracy = trainer.evaluate(network, Examples(images, labels, np.arange(len(labels))))
     card = {
         **asdict(recipe),
@@ -161,9 +167,18 @@ class PretrainCommand(OneLineCommand):
     type=click.IntRange(1, 4096),
     help="side in pixels; default the pictures' own, within what the backbone takes",
 )
+@click.option("--follow-links", is_flag=True, help="follow links that lead out of a folder instead of refusing it")
 @click.option("--note", default="", help="a sentence for the card, such as where the pictures come from")
 @click.option("--seed", default=0, type=click.IntRange(0), help="of split, weights and order of pictures")
-def command(backbone: str, dataset: str, data_dir: Path | None, cache_dir: Path, output: Path, **options: Any) -> None:
+def command(
+    backbone: str,
+    dataset: str,
+    data_dir: Path | None,
+    cache_dir: Path,
+    output: Path,
+    follow_links: bool,
+    **options: Any,
+) -> None:
     """Train a backbone from scratch and keep its weights, with a card that says what they are."""
     get_backbone(backbone)
     check_name(dataset)
@@ -177,7 +192,7 @@ def command(backbone: str, dataset: str, data_dir: Path | None, cache_dir: Path,
     except OSError as error:
         words = f"--output must be in a folder that can be written to ({error.strerror}). Received: {output}"
         raise click.UsageError(words) from error
-    accuracy = pretrain(backbone, dataset, data_dir, cache_dir, output, Recipe(**options))
+    accuracy = pretrain(backbone, dataset, data_dir, cache_dir, output, Recipe(**options), follow_links)
     click.echo(f"test accuracy {accuracy:.4f}; weights and card: {output}")
 
 

@@ -140,7 +140,8 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
         if write:
             _prepare(path)
         engine_kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
-        url = address(path, frozen=not write and is_frozen(path))
+        there = path.resolve()  # beside which SQLite keeps its log
+        url = address(there, frozen=True) if not write and is_frozen(there) else address(path)
         try:
             storage = RDBStorage(url, engine_kwargs=engine_kwargs, skip_table_creation=not write)
         except RuntimeError as error:  # made by another version of Optuna
@@ -151,12 +152,16 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
 
 
 def is_frozen(path: Path) -> bool:
-    """Whether nobody here can write to a database, as on a read-only medium; SQLite then cannot lock it either.
+    """Whether a database cannot be written to from here, as on a read-only medium; SQLite then cannot lock it either.
 
-    Where the last writer was killed its log lies beside the file, and has to be read with it.
+    It is read as it stands: of somebody else's, what he writes from then on is not seen. Where the last writer was
+    killed its log lies beside the file, and has to be read with it.
+
+    Args:
+        path: of the file itself, not of a link to it.
     """
     logs = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
-    return not os.access(path.resolve().parent, os.W_OK, effective_ids=True) and not any(log.exists() for log in logs)
+    return not os.access(path.parent, os.W_OK, effective_ids=True) and not any(log.exists() for log in logs)
 
 
 def snapshot(url: str, folder: Path) -> str:
@@ -171,8 +176,8 @@ def snapshot(url: str, folder: Path) -> str:
         raise StudyRefused(f"there is no database at {path}; give --storage, or run a study first")
     copy = folder / path.name
     with storage_trouble(url):
-        frozen = is_frozen(path)
-        source = sqlite3.connect(file_uri(path) if frozen else path, timeout=BUSY_SECONDS, uri=frozen)
+        frozen = is_frozen(path.resolve())
+        source = sqlite3.connect(file_uri(path.resolve()) if frozen else path, timeout=BUSY_SECONDS, uri=frozen)
         target = sqlite3.connect(copy)
         try:
             source.backup(target)

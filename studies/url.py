@@ -23,7 +23,7 @@ def address(path: Path, frozen: bool = False) -> str:
 
     Args:
         path: of the file.
-        frozen: nobody can write to it: SQLite needs neither a lock nor files beside it.
+        frozen: it cannot be written to from here: SQLite takes no lock and makes no files beside it.
     """
     if frozen:
         place, _, options = file_uri(path).partition("?")
@@ -32,5 +32,5 @@ def address(path: Path, frozen: bool = False) -> str:
 
 
 def file_uri(path: Path) -> str:
-    """Of a database that nobody can write to, for SQLite itself (https://sqlite.org/uri.html)."""
+    """Of a database that cannot be written to from here, for SQLite itself (https://sqlite.org/uri.html)."""
     return f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"

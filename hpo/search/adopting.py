@@ -16,6 +16,7 @@ from hpo.search.telling import tell_failure, tell_outcome
 from studies import attributes, strict
 from studies.attributes import RETRY_OF
 from studies.errors import StudyRefused
+from studies.optuna_private import resumed
 from studies.outcomes import INTERRUPTED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
 from studies.remains import Remains
@@ -23,11 +24,21 @@ from studies.storage import differing
 
 
 def remember(study: optuna.Study, files: StudyFiles, note: Callable[[str], None]) -> None:
-    """Write down, beside the results of its trials, which study they are of; `note` is told of an earlier one's."""
+    """Write down, beside the results of its trials, which study they are of; `note` is told of an earlier one's.
+
+    Raises:
+        StudyRefused: there are results of this very study which its database does not have.
+    """
     remains = Remains(study.user_attrs[attributes.STUDY_ID], study.user_attrs[attributes.FINGERPRINT])
     before = files.remains.read_text(encoding="utf-8") if files.remains.is_file() else None
     text = strict.to_json(remains)
     if before == text:
+        begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+        if lost := [path for path in files.trials.glob("[0-9]*.json") if path.stem >= f"{len(begun):05d}"]:
+            raise StudyRefused(
+                f"{files.trials} has the results of {len(lost)} trials of this study that its database does not have; "
+                "give the same command with --adopt, or they would be replaced"
+            )
         return
     if before is not None and any(files.trials.glob("[0-9]*.json")):
         note(f"note: results of another study in {files.trials} are replaced; --adopt makes a study of such results")
@@ -37,7 +48,7 @@ def remember(study: optuna.Study, files: StudyFiles, note: Callable[[str], None]
 def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[str], None]) -> None:
     """Tell a new study what the trials of an earlier one left in its folder; their numbers stay.
 
-    Called again after it was interrupted, it goes on.
+    Called again after it was interrupted, it goes on; where nothing is left to adopt it says so.
 
     Args:
         study: without trials, but for those that were adopted before.
@@ -46,7 +57,7 @@ def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[
         note: told what could not be used.
 
     Raises:
-        BadInput: the study has trials of its own or all that were left, or nothing was left.
+        BadInput: the study has trials of its own, or nothing was left.
         StudyRefused: what was left is of a study with other settings.
     """
     name, trials = study.study_name, study.get_trials(deepcopy=False)
@@ -63,10 +74,13 @@ def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[
     outcomes = _outcomes(files, remains.study_id, note)
     asked = [trial.number for trial in trials if trial.state != TrialState.WAITING]
     left = range(len(asked), max(outcomes, default=-1) + 1)
-    if trials and not left:
-        raise refusal
     study.set_user_attr(attributes.STUDY_ID, remains.study_id)
     study.sampler = optuna.samplers.RandomSampler(seed=0)  # nothing is left for it to propose
+    for frozen in trials:
+        if frozen.state == TrialState.RUNNING and frozen.number in outcomes:  # it was being adopted
+            trial = resumed(study, frozen)
+            suggest(trial, space)
+            tell_outcome(trial, outcomes[frozen.number])
     for number in left:
         outcome = outcomes.get(number)
         if outcome is not None and number >= len(trials):  # else it was queued already

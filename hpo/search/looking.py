@@ -34,6 +34,8 @@ def first_look(
     """
     watcher.note(text)
     log = StudyFiles(config.study_dir).worker_log
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()  # the clock of the timeout starts here
     timeout = max(config.stall_timeout, LEAST_TIMEOUT)
     try:
         return wait(workers.submit(prepare, config), lambda: watcher.waiting(text), log, timeout)

@@ -21,7 +21,7 @@ DECADES = 0.5  # of the learning rate around the usual one: what is believed fal
 LEAST_SECONDS, TRAINED_PER_SECOND = 10.0, 20e9  # of a trial, and FLOPs of training beyond that
 MOST_USUAL = 4  # stages that are fine-tuned
 # Of what a frozen network lacks to the best place of its side, so much is believed to be made up for by fine-tuning:
-# the median of 11 cases, 0.4 of all that they lack together (benchmarks/first_ends.py).
+# the median of 11 cases (benchmarks/first_ends.py).
 MADE_UP = 0.45
 MS_PER_MFLOP = 0.2  # of a hidden layer at batch 1, whose weights are read once: 10 GB/s, 4 bytes for 2 FLOPs
 

@@ -189,9 +189,10 @@ def explain_death(error: BaseException) -> str:
 
 
 def _start_resource_tracker() -> None:
-    """Python's own process that cleans up behind dead ones, which it tells the terminal of if this process is killed.
+    """Start Python's own process that removes semaphores of processes that died, and keep it quiet about that.
 
-    The kernel has taken back all that is ours by then. It hears of filters for warnings by the environment only.
+    Else it warns on the terminal when this process is killed, although nothing of ours is left by then. It hears of
+    filters for warnings through the environment only.
     """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))

@@ -94,7 +94,7 @@ class Converter:
 
     def _ask(self, request: Mapping[str, Any]) -> None:
         reason = self._answer(request)
-        if reason is None and self._process is not None and self._process.wait() != -signal.SIGALRM:
+        if reason is None and self._process is not None and self._process.wait() in (0, -signal.SIGKILL):
             # It had been idle, or was killed, as the kernel does where memory runs out: another one is asked.
             self.close()
             reason = self._answer(request)

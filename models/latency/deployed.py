@@ -154,10 +154,10 @@ def estimate(rounds: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
 def _run(spec: Mapping[str, Any], files: Sequence[Path | int]) -> list[list[int]]:
     """What the measuring process prints: nanoseconds [file][run]."""
     descriptors = [file for file in files if isinstance(file, int)]
-    for descriptor in descriptors:
-        os.lseek(descriptor, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
     paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
     for _ in range(2):
+        for descriptor in descriptors:
+            os.lseek(descriptor, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
         done = subprocess.run(
             command("models.latency.process"),
             input=json.dumps({**spec, "paths": paths}),

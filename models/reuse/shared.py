@@ -45,13 +45,21 @@ def read_text(path: Path) -> str:
 def open_lock(path: Path) -> int:
     """A descriptor to lock, of a file that is made if it is missing; no link is followed.
 
-    One that belongs to another may only be read, which is enough to lock it on a local disk.
+    Whatever the umask of who makes it, others may read it: it holds nothing, and to read is enough to lock it on a
+    local disk. Whom the folder keeps out, it keeps out.
 
     Raises:
         OSError: the folder cannot be used.
     """
-    always = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(path, os.O_RDWR | always, FILE_MODE)
-    except PermissionError:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    always = os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | always, FILE_MODE)
+        except PermissionError:
+            try:
+                return os.open(path, os.O_RDONLY | always)
+            except FileNotFoundError:  # its holder has just deleted it
+                continue
+        if os.fstat(lock).st_uid == os.geteuid():
+            os.fchmod(lock, FILE_MODE)
+        return lock

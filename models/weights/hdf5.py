@@ -50,7 +50,9 @@ def check_file(base: Any, backbone: Backbone, path: Path) -> None:
     with file:
         try:
             _check_content(file, expected, path, backbone)
-        except (OSError, KeyError, RuntimeError, TypeError, AttributeError) as error:  # h5py on any bytes
+        except ModelError:
+            raise
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # h5py on any bytes
             raise ModelError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from error
     _check_card(path)
 

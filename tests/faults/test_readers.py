@@ -321,6 +321,23 @@ def test_any_bytes_are_weights_or_one_of_our_errors(weights, data):
             assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize("attribute", ["backbone", "layer_names", "weight_names"])
+@pytest.mark.parametrize("value", [[1, 2], [b"\xff\xfe"], b"x", 3.5, [[b"a"]]], ids=str)
+def test_attributes_of_older_weights_may_be_anything(weights, tmp_path, attribute, value):
+    import h5py
+
+    from models import ModelError
+
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"conv"]
+        file.create_group("conv").attrs["weight_names"] = [b"kernel"]
+        (file["conv"] if attribute == "weight_names" else file).attrs[attribute] = value
+    with pytest.raises(ModelError) as caught:
+        check_file(weights[0], BACKBONES["custom_cnn"], path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_zip_bomb_is_no_data_set(tmp_path):
     """A header that claims more rows than any memory holds, over few bytes."""
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (4000000000, 28, 28), }"

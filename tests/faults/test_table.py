@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,18 +156,24 @@ def test_each_fault_is_one_line_and_its_exit_code(fault, command, study):
     assert done.stderr.startswith("error: ") and fault.says in done.stderr
 
 
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("command", ["run", "evaluate"])
 def test_a_database_that_another_process_writes_to(study, command):
     child = os.fork()
     if child == 0:  # a lock of the same process would be its own
-        with database_lock(study.storage, "another"):
-            (study.out / "held").touch()
-            while not (study.out / "enough").exists():
-                pass
-        os._exit(0)
+        try:
+            with database_lock(study.storage, "another"):
+                (study.out / "held").touch()
+                wait_for(study.out / "enough")
+        finally:
+            os._exit(0)
     try:
-        while not (study.out / "held").exists():
-            pass
+        wait_for(study.out / "held")
         done = CliRunner().invoke(COMMANDS[command], arguments(command, study, ()))
     finally:
         (study.out / "enough").touch()

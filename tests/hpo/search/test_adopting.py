@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -68,9 +69,27 @@ def test_who_begins_anew_is_told_of_what_was_there(lost, fakes):
 
 def test_a_study_that_is_there_is_not_adopted(configure, fakes):
     config = configure(trials=2)
-    fakes.run(config)
+    before = fakes.run(config)
+    assert adopt(config, fakes) == before and f"adopted 0 trials from {config.study_dir}/trials" in fakes.recorder.notes
+    (config.study_dir / "study.json").unlink()
     with pytest.raises(BadInput, match="adopt makes a new study. Received: custom_cnn-digits, which has \\d trials"):
         adopt(config, fakes)
+
+
+def test_results_that_the_database_does_not_have_are_not_replaced(configure, fakes):
+    """As after a backup was put back, or adopting was interrupted."""
+    config = configure(trials=2, heads=1)
+    fakes.run(config)
+    backup = database_path(config.storage).with_name("backup.db")
+    with sqlite3.connect(database_path(config.storage)) as connection, sqlite3.connect(backup) as copy:
+        connection.backup(copy)
+    copy.close()
+    connection.close()
+    before = fakes.run(configure(trials=5, heads=1))
+    back = configure(trials=5, heads=1, storage=f"sqlite:///{backup}")
+    with pytest.raises(StudyRefused, match="has the results of 3 trials of this study that its database does not have"):
+        fakes.run(back)
+    assert run_search(back, fakes.recorder, fakes.parts, adopted=True) == before
 
 
 @pytest.mark.parametrize("killed_in", ["enqueue_trial", "ask", "tell"])
@@ -88,11 +107,11 @@ def test_adopting_goes_on_where_it_was_killed(lost, fakes, monkeypatch, killed_i
     with pytest.raises(MemoryError):
         adopt(config, fakes)
     monkeypatch.undo()
+    with pytest.raises(StudyRefused, match="give the same command with --adopt, or they would be replaced"):
+        fakes.run(config)
     records = adopt(config, fakes)
     assert [record.state for record in records[:6]] == [*["complete"] * 3, "failed", *["complete"] * 2]
     assert [new == old for old, new in zip(before, records[:6], strict=True)] == [*[True] * 3, False, *[True] * 2]
-    with pytest.raises(BadInput, match="adopt makes a new study"):
-        adopt(config, fakes)
 
 
 def test_results_of_other_settings_are_refused(lost, fakes, configure):

@@ -1,5 +1,6 @@
 """Networks converted by a process of its own, whatever this one computes with."""
 
+import signal
 import sys
 
 import numpy as np
@@ -58,18 +59,20 @@ def test_a_process_that_was_killed_is_replaced(tmp_path):
     assert (tmp_path / "again").is_file()
 
 
-def test_one_that_dies_every_time_is_said(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGKILL, 2), (signal.SIGABRT, 1)])
+def test_one_that_dies_of_the_network_or_every_time_is_said(tmp_path, monkeypatch, number, times):
     starts = []
 
     def dying(module):
         starts.append(module)
-        return [sys.executable, "-c", "raise SystemExit(1)"]
+        return [sys.executable, "-c", f"import os; os.kill(os.getpid(), {number})"]
 
     monkeypatch.setattr(conversion, "command", dying)
+    monkeypatch.setattr(conversion, "_spare", [])
     said = "cannot be converted for LiteRT: the converting process died"
     with Converter("litert") as converter, pytest.raises(ModelError, match=said):
         converter.head(architecture(), 4, 10, tmp_path / "head")
-    assert len(starts) == 2
+    assert len(starts) == times
 
 
 @pytest.mark.slow

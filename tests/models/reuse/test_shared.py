@@ -12,6 +12,7 @@ import pytest
 
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import Memory
+from models.reuse.locks import locked
 from models.reuse.shared import make_folder
 from models.reuse.store import Store
 
@@ -122,6 +123,23 @@ def test_both_wait_for_each_other_to_measure_and_remember_it(cache):
         file.chmod(0o666)
     with being(ANNE):
         assert Memory(cache, {"cpu": "x"}).recall("a") is None
+
+
+@needs_root
+def test_who_lets_nobody_read_keeps_nobody_from_measuring(cache):
+    store = Store(cache / "features", 1 << 20)
+    for user in (ANNE, BOB):
+        with being(user, 0o077), MachineLock(cache) as lock, lock.measuring():
+            fill(store)
+    with being(ANNE, 0o077), locked(cache / "features" / "x.lock"):
+        pass
+    with being(ANNE, 0o077):
+        lock = locked(cache / "features" / "y.lock")
+        lock.__enter__()
+    with being(BOB), locked(cache / "features" / "y.lock", wait=False) as ours:
+        assert not ours
+    with being(ANNE, 0o077):
+        lock.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize(("above", "made"), [(0o755, 0o755), (0o700, 0o755), (0o2770, 0o2775), (0o1777, 0o775)])

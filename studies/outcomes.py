@@ -13,6 +13,7 @@ from studies import attributes, strict
 # Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with
 # the attribute RETRY_OF. A worker that dies twice on the same candidate is the candidate's failure.
 INTERRUPTED, WORKER_DIED = "interrupted", "worker died"
+WITHDRAWN = "withdrawn"  # by the user's Ctrl-C, as often as he likes: that says nothing about the candidate at all
 
 
 DIVERGED = "diverged"  # how the reason of a trial begins that was stopped since its loss rose and it learned nothing

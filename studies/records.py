@@ -13,7 +13,7 @@ from studies import strict
 from studies.fingerprint import val_size_of
 from studies.kept import Kept, kept
 from studies.latencies import AS_TOLD, Latencies, latencies_of
-from studies.outcomes import DIVERGED, INTERRUPTED, WORKER_DIED, Latency, Measurement
+from studies.outcomes import DIVERGED, INTERRUPTED, WITHDRAWN, WORKER_DIED, Latency, Measurement
 
 LATENCY_BUDGET = "max_latency_ms"
 
@@ -228,7 +228,7 @@ def _state_of(state: TrialState, attrs: Kept) -> State:
             return State.WAITING
     kind = attrs.failure and attrs.failure.kind
     excused = kind in (INTERRUPTED, WORKER_DIED) and attrs.retry_of is None  # it was queued again, once
-    return State.INTERRUPTED if excused else State.FAILED
+    return State.INTERRUPTED if excused or kind == WITHDRAWN else State.FAILED
 
 
 def _same_as(attrs: Kept) -> str:

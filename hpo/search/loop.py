@@ -257,9 +257,12 @@ class Search:
             job.checkpoint_path.unlink(missing_ok=True)
         self.display.told(record, self.records)
 
-    def recover(self) -> None:
-        """Settle what no one runs any more; the study is then as a next run would find it."""
-        recover(self.study, self.folder, self.display.note)
+    def recover(self, withdrawn: bool = False) -> None:
+        """Settle what no one runs any more; the study is then as a next run would find it.
+
+        `withdrawn`: it was the user who ended the run.
+        """
+        recover(self.study, self.folder, self.display.note, withdrawn)
         self.running.clear()
         self.waiting.clear()
         self.records = read_study(self.study)

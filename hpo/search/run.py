@@ -62,7 +62,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
                 raise
             except BaseException as error:
                 workers.stop()
-                search.recover()
+                search.recover(withdrawn=isinstance(error, KeyboardInterrupt))
                 if isinstance(error, StudyStopped):
                     error.records = search.records
                 raise

@@ -10,7 +10,7 @@ from hpo.errors import StudyStopped
 from hpo.worker import checkpoints
 from studies.attributes import RETRY_OF, STUDY_ID
 from studies.optuna_private import queued_parameters, resumed, show_constraints
-from studies.outcomes import INTERRUPTED, WORKER_DIED, Failure, Outcome
+from studies.outcomes import INTERRUPTED, WITHDRAWN, WORKER_DIED, Failure, Outcome
 from studies.paths import TrialFiles
 from studies.records import TrialRecord, read_trial
 
@@ -58,10 +58,14 @@ def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
 
 
 def tell_failure(trial: optuna.Trial, failure: Failure) -> None:
-    """FAIL with all that is known. What died with its process is queued again, once, before it is told."""
+    """FAIL with all that is known. What died with its process is queued again, once, before it is told.
+
+    So is what the user interrupted, each time.
+    """
     trials = trial.study.get_trials(deepcopy=False)
     frozen = trials[trial.number]
-    if failure.kind in (INTERRUPTED, WORKER_DIED) and RETRY_OF not in frozen.user_attrs:
+    again = failure.kind in (INTERRUPTED, WORKER_DIED) and RETRY_OF not in frozen.user_attrs
+    if again or failure.kind == WITHDRAWN:
         queued = {other.user_attrs.get(RETRY_OF) for other in trials}
         fixed = {**queued_parameters(frozen), **frozen.params}
         if fixed and frozen.number not in queued:
@@ -71,8 +75,10 @@ def tell_failure(trial: optuna.Trial, failure: Failure) -> None:
     trial.study.tell(trial, state=TrialState.FAIL)
 
 
-def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> None:
+def recover(study: optuna.Study, folder: Path, note: Callable[[str], None], withdrawn: bool = False) -> None:
     """Settle trials that no one runs any more: told from their outcome file in `folder` if it is there, else failed.
+
+    `withdrawn`: it was the user who ended the run.
 
     Only the holder of the lock calls this, and no worker runs: every RUNNING trial is a left-over. Of the checkpoints
     those stay whose candidates are tried again.
@@ -83,6 +89,9 @@ def recover(study: optuna.Study, folder: Path, note: Callable[[str], None]) -> N
         if outcome is not None:
             tell_outcome(trial, outcome)
             note(f"trial {frozen.number}: result found on disk")
+        elif withdrawn:
+            tell_failure(trial, Failure(WITHDRAWN, "the run was interrupted before this trial ended"))
+            note(f"trial {frozen.number}: interrupted; queued again")
         else:
             first = frozen.user_attrs.get(RETRY_OF)
             before = "" if first is None else f", as it did with the same candidate in trial {first}"

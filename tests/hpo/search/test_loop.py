@@ -236,6 +236,25 @@ def test_ctrl_c_leaves_nothing_running(configure, fakes):
     assert sum(record.counts for record in records) == 8
 
 
+def test_ctrl_c_says_nothing_about_a_candidate_however_often(configure, fakes):
+    """A trial of hours may be interrupted each evening."""
+    config, evenings = configure(trials=8, heads=1), []
+
+    def evaluate(jobs, until, alive, seconds):
+        if not evenings or (jobs[0].candidate == evenings[0] and len(evenings) < 4):
+            evenings.append(jobs[0].candidate)
+            raise KeyboardInterrupt
+        return fake_group(jobs, until)
+
+    fakes.evaluate = evaluate
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            fakes.run(config)
+    records = fakes.run(config)
+    assert [record.state for record in records if record.candidate == evenings[0]] == [*["interrupted"] * 4, "complete"]
+    assert sum(record.counts for record in records) == 8 and not [one for one in records if one.state == "failed"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -3,7 +3,10 @@
 A process has one session, `current()`. `Session.forget` lets go of everything.
 """
 
+import contextlib
+import ctypes
 import functools
+import gc
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 NETWORKS = 4  # built and traced networks that a worker keeps
 FLOPS = 1024  # counts between two cuts
+TIDY_EVERY = 10  # tasks
 
 
 class Pictures(NamedTuple):
@@ -52,6 +56,7 @@ class Session:
 
     def __init__(self) -> None:
         self._forgetful: list[Callable[[], None]] = []
+        self._tasks = 0
         self._facts = self._keep(self._find_out, 1)
         self._data = self._keep(_opened, 1)
         self._split = self._keep(self._cut, 1)
@@ -73,6 +78,19 @@ class Session:
         for clear in self._forgetful:
             clear()
         self.in_memory.clear()
+
+    def tidy(self) -> None:
+        """To be called after each task: every tenth time, memory of networks that are gone is given back.
+
+        Networks that were traced lie in circles of references, and what C++ frees stays with its allocator. From the
+        12th to the 72nd architecture of custom_cnn a process grew by 114 MiB, and by 86 with this
+        (`benchmarks/growth.py`); after each task it would be 68, for 0.24 s each time.
+        """
+        self._tasks += 1
+        if self._tasks % TIDY_EVERY == 0:
+            gc.collect()
+            with contextlib.suppress(OSError, AttributeError):  # a C library that is not GNU's
+                ctypes.CDLL("libc.so.6").malloc_trim(0)
 
     def facts(self, config: StudyConfig) -> Facts:
         """Data, weights and machine, looked at once.

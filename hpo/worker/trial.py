@@ -33,6 +33,7 @@ def attempt(jobs: Sequence[Job], until: int, run: Run | None = None) -> list[Out
         return _attempt(jobs, until, heartbeat, run or evaluate)
     finally:
         heartbeat.end()
+        session.current().tidy()
 
 
 def _attempt(jobs: Sequence[Job], until: int, beat: Beat, run: Run) -> list[Outcome | Failure]:

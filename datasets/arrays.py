@@ -24,6 +24,11 @@ from datasets.subset import only
 from datasets.synthetic import draw
 
 _MEMBERS = ("x_train", "y_train", "x_test", "y_test")
+# What the readers of zip archives, and of array headers, which are Python literals, raise on any bytes.
+_UNREADABLE = (
+    ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, SyntaxError, tokenize.TokenError,
+    TypeError, KeyError, struct.error, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 def npz_path(info: DatasetInfo, data_dir: Path | None) -> Path | None:
@@ -56,7 +61,7 @@ def count(info: DatasetInfo, data_dir: Path | None, classes: Sequence[int] | Non
             n_test: int | None = _header(archive, "y_test")[0][0]
             if classes is not None:
                 n_test = int(np.isin(archive["y_test"], classes).sum())
-        except (*UNREADABLE, IndexError):
+        except (*_UNREADABLE, IndexError):
             n_test = None  # the search does not need it; open_test says what is wrong with it
     return n_train, n_test
 
@@ -112,13 +117,6 @@ def _read(
     return (images, labels) if classes is None else only(images, labels, classes)
 
 
-# What the readers of zip archives, and of array headers, which are Python literals, raise on any bytes.
-UNREADABLE = (
-    ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, SyntaxError, tokenize.TokenError,
-    TypeError, KeyError, struct.error, OverflowError, MemoryError,
-)  # fmt: skip
-
-
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     """An .npz with the four members, never unpickled; whatever is wrong with it becomes one DataError."""
@@ -136,7 +134,7 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
         raise
     except MemoryError as error:
         raise DataError(f"{path} does not fit into the memory of this machine: {_one_line(error)}") from error
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         reason = "not a whole .npz archive" if "pickle" in str(error) else _one_line(error)
         raise DataError(f"{path} cannot be read: {reason}") from error
 

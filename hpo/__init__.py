@@ -46,9 +46,6 @@ _HOMES = {
 }
 
 _OURS = "keras_hpo"  # this distribution
-_SCRIPTS = tuple(
-    f"hpo-{name}" for name in ("run", "map", "dashboard", "compare", "evaluate", "predict", "export", "report")
-)  # as setup.cfg installs them
 _NAMES = ("datasets", "models", "studies")  # its packages whose names others may have too
 
 
@@ -143,8 +140,9 @@ def _end_quietly() -> None:
 
     `models.command.OneLineCommand` takes over when the command begins.
     """
-    script = Path(sys.argv[0]).name if sys.argv else ""
-    is_command = _module().partition(".")[0] in ("hpo", *_NAMES) or script in _SCRIPTS
+    prefix, _, command = Path(sys.argv[0]).name.partition("-") if sys.argv else ("", "", "")
+    is_script = prefix == "hpo" and (Path(__file__).parent / f"{command}.py").is_file()  # as installed: hpo-run
+    is_command = is_script or _module().partition(".")[0] in ("hpo", *_NAMES)
     if threading.current_thread() is not threading.main_thread() or not is_command:
         return
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from studies.wording import printable
+
 # For `pydantic.with_config` on a frozen dataclass.
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -45,4 +47,4 @@ def _explained(kind: type, error: ValidationError) -> ValueError:
     first = error.errors()[0]
     field = ".".join([kind.__name__, *map(str, first["loc"])])
     words = f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}"
-    return ValueError("".join(letter if letter.isprintable() else "?" for letter in words))  # a field may be anything
+    return ValueError(printable(words))  # a field may be called anything

@@ -16,8 +16,9 @@ from studies.probes import Map
 from studies.records import TrialRecord
 from studies.report.comparing_tables import models_table, settings_table
 from studies.tables import comparison
-from studies.tables.table import markdown, printable
+from studies.tables.table import markdown
 from studies.tables.trials import row, to_csv
+from studies.wording import printable
 
 
 def write_study(name: str, records: Sequence[TrialRecord], folder: Path, found: Map | None = None) -> list[Path]:

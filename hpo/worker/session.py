@@ -84,7 +84,7 @@ class Session:
 
         Networks that were traced lie in circles of references, and what C++ frees stays with its allocator. From the
         12th to the 72nd architecture of custom_cnn a process grew by 114 MiB, and by 86 with this
-        (`benchmarks/growth.py`); after each task it would be 68, for 0.24 s each time.
+        (`benchmarks/growth.py`).
         """
         self._tasks += 1
         if self._tasks % TIDY_EVERY == 0:

@@ -12,7 +12,7 @@ from studies.objectives import FLOPS, LATENCY, VAL_ACCURACY, Objective
 from studies.paths import write_text
 from studies.plots.data import INTERVAL, Band, ParetoData, Point, ThreeData, cost_range, is_wide
 from studies.plots.style import AXIS, BAND, BEYOND, FAINT, FRONT, GRID, INK, QUIET, UNSURE
-from studies.tables.table import printable
+from studies.wording import printable
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

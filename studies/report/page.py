@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 
 from studies.plots.style import BEYOND, FRONT, GRID, INK, QUIET
 from studies.report.blocks import Chart, Picture, Report
-from studies.tables.table import Table, printable
+from studies.tables.table import Table
+from studies.wording import printable
 
 HERE = Path(__file__).parent
 STATIC = ("bar", "heatmap")  # nothing to zoom into, and the bar of tools would lie over the first row

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from studies.wording import printable
+
 MISSING = "–"
 # Only what LaTeX takes for its own; other letters need a font that has them.
 LATEX = {
@@ -246,8 +248,3 @@ def latex(text: str) -> str:
 def markdown(text: str) -> str:
     """Text with everything escaped that Markdown would read as its own."""
     return MARKDOWN.sub(r"\\\g<0>", text)
-
-
-def printable(text: str) -> str:
-    """One line without control characters and halves of letters, which file names may hold and no file takes."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

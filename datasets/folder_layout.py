@@ -243,7 +243,6 @@ def _check_links(path: Path, links: dict[str, bool]) -> None:
     if outside:
         target = os.path.realpath(path / outside[0])
         raise DataError(
-            f"{printable(path)} holds {counted(len(outside), 'link')} that {'leads' if len(outside) == 1 else 'lead'} "
-            f"out of it, the first is {printable(outside[0])} to {printable(target)}; put the pictures there, or "
-            "follow such links with --follow-links"
+            f"{printable(path)} holds links that lead out of it, the first is {printable(outside[0])} to "
+            f"{printable(target)}; put the pictures there, or follow such links with --follow-links"
         )

@@ -4,9 +4,11 @@ The rule, for every backbone and any user's functional network:
 
 1. A block begins with a convolution that mixes channels, or a dense layer, and goes on to the last cut
    (`models.cuts`) before the next one. A depthwise convolution, padding and dropout belong to the block that follows.
-2. An expansion is no end: a block with at least twice as many channels as the next one is joined to it. So networks
-   end with the projection or the sum of an inverted residual (MobileNetV2, EfficientNet), and with the transitions of
-   a DenseNet.
+2. An expansion is no block: one with at least twice as many channels as the next one is joined to it. So the blocks of
+   MobileNetV2 and EfficientNet are inverted residuals, and the transitions of a DenseNet close a block.
+3. Where a block closes with a projection to at most half of the channels, the network ends before it, and so without
+   the shortcut beside it. A linear head on what is averaged knows no less from what is projected than from its
+   projection, which is linear itself, and the layer need not be run (`benchmarks/inner_ends.py`).
 
 Names of layers say nothing that lasts: Keras numbers those without a name anew in each process. So an end is known by
 the number of blocks that are kept; the last one is the whole network.
@@ -14,38 +16,41 @@ the number of blocks that are kept; the last one is the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models import ModelError
 from models.cuts import RANDOM_LAYERS, CutPoint, Segment, boundaries, leaves, sweep_of
+from models.keras_graph import Call, calls
 
+BEFORE_PROJECTIONS = "before projections"  # rule 3, for the record of a study whose networks it changes
 MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense")
 OPENING = ("DepthwiseConv2D", "ZeroPadding2D", *RANDOM_LAYERS)  # belong to what follows
-EXPANSION = 2  # times the channels of the next block
+BEHIND_PROJECTION = ("BatchNormalization", "Add", *RANDOM_LAYERS)  # with which a block may close
+EXPANSION = 2  # times the channels of the next block, or of a projection
 
 
 def ends(model: Any) -> tuple[CutPoint, ...]:
-    """What comes out of each block, from input to output; the last is the output of the model.
+    """Where the network may end: behind its first block, its second, ..., the last is the output of the model.
 
     Args:
         model: `keras.Model(inputs, feature_map)`; the inputs may lie before resizing and preprocessing.
 
+    Returns:
+        By the rules at the head of this module; a place beside a shortcut has the index of the cut that closes it.
+
     Raises:
         ModelError: there is no block.
     """
-    sweep = sweep_of(model)
-    starts = [index for index, (_, segment) in enumerate(sweep) if _has(segment, MIXING)]
-    if not starts:
-        raise ModelError("there is no block: the model has no layer that mixes channels")
-    closed = [
-        _close(sweep, start, next_start) for start, next_start in zip(starts, [*starts[1:], len(sweep)], strict=True)
-    ]
-    kept = [sweep[-1][0]]
-    for cut in reversed(closed[:-1]):
-        if cut.tensor.shape[-1] < EXPANSION * kept[-1].tensor.shape[-1]:
-            kept.append(cut)
-    return tuple(reversed(kept))
+    *closed, output = _closed_blocks(model)
+    made = {id(call.outputs[0]): (position, call) for position, call in enumerate(calls(model))}
+    return (*(_before_projection(cut, made) for cut in closed), output)
+
+
+def rule_of(model: Any) -> str | None:
+    """`BEFORE_PROJECTIONS` where the network may end before one; None where it ends behind blocks alone."""
+    pairs = zip(ends(model), _closed_blocks(model), strict=True)
+    return BEFORE_PROJECTIONS if any(end.tensor is not closed.tensor for end, closed in pairs) else None
 
 
 def keep(model: Any, n_blocks: int) -> Any:
@@ -73,6 +78,22 @@ def stages_kept(model: Any) -> tuple[int, ...]:
     return tuple(1 + sum(seen <= cut.index for seen in begun) for cut in ends(model))
 
 
+def _closed_blocks(model: Any) -> tuple[CutPoint, ...]:
+    """What comes out of each block, by rules 1 and 2."""
+    sweep = sweep_of(model)
+    starts = [index for index, (_, segment) in enumerate(sweep) if _has(segment, MIXING)]
+    if not starts:
+        raise ModelError("there is no block: the model has no layer that mixes channels")
+    closed = [
+        _close(sweep, start, next_start) for start, next_start in zip(starts, [*starts[1:], len(sweep)], strict=True)
+    ]
+    kept = [sweep[-1][0]]
+    for cut in reversed(closed[:-1]):
+        if cut.tensor.shape[-1] < EXPANSION * kept[-1].tensor.shape[-1]:
+            kept.append(cut)
+    return tuple(reversed(kept))
+
+
 def _close(sweep: Sequence[Segment], start: int, end: int) -> CutPoint:
     """The last cut of the block that begins at `start`, before `end`."""
     last = start
@@ -81,6 +102,32 @@ def _close(sweep: Sequence[Segment], start: int, end: int) -> CutPoint:
             break
         last = index
     return sweep[last][0]
+
+
+def _before_projection(closed: CutPoint, made: Mapping[int, tuple[int, Call]]) -> CutPoint:
+    """What the projection that closes a block is made of; the cut itself where none does.
+
+    Args:
+        closed: behind the block.
+        made: by a tensor's id the call that makes it, and its position in the graph.
+    """
+    _, call = made[id(closed.tensor)]
+    while type(call.operation).__name__ in BEHIND_PROJECTION:
+        _, call = max((made[id(tensor)] for tensor in call.inputs), key=lambda entry: entry[0])  # not the shortcut
+    if not _projects(call):
+        return closed
+    wide = call.inputs[0]
+    return CutPoint(closed.index, made[id(wide)][1].operation.name, wide)
+
+
+def _projects(call: Call) -> bool:
+    """Whether it is a linear layer from each pixel to at most half of the channels."""
+    layer = call.operation
+    if type(layer).__name__ not in ("Conv2D", "Dense") or layer.activation.__name__ != "linear":
+        return False
+    if type(layer).__name__ == "Conv2D" and (layer.kernel_size, layer.strides) != ((1, 1), (1, 1)):
+        return False
+    return bool(call.inputs[0].shape[-1] >= EXPANSION * call.outputs[0].shape[-1])
 
 
 def _has(segment: Sequence[Any], kinds: Sequence[str]) -> bool:

@@ -30,6 +30,7 @@ class Fingerprint:
         max_latency_ms, max_gflops: budgets, None without.
         stopping: the rule; "none", then `reduction_factor` is None.
         views: of augmented pictures; None where nothing is augmented.
+        ends: the rule of where networks end that differs from "behind a block", where that is searched, else None.
         head_start: "probe" where linear heads begin with one; None where they begin at random.
         latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
         latency_runtime: keras, or one that is deployed, then with its threads and the CPU that it runs on.
@@ -52,6 +53,7 @@ class Fingerprint:
     views: int | None = None
     cache_dtype: str | None = None
     head_start: str | None = None
+    ends: str | None = None
     backend: str
     device: str
     dtype: str
@@ -83,8 +85,9 @@ class Fingerprint:
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
             del values["latency_runtime"], values["latency_threads"], values["latency_device"]
-        if self.head_start is None:
-            del values["head_start"]
+        for name in ("head_start", "ends"):  # studies that were made before either go on
+            if values[name] is None:
+                del values[name]
         return values
 
     @classmethod

@@ -30,6 +30,7 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
         views=None if config.augment == ("none",) else config.views,
         cache_dtype=config.cache_dtype,
         head_start="probe" if config.starts_from_probe else None,
+        ends=facts.ends if config.searches_ends else None,
         **facts.machine,
     )
 

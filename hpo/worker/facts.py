@@ -39,6 +39,7 @@ class Facts:
     resolutions: tuple[int, ...]
     stages: tuple[int, ...]  # that the network has behind its first block, its second, ..., all
     channels: tuple[int, ...]  # of what comes out there
+    ends: str | None  # the rule of where it ends, see `models.blocks.rule_of`
     weights_digest: str
     machine: dict[str, Any]
 
@@ -129,6 +130,7 @@ def find_out(
         resolutions=resolutions,
         stages=blocks.stages_kept(base),
         channels=tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
+        ends=blocks.rule_of(base),
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
     )

@@ -1,7 +1,7 @@
 """Activations behind frozen layers, computed once: from the pictures, or from a shallower cut that is stored already.
 
 The cuts of a candidate, from the deepest to the shallowest: `pooled` or `pooled_max` (behind global pooling, when only
-the head is trained; `pooled_b12` where the network ends behind its 12th block), `top1`, `top2`, ... (what enters the
+the head is trained; `pooled_e12` where the network ends with its 12th block), `top1`, `top2`, ... (what enters the
 top stages, counted in the whole backbone, so that networks which end earlier share them), `resized` (the pictures at
 the backbone's resolution).
 """
@@ -34,7 +34,7 @@ def cut_name(depth: int, pooling: str = "average", keep_blocks: int = 0, above: 
     """
     if depth:
         return f"top{depth + above}"
-    return POOLED + ("" if pooling == "average" else f"_{pooling}") + (f"_b{keep_blocks}" if keep_blocks else "")
+    return POOLED + ("" if pooling == "average" else f"_{pooling}") + (f"_e{keep_blocks}" if keep_blocks else "")
 
 
 _tensors: "weakref.WeakKeyDictionary[keras.Model, dict[str, keras.KerasTensor]]" = weakref.WeakKeyDictionary()

@@ -75,30 +75,57 @@ def finish(command: Sequence[str], code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def kill_loop(command: Sequence[str], check: Callable[[], None], most_seconds: float, seed: int) -> None:
-    """SIGKILL the command, or every third time one of its workers and helpers, at random moments; `check` after each.
+def kill_loop(
+    command: Callable[[int], Sequence[str]], check: Callable[[], None], most_seconds: float, seed: int
+) -> None:
+    """SIGKILL a command, or every third time one of its workers and helpers, at random moments; `check` after each.
 
-    But Python's own cleaner, whose death Python itself tells the terminal of.
+    A command that lost one of its processes goes on, or ends in one line that says so, as before the first trial, in a
+    map, in a final training. But Python's own cleaner is left alone, of whose death Python itself tells the terminal.
+
+    Args:
+        command: by the number of the kill: what asks for more each time, so that there is always something to do.
+        check: fails where something is broken.
+        most_seconds: until a kill.
+        seed: of the moments.
     """
     rng = random.Random(seed)
     for number in range(KILLS):
-        process = start(command)
+        process = start(command(number))
+        killed = False
+        family: list[psutil.Process] = []
         try:
             process.wait(rng.uniform(0.2, most_seconds))
         except subprocess.TimeoutExpired:
-            children = psutil.Process(process.pid).children(recursive=True)
-            workers = [child for child in children if "resource_tracker" not in " ".join(_words(child))]
+            family = psutil.Process(process.pid).children(recursive=True)
+            workers = [one for one in family if not is_cleaner(one)]
             if number % 3 == 2 and workers:
                 rng.choice(workers).kill()
-                process.communicate(timeout=600)
             else:
                 process.kill()
+                killed = True
+        try:
+            said = process.communicate(timeout=600)[0]
         finally:
-            if process.poll() is None:
-                process.kill()
-            said = process.communicate()[0]
+            process.kill()
+        said_so = process.returncode == 1 and said.count("error:") == 1 and "died (signal 9)" in said
+        assert process.returncode == (-signal.SIGKILL if killed else 0) or (not killed and said_so), said
         assert "Traceback" not in said, said
+        gone(family)
         check()
+
+
+def is_cleaner(process: psutil.Process) -> bool:
+    try:
+        return "resource_tracker" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return True
+
+
+def gone(family: Sequence[psutil.Process]) -> None:
+    """The processes of a command end soon after it."""
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive, f"processes of a killed command live on: {alive}"
 
 
 def healthy(place: Place) -> None:
@@ -111,24 +138,10 @@ def healthy(place: Place) -> None:
         json.loads(path.read_text())
 
 
-def nobody_is_left(place: Place) -> None:
-    end = time.monotonic() + 20
-    while any(str(place.folder) in " ".join(_words(process)) for process in psutil.process_iter()):
-        assert time.monotonic() < end, "a process of a killed command lives on"
-        time.sleep(0.5)
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return [] if process.pid == os.getpid() else process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def all_there(records: Sequence[TrialRecord]) -> None:
+def all_there(records: Sequence[TrialRecord], trials: int = TRIALS) -> None:
     """As many trials as were wanted, none of them twice, none failed for a kill."""
     counted = [record for record in records if record.counts]
-    assert len(counted) == TRIALS
+    assert len(counted) == trials
     candidates = [record.candidate for record in counted if record.state in ("complete", "stopped")]
     assert len(set(candidates)) == len(candidates)
     assert not [record.reason for record in counted if record.state == "failed" and "interrupted" not in record.reason]
@@ -153,25 +166,27 @@ def copy_of(place: Place, folder: Path) -> Place:
 
 
 def test_run_is_killed(place):
-    kill_loop(place.search(), lambda: healthy(place), 16, seed=1)
-    finish(place.search())
+    def more(number: int) -> list[str]:
+        return place.search("--trials", str(TRIALS + 2 * number))
+
+    kill_loop(more, lambda: healthy(place), 16, seed=1)
+    finish(more(KILLS))
     healthy(place)
-    all_there(place.records)
-    nobody_is_left(place)
+    all_there(place.records, TRIALS + 2 * KILLS)
 
 
 def test_evaluate_is_killed(searched, tmp_path):
     whole, place = copy_of(searched, tmp_path / "whole"), copy_of(searched, tmp_path / "killed")
-    finish(evaluate(whole))
-    kill_loop(evaluate(place), lambda: healthy(place), 16, seed=2)
-    finish(evaluate(place))
+    finish(evaluate(whole, KILLS))
+    kill_loop(lambda number: evaluate(place, number), lambda: healthy(place), 16, seed=2)
+    finish(evaluate(place, KILLS))
     expected = {(run.label, run.seed): run.scores.accuracy for run in whole.finals()}
     assert {(run.label, run.seed): run.scores.accuracy for run in place.finals()} == expected != {}
-    nobody_is_left(place)
 
 
-def evaluate(place: Place) -> list[str]:
-    return python("hpo.evaluate", STUDY, *place.words, *place.cache, "--pick", "few", "--seeds", "2")
+def evaluate(place: Place, number: int) -> list[str]:
+    """With one seed more after every second kill."""
+    return python("hpo.evaluate", STUDY, *place.words, *place.cache, "--pick", "few", "--seeds", str(2 + number // 2))
 
 
 def test_report_is_killed(searched, tmp_path):
@@ -183,20 +198,24 @@ def test_report_is_killed(searched, tmp_path):
         healthy(place)
         assert not page.exists() or page.read_text().rstrip().endswith("</html>")
 
-    kill_loop(command, whole, 12, seed=3)
+    kill_loop(lambda number: command, whole, 12, seed=3)  # is written anew each time
     finish(command)
     assert page.exists()
     whole()
 
 
 def test_map_is_killed(place):
-    command = python("hpo.map", "--backbone", "custom_cnn", *SMALL[:6], "--resolutions", "16,24,32",
-                     "--out", f"{place.folder}/runs", *place.cache)  # fmt: skip
-    kill_loop(command, lambda: healthy(place), 16, seed=4)
-    finish(command)
+    sides = [16 + 4 * number for number in range(3 + KILLS // 2)]
+
+    def more(number: int) -> list[str]:
+        wanted = ",".join(map(str, sides[: 3 + number // 2]))
+        words = ("--backbone", "custom_cnn", *SMALL[:6], "--resolutions", wanted, "--out", f"{place.folder}/runs")
+        return python("hpo.map", *words, *place.cache)
+
+    kill_loop(more, lambda: healthy(place), 16, seed=4)
+    finish(more(KILLS))
     (found,) = (place.folder / "runs").glob("map-digits/map.json")
-    assert {probe["resolution"] for one in json.loads(found.read_text()) for probe in probes(one)} == {16, 24, 32}
-    nobody_is_left(place)
+    assert {probe["resolution"] for one in json.loads(found.read_text()) for probe in probes(one)} == set(sides)
 
 
 def probes(one: dict) -> list[dict]:
@@ -282,17 +301,19 @@ def test_ctrl_c_at_any_moment(place):
     rng = random.Random(5)
     for _ in range(max(3, KILLS // 3)):
         process = subprocess.Popen(place.search(), stderr=subprocess.PIPE, text=True, start_new_session=True)
+        family: list[psutil.Process] = []
         try:
             process.wait(rng.uniform(0.1, 14))
         except subprocess.TimeoutExpired:
+            family = psutil.Process(process.pid).children(recursive=True)
             os.killpg(process.pid, signal.SIGINT)
         said = process.communicate(timeout=120)[1]
+        gone(family)
         assert process.returncode in (0, 130, -signal.SIGINT), said
         assert "Traceback" not in said, said
         healthy(place)
     finish(place.search())
     all_there(place.records)
-    nobody_is_left(place)
 
 
 GROWTH_TRIALS, MOST_GROWTH = 300, 0.3  # MiB for each trial of a worker

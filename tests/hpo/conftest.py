@@ -73,6 +73,7 @@ def fake_facts(config):
         config.resolutions or (16, 24, 32),
         (1, 2, 3, 4),
         (8, 16, 24, 32),
+        None,
         "w" * 64,
         MACHINE,
     )

@@ -10,7 +10,7 @@ import pytest
 
 from models import ModelError
 from models.backbones import BACKBONES
-from models.blocks import ends, keep, stages_kept
+from models.blocks import BEFORE_PROJECTIONS, ends, keep, rule_of, stages_kept
 from models.cuts import stages
 from tests.models.families import FAMILIES, families
 
@@ -19,17 +19,14 @@ EXPECTED = {
               "block3_pool", "block4_conv1", "block4_conv2", "block4_pool", "block5_conv1", "block5_conv2",
               "block5_pool"],
     "mobilenet_0.25": ["conv1_relu", *(f"conv_pw_{n}_relu" for n in range(1, 14))],
-    # projections and sums, not the expansions between them
-    "mobilenet_v2_0.35": ["expanded_conv_project_BN", "block_1_project_BN", "block_2_add", "block_3_project_BN",
-                          "block_4_add", "block_5_add", "block_6_project_BN", "block_7_add", "block_8_add",
-                          "block_9_add", "block_10_project_BN", "block_11_add", "block_12_add", "block_13_project_BN",
-                          "block_14_add", "block_15_add", "block_16_project_BN", "out_relu"],
+    # before the projections of inverted residuals, not behind their expansions
+    "mobilenet_v2_0.35": ["expanded_conv_depthwise_relu", *(f"block_{n}_depthwise_relu" for n in range(1, 17)),
+                          "out_relu"],
     "resnet18": ["conv1_relu", "conv2_block1_out", "conv2_block2_out", "conv3_block1_out", "conv3_block2_out",
                  "conv4_block1_out", "conv4_block2_out", "conv5_block1_out", "conv5_block2_out"],
-    "efficientnet_b0": ["block1a_project_bn", "block2a_project_bn", "block2b_add", "block3a_project_bn",
-                        "block3b_add", "block4a_project_bn", "block4b_add", "block4c_add", "block5a_project_bn",
-                        "block5b_add", "block5c_add", "block6a_project_bn", "block6b_add", "block6c_add",
-                        "block6d_add", "block7a_project_bn", "top_activation"],
+    "efficientnet_b0": [f"block{name}_se_excite" for name in (
+        "1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a")]
+        + ["top_activation"],
     "custom_cnn": ["block1_pool", "block2_pool", "block3_pool", "block4_relu"],
     "lenet5": ["s2", "s4", "c5"],
 }  # fmt: skip
@@ -62,10 +59,56 @@ def test_what_is_kept_gives_what_the_whole_network_has_there(build: Callable[...
     base = build("mobilenet_v2_0.35", 32)
     pictures = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
     shorter = keep(base, 12)
-    assert shorter.layers[-1].name == "block_11_add"
-    expected = keras.Model(base.input, base.get_layer("block_11_add").output)(pictures, training=False)
+    assert shorter.layers[-1].name == "block_11_depthwise_relu"
+    expected = keras.Model(base.input, base.get_layer("block_11_depthwise_relu").output)(pictures, training=False)
     np.testing.assert_array_equal(shorter(pictures, training=False), expected)
     assert keep(base, 0) is base
+
+
+@pytest.mark.parametrize(("name", "rule"), [("mobilenet_v2_0.35", BEFORE_PROJECTIONS), ("custom_cnn", None)])
+def test_the_rule_of_a_network_is_said(name: str, rule: str | None, build: Callable[..., Any]) -> None:
+    assert rule_of(build(name)) == rule
+
+
+def test_a_linear_head_loses_nothing_by_ending_before_a_linear_projection(build: Callable[..., Any]) -> None:
+    """What a head reads from the averages of the projection, it can read from those of what is projected."""
+    import keras
+
+    base = build("mobilenet_v2_0.35", 32)
+    before, behind = (base.get_layer(f"block_1_{name}").output for name in ("depthwise_relu", "project_BN"))
+    pictures = np.random.default_rng(0).uniform(0, 255, (200, 32, 32, 3)).astype("float32")
+    wide, narrow = keras.Model(base.input, [before, behind]).predict(pictures, verbose=0)
+    wide, narrow = (each.mean((1, 2)) for each in (wide, narrow))  # (n, channels)
+    with_bias = np.column_stack([wide, np.ones(len(wide))])
+    read = with_bias @ np.linalg.lstsq(with_bias, narrow, rcond=None)[0]
+    np.testing.assert_allclose(read, narrow, atol=1e-4)
+
+
+def closing_with(layers: Callable[[Any], Any]) -> Any:
+    """An expansion of 8 channels to 16, these layers behind it, a block more."""
+    import keras
+
+    inputs = keras.Input((8, 8, 8))
+    x = keras.layers.Conv2D(16, 1, activation="relu", name="wide")(inputs)
+    x = layers(x)
+    return keras.Model(inputs, keras.layers.Conv2D(8, 3, padding="same", name="last")(x))
+
+
+@pytest.mark.parametrize(
+    ("layers", "end"),
+    [
+        (lambda layer: layer.Conv2D(8, 1, name="narrow"), "wide"),
+        (lambda layer: layer.Conv2D(12, 1, name="narrow"), "narrow"),  # not to half of the channels
+        (lambda layer: layer.Conv2D(8, 3, name="narrow"), "narrow"),  # it looks at neighbours
+        (lambda layer: layer.Conv2D(8, 1, strides=2, name="narrow"), "narrow"),  # it drops pixels
+        (lambda layer: layer.Conv2D(8, 1, activation="relu", name="narrow"), "narrow"),  # it is not linear
+    ],
+)
+def test_only_a_linear_projection_is_left_away(layers: Callable[..., Any], end: str) -> None:
+    import keras
+
+    model = closing_with(layers(keras.layers))
+    assert [place.layer for place in ends(model)][-2:] == [end, "last"]
 
 
 @pytest.mark.parametrize("kept", [-1, 4, 5])

@@ -38,7 +38,7 @@ def test_it_classifies_as_the_probe_of_its_features(begin, small, tmp_path):
     kernel, bias = begin()
     job = Job(small, "id", 0, HEAD, prepare(small), tmp_path)
     sources = Sources(job, current())
-    train, val = (np.asarray(features.load(), "float32") for features in sources.features("pooled_b2"))
+    train, val = (np.asarray(features.load(), "float32") for features in sources.features("pooled_e2"))
     assert kernel.shape == (train.shape[1], 10)
     right = np.mean((val @ kernel + bias).argmax(1) == sources.data.labels[sources.parts.val])
     assert right > 0.5
@@ -71,7 +71,7 @@ def test_a_fine_tune_of_a_shorter_network_begins_with_it(begin, small, tmp_path)
     (tuned,) = learn([job], [None], 1, lambda sign: None, current())
     kernel, bias = begin(unfreeze_depth=1)
     sources = Sources(job, current())
-    _, val = (np.asarray(features.load(), "float32") for features in sources.features("pooled_b2"))
+    _, val = (np.asarray(features.load(), "float32") for features in sources.features("pooled_e2"))
     right = np.mean((val @ kernel + bias).argmax(1) == sources.data.labels[sources.parts.val])
     assert tuned.curve[0].val_accuracy == pytest.approx(right, abs=0.011)
 

@@ -167,7 +167,7 @@ def test_networks_that_end_earlier_share_what_enters_their_stages():
     plain |= {"lr_schedule": "constant", "unfreeze_depth": 1}
     whole, shorter = (build_network(Candidate(**plain, keep_blocks=kept), TASK, seed=0) for kept in (0, 3))
     assert list(cut_tensors(whole)) == ["pooled", "top1", "top2", "top3", "resized", "pictures"]
-    assert list(cut_tensors(shorter)) == ["pooled_b3", "top2", "top3", "resized", "pictures"]
+    assert list(cut_tensors(shorter)) == ["pooled_e3", "top2", "top3", "resized", "pictures"]
     assert cut_name(1, keep_blocks=3, above=1) == "top2"  # behind which its top stage is trained
     first, second = (
         keras.ops.convert_to_numpy(keras.Model(one.logits.input, cut_tensors(one)["top2"])(PIXELS, training=False))

@@ -44,6 +44,7 @@ COMMANDS = {
     "hpo.dashboard": "hpo.dashboard:main",
     "datasets.preview": "datasets.preview.__main__:command",
     "models.profile": "models.profile:command",
+    "models.check": "models.check:command",
     "models.prefix_cache": "models.prefix_cache:command",
     "models.pretrain": "models.pretrain:command",
 }

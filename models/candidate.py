@@ -142,7 +142,7 @@ class Architecture(_Checked):
         backbone: name in `models.backbones.BACKBONES`.
         resolution: side of the square picture that the backbone sees, in pixels.
         head_width: units of the hidden layer of the head, 0 for none.
-        keep_blocks: blocks of the backbone (`models.blocks`) behind which the head stands, 0 for all of it.
+        keep_blocks: blocks of the backbone that are kept, the last one up to its end (`models.blocks`), 0 for all.
         pooling: of the feature map before the head, average or max.
         batch_norm_head: BatchNormalization before the head's activation, or before its last layer without a hidden one.
     """

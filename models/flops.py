@@ -6,7 +6,8 @@ else (bias, normalisation, activation, pooling, resizing) is counted in FLOPs an
 multiplication, comparison, and also per exp, erf, tanh, division or root.
 
 Formulas are in one table from the class of a layer to a function, like fvcore's `flop_count.py`. What costs nothing
-is listed too. A layer in neither is an error that names it: never zero.
+is listed too. A layer in neither is an error that names it, never zero, until its class is registered
+(`register_flops`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ FLOPS_PER_MAC = 2
 
 Shape = tuple[int, ...]  # without the batch
 Costs = dict[str, tuple[int, int]]  # kind -> (MACs, other FLOPs)
+
+
+_registered: dict[type, Callable[[Call], tuple[int, int]]] = {}  # classes of users
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,33 @@ def count(model: Any) -> Flops:
     return Flops(sum(macs for macs, _ in kinds.values()), sum(other for _, other in kinds.values()), by_kind)
 
 
+def register_flops(kind: type, formula: Callable[[Call], tuple[int, int]]) -> None:
+    """Let a layer class of your own be counted.
+
+    Args:
+        kind: the class; of a layer that Keras has, too, yours comes first.
+        formula: from a call (its layer, the shapes in and out without the batch) to what one picture costs there:
+            multiply-accumulates, which make the headline number, and other FLOPs.
+
+    Raises:
+        ModelError: `kind` is no class, or `formula` no function.
+    """
+    if not isinstance(kind, type) or not callable(formula):
+        raise ModelError(f"register_flops takes a layer class and a function. Received: {kind!r}, {formula!r}")
+    _registered[kind] = formula
+
+
+def without_formula(model: Any) -> list[tuple[str, str]]:
+    """The first layer of each class that cannot be counted, and the name of its class."""
+    found: dict[str, str] = {}
+    for call in _calls(model):
+        kind = type(call.layer)
+        known = kind in _registered or any(kind.__name__ in table for table in (FREE, MAC_FORMULAS, OTHER_FORMULAS))
+        if not known:
+            found.setdefault(kind.__name__, call.layer.name)
+    return [(name, kind) for kind, name in found.items()]
+
+
 def _calls(model: Any, entered: tuple[Shape, ...] | None = None) -> Iterator[Call]:
     """All calls of layers; `entered` are the shapes with which a nested model is called."""
     graph = functional(model)
@@ -98,6 +129,8 @@ def _shape(tensor: Any, layer: Any) -> Shape:
 
 def _cost(call: Call) -> Costs:
     kind = type(call.layer).__name__
+    if type(call.layer) in _registered:
+        return {kind: _registered[type(call.layer)](call)}
     if kind in FREE:
         return {}
     if kind in MAC_FORMULAS:
@@ -107,7 +140,7 @@ def _cost(call: Call) -> Costs:
         return costs | {"activation": (0, _activation(call))}
     if kind in OTHER_FORMULAS:
         return {kind: (0, OTHER_FORMULAS[kind](call))}
-    raise ModelError(f"no FLOPs formula for layer {call.layer.name!r} of class {kind}")
+    raise ModelError(f"no FLOPs formula for layer {call.layer.name!r} of class {kind}; see models.flops.register_flops")
 
 
 # Multiply-accumulates. Kernels are (spatial..., channels in per group, channels out).

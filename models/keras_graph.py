@@ -42,3 +42,8 @@ def functional(model: Any) -> Any:
 def made_by(tensor: Any) -> Any:
     """The layer or operation whose output a Keras tensor is."""
     return tensor._keras_history.operation
+
+
+def continued(model: Any, x: Any) -> Any:
+    """What a functional model with one input makes of a Keras tensor, its layers called one by one: no nested model."""
+    return functional(model)._run_through_graph(x, operation_fn=lambda operation: operation)

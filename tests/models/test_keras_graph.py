@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from models import ModelError
-from models.keras_graph import calls, functional, made_by
+from models.keras_graph import calls, continued, functional, made_by
 
 ADAPT = f"Keras {keras.__version__} has its graph otherwise than 3.15: adapt models/keras_graph.py. Missing: "
 
@@ -56,3 +56,10 @@ def test_a_model_without_a_graph_is_refused():
 
     with pytest.raises(ModelError, match="only functional Keras models can be cut. Received: Own"):
         calls(Own(name="mine"))
+
+
+def test_a_model_goes_on_from_a_tensor_with_its_own_layers(model):
+    x = keras.Input(model.input.shape[1:], name="other")
+    whole = keras.Model(x, continued(model, keras.layers.Rescaling(2.0, name="twice")(x)))
+    assert [layer.name for layer in whole.layers] == ["other", "twice", "first", "second", "sum"]
+    assert whole.get_layer("first") is model.get_layer("first")

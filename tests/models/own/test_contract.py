@@ -1,0 +1,196 @@
+"""What is found of networks of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from models import ModelError, flops
+from models.flops import count, register_flops
+from models.own.contract import Block, built, examine
+from models.own.reference import Own, Reference
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    """Registered, and without a formula."""
+
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
+class Unregistered(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def own(build: Callable[..., Any], preprocess: Callable[[Any], Any] | None = None) -> Own:
+    return Own(Reference("mine", "build"), build, preprocess, "0" * 64)
+
+
+def ending_with(*layers: Callable[[Any], Any]) -> Callable[[tuple[int, int, int]], keras.Model]:
+    """Two convolutions with a pooling between them, and then these layers."""
+
+    def build(shape: tuple[int, int, int]) -> keras.Model:
+        inputs = keras.Input(shape)
+        x = keras.layers.Conv2D(4, 3, padding="same", name="first")(inputs)
+        x = keras.layers.MaxPooling2D(name="pool")(x)
+        x = keras.layers.Conv2D(8, 3, padding="same", name="second")(x)
+        for layer in layers:
+            x = layer(x)
+        return keras.Model(inputs, x)
+
+    return build
+
+
+def fixed(shape: tuple[int, int, int]) -> keras.Model:
+    """With the same weights each time."""
+    model = ending_with()(shape)
+    model.set_weights([np.ones_like(weight) for weight in model.get_weights()])
+    return model
+
+
+@pytest.fixture
+def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flops, "_registered", {})
+
+
+def test_what_is_found_of_a_network() -> None:
+    found = examine(own(ending_with()), (32, 16))
+    first, second = 32 * 32 * 4 * 9 * 3 * 2, 16 * 16 * 8 * 9 * 4 * 2
+    assert found.blocks == (Block("pool", (16, 16, 4), first), Block("second", (16, 16, 8), first + second))
+    assert found.flops == first + second
+    assert found.parameters == 9 * 3 * 4 + 4 + 9 * 4 * 8 + 8
+    assert found.stages == (("pictures", 32), ("pool", 16))
+    assert (found.name, found.side, found.runtime, found.problems) == ("mine", 32, "", ())
+    assert found.weights == "random, other ones in each build"
+    assert examine(own(fixed), (32,)).weights == "the same in each build"
+
+
+def test_preprocessing_is_part_of_one_flat_graph() -> None:
+    halved = built(own(fixed, lambda x: keras.layers.Rescaling(0.5)(x)), 16)
+    assert [type(layer).__name__ for layer in halved.layers] == [
+        "InputLayer", "Rescaling", "Conv2D", "MaxPooling2D", "Conv2D",
+    ]  # fmt: skip
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+    np.testing.assert_allclose(halved(pictures), fixed((16, 16, 3))(pictures / 2), rtol=1e-5)
+
+
+def test_a_sequential_network_is_as_good() -> None:
+    def build(shape: tuple[int, int, int]) -> keras.Model:
+        return keras.Sequential([keras.Input(shape), keras.layers.Conv2D(4, 3, name="only")])
+
+    found = examine(own(build), (16,))
+    assert [block.layer for block in found.blocks] == ["only"]
+    assert found.problems == ()
+
+
+@pytest.mark.usefixtures("nothing_registered")
+def test_a_layer_of_your_own_is_counted_when_its_class_is_registered() -> None:
+    (problem,) = examine(own(ending_with(Doubled(name="twice"))), (16,)).problems
+    assert problem == (
+        "layer 'twice' of class Doubled has no FLOPs formula: models.flops.register_flops(Doubled, formula)"
+    )
+    register_flops(Doubled, lambda call: (call.n_out, 3))
+    found = examine(own(ending_with(Doubled(name="twice"))), (16,))
+    assert found.problems == ()
+    assert found.flops == examine(own(ending_with()), (16,)).flops + 2 * 8 * 8 * 8
+    model = ending_with(Doubled())((16, 16, 3))
+    assert count(model).by_kind["Doubled"] == {"macs": 512, "flops": 2 * 512 + 3}
+
+
+@pytest.mark.usefixtures("nothing_registered")
+@pytest.mark.parametrize(
+    ("layer", "problems"),
+    [
+        (lambda: keras.layers.Lambda(lambda x: x, name="odd"), ["'odd' is a Lambda layer, whose code cannot be saved"]),
+        (
+            lambda: Unregistered(name="odd"),
+            ["layer 'odd' of class Unregistered is not registered", "layer 'odd' of class Unregistered has no FLOPs"],
+        ),
+    ],
+)
+def test_layers_that_cannot_be_used_are_named(layer: Callable[[], Any], problems: list[str]) -> None:
+    found = examine(own(ending_with(layer())), (16,))
+    assert [problem[: len(begins)] for problem, begins in zip(found.problems, problems, strict=True)] == problems
+    assert found.flops is None and {block.flops for block in found.blocks} == {None}
+
+
+def sized(shape: tuple[int, int, int]) -> keras.Model:
+    """Its weights depend on the size of pictures."""
+    inputs = keras.Input(shape)
+    x = keras.layers.Dense(16)(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Reshape((4, 4, 1))(x))
+
+
+def only_large(shape: tuple[int, int, int]) -> keras.Model:
+    if shape[0] < 16:
+        raise ValueError("too small")
+    return fixed(shape)
+
+
+@pytest.mark.parametrize(
+    ("build", "problem"),
+    [
+        (sized, "at 8 px it has weights of other shapes: one set of weights must serve every resolution"),
+        (only_large, "not at 8 px: build((8, 8, 3)) failed: ValueError: too small"),
+    ],
+)
+def test_every_side_must_have_the_same_weights(build: Callable[..., Any], problem: str) -> None:
+    (found,) = examine(own(build), (16, 8)).problems
+    assert found.startswith(problem)
+
+
+class Subclass(keras.Model):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def two_inputs(shape: tuple[int, int, int]) -> keras.Model:
+    one, other = keras.Input(shape), keras.Input(shape)
+    return keras.Model([one, other], keras.layers.Add()([one, other]))
+
+
+def with_top(shape: tuple[int, int, int]) -> keras.Model:
+    return ending_with(keras.layers.GlobalAveragePooling2D())(shape)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda shape: None, "build must return a keras.Model. Received: NoneType"),
+        (lambda shape: Subclass(), "must return a functional model, .* Received: Subclass"),
+        (two_inputs, "must return a model with one input and one output. Received: inputs: 2, outputs: 1"),
+        (with_top, r"without its top, .* Received: an output of shape \(8,\)"),
+        (
+            lambda shape: fixed((8, 8, 3)),
+            r"build\(\(16, 16, 3\)\) must take pictures of that shape. Received: \(8, 8, 3\)",
+        ),
+        (
+            lambda shape: shape.height,
+            r"build\(\(16, 16, 3\)\) failed: AttributeError: .* \(test_contract.py, line \d+\)",
+        ),
+    ],
+)
+def test_what_is_no_such_network_is_refused(build: Callable[..., Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        examine(own(build), (16,))
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "message"),
+    [
+        (
+            lambda x: keras.layers.MaxPooling2D()(x),
+            r"preprocess must keep the shape \(16, 16, 3\). Received: \(8, 8, 3\)",
+        ),
+        (lambda x: x.nothing, "preprocess failed: AttributeError: "),
+    ],
+)
+def test_preprocessing_that_fails_is_named(preprocess: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        built(own(fixed, preprocess), 16)

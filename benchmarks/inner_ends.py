@@ -33,7 +33,7 @@ def ends(before: bool) -> Iterator[None]:
     """Networks end before projections, as they do, or behind their blocks."""
     kept = blocks._before_projection
     if not before:
-        blocks._before_projection = lambda closed, made: closed
+        blocks._before_projection = lambda closed, *_: closed
     try:
         yield
     finally:

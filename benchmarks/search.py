@@ -68,7 +68,7 @@ def with_latencies(trials: Sequence[dict[str, Any]], job: Job, data_dir: Path, f
     session = Session()
     facts = session.facts(config)
     task = Task(*facts.shape, len(facts.class_names), config.weights)
-    memory = Memory(folder, facts.machine)
+    memory = Memory(folder, facts.measured_with)
     runtime, threads = facts.machine["latency_runtime"], facts.machine["latency_threads"]
     survey = Survey(task, facts.channels, runtime, threads, facts.resolutions, True, memory, folder)
     rows = []

@@ -163,7 +163,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         f"by a comma are searched; default {DIMENSIONS['strategy'].default}", min_length=1)
     search: Annotated[tuple[Requested, ...], BeforeValidator(_name_list)] = option(
         (), IDENTITY, SEARCH, f"further dimensions to search, separated by commas: {', '.join(OPTIONAL)}; default none")
-    keep: Literal["auto", "search", "full"] = option("auto", IDENTITY, SEARCH, "where the network ends: search (behind "
+    keep: Literal["auto", "search", "full"] = option("auto", IDENTITY, SEARCH, "where the network ends: search (with "
         "any of its blocks) or full (all of them are kept); auto searches where weights are published for the backbone")
     head_start: Literal["auto", "probe", "random"] = option("auto", IDENTITY, SEARCH, "what a head without hidden "
         "layer begins with, unless all of the network is fine-tuned: probe (the closed-form classifier of its frozen "

@@ -29,8 +29,8 @@ def _fields(function: Any) -> Any:
 def main(**options: Any) -> int:
     """Map a network, or several separated by commas: how well does each frozen place do at each side?
 
-    A linear classifier is fitted in closed form on what comes out behind each block, at each resolution, in one pass
-    over the pictures: its validation accuracy beside FLOPs and latency says how much of the network is needed, in
+    A linear classifier is fitted in closed form on what comes out at the end of each block, at each resolution, in one
+    pass over the pictures: its validation accuracy beside FLOPs and latency says how much of the network is needed, in
     minutes. The folder of results has a table and pictures; a search with `hpo.run` begins with what is found here.
     """
     from hpo.study import map_networks

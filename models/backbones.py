@@ -33,7 +33,7 @@ class Backbone:
     native_resolution: int  # pixels, at which the published weights were trained
     parameters: int  # without top, all of them
     stages: int  # stages that can be unfrozen, see models.cuts
-    blocks: int  # blocks behind each of which it may end, see models.blocks
+    blocks: int  # blocks with each of which it may end, see models.blocks
     weights: str  # where pretrained weights come from
 
 

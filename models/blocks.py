@@ -1,4 +1,4 @@
-"""The blocks of a network: where it may end. Behind each of them a head can stand.
+"""The blocks of a network: where it may end. At the end of each of them a head can stand.
 
 The rule, for every backbone and any user's functional network:
 
@@ -6,9 +6,10 @@ The rule, for every backbone and any user's functional network:
    (`models.cuts`) before the next one. A depthwise convolution, padding and dropout belong to the block that follows.
 2. An expansion is no block: one with at least twice as many channels as the next one is joined to it. So the blocks of
    MobileNetV2 and EfficientNet are inverted residuals, and the transitions of a DenseNet close a block.
-3. Where a block closes with a projection to at most half of the channels, the network ends before it, and so without
-   the shortcut beside it. A linear head on what is averaged knows no less from what is projected than from its
-   projection, which is linear itself, and the layer need not be run (`benchmarks/inner_ends.py`).
+3. Where a block closes with a linear projection to at most half of the channels, with nothing behind it but
+   BatchNormalization, a sum or dropout, the network ends before it. A linear head on averages knows no less from what
+   is projected than from the projection, and the layer need not be run. What comes over a shortcut beside it is lost,
+   and worth less, as measured by `benchmarks/inner_ends.py`.
 
 Names of layers say nothing that lasts: Keras numbers those without a name anew in each process. So an end is known by
 the number of blocks that are kept; the last one is the whole network.
@@ -31,20 +32,22 @@ EXPANSION = 2  # times the channels of the next block, or of a projection
 
 
 def ends(model: Any) -> tuple[CutPoint, ...]:
-    """Where the network may end: behind its first block, its second, ..., the last is the output of the model.
+    """Where the network may end: with its first block, its second, ..., the last is the output of the model.
 
     Args:
         model: `keras.Model(inputs, feature_map)`; the inputs may lie before resizing and preprocessing.
 
     Returns:
-        By the rules at the head of this module; a place beside a shortcut has the index of the cut that closes it.
+        By the rules at the head of this module; a place beside a shortcut, which is no cut, has the index of the cut
+        that closes the block.
 
     Raises:
         ModelError: there is no block.
     """
     *closed, output = _closed_blocks(model)
-    made = {id(call.outputs[0]): (position, call) for position, call in enumerate(calls(model))}
-    return (*(_before_projection(cut, made) for cut in closed), output)
+    made = {id(tensor): (at, call) for at, call in enumerate(calls(model)) for tensor in call.outputs}
+    own = {id(cut.tensor): cut for cut, _ in sweep_of(model)}
+    return (*(_before_projection(cut, made, own) for cut in closed), output)
 
 
 def rule_of(model: Any) -> str | None:
@@ -104,26 +107,29 @@ def _close(sweep: Sequence[Segment], start: int, end: int) -> CutPoint:
     return sweep[last][0]
 
 
-def _before_projection(closed: CutPoint, made: Mapping[int, tuple[int, Call]]) -> CutPoint:
+def _before_projection(closed: CutPoint, made: Mapping[int, tuple[int, Call]], own: Mapping[int, CutPoint]) -> CutPoint:
     """What the projection that closes a block is made of; the cut itself where none does.
 
     Args:
         closed: behind the block.
         made: by a tensor's id the call that makes it, and its position in the graph.
+        own: all cuts of the network, by their tensors' ids.
     """
     _, call = made[id(closed.tensor)]
+    summed = False
     while type(call.operation).__name__ in BEHIND_PROJECTION:
+        summed |= len(call.inputs) > 1
         _, call = max((made[id(tensor)] for tensor in call.inputs), key=lambda entry: entry[0])  # not the shortcut
-    if not _projects(call):
+    wide = call.inputs[0] if _projects(call) else closed.tensor
+    if wide is closed.tensor or (summed and id(wide) in own):  # no projection; one that is the shortcut after all
         return closed
-    wide = call.inputs[0]
-    return CutPoint(closed.index, made[id(wide)][1].operation.name, wide)
+    return own.get(id(wide), CutPoint(closed.index, made[id(wide)][1].operation.name, wide))
 
 
 def _projects(call: Call) -> bool:
     """Whether it is a linear layer from each pixel to at most half of the channels."""
     layer = call.operation
-    if type(layer).__name__ not in ("Conv2D", "Dense") or layer.activation.__name__ != "linear":
+    if type(layer).__name__ not in ("Conv2D", "Dense") or getattr(layer.activation, "__name__", "") != "linear":
         return False
     if type(layer).__name__ == "Conv2D" and (layer.kernel_size, layer.strides) != ((1, 1), (1, 1)):
         return False

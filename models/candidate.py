@@ -68,7 +68,7 @@ ADAM, SGD = {"optimizer": ("adam",)}, {"optimizer": ("sgd",)}
 # In the order of the columns of tables.
 ROWS = (
     Dimension(name="keep_blocks", values=Range(1, math.inf, step=1), of_study=True, check=DEPTH, default=0,
-              part="backbone", key="/e{}", words=_say_kept, unit=" blocks", zero="the whole network"),
+              part="backbone", key="/b{}", words=_say_kept, unit=" blocks", zero="the whole network"),
     Dimension(name="unfreeze_depth", values=Range(0, math.inf, step=1), of_study=True, check=DEPTH, part="backbone",
               words=_say_depth, unit=" stages from the top", zero="head only"),
     Dimension(name="head_width", values=HEAD_WIDTHS, check=WIDTH, part="head", key="/h{}", each_head=True,

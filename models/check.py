@@ -6,7 +6,6 @@ the code that is named, and no other.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -34,7 +33,6 @@ def command(network: str, resolution: int) -> int:
     from pictures to a feature map. A function `preprocess` beside it prepares them, RGB from 0 to 255.
     """
     reference = parse(network)
-    sys.path.insert(0, os.getcwd())  # as `python -m` has it, where this was started as a script
     with quiet_import():
         import keras  # noqa: F401
 
@@ -52,7 +50,7 @@ def _print(found: Any) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, markup=False)
     console.print(f"{found.name}, pictures of {found.side} x {found.side} pixels\n")
     flops = "unknown" if found.flops is None else f"{found.flops / 1e6:,.2f} M (2 for each multiply-accumulate)"
-    litert = f"cannot run it: {found.runtime}" if found.runtime else "runs it"
+    litert = f"cannot be converted: {found.runtime}" if found.runtime else "can be converted"
     rows = {
         "parameters": f"{found.parameters:,}",
         "FLOPs": flops,

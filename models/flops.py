@@ -130,7 +130,7 @@ def _shape(tensor: Any, layer: Any) -> Shape:
 def _cost(call: Call) -> Costs:
     kind = type(call.layer).__name__
     if type(call.layer) in _registered:
-        return {kind: _registered[type(call.layer)](call)}
+        return {kind: _own_cost(call)}
     if kind in FREE:
         return {}
     if kind in MAC_FORMULAS:
@@ -141,6 +141,18 @@ def _cost(call: Call) -> Costs:
     if kind in OTHER_FORMULAS:
         return {kind: (0, OTHER_FORMULAS[kind](call))}
     raise ModelError(f"no FLOPs formula for layer {call.layer.name!r} of class {kind}; see models.flops.register_flops")
+
+
+def _own_cost(call: Call) -> tuple[int, int]:
+    kind = type(call.layer)
+    try:
+        macs, other = _registered[kind](call)
+        return int(macs), int(other)
+    except Exception as error:  # whatever the user's code raises is the user's
+        raise ModelError(
+            f"the FLOPs formula of {kind.__name__} must give two numbers, multiply-accumulates and other FLOPs. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
 
 
 # Multiply-accumulates. Kernels are (spatial..., channels in per group, channels out).

@@ -29,6 +29,11 @@ def notes(studies: Sequence[Studied]) -> tuple[str, ...]:
         ("Versions", _versions(studies)),
     ):
         said += _differing(studies, what, value)
+    for backbone in dict.fromkeys(study.backbone for study in studies):
+        searched = [one for one in studies if one.backbone == backbone and "keep_blocks" in one.fingerprint.space]
+        said += _differing(
+            searched, "Places where networks end", lambda study: study.fingerprint.ends or "behind blocks"
+        )
     dimensions = dict.fromkeys(name for study in studies for name in study.fingerprint.space if name not in APART)
     other = [name for name in dimensions if len({_texts(study.fingerprint.space.get(name)) for study in studies}) > 1]
     if other:

@@ -76,6 +76,7 @@ class Map:
         resolutions: sides in pixels, ascending.
         probes: by side, and by the blocks that are kept.
         seconds: that it took.
+        ends: the rule of where networks end that differs from "behind a block", else None.
     """
 
     backbone: str
@@ -90,6 +91,7 @@ class Map:
     resolutions: tuple[int, ...]
     probes: tuple[Probe, ...]
     seconds: float
+    ends: str | None = None
 
     @property
     def complete(self) -> bool:

@@ -75,8 +75,8 @@ def evaluate(
         watcher: is told what is being done.
 
     Raises:
-        BadInput: there is nothing to evaluate, too many test pictures are among those to train on, or data, split or
-            weights are not those of the search.
+        BadInput: there is nothing to evaluate, too many test pictures are among those to train on, or data, split,
+            weights or the places where networks end are not those of the search.
         WorkerLost, TaskFailed: before the first run.
         DataError: there are no test pictures.
     """
@@ -140,7 +140,7 @@ def check_same(study: optuna.Study, facts: Facts) -> None:
     """Make sure that this is what the search chose with.
 
     Raises:
-        BadInput: data, split or weights are other ones.
+        BadInput: data, split, weights or the places where networks end are other ones.
     """
     then = fingerprint_of(study)
     pairs = {

@@ -153,6 +153,7 @@ def _empty(config: StudyConfig, facts: Facts) -> Map:
         resolutions=facts.resolutions,
         probes=(),
         seconds=0.0,
+        ends=facts.ends,
     )
 
 

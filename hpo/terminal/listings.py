@@ -8,7 +8,7 @@ from models.backbones import BACKBONES
 from studies.tables.table import of_texts
 
 BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; weights were trained at the native one.
-Stages, which are unfrozen as a whole: models/cuts.py; blocks, behind each of which a network may end: models/blocks.py.
+Stages, which are unfrozen as a whole: models/cuts.py; blocks, with each of which a network may end: models/blocks.py.
 ImageNet weights are those that Keras and torchvision publish for the native resolution, at every resolution; Keras has
 more files for MobileNet and MobileNetV2 (96 to 192 px), which a study over resolutions does not mix. torchvision's
 need the extra torch. custom_cnn's are ours, trained on CIFAR-10.

@@ -25,7 +25,7 @@ class Costs:
 
     def __init__(self, job: Job, session: Session, lock: MachineLock):
         self._job, self._session, self._lock = job, session, lock
-        self._memory = Memory(job.config.cache_dir, job.facts.machine)
+        self._memory = Memory(job.config.cache_dir, job.facts.measured_with)
         # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
         size = "x".join(map(str, job.facts.shape))
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"

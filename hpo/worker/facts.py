@@ -44,6 +44,11 @@ class Facts:
     machine: dict[str, Any]
 
     @property
+    def measured_with(self) -> dict[str, Any]:
+        """What costs of an architecture depend on beside it: the machine, and where networks end."""
+        return self.machine | ({"ends": self.ends} if self.ends else {})
+
+    @property
     def mapped_blocks(self) -> tuple[int, ...]:
         """Numbers of kept blocks at which a map probes the network."""
         return places(len(self.stages))

@@ -142,7 +142,7 @@ class Session:
 
     def survey(self, job: Job) -> Survey:
         """Who measures the latencies of the job's study."""
-        machine = tuple(sorted((key, json.dumps(value)) for key, value in job.facts.machine.items()))
+        machine = tuple(sorted((key, json.dumps(value)) for key, value in job.facts.measured_with.items()))
         return self._survey(
             self.task(job),
             job.facts.channels,

@@ -58,5 +58,6 @@ def restore_network(candidate: Candidate, shape: Sequence[int], n_classes: int, 
             network.model.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning, zipfile.BadZipFile) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ModelError(f"{path} is not the model that it should be: {reason}") from error
+        shorter = "; or it is of a version in which shorter networks ended elsewhere" if candidate.keep_blocks else ""
+        raise ModelError(f"{path} is not the model that it should be: {reason}{shorter}") from error
     return network

@@ -52,7 +52,7 @@ class Findings:
         blocks: from the input on.
         flops: of one picture; None where a layer has no formula.
         weights: the same in each build, or random.
-        runtime: why LiteRT cannot run it; empty where it can.
+        runtime: why it cannot be converted for LiteRT; empty where it can.
         problems: what does not work, and what to do about it; none where it keeps the contract.
     """
 
@@ -92,7 +92,10 @@ def built(own: Own, side: int) -> Any:
         raise
     except Exception as error:
         raise ModelError(f"preprocess failed: {where(error)}") from error
-    return keras.Model(inputs, continued(network, x), name=own.reference.name)
+    try:
+        return keras.Model(inputs, continued(network, x), name=own.reference.name)
+    except ValueError as error:  # two layers of one name, say
+        raise ModelError(f"{own.reference.function} and preprocess do not fit together: {where(error)}") from error
 
 
 def _check(network: Any, function: str, side: int) -> None:
@@ -136,20 +139,22 @@ def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
     side = sides[0]
     model = built(own, side)
     problems = [*_unusable_layers(model), *_sizes(own, model, sides[1:])]
-    uncounted = without_formula(model)
+    found: dict[str, Any] = {}
+    uncounted = [each for each in without_formula(model) if each[1] != "Lambda"]
     problems += [
         f"layer {layer!r} of class {kind} has no FLOPs formula: models.flops.register_flops({kind}, formula)"
         for layer, kind in uncounted
-        if kind != "Lambda"
     ]
-    found: dict[str, Any] = {}
     try:
-        found["blocks"] = tuple(_block(model, end, not uncounted) for end in ends(model))
+        found["flops"] = count(model).flops
+    except ModelError as error:
+        if not uncounted and not any("Lambda" in problem for problem in problems):
+            problems.append(str(error))
+    try:
+        found["blocks"] = tuple(_block(model, end, "flops" in found) for end in ends(model))
         found["stages"] = tuple((stage.cut, stage.size) for stage in stages(model))
     except ModelError as error:
         problems.append(str(error))
-    if not uncounted:
-        found["flops"] = count(model).flops
     same = weights_digest(model) == weights_digest(built(own, side))
     return Findings(
         name=own.reference.name,
@@ -173,14 +178,22 @@ def _unusable_layers(model: Any) -> Iterator[str]:
     """Why some layers cannot be saved and found again."""
     import keras
 
+    seen: set[type] = set()
     for layer in (leaf for each in model.layers for leaf in leaves(each)):
         kind = type(layer)
+        if kind in seen:  # one line for each class
+            continue
+        seen.add(kind)
         if isinstance(layer, keras.layers.Lambda):
-            yield (f"{layer.name!r} is a Lambda layer, whose code cannot be saved safely: make it a layer of its own, "
-                   "decorated with keras.saving.register_keras_serializable()")  # fmt: skip
+            yield (
+                f"{layer.name!r} is a Lambda layer, whose code cannot be saved safely: make it a layer of its own, "
+                "decorated with keras.saving.register_keras_serializable()"
+            )
         elif not kind.__module__.startswith("keras.") and ">" not in keras.saving.get_registered_name(kind):
-            yield (f"layer {layer.name!r} of class {kind.__name__} is not registered, so that a saved model cannot be "
-                   "opened again: decorate the class with keras.saving.register_keras_serializable()")  # fmt: skip
+            yield (
+                f"layer {layer.name!r} of class {kind.__name__} is not registered, so that a saved model cannot be "
+                "opened again: decorate the class with keras.saving.register_keras_serializable()"
+            )
 
 
 def _sizes(own: Own, model: Any, sides: tuple[int, ...]) -> Iterator[str]:
@@ -197,7 +210,7 @@ def _sizes(own: Own, model: Any, sides: tuple[int, ...]) -> Iterator[str]:
 
 
 def _runtime(model: Any) -> str:
-    """Why LiteRT, in which latency is measured, cannot run it."""
+    """Why it cannot be converted for LiteRT, in which latency is measured."""
     from models.export.runtimes import export_one
 
     with tempfile.TemporaryDirectory(prefix="keras-hpo-") as folder, quiet_import():

@@ -57,7 +57,7 @@ class Own:
         build: from the shape (height, width, 3) of a picture to a functional `keras.Model` without top.
         preprocess: from a Keras tensor (None, height, width, 3) float32, RGB from 0 to 255, to what `build`'s model
             takes; None where it takes that.
-        source: SHA-256 of the file that `build` is in.
+        source: SHA-256 of the file that was named; what it imports is not in it.
     """
 
     reference: Reference
@@ -93,6 +93,8 @@ def load(reference: Reference) -> Own:
     preprocess = getattr(module, "preprocess", None)
     if preprocess is not None and not callable(preprocess):
         raise ModelError(f"preprocess in {reference.module} must be a function. Received: {type(preprocess).__name__}")
+    if not getattr(module, "__file__", None):
+        raise ModelError(f"{reference.module} is part of Python itself, not a network of your own")
     source = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
     return Own(reference, build, preprocess, source)
 

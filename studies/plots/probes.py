@@ -57,7 +57,7 @@ def map_data(maps: Sequence[Map], x: Objective) -> MapData:
     sizes = dict.fromkeys(f"{one.n_train:,} training and {one.n_val:,} validation pictures" for one in maps)
     return MapData(
         title=f"Map of {names} on {maps[0].dataset}",
-        subtitle=f"a linear classifier behind each block, nothing trained; numbers: blocks kept; {'; '.join(sizes)}",
+        subtitle=f"a linear classifier on each block, nothing trained; numbers: blocks kept; {'; '.join(sizes)}",
         x=x,
         log_x=is_wide([x.shown(getattr(probe, x.name)) for probe in probes]),
         lines=lines,

@@ -16,7 +16,7 @@ COLUMNS = (
 
 
 METHOD = (
-    "Each line is a frozen network that ends behind one of its blocks, with a linear classifier on its pooled features "
+    "Each line is a frozen network that ends with one of its blocks, with a linear classifier on its pooled features "
     "(ridge, in closed form). Training its upper stages makes it better; which places are worth that is what the "
     "front shows. Latencies that differ by no more than their uncertainty are equal."
 )

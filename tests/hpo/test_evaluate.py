@@ -263,7 +263,11 @@ def test_a_study_of_an_older_version(copied):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"weights_digest": "x"}, "weights"), ({"dataset_digest": "x", "split_digest": "y"}, "data and split")],
+    [
+        ({"weights_digest": "x"}, "weights"),
+        ({"dataset_digest": "x", "split_digest": "y"}, "data and split"),
+        ({"ends": "before projections"}, "places where networks end"),
+    ],
 )
 def test_other_data_or_weights_than_the_search_had(evaluated, changes, said):
     study = load_study(evaluated.storage, evaluated.study_name)

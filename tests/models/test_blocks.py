@@ -37,7 +37,19 @@ def test_a_network_may_end_where_expected(name: str, build: Callable[..., Any]) 
     assert [end.layer for end in ends(build(name))] == EXPECTED[name]
 
 
-@pytest.mark.parametrize("name", families(("custom_cnn", "mobilenet_0.25", "mobilenet_v2_0.35", "efficientnet_b0")))
+@pytest.mark.parametrize(
+    "name",
+    families(
+        (
+            "custom_cnn",
+            "mobilenet_0.25",
+            "mobilenet_v2_0.35",
+            "mobilenet_v3_small",
+            "efficientnet_b0",
+            "efficientnet_v2_b0",
+        )
+    ),
+)
 def test_a_shorter_network_has_the_stages_that_are_said(name: str, build: Callable[..., Any]) -> None:
     base = build(name)
     said = stages_kept(base)
@@ -49,7 +61,9 @@ def test_a_shorter_network_has_the_stages_that_are_said(name: str, build: Callab
 def test_blocks_do_not_depend_on_the_resolution(name: str, build: Callable[..., Any]) -> None:
     backbone = BACKBONES[name]
     small, native = (build(name, side) for side in (backbone.min_resolution, backbone.native_resolution))
-    assert [end.index for end in ends(small)] == [end.index for end in ends(native)]
+    assert [(end.index, end.tensor.shape[-1]) for end in ends(small)] == [
+        (end.index, end.tensor.shape[-1]) for end in ends(native)
+    ]
     assert stages_kept(small) == stages_kept(native)
 
 
@@ -75,7 +89,7 @@ def test_a_linear_head_loses_nothing_by_ending_before_a_linear_projection(build:
     import keras
 
     base = build("mobilenet_v2_0.35", 32)
-    before, behind = (base.get_layer(f"block_1_{name}").output for name in ("depthwise_relu", "project_BN"))
+    before, behind = ends(base)[1].tensor, base.get_layer("block_1_project_BN").output
     pictures = np.random.default_rng(0).uniform(0, 255, (200, 32, 32, 3)).astype("float32")
     wide, narrow = keras.Model(base.input, [before, behind]).predict(pictures, verbose=0)
     wide, narrow = (each.mean((1, 2)) for each in (wide, narrow))  # (n, channels)
@@ -94,10 +108,60 @@ def closing_with(layers: Callable[[Any], Any]) -> Any:
     return keras.Model(inputs, keras.layers.Conv2D(8, 3, padding="same", name="last")(x))
 
 
+def closed_by(*layers: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def call(x: Any) -> Any:
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    return call
+
+
+@pytest.mark.parametrize("shortcut_first", [True, False])
+def test_no_shortcut_is_taken_for_the_projection(shortcut_first: bool) -> None:
+    """Beside a block that widens there is a shortcut that narrows: the network ends behind their sum."""
+    import keras
+
+    layer = keras.layers
+    inputs = keras.Input((8, 8, 3))
+    stem = layer.Conv2D(32, 3, padding="same", activation="relu", name="stem")(inputs)
+    shortcut = layer.Conv2D(16, 1, name="shortcut")(stem)
+    main = layer.Conv2D(16, 3, padding="same", name="main")(layer.Conv2D(8, 1, activation="relu")(stem))
+    total = layer.Add(name="sum")([shortcut, main] if shortcut_first else [main, shortcut])
+    model = keras.Model(inputs, layer.Conv2D(16, 3, name="last")(total))
+    assert [end.layer for end in ends(model)][-2:] == ["sum", "last"]
+
+
+def test_a_layer_with_two_outputs_does_no_harm() -> None:
+    import keras
+
+    inputs = keras.Input((8, 8, 4))
+    one, other = keras.ops.split(inputs, 2, axis=-1)
+    total = keras.layers.Add(name="sum")([keras.layers.Conv2D(2, 3, padding="same")(one), other])
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="last")(total))
+    assert [end.layer for end in ends(model)] == ["sum", "last"]
+
+
+def test_a_shorter_network_has_its_own_stages_where_a_pooling_stands_before_the_projection() -> None:
+    import keras
+
+    layer = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    x = layer.Conv2D(64, 3, padding="same", activation="relu")(inputs)
+    x = layer.Conv2D(32, 1, name="narrow")(layer.AveragePooling2D(2, name="pool")(x))
+    model = keras.Model(inputs, layer.Conv2D(32, 3, padding="same", name="last")(x))
+    assert [end.layer for end in ends(model)] == ["pool", "last"]
+    assert stages_kept(model) == (len(stages(keep(model, 1))), len(stages(model))) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("layers", "end"),
     [
         (lambda layer: layer.Conv2D(8, 1, name="narrow"), "wide"),
+        (lambda layer: layer.Dense(8, name="narrow"), "wide"),
+        (lambda layer: closed_by(layer.Conv2D(8, 1), layer.BatchNormalization(), layer.Dropout(0.1)), "wide"),
+        (lambda layer: closed_by(layer.Conv2D(8, 1), layer.ReLU(name="bent")), "bent"),
+        (lambda layer: layer.Conv2D(8, 1, activation=layer.LeakyReLU(), name="narrow"), "narrow"),
         (lambda layer: layer.Conv2D(12, 1, name="narrow"), "narrow"),  # not to half of the channels
         (lambda layer: layer.Conv2D(8, 3, name="narrow"), "narrow"),  # it looks at neighbours
         (lambda layer: layer.Conv2D(8, 1, strides=2, name="narrow"), "narrow"),  # it drops pixels

@@ -138,7 +138,7 @@ def test_what_is_kept_of_the_backbone():
     assert shorter.to_dict()["keep_blocks"] == 12
     assert (whole.architecture_key(), shorter.architecture_key()) == (
         "mobilenet_v2_0.35/r64/h0",
-        "mobilenet_v2_0.35/r64/e12/h0",
+        "mobilenet_v2_0.35/r64/b12/h0",
     )
     assert Candidate.from_json(shorter.to_json()) == shorter
     assert DIMENSIONS["keep_blocks"].say(shorter) == "first 12 of 18 blocks"

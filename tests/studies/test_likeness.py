@@ -45,6 +45,15 @@ def test_each_thing_that_differs_has_a_sentence(records):
     )
 
 
+def test_where_networks_of_one_kind_end():
+    space = {**made.fingerprint().space, "keep_blocks": [1, 18]}
+    before = {"ends": "before projections"}
+    old, new = study("old", space=space), study("new", space=space, **before)
+    assert notes([old, new]) == ("Places where networks end differ: behind blocks in old; before projections in new.",)
+    assert notes([old, study("other", space=space, backbone="vgg16", **before)]) == (ALIKE,)
+    assert notes([study("whole"), study("all", **before)]) == (ALIKE,)  # it is not searched
+
+
 def test_grey_beside_colour():
     grey, colour = study("g", greyed=True, backbone="lenet5_grey"), study("c")
     assert notes([grey, colour]) == (

@@ -11,6 +11,7 @@ from hpo.search.fingerprint import as_begun, fingerprint
 from hpo.search.space import make_space
 from studies.attributes import FINGERPRINT
 from studies.errors import StudyRefused
+from studies.fingerprint import Fingerprint
 from studies.storage import load_study
 from tests.hpo.conftest import fake_facts
 
@@ -133,6 +134,15 @@ def test_a_study_from_before_networks_could_end_elsewhere_goes_on_so(configure, 
         fakes.run(configure(keep="search", trials=2))
     other = fakes.run(configure(trials=1, study="new"))
     assert other and "keep_blocks" in load_study(config.storage, "new").user_attrs["fingerprint"]["space"]
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("search", "before projections"), ("full", None)])
+def test_where_networks_end_tells_studies_apart_that_search_it(configure, keep, expected):
+    config = configure(keep=keep)
+    facts = dataclasses.replace(fake_facts(config), ends="before projections")
+    mark = fingerprint(config, facts, make_space(config, facts.stages, facts.resolutions))
+    assert mark.ends == mark.to_dict().get("ends") == expected
+    assert Fingerprint.from_dict(mark.to_dict()) == mark
 
 
 def test_a_study_goes_on_as_it_was_begun():

@@ -1,5 +1,7 @@
 """The map in the search: side by side, kept, and gone on with."""
 
+import dataclasses
+
 import pytest
 
 from hpo.errors import BadField, StudyStopped
@@ -17,10 +19,11 @@ def probing():
 
 @pytest.fixture
 def mapping(configure, recorder, probing):
-    def make(**options):
+    def make(ends=None, **options):
         config = configure(no_map=False, **options)
+        facts = dataclasses.replace(fake_facts(config), ends=ends)
         with Workers(0, "auto", config.study_dir / "log") as workers:
-            return make_map(config, fake_facts(config), workers, recorder, probing)
+            return make_map(config, facts, workers, recorder, probing)
 
     return make
 
@@ -53,9 +56,10 @@ def test_a_damaged_side_is_probed_again(mapping, probing, configure, text):
     assert probing.sides == [16, 24, 32, 24]
 
 
-def test_another_map_is_not_taken_for_it(mapping, probing):
+@pytest.mark.parametrize("changes", [{"map_size": 50}, {"ends": "before projections"}])
+def test_another_map_is_not_taken_for_it(mapping, probing, changes):
     mapping()
-    mapping(map_size=50)
+    mapping(**changes)
     assert probing.sides == [16, 24, 32] * 2
 
 

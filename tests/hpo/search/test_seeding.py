@@ -31,6 +31,7 @@ def test_two_heads_and_a_fine_tune_for_each_side():
         (64, 0, 0),  # the most accurate probe of all
     ]
     assert {one.head_width for one in found} == {0}
+    assert {one.dropout for one in found if one.unfreeze_depth == 0} == {0.0}
 
 
 def test_a_map_that_is_under_way_says_what_it_says_when_it_is_complete():

@@ -120,6 +120,28 @@ def test_layers_that_cannot_be_used_are_named(layer: Callable[[], Any], problems
     assert found.flops is None and {block.flops for block in found.blocks} == {None}
 
 
+@pytest.mark.usefixtures("nothing_registered")
+@pytest.mark.parametrize("formula", [lambda call: 3, lambda call: call.nothing])
+def test_a_formula_that_fails_is_named(formula: Callable[..., Any]) -> None:
+    register_flops(Doubled, formula)
+    (problem,) = examine(own(ending_with(Doubled())), (16,)).problems
+    assert problem.startswith(
+        "the FLOPs formula of Doubled must give two numbers, multiply-accumulates and other FLOPs"
+    )
+
+
+def test_an_activation_that_cannot_be_counted_is_a_problem() -> None:
+    (problem,) = examine(
+        own(ending_with(keras.layers.Conv2D(4, 1, activation=lambda x: x, name="odd"))), (16,)
+    ).problems
+    assert problem.startswith("no FLOPs formula for activation") and "'odd'" in problem
+
+
+def test_one_line_for_each_class() -> None:
+    layers = (Unregistered(name=f"odd{number}") for number in range(3))
+    assert len(examine(own(ending_with(*layers)), (16,)).problems) == 2  # not registered, not counted
+
+
 def sized(shape: tuple[int, int, int]) -> keras.Model:
     """Its weights depend on the size of pictures."""
     inputs = keras.Input(shape)

@@ -93,6 +93,7 @@ def test_a_file_that_failed_is_read_again_when_it_is_mended(tmp_path: Path) -> N
         ("no_such_module:build", "there is no module no_such_module; a file is named by its path"),
         ("no_such_package.mine:build", "there is no module no_such_package.mine"),
         ("nowhere/mine.py:build", "there is no file nowhere/mine.py"),
+        ("builtins:print", "builtins is part of Python itself"),
     ],
 )
 def test_what_is_not_there_is_said(text: str, message: str) -> None:

@@ -42,11 +42,14 @@ def run(spec: dict[str, Any]) -> list[list[int]]:
     others = np.ones(2 * cache if any(cold) else 0, np.uint8)  # zeros would be one page of memory
     gc.collect()
     gc.disable()
-    for number in random.Random(spec["seed"]).sample(range(len(times)), len(times)):
-        signal.alarm(LIMIT_SECONDS)
-        call = LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
-        before = others.max if cold[number] else _nothing
-        times[number] = _measure(call, before, clock, spec["seconds"], spec["runs"])
+    try:
+        for number in random.Random(spec["seed"]).sample(range(len(times)), len(times)):
+            signal.alarm(LIMIT_SECONDS)
+            call = LOADERS[spec["runtime"]](spec["paths"][number], threads, spec["seed"])
+            before = others.max if cold[number] else _nothing
+            times[number] = _measure(call, before, clock, spec["seconds"], spec["runs"])
+    finally:
+        gc.enable()
     return times
 
 

@@ -1,5 +1,6 @@
 """The number of record, from what the measuring process brings. No number is compared with a clock."""
 
+import gc
 import json
 import signal
 import subprocess
@@ -154,7 +155,7 @@ def test_a_network_larger_than_a_third_of_the_last_cache_is_measured_cold(tmp_pa
     monkeypatch.setattr(process, "LEAST_RUNS", 4)
     spec = {"runtime": "litert", "paths": [str(tmp_path / "net")], "threads": 1, "seed": 0, "seconds": 60, "runs": 4}
     (runs,) = process.run(spec)
-    assert len(runs) == 4
+    assert len(runs) == 4 and gc.isenabled()
     assert read == [(24 << 20 if times else 0, process.np.uint8)]
     assert happened == ["calls", "calls", *(["reads", "calls"] * 4 if times else ["calls"] * 4)]
     assert happened.count("reads") == times

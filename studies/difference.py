@@ -221,9 +221,15 @@ def in_words(one: Difference, other: str) -> str:
     if one.differs:
         return f"{one.verdict} than {other} by {size_in_points(one)}"
     if one.verdict is Verdict.ALIKE:
-        return f"not distinguishable from {other}: {in_points(one)}"
+        return f"not distinguishable from {other}: {in_points(one)}{among_all(one)}"
     few = "one run of each, so only the pictures vary: too few seeds to say which is better"
     return f"at {in_points(one)} beside {other} ({few})"
+
+
+def among_all(one: Difference) -> str:
+    """Why one whose interval leaves out 0 is not told apart all the same; nothing for others."""
+    apart = one.verdict is Verdict.ALIKE and (one.low > 0 or one.high < 0)
+    return ", which would tell two models apart, but not one pair among all of these" if apart else ""
 
 
 def size_in_points(one: Difference, name: str = "") -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from studies.difference import Difference, Verdict, in_points, size_in_points
+from studies.difference import Difference, Verdict, among_all, in_points, size_in_points
 from studies.finals import FinalModel
 from studies.fingerprint import SCRATCH
 from studies.paths import BASELINE, called
@@ -120,7 +120,8 @@ def _gained(material: Material, best: CompleteTrial, first: CompleteTrial, basel
             f"{baseline}; only the pictures vary in that, which is too few seeds to say which of them is better"
         )
     size = in_points(one, INTERVAL)
-    return f"On the test pictures it is not distinguishable from {baseline}: a difference of {size} over {runs}"
+    told = among_all(one)
+    return f"On the test pictures it is not distinguishable from {baseline}: a difference of {size} over {runs}{told}"
 
 
 def _runs_of(one: FinalModel, other: FinalModel) -> str:

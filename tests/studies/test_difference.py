@@ -18,6 +18,7 @@ from studies.difference import (
     graded,
     holm,
     in_points,
+    in_words,
     pool_seeds,
 )
 from studies.paired import Pairs
@@ -231,3 +232,16 @@ def test_a_single_picture_is_no_error():
 def test_zero_has_no_sign_of_its_own():
     alike = Difference(-0.0004, -0.01, 0.0004, 0.9, 0.9, (2, 2), 100, 2)
     assert in_points(alike) == "+0.0 points (-1.0 to +0.0)"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.029, 0.001, "not distinguishable from trial 5: -1.5 points (-2.9 to +0.1)"),
+        (-0.029, -0.001, "not distinguishable from trial 5: -1.5 points (-2.9 to -0.1), which would tell two models "
+                         "apart, but not one pair among all of these"),
+    ],
+)  # fmt: skip
+def test_an_interval_without_0_that_is_not_told_apart_says_why(low, high, words):
+    one = Difference(-0.015, low, high, 0.04, 0.12, (3, 3), 360, 4)
+    assert in_words(one, "trial 5") == words

@@ -22,7 +22,7 @@ from typing import Any
 
 from models import ModelError
 from models.cuts import RANDOM_LAYERS, CutPoint, Segment, boundaries, leaves, sweep_of
-from models.keras_graph import Call, calls
+from models.keras_graph import Call, calls, made_by
 
 BEFORE_PROJECTIONS = "before projections"  # rule 3, for the record of a study whose networks it changes
 MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense")
@@ -44,15 +44,16 @@ def ends(model: Any) -> tuple[CutPoint, ...]:
     Raises:
         ModelError: there is no block.
     """
-    *closed, output = _closed_blocks(model)
+    sweep = sweep_of(model)
+    *closed, output = _closed_blocks(sweep)
     made = {id(tensor): (at, call) for at, call in enumerate(calls(model)) for tensor in call.outputs}
-    own = {id(cut.tensor): cut for cut, _ in sweep_of(model)}
+    own = {id(cut.tensor): cut for cut, _ in sweep}
     return (*(_before_projection(cut, made, own) for cut in closed), output)
 
 
 def rule_of(model: Any) -> str | None:
     """`BEFORE_PROJECTIONS` where the network may end before one; None where it ends behind blocks alone."""
-    pairs = zip(ends(model), _closed_blocks(model), strict=True)
+    pairs = zip(ends(model), _closed_blocks(sweep_of(model)), strict=True)
     return BEFORE_PROJECTIONS if any(end.tensor is not closed.tensor for end, closed in pairs) else None
 
 
@@ -81,9 +82,8 @@ def stages_kept(model: Any) -> tuple[int, ...]:
     return tuple(1 + sum(seen <= cut.index for seen in begun) for cut in ends(model))
 
 
-def _closed_blocks(model: Any) -> tuple[CutPoint, ...]:
+def _closed_blocks(sweep: Sequence[Segment]) -> tuple[CutPoint, ...]:
     """What comes out of each block, by rules 1 and 2."""
-    sweep = sweep_of(model)
     starts = [index for index, (_, segment) in enumerate(sweep) if _has(segment, MIXING)]
     if not starts:
         raise ModelError("there is no block: the model has no layer that mixes channels")
@@ -123,7 +123,7 @@ def _before_projection(closed: CutPoint, made: Mapping[int, tuple[int, Call]], o
     wide = call.inputs[0] if _projects(call) else closed.tensor
     if wide is closed.tensor or (summed and id(wide) in own):  # no projection; one that is the shortcut after all
         return closed
-    return own.get(id(wide), CutPoint(closed.index, made[id(wide)][1].operation.name, wide))
+    return own.get(id(wide), CutPoint(closed.index, made_by(wide).name, wide))
 
 
 def _projects(call: Call) -> bool:

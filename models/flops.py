@@ -24,8 +24,6 @@ FLOPS_PER_MAC = 2
 
 Shape = tuple[int, ...]  # without the batch
 Costs = dict[str, tuple[int, int]]  # kind -> (MACs, other FLOPs)
-
-
 _registered: dict[type, Callable[[Call], tuple[int, int]]] = {}  # classes of users
 
 
@@ -98,8 +96,7 @@ def without_formula(model: Any) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for call in _calls(model):
         kind = type(call.layer)
-        known = kind in _registered or any(kind.__name__ in table for table in (FREE, MAC_FORMULAS, OTHER_FORMULAS))
-        if not known:
+        if kind not in _registered and kind.__name__ not in {*FREE, *MAC_FORMULAS, *OTHER_FORMULAS}:
             found.setdefault(kind.__name__, call.layer.name)
     return [(name, kind) for kind, name in found.items()]
 

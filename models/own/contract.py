@@ -140,16 +140,16 @@ def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
     model = built(own, side)
     problems = [*_unusable_layers(model), *_sizes(own, model, sides[1:])]
     found: dict[str, Any] = {}
-    uncounted = [each for each in without_formula(model) if each[1] != "Lambda"]
+    uncounted = without_formula(model)
     problems += [
         f"layer {layer!r} of class {kind} has no FLOPs formula: models.flops.register_flops({kind}, formula)"
         for layer, kind in uncounted
+        if kind != "Lambda"  # it cannot be used anyhow
     ]
     try:
         found["flops"] = count(model).flops
     except ModelError as error:
-        if not uncounted and not any("Lambda" in problem for problem in problems):
-            problems.append(str(error))
+        problems += [] if uncounted else [str(error)]
     try:
         found["blocks"] = tuple(_block(model, end, "flops" in found) for end in ends(model))
         found["stages"] = tuple((stage.cut, stage.size) for stage in stages(model))

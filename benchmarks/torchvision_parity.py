@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from models import zoo
-from models.backbones import BACKBONES, features, with_top
+from models.backbones import features, with_top
+from models.catalogue import BACKBONES
 from models.device import cpu_name
 from models.flops import count
 from models.weights.torchvision import PUBLISHED, convert

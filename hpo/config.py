@@ -23,8 +23,9 @@ from pydantic import (
 
 from datasets.registry import check_name, safe_name
 from hpo.errors import BadField, BadInput, explain_field
-from models.backbones import UNPUBLISHED, get_backbone
+from models.backbones import get_backbone
 from models.candidate import DIMENSIONS
+from models.catalogue import UNPUBLISHED
 from models.dimension import Searched
 from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
 from studies.paths import ARTIFACTS, OF_SEVERAL

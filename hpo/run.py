@@ -13,7 +13,8 @@ import click
 from hpo.config import StudyConfig, load_preset, make_config
 from hpo.errors import MISTAKES, BadField, StudyStopped
 from hpo.terminal.command import DONE, NO_SUCCESS, GroupedCommand, field_option
-from models.backbones import UNPUBLISHED, get_backbone
+from models.backbones import get_backbone
+from models.catalogue import UNPUBLISHED
 from models.command import BAD_INPUT
 from studies.presets import PRESETS
 

@@ -22,7 +22,8 @@ import hpo  # noqa: F401 (looks first whether these packages are ours)
 import click
 
 from models import ModelError
-from models.backbones import Backbone, get_backbone, with_top, without_top
+from models.backbones import get_backbone, with_top, without_top
+from models.catalogue import Description
 from models.command import OneLineCommand
 from models.latency.runtimes import AUTO, KERAS, MOST_THREADS, RUNTIMES, describe, resolve
 from models.quiet import quiet_import
@@ -67,7 +68,7 @@ def command(
 
 
 def profile(
-    backbone: Backbone,
+    backbone: Description,
     resolution: int,
     top: bool = True,
     batch_size: int = 1,
@@ -138,7 +139,7 @@ def _latency(model: Any, batch_size: int, network: tuple[str, int, bool], runtim
     return {**number, **spread, "runs": measured.runs, "runtime": runtime, "measured_by": measured.backend}
 
 
-def _checked(name: str | None, resolution: int | None, batch_size: int) -> Backbone:
+def _checked(name: str | None, resolution: int | None, batch_size: int) -> Description:
     if name is None:
         raise ModelError("--backbone is missing. Received: nothing. Allowed: a name from hpo-run --list-backbones")
     try:

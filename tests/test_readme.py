@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import hpo
-from models.backbones import BACKBONES
+from models.catalogue import BACKBONES
 from tests.places import cache_in
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from datasets.registry import DATASETS
 from hpo.terminal.console import make_console, show
-from models.backbones import BACKBONES
+from models.catalogue import BACKBONES
 from studies.tables.table import of_texts
 
 BACKBONES_NOTE = """Smallest and native: sides of the square input in pixels; weights were trained at the native one.

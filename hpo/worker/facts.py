@@ -117,7 +117,7 @@ def find_out(
     """
     from models import blocks
     from models.build import build_base
-    from models.weights.loading import weights_digest
+    from models.weights.values import weights_digest
 
     base = build_base(task_of(config, data), config.backbone, resolutions[0])
     facts = data.facts

@@ -20,7 +20,7 @@ from models.flops import count, without_formula
 from models.keras_graph import calls, continued, functional
 from models.own.reference import Own, where
 from models.quiet import quiet_import
-from models.weights.loading import weights_digest
+from models.weights.values import weights_digest
 
 SIDES = (224, 96)  # that are tried beside another, in pixels
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from models import ModelError
-from models.backbones import Backbone
+from models.catalogue import Description
 
 BACKBONE_ATTRIBUTE = "backbone"  # HDF5 attribute in files that we write
 WAYS_OUT = (
@@ -28,7 +28,7 @@ WITH_TOP = "it has the weights of a classifier too; a file without top is needed
 Tensors = list[tuple[str, Any]]  # name of a tensor, and the HDF5 data set or the shape
 
 
-def check_file(base: Any, backbone: Backbone, path: Path) -> None:
+def check_file(base: Any, backbone: Description, path: Path) -> None:
     """Raises unless `path` holds the weights of `base` and nothing else.
 
     Raises:
@@ -57,7 +57,7 @@ def check_file(base: Any, backbone: Backbone, path: Path) -> None:
     _check_card(path)
 
 
-def _check_content(file: Any, expected: Tensors, path: Path, backbone: Backbone) -> None:
+def _check_content(file: Any, expected: Tensors, path: Path, backbone: Description) -> None:
     written_for = file.attrs.get(BACKBONE_ATTRIBUTE)
     if written_for is not None and written_for != backbone.name:
         raise ModelError(f"{path} has weights of {written_for}, not of {backbone.name}")
@@ -81,7 +81,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _compare(tensors: Tensors, expected: Tensors, path: Path, backbone: Backbone) -> None:
+def _compare(tensors: Tensors, expected: Tensors, path: Path, backbone: Description) -> None:
     """Raises at the first difference. Shapes of older files are compared in order, of Keras 3 files by path."""
     found_shapes = {name: tuple(tensor.shape) for name, tensor in tensors}
     expected_shapes = dict(expected)

@@ -1,4 +1,4 @@
-"""Weights of a backbone: pretrained ones, a file of the user's, saving, and a digest.
+"""Weights of a backbone: pretrained ones, a file of the user's, and saving.
 
 One rule for ImageNet weights: the application is built once, without top, at the resolution it was trained at, and its
 weights are copied. No weight depends on the resolution. Keras publishes MobileNet and MobileNetV2 in several
@@ -15,23 +15,23 @@ top, and finite. No pickle, no `load_model`. Nothing falls back to random weight
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models import ModelError, zoo
-from models.backbones import BACKBONES, PACKAGED, UNPUBLISHED, Backbone, application
-from models.cuts import leaves
+from models.backbones import application
+from models.catalogue import BACKBONES, PACKAGED, UNPUBLISHED, Description
 from models.reuse.locks import locked
 from models.weights import torchvision
 from models.weights.hdf5 import BACKBONE_ATTRIBUTE, WAYS_OUT, card_path, check_file, sha256_of
+from models.weights.values import set_weights
 
 PACKAGED_WEIGHTS = Path(__file__).parent.parent / "zoo"  # custom_cnn.weights.h5, with its card custom_cnn.json
 # Keras keeps these under another name than the one in the address.
@@ -41,7 +41,7 @@ CACHED_NAMES = {
 }
 
 
-def load_backbone_weights(base: Any, backbone: Backbone, weights: str) -> None:
+def load_backbone_weights(base: Any, backbone: Description, weights: str) -> None:
     """Sets the weights of a backbone, or raises.
 
     Args:
@@ -68,30 +68,7 @@ def load_backbone_weights(base: Any, backbone: Backbone, weights: str) -> None:
         _load_file(base, backbone, _converted(base, backbone))
 
 
-def set_weights(model: Any, values: Sequence[np.ndarray]) -> None:
-    """`model.set_weights` that also reaches Normalization layers (EfficientNet).
-
-    They compute with constants taken from their weights, which Keras renews after loading a file but not in
-    `set_weights`: without this the network would normalise with mean 0 and variance 1.
-    """
-    model.set_weights(list(values))
-    for layer in model.layers:
-        for leaf in leaves(layer):
-            if hasattr(leaf, "finalize_state"):
-                leaf.finalize_state()
-
-
-def weights_digest(base: Any) -> str:
-    """SHA-256 over all weights, their shapes and values, in order: 64 hex digits."""
-    digest = hashlib.sha256()
-    for weight in base.weights:
-        value = np.ascontiguousarray(weight.numpy())
-        digest.update(f"{value.dtype.str}{value.shape}".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
-
-
-def save_backbone_weights(base: Any, backbone: Backbone, path: str | Path, card: Mapping[str, Any]) -> None:
+def save_backbone_weights(base: Any, backbone: Description, path: str | Path, card: Mapping[str, Any]) -> None:
     """Writes `<name>.weights.h5` and beside it the card `<name>.json`, each in one step by a rename.
 
     Args:
@@ -127,7 +104,7 @@ def keras_models_folder() -> Path:
     return home / "models"
 
 
-def _converted(base: Any, backbone: Backbone) -> Path:
+def _converted(base: Any, backbone: Description) -> Path:
     """Weights of torchvision as `.weights.h5`, beside the file they came from; converted once, by one process.
 
     `base` is overwritten where they were not converted yet.
@@ -150,7 +127,7 @@ def _converted(base: Any, backbone: Backbone) -> Path:
     return path
 
 
-def _convert(base: Any, backbone: Backbone, source: Path) -> None:
+def _convert(base: Any, backbone: Description, source: Path) -> None:
     try:
         tensors = torchvision.read(source)
         left_out = torchvision.PUBLISHED[backbone.name].left_out
@@ -180,7 +157,7 @@ def _application_weights(name: str) -> tuple[np.ndarray, ...]:
         raise ModelError(_fetch_message(backbone, str(error), folder, before)) from error
 
 
-def _fetch_message(backbone: Backbone, text: str, folder: Path, before: set[str]) -> str:
+def _fetch_message(backbone: Description, text: str, folder: Path, before: set[str]) -> str:
     reason = " ".join(text.split())[:300]
     address = re.search(r"https?://[^\s]+?\.h5", text)
     if address is None:
@@ -209,7 +186,7 @@ def _readable(path: Path) -> bool:
 _last_file: dict[tuple[str, str, int, int], list[np.ndarray]] = {}  # the last file that was checked and loaded
 
 
-def _load_file(base: Any, backbone: Backbone, path: Path) -> None:
+def _load_file(base: Any, backbone: Description, path: Path) -> None:
     """Check and load a file; a study does this for each trial, so the same file is read once in a process."""
     key = None
     if path.is_file():

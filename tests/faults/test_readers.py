@@ -27,8 +27,8 @@ from hpo.config import StudyConfig, load_preset, restore_config
 from hpo.errors import MISTAKES
 from hpo.worker import checkpoints, heartbeat
 from hpo.worker.memory import Memory
-from models.backbones import BACKBONES
 from models.candidate import Candidate
+from models.catalogue import BACKBONES
 from models.reuse.entry import Record, read_record
 from models.reuse.store import Store, picture_store
 from models.training.recipe import Epoch

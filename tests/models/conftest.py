@@ -16,7 +16,8 @@ def build() -> Callable[..., Any]:
     """`build(name, resolution)` -> Model(pictures, feature map); names of layers start from zero each time."""
     import keras
 
-    from models.backbones import BACKBONES, features
+    from models.backbones import features
+    from models.catalogue import BACKBONES
 
     def _build(name: str, resolution: int | None = None) -> Any:
         keras.backend.clear_session()

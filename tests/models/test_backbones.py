@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES, features, for_pictures, get_backbone, has_seen, preprocess, with_top
+from models.backbones import features, for_pictures, get_backbone, has_seen, preprocess, with_top
 from models.blocks import ends
+from models.catalogue import BACKBONES
 from models.cuts import stages
 from tests.models.families import families
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES
 from models.blocks import BEFORE_PROJECTIONS, ends, keep, rule_of, stages_kept
+from models.catalogue import BACKBONES
 from models.cuts import stages
 from tests.models.families import FAMILIES, families
 

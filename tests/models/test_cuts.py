@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES, features
+from models.backbones import features
+from models.catalogue import BACKBONES
 from models.cuts import cut_points, cut_tensor, freeze, stages
 from tests.models.families import FAMILIES, families
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES, features, with_top
+from models.backbones import features, with_top
+from models.catalogue import BACKBONES
 from models.flops import Flops, count
 from tests.models.families import FAMILIES
 

@@ -2,7 +2,7 @@
 
 from datasets.registry import DATASETS
 from hpo.terminal.listings import print_backbones, print_datasets
-from models.backbones import BACKBONES
+from models.catalogue import BACKBONES
 
 
 def rows(text):

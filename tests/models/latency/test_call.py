@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES, with_top
+from models.backbones import with_top
+from models.catalogue import BACKBONES
 from models.device import device_facts
 from models.latency import call as latency
 from models.latency.call import Latency, machine_facts, measure

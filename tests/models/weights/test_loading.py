@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from models import ModelError
-from models.backbones import BACKBONES, application, features
+from models.backbones import application, features
+from models.catalogue import BACKBONES
 from models.weights import loading
-from models.weights.loading import load_backbone_weights, save_backbone_weights, weights_digest
+from models.weights.loading import load_backbone_weights, save_backbone_weights
+from models.weights.values import weights_digest
 from tests.models.families import FAMILIES
 
 CUSTOM = BACKBONES["custom_cnn"]

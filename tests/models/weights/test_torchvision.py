@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 
 from models import ModelError, zoo
-from models.backbones import BACKBONES, TORCHVISION, with_top
+from models.backbones import with_top
+from models.catalogue import BACKBONES, TORCHVISION
 from models.weights import torchvision
 from models.weights.hdf5 import sha256_of
-from models.weights.loading import load_backbone_weights, weights_digest
+from models.weights.loading import load_backbone_weights
 from models.weights.torchvision import PUBLISHED, convert, fetch, read
+from models.weights.values import weights_digest
 
 NAMES = tuple(PUBLISHED)
 SMALL = "resnet18"  # in tests of what is refused

@@ -20,7 +20,8 @@ def test_maps(resolution: int, name: str, build: Callable[..., Any]) -> None:
 
 
 def test_parameters() -> None:
-    from models.backbones import BACKBONES, with_top
+    from models.backbones import with_top
+    from models.catalogue import BACKBONES
 
     for name in ("lenet5", "lenet5_grey"):
         assert _parameters(with_top(BACKBONES[name], 32)) == PARAMETERS

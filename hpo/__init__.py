@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from hpo import errors
     from hpo.config import StudyConfig
     from hpo.study import Study, compare_studies, load_study, map_networks, run_study
+    from models.own.backbone import Backbone
 
 __version__ = "0.2.0"
 __all__ = [
+    "Backbone",
     "Study",
     "StudyConfig",
     "__version__",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Backbone": "models.own.backbone",
     "Study": "hpo.study",
     "StudyConfig": "hpo.config",
     "compare_studies": "hpo.study",

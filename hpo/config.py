@@ -28,6 +28,7 @@ from models.candidate import DIMENSIONS
 from models.catalogue import UNPUBLISHED
 from models.dimension import Searched
 from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
+from models.own.backbone import Backbone
 from studies.paths import ARTIFACTS, OF_SEVERAL
 from studies.presets import read_preset
 from studies.url import database_path
@@ -115,8 +116,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     """What the user decides; by `make_config`, which tells the first wrong field in one line."""
 
     # fmt: off
-    backbone: str = option("custom_cnn", IDENTITY, WHAT, "network to start from, see --list-backbones; for several, "
-        "separated by commas, a study each and then their comparison")
+    backbone: str = option("custom_cnn", IDENTITY, WHAT, "network to start from, see --list-backbones, or one of your "
+        "own, such as path/file.py:build; for several, separated by commas, a study each and then their comparison")
     dataset: str = option("digits", IDENTITY, WHAT, "a name (see --list-datasets) or a folder of pictures, "
         "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*; NAME:class,class takes some of its classes")
     data_dir: Path | None = option(None, PLACE, WHERE, "folder with <name>.npz files; without one, Keras "
@@ -215,6 +216,12 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
             raise ValueError("must be a number")  # to Python, True is 1
         return value
+
+    @field_validator("backbone", mode="before")
+    @classmethod
+    def _own_backbone(cls, value: object) -> object:
+        """Only what Python hands over may be built: a text from a database or a preset is never a place of code."""
+        return value.register() if isinstance(value, Backbone) else value
 
     @field_validator("backbone")
     @classmethod
@@ -340,13 +347,17 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     @property
     def study_name(self) -> str:
         """The name that was given, or the one made from backbone and data set."""
-        scratch = "-scratch" if self.weights == "none" else ""
-        return self.study or f"{self.backbone}-{safe_name(self.dataset)}{scratch}"
+        return self.study or usual_name(self.backbone, self.dataset, self.weights)
 
     @property
     def study_dir(self) -> Path:
         """The study's own folder in `out`."""
         return self.out / self.study_name
+
+
+def usual_name(backbone: str, dataset: str, weights: str) -> str:
+    """What a study is called that was given no name."""
+    return f"{backbone}-{safe_name(dataset)}{'-scratch' if weights == 'none' else ''}"
 
 
 def load_preset(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import click
 
 from datasets.wording import counted
 from hpo.config import MOST_SEEDS
-from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, field_option
+from hpo.terminal.command import DONE, NO_SUCCESS, StudyCommand, code_option, field_option
 from models.export.formats import DEPLOYED
 
 
@@ -21,6 +21,7 @@ from models.export.formats import DEPLOYED
 @click.option("--runtimes", metavar="FORM,FORM,...", help=f"measure each model as deployed too: {', '.join(DEPLOYED)}")
 @click.option("--allow-overlap", is_flag=True,
               help="also where over 1 % of the test pictures are among those to train on")  # fmt: skip
+@code_option
 @field_option("storage")
 @field_option("out")
 @field_option("cache_dir")

@@ -6,7 +6,7 @@ import click
 
 from hpo.config import check_field
 from hpo.errors import BadInput
-from hpo.terminal.command import DONE, StudyCommand, field_option
+from hpo.terminal.command import DONE, StudyCommand, code_option, field_option
 from models.export.formats import FORMATS
 
 
@@ -15,6 +15,7 @@ from models.export.formats import FORMATS
 @click.option("--format", "names", multiple=True, metavar="FORMAT", type=click.Choice(list(FORMATS)),
               help=f"export a final model instead, to {', '.join(FORMATS)}; can be given several times")  # fmt: skip
 @click.option("--trial", metavar="N", help="which final model: a trial's number, or baseline")
+@code_option
 @field_option("storage")
 @field_option("out")
 @field_option("cache_dir")

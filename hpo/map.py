@@ -6,6 +6,7 @@ import click
 
 from hpo.config import make_config
 from hpo.terminal.command import DONE, GroupedCommand, field_option
+from models.own.registry import named
 
 # What a map depends on, and where it lies; what is searched and how it is trained does not matter.
 FIELDS = (
@@ -39,7 +40,7 @@ def main(**options: Any) -> int:
     given = {name: value for name, value in options.items() if value is not None}
     names = [part.strip() for part in str(given.pop("backbone", "")).split(",") if part.strip()]
     configs = [
-        make_config({**given, **({"backbone": name} if name else {}), "keep": "search"})
+        make_config({**given, **({"backbone": named(name)} if name else {}), "keep": "search"})
         for name in dict.fromkeys(names or [""])
     ]
     mapped = map_networks(configs, progress=True)

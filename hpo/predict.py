@@ -8,7 +8,7 @@ import click
 from datasets.wording import printable
 from hpo.config import check_field
 from hpo.errors import BadField
-from hpo.terminal.command import DONE, StudyCommand, field_option
+from hpo.terminal.command import DONE, StudyCommand, code_option, field_option
 
 
 @click.command(cls=StudyCommand)
@@ -18,6 +18,7 @@ from hpo.terminal.command import DONE, StudyCommand, field_option
     "--model", metavar="NAME", help="trial-N or baseline  [default: the one most accurate on the test pictures]"
 )
 @click.option("--csv", "csv_file", metavar="FILE", type=click.Path(path_type=Path), help="write a table too")
+@code_option
 @field_option("storage")
 @field_option("out")
 @field_option("device")

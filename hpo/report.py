@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hpo.config import check_field
-from hpo.terminal.command import StudyCommand, field_option
+from hpo.terminal.command import StudyCommand, code_option, field_option
 from studies.rules import RULES
 
 
@@ -18,6 +18,7 @@ from studies.rules import RULES
               help="rule that recommends a trial: best (the most accurate, or a cheaper one that cannot be told apart "
               "from it), one-se (the cheapest within a standard error of the most accurate), knee; default best with a "
               "budget, else one-se")  # fmt: skip
+@code_option
 @field_option("storage")
 @field_option("out")
 @field_option("cache_dir")

@@ -16,6 +16,7 @@ from hpo.terminal.command import DONE, NO_SUCCESS, GroupedCommand, field_option
 from models.backbones import get_backbone
 from models.catalogue import UNPUBLISHED
 from models.command import BAD_INPUT
+from models.own.registry import named
 from studies.presets import PRESETS
 
 EPILOG = """\b
@@ -78,6 +79,8 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
     """
     loaded = {**load_preset(preset), **options}
     names = list(dict.fromkeys(part.strip() for part in str(loaded.get("backbone", "")).split(",") if part.strip()))
+    if "backbone" in options:  # a preset cannot name code
+        names = [named(name) for name in names]
     if len(names) < 2:
         return [make_config({**options, "backbone": names[0]} if names else options, preset)]
     if loaded.get("study"):

@@ -28,7 +28,10 @@ from hpo.search.parts import REAL, Parts
 from hpo.search.run import run_search
 from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
+from models.backbones import get_backbone
+from models.catalogue import OWN
 from models.export.formats import DEPLOYED, FORMATS
+from models.own.backbone import Backbone
 from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.forms import Form
@@ -297,6 +300,7 @@ def load_study(
     data_dir: Path | str | None = None,
     device: str | None = None,
     follow_links: bool | None = None,
+    backbone: Backbone | None = None,
 ) -> Study:
     """A study that was run before.
 
@@ -308,12 +312,15 @@ def load_study(
         data_dir: folder with <name>.npz files.
         device: auto, cpu, gpu or gpu:N.
         follow_links: also those that lead out of a folder of pictures.
+        backbone: where the study is of a network of your own, to go on with it; what it left can be read without.
 
     Raises:
         BadInput: an argument is wrong.
         StudyRefused: there is no such study; the message names those that there are.
         StorageError: the database cannot be read.
     """
+    if backbone is not None:
+        backbone.register()
     url = check_field("storage", storage)
     given = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device, "follow_links": follow_links}
     places = {key: check_field(key, value) for key, value in given.items() if value is not None}
@@ -408,6 +415,12 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
     """
     if base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
+    if own := [one.backbone for one in configs if get_backbone(one.backbone).weights == OWN and not one.resolutions]:
+        raise BadField(
+            "resolutions",
+            f"must be given where {own[0]}, a network of your own, is one of several on a folder, whose pictures are "
+            "decoded to the largest side. Received: none",
+        )
     sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
     if len(set(sides.values())) > 1:
         text = ", ".join(f"{side} px for {name}" for name, side in sides.items())

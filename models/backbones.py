@@ -1,7 +1,7 @@
 """The backbones that can be searched, by their names: looked up, and built.
 
-They are every classifier of keras.applications and the networks of `models.zoo`; `models.catalogue` has what is known of
-them.
+They are every classifier of keras.applications, the networks of `models.zoo` (`models.catalogue` has what is known of
+both), and those of the user's own that were named (`models.own.registry`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from models import ModelError, zoo
-from models.catalogue import BACKBONES, PACKAGED, Description
+from models.catalogue import BACKBONES, OWN, PACKAGED, Description
+from models.own import registry
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,13 +31,41 @@ def get_backbone(name: str) -> Description:
     """
     if name in BACKBONES:
         return BACKBONES[name]
+    if registry.is_registered(name):
+        return Description(name, "", (), "", 1, 0, 0, 0, 0, OWN)
     near = get_close_matches(str(name).lower().replace("-", "_"), BACKBONES, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     shown = name if name.isprintable() and name.strip() else repr(name)
     raise ModelError(
         f"backbone must be a known network. Received: {shown}.{hint} "
-        f"All {len(BACKBONES)}: python -m hpo.run --list-backbones"
+        f"All {len(BACKBONES)}: python -m hpo.run --list-backbones; one of your own is named by its code, such as "
+        "path/file.py:build"
     )
+
+
+def sides_of(backbone: Description) -> tuple[int, int]:
+    """The smallest side of a picture that it can take, and the one that its weights were trained at, in pixels.
+
+    Raises:
+        ModelError: the code of a network of the user's own cannot be used.
+    """
+    if backbone.weights == OWN:
+        own = registry.own_of(backbone.name)
+        return own.min_resolution, own.native_resolution
+    return backbone.min_resolution, backbone.native_resolution
+
+
+def stages_of(backbone: Description, resolution: int) -> int:
+    """How many stages of it can be unfrozen at a side in pixels.
+
+    Raises:
+        ModelError: as `sides_of`.
+    """
+    if backbone.weights == OWN:
+        from models.own.network import stages_at
+
+        return stages_at(registry.own_of(backbone.name), resolution)
+    return backbone.stages
 
 
 def blocks_of(name: str) -> int:
@@ -57,7 +86,8 @@ def has_seen(name: str, weights: str, dataset: str) -> bool:
         weights: "pretrained", "none" or a file, of which nothing is known.
         dataset: its name in the catalogue.
     """
-    return weights == "pretrained" and get_backbone(name).weights == PACKAGED and dataset == PACKAGED_FROM
+    packaged = name in BACKBONES and BACKBONES[name].weights == PACKAGED
+    return weights == "pretrained" and packaged and dataset == PACKAGED_FROM
 
 
 def features(backbone: Description, x: Any) -> Any:
@@ -74,10 +104,13 @@ def features(backbone: Description, x: Any) -> Any:
         ModelError: the pictures are smaller than the network can take.
     """
     height, width = x.shape[1:3]
-    if min(height, width) < backbone.min_resolution:
-        raise ModelError(
-            f"{backbone.name} needs pictures of at least {backbone.min_resolution} pixels. Received: {height}x{width}"
-        )
+    least, _ = sides_of(backbone)
+    if min(height, width) < least:
+        raise ModelError(f"{backbone.name} needs pictures of at least {least} pixels. Received: {height}x{width}")
+    if backbone.weights == OWN:
+        from models.own.network import feature_map
+
+        return feature_map(registry.own_of(backbone.name), x)
     x = preprocess(backbone.preprocessing, x)
     if not backbone.application:
         return zoo.features(backbone.name, x)
@@ -89,6 +122,8 @@ def with_top(backbone: Description, resolution: int) -> Any:
     """The classifier with its own top and random weights, as a `keras.Model`: what published costs speak of."""
     import keras
 
+    if backbone.weights == OWN:
+        raise ModelError(f"{backbone.name} is a network of your own, without a classifier: see python -m models.check")
     shape = (resolution, resolution, 3)
     if resolution < backbone.min_resolution:
         raise ModelError(

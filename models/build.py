@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 
 from models import blocks, cuts
-from models.backbones import features, get_backbone
+from models.backbones import features, get_backbone, stages_of
 from models.candidate import Architecture, Candidate
 from models.training.heads import initial_head
 from models.weights.loading import load_backbone_weights
@@ -147,6 +147,11 @@ def build_ends(candidates: Sequence[Candidate], task: Task) -> keras.Model:
     return keras.Model(base.input, outputs, name=base.name)
 
 
+def _whole(architecture: Architecture) -> int:
+    """Stages of the backbone as it is without being cut off."""
+    return stages_of(get_backbone(architecture.backbone), architecture.resolution)
+
+
 def head_alone(candidate: Candidate, channels: int, n_logits: int, name: str = "head_alone") -> keras.Model:
     """The head of a candidate: pooled features (n, channels) float32 to probabilities."""
     pooled = keras.Input((channels,), name="pooled")
@@ -194,7 +199,7 @@ def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) 
         cut=cut,
         head_width=candidate.head_width,
         keep_blocks=candidate.keep_blocks,
-        above=get_backbone(candidate.backbone).stages - len(cuts.stages(base)) if candidate.keep_blocks else 0,
+        above=_whole(candidate) - len(cuts.stages(base)) if candidate.keep_blocks else 0,
     )
     names = ["head", "logits"] if candidate.head_width else ["logits"]
     values = initial_head(seed, pooled.shape[-1], candidate.head_width, n_logits)

@@ -139,7 +139,7 @@ class Architecture(_Checked):
     """What changes inference: latency and FLOPs depend on nothing else.
 
     Attributes:
-        backbone: name in `models.catalogue.BACKBONES`.
+        backbone: name in `models.catalogue.BACKBONES`, or of a network of the user's own.
         resolution: side of the square picture that the backbone sees, in pixels.
         head_width: units of the hidden layer of the head, 0 for none.
         keep_blocks: blocks of the backbone that are kept, the last one up to its end (`models.blocks`), 0 for all.

@@ -12,11 +12,12 @@ IMAGENET = "ImageNet, by Keras"
 TORCHVISION = "ImageNet, by torchvision"
 PACKAGED = "in the package, trained on CIFAR-10"
 UNPUBLISHED = "none published"
+OWN = "by its own code"  # of a network of the user's own, of which nothing else is known until that is imported
 
 
 @dataclass(frozen=True)
 class Description:
-    """One network without its classifier."""
+    """What is known of a network without its classifier before Keras is imported; of the user's own, the name."""
 
     name: str
     application: str  # name in keras.applications; "" for one of models.zoo

@@ -16,7 +16,8 @@ import hpo  # noqa: F401 (looks first whether these packages are ours)
 import click
 
 from models.command import OneLineCommand
-from models.own.reference import load, parse
+from models.own.reference import parse
+from models.own.registry import named, own_of
 from models.quiet import quiet_import
 
 UNFIT = 1  # exit code
@@ -27,18 +28,20 @@ UNFIT = 1  # exit code
 @click.option("--resolution", type=click.IntRange(1, 4096), default=224, show_default=True, metavar="PIXELS",
               help="Side of the pictures that it is told of")  # fmt: skip
 def command(network: str, resolution: int) -> int:
-    """Look at a network of your own: my_package.my_module:build, or path/file.py:build.
+    """Look at a network of your own: my_package.my_module:build, path/file.py:build, or path/file.keras.
 
     The function takes the shape of a picture, (height, width, 3), and returns a functional keras.Model without its top:
-    from pictures to a feature map. A function `preprocess` beside it prepares them, RGB from 0 to 255.
+    from pictures to a feature map. A function `preprocess` beside it prepares them, RGB from 0 to 255; the numbers
+    `min_resolution` and `native_resolution` are the smallest side in pixels and that of its weights. The top of a saved
+    model is cut off.
     """
-    reference = parse(network)
+    name = named(str(parse(network)))
     with quiet_import():
         import keras  # noqa: F401
 
     from models.own.contract import SIDES, examine
 
-    found = examine(load(reference), tuple(dict.fromkeys((resolution, *SIDES))))
+    found = examine(own_of(name), tuple(dict.fromkeys((resolution, *SIDES))))
     _print(found)
     return UNFIT if found.problems else 0
 

@@ -45,5 +45,15 @@ def made_by(tensor: Any) -> Any:
 
 
 def continued(model: Any, x: Any) -> Any:
-    """What a functional model with one input makes of a Keras tensor, its layers called one by one: no nested model."""
-    return functional(model)._run_through_graph(x, operation_fn=lambda operation: operation)
+    """What a functional model with one input makes of a Keras tensor, its layers called one by one: no nested model.
+
+    Models inside it that have one input are taken apart, too.
+    """
+    return functional(model)._run_through_graph(x, operation_fn=_taken_apart)
+
+
+def _taken_apart(operation: Any) -> Any:
+    inner = functional(operation)
+    if not hasattr(inner, "_nodes_by_depth") or len(inner.inputs) != 1:
+        return operation
+    return lambda x, **_: continued(inner, x)

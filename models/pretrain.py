@@ -25,9 +25,10 @@ from datasets.augmentation import keeps_meaning_mirrored, light
 from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
-from models.backbones import get_backbone
+from models.backbones import get_backbone, sides_of, stages_of
 from models.candidate import Candidate
 from models.command import OneLineCommand
+from models.own.registry import named
 from models.quiet import quiet_import
 from models.reuse.store import picture_store
 
@@ -63,13 +64,14 @@ def pretrain(
         from models.weights.loading import save_backbone_weights
 
     backbone = get_backbone(backbone_name)
+    least, native = sides_of(backbone)
     facts = inspect(dataset_name, data_dir, follow_links=follow_links)
     flip = keeps_meaning_mirrored(dataset_name, facts.class_names)
-    side = recipe.resolution or max(backbone.min_resolution, min(backbone.native_resolution, facts.height))
+    side = recipe.resolution or max(least, min(native, facts.height))
     store = picture_store(cache_dir)
     data = open_dataset(dataset_name, data_dir, store, side, follow_links=follow_links)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)
-    candidate = _candidate(backbone_name, backbone.stages, side, recipe.learning_rate)
+    candidate = _candidate(backbone_name, stages_of(backbone, side), side, recipe.learning_rate)
     height, width, channels = data.images.shape[1:]
     network = build.build_network(
         candidate, build.Task(height, width, channels, len(facts.class_names), "none"), recipe.seed
@@ -130,7 +132,9 @@ class PretrainCommand(OneLineCommand):
 
 
 @click.command(cls=PretrainCommand, context_settings={"show_default": True})
-@click.option("--backbone", default="custom_cnn", help="network to train, see hpo-run --list-backbones")
+@click.option(
+    "--backbone", default="custom_cnn", help="network to train, see hpo-run --list-backbones, or path/file.py:build"
+)
 @click.option("--dataset", default="cifar10", help="a name or a folder of pictures, see hpo-run --list-datasets")
 @click.option(
     "--data-dir",
@@ -180,6 +184,7 @@ def command(
     **options: Any,
 ) -> None:
     """Train a backbone from scratch and keep its weights, with a card that says what they are."""
+    backbone = named(backbone)
     get_backbone(backbone)
     check_name(dataset)
     if not output.name.endswith(".weights.h5"):

@@ -12,6 +12,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ import hpo  # noqa: F401 (looks first whether these packages are ours)
 import click
 
 from models import ModelError
-from models.backbones import get_backbone, with_top, without_top
-from models.catalogue import Description
+from models.backbones import get_backbone, sides_of, with_top, without_top
+from models.catalogue import OWN, Description
 from models.command import OneLineCommand
 from models.latency.runtimes import AUTO, KERAS, MOST_THREADS, RUNTIMES, describe, resolve
+from models.own.registry import named
 from models.quiet import quiet_import
 
 MAX_RESOLUTION = 4096
@@ -33,7 +35,12 @@ MAX_BATCH = 4096
 
 
 @click.command(cls=OneLineCommand)
-@click.option("--backbone", "name", metavar="NAME", help="Which network; see hpo-run --list-backbones.")
+@click.option(
+    "--backbone",
+    "name",
+    metavar="NAME",
+    help="Which network; see hpo-run --list-backbones, or path/file.py:build of your own.",
+)
 @click.option("--resolution", type=int, metavar="PIXELS", help="Side of the square pictures. Default: its native one.")
 @click.option("--no-top", is_flag=True, help="Without the ImageNet classifier: the part that transfer learning keeps.")
 @click.option("--batch-size", type=int, default=1, show_default=True, metavar="N", help="Pictures in one call.")
@@ -143,9 +150,13 @@ def _checked(name: str | None, resolution: int | None, batch_size: int) -> Descr
     if name is None:
         raise ModelError("--backbone is missing. Received: nothing. Allowed: a name from hpo-run --list-backbones")
     try:
-        backbone = get_backbone(name)
+        backbone = get_backbone(named(name))
     except ModelError as error:
         raise ModelError(f"--{error}") from error
+    if backbone.weights == OWN:
+        with quiet_import():
+            least, native = sides_of(backbone)
+        backbone = replace(backbone, min_resolution=least, native_resolution=native)
     least = backbone.min_resolution
     if resolution is not None and not least <= resolution <= MAX_RESOLUTION:
         allowed = f"{least} to {MAX_RESOLUTION} for {name}"

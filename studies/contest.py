@@ -130,7 +130,8 @@ def missing(studies: Sequence[Studied], rows: Sequence[Row], found: Contest) -> 
     for name in dict.fromkeys(row.study for row in rows if row.final is None):
         lacking = [row for row in rows if row.study == name and row.final is None]
         numbers = [str(row.record.number) for row in lacking if row.record and not row.candidate.linear_probe]
-        command = f"python -m hpo.evaluate {name}"
+        code = next(study.fingerprint.code_words for study in studies if study.name == name)
+        command = f"python -m hpo.evaluate {name}{code}"
         if numbers:  # they need not be on the front, which is what is evaluated without
             command += f" --trials {','.join(numbers)}"
         command += f" --seeds {seeds}" if seeds > 1 else ""  # as many as what it will stand beside

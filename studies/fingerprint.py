@@ -1,5 +1,7 @@
 """What makes the numbers of two trials comparable; a study never mixes two of these."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ class Fingerprint:
         stopping: the rule; "none", then `reduction_factor` is None.
         views: of augmented pictures; None where nothing is augmented.
         ends: the rule of where networks end that differs from "behind a block", where that is searched, else None.
+        source: which code of the user's builds the network, with its SHA-256; None for one of ours.
         head_start: "probe" where linear heads begin with one; None where they begin at random.
         latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
         latency_runtime: keras, or one that is deployed, then with its threads and the CPU that it runs on.
@@ -54,6 +57,7 @@ class Fingerprint:
     cache_dtype: str | None = None
     head_start: str | None = None
     ends: str | None = None
+    source: str | None = None
     backend: str
     device: str
     dtype: str
@@ -67,6 +71,16 @@ class Fingerprint:
     def from_scratch(self) -> bool:
         """Whether networks begin with random weights."""
         return self.weights == "none"
+
+    @property
+    def code(self) -> str:
+        """The user's code that builds the network, as `--backbone` names it but for its folder; empty for ours."""
+        return re.split(r" [0-9a-f]{64}", self.source)[0] if self.source else ""
+
+    @property
+    def code_words(self) -> str:
+        """What a command that builds the network is given beside the study's name; empty for one of ours."""
+        return f" --backbone {shlex.quote(self.code)}" if self.code else ""
 
     @property
     def side(self) -> int:
@@ -85,7 +99,7 @@ class Fingerprint:
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
             del values["latency_runtime"], values["latency_threads"], values["latency_device"]
-        for name in ("head_start", "ends"):  # studies that were made before either go on
+        for name in ("head_start", "ends", "source"):  # studies that were made before them go on
             if values[name] is None:
                 del values[name]
         return values

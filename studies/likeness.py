@@ -34,6 +34,8 @@ def notes(studies: Sequence[Studied]) -> tuple[str, ...]:
         said += _differing(
             searched, "Places where networks end", lambda study: study.fingerprint.ends or "behind blocks"
         )
+        same = [one for one in studies if one.backbone == backbone]
+        said += _differing(same, "Codes of the network", lambda study: study.fingerprint.source or "ours")
     dimensions = dict.fromkeys(name for study in studies for name in study.fingerprint.space if name not in APART)
     other = [name for name in dimensions if len({_texts(study.fingerprint.space.get(name)) for study in studies}) > 1]
     if other:

@@ -68,7 +68,7 @@ class Map:
     Attributes:
         backbone: its name.
         dataset: its name.
-        weights: SHA-256 of the backbone's.
+        weights: SHA-256 of the backbone's; of one of the user's own, of its code too.
         split: SHA-256 of the numbers of the study's training and validation pictures.
         machine: SHA-256 of what latencies depend on beside the network.
         n_train, n_val: how many pictures the probes were fitted and measured on.

@@ -40,10 +40,11 @@ ROOMS = {
     "final": {"worker", "config", "errors"},
     "reporting": {"worker", "config", "errors"},
     "worker": {"config", "errors"},
+    "integrations": set(),
     "config": {"errors"},
     "errors": set(),
 }
-OWN = {"self", "cls"}
+OWN = {"self", "cls", "super()"}
 DOCUMENTED = {"_replace", "_exit"}  # of a named tuple, of os: public in spite of their names
 SLOW = {"keras", "tensorflow", "optuna", "plotly", "matplotlib", "sklearn"}  # half a second to ten seconds each
 MOST_FILES = 12  # directly in hpo/
@@ -120,7 +121,7 @@ def private_names(path: str) -> set[str]:
     """Names with a leading underscore that a file takes from another object or module than its own."""
     names = set()
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in OWN):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in OWN:
             names.add(node.attr)
         elif isinstance(node, ast.ImportFrom):
             names |= {*(node.module or "").split("."), *(alias.name for alias in node.names)}
@@ -209,9 +210,9 @@ def test_only_the_space_suggests_and_nothing_is_evaluated(path):
     methods = {function.attr for function in called if isinstance(function, ast.Attribute)}
     names = {function.id for function in called if isinstance(function, ast.Name)}
     suggesting = {name for name in methods if name.startswith("suggest_")}
-    assert not suggesting or path == "hpo/search/space.py"
+    assert not suggesting or path in ("hpo/search/space.py", "hpo/integrations/hyperparameters.py")
     assert not {"eval", "exec"} & names
-    assert not {"load_model"} & (names | methods)
+    assert "load_model" not in names | methods or path == "models/own/saved.py"  # a user's file, in safe mode
 
 
 def test_every_test_file_mirrors_a_source_file():

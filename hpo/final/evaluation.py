@@ -147,6 +147,7 @@ def check_same(study: optuna.Study, facts: Facts) -> None:
         "data": (then.dataset_digest, facts.dataset_digest),
         "split": (then.split, facts.split_digest),
         "weights": (then.weights, facts.weights_digest),
+        "code of the network": (then.source, facts.source),
         "places where networks end": (then.ends, facts.ends if "keep_blocks" in then.space else None),
     }
     if changed := [name for name, (before, now) in pairs.items() if before != now]:

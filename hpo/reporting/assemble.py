@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from hpo.config import BEFORE, Role, StudyConfig, fields_of, make_config, restore_config
+from hpo.config import BEFORE, Role, StudyConfig, fields_of, make_config, restore_config, usual_name
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.reporting.files import ReportFiles, write_report
 from hpo.reporting.gathering import gather
@@ -122,10 +122,20 @@ def report(
     return ReportFiles(folder, written.written, missing)
 
 
-def run_command(options: Mapping[str, Any], study: str) -> str:
-    """The line that runs a study again: what is not a default, without the places of this machine."""
-    kept = {**BEFORE, **options}
+def run_command(options: Mapping[str, Any], study: str, code: str = "") -> str:
+    """The line that runs a study again: what is not a default, without the places of this machine.
+
+    Args:
+        options: that it was run with.
+        study: its name.
+        code: of a network of the user's own, as `--backbone` names it.
+    """
+    if not options:
+        return f"python -m hpo.run --study {study}   # its options were not kept"
     usual = make_config({}).model_dump(mode="json")
+    kept = {**usual, **BEFORE, **options}
+    unnamed = usual_name(*(str(kept[name]) for name in ("backbone", "dataset", "weights")))
+    kept["backbone"] = code or kept["backbone"]
     words, places = ["python", "-m", "hpo.run"], fields_of(Role.PLACE)
     for name in StudyConfig.model_fields:
         value = kept.get(name)
@@ -137,16 +147,13 @@ def run_command(options: Mapping[str, Any], study: str) -> str:
             words += [flag] if value else []
         else:
             words += [flag, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
-    if not options:
-        return f"python -m hpo.run --study {study}   # its options were not kept"
-    unnamed = make_config({name: options[name] for name in ("backbone", "dataset", "weights") if name in options})
-    return shlex.join(words if unnamed.study_name == study else [*words, "--study", study])
+    return shlex.join(words if unnamed == study else [*words, "--study", study])
 
 
 def _command_of(study: optuna.Study) -> str:
     try:
-        return run_command(study.user_attrs.get(OPTIONS) or {}, study.study_name)
-    except MISTAKES:  # the folder of pictures is not here any more
+        return run_command(study.user_attrs.get(OPTIONS) or {}, study.study_name, fingerprint_of(study).code)
+    except MISTAKES:  # its options are damaged
         return f"python -m hpo.run --study {shlex.quote(study.study_name)}"
 
 

@@ -31,6 +31,7 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
         cache_dtype=config.cache_dtype,
         head_start="probe" if config.starts_from_probe else None,
         ends=facts.ends if config.searches_ends else None,
+        source=facts.source,
         **facts.machine,
     )
 

@@ -143,7 +143,7 @@ def _empty(config: StudyConfig, facts: Facts) -> Map:
     return Map(
         backbone=config.backbone,
         dataset=facts.dataset,
-        weights=facts.weights_digest,
+        weights=facts.frozen,
         split=facts.split_digest,
         machine=hashlib.sha256(machine).hexdigest(),
         n_train=min(facts.n_train, config.map_size),

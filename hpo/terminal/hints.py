@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.config import StudyConfig
+from models.own.registry import code_of
 from studies.records import State, TrialRecord
 from studies.tables.trials import describe
 
@@ -44,10 +45,13 @@ def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str])
         else f" --storage {shlex.quote(config.storage)}"
     )
     out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
+    own = code_of(config.backbone)
+    code = f" --backbone {shlex.quote(own)}" if own else ""
     click.echo("\nGo on with:")
     click.echo(f"  python -m hpo.run {shlex.join(with_more_trials(words, config.trials))}   # more trials")
-    click.echo(f"  python -m hpo.evaluate {config.study_name}{storage}{out}   # train the front once more, and test it")
-    click.echo(f"  python -m hpo.report {config.study_name}{storage}{out}   # a page to hand in")
+    again = f"{config.study_name}{code}{storage}{out}"
+    click.echo(f"  python -m hpo.evaluate {again}   # train the front once more, and test it")
+    click.echo(f"  python -m hpo.report {again}   # a page to hand in")
     click.echo(f"  python -m hpo.export {config.study_name}{storage}{out}   # write these files again")
     click.echo(f"  python -m hpo.dashboard{storage}   # the study in a browser")
 

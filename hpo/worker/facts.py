@@ -8,7 +8,9 @@ from datasets.registry import Dataset, inspect
 from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.errors import BadField
-from models.backbones import get_backbone
+from models.backbones import get_backbone, sides_of
+from models.catalogue import OWN
+from models.own.registry import own_of
 
 if TYPE_CHECKING:
     from models.build import Task
@@ -42,11 +44,20 @@ class Facts:
     ends: str | None  # the rule of where it ends, see `models.blocks.rule_of`
     weights_digest: str
     machine: dict[str, Any]
+    source: str | None = None  # which code of the user's builds it, see `models.own.reference.Own`
 
     @property
     def measured_with(self) -> dict[str, Any]:
-        """What costs of an architecture depend on beside it: the machine, and where networks end."""
-        return self.machine | ({"ends": self.ends} if self.ends else {})
+        """What costs of an architecture depend on beside it: the machine, where networks end, code of the user's."""
+        network = {"ends": self.ends, "source": self.source}
+        return self.machine | {name: value for name, value in network.items() if value}
+
+    @property
+    def frozen(self) -> str:
+        """What frozen features depend on, beside where they come out: SHA-256 of weights, and of code of the user's."""
+        if self.source is None:
+            return self.weights_digest
+        return hashlib.sha256(f"{self.source} {self.weights_digest}".encode()).hexdigest()
 
     @property
     def mapped_blocks(self) -> tuple[int, ...]:
@@ -117,8 +128,14 @@ def find_out(
     """
     from models import blocks
     from models.build import build_base
+    from models.own.contract import check_usable
     from models.weights.values import weights_digest
 
+    source = None
+    if get_backbone(config.backbone).weights == OWN:
+        own = own_of(config.backbone)
+        check_usable(own, resolutions[0], config.weights == "pretrained")
+        source = own.source
     base = build_base(task_of(config, data), config.backbone, resolutions[0])
     facts = data.facts
     height, width, channels = data.images.shape[1:]
@@ -136,6 +153,7 @@ def find_out(
         stages=blocks.stages_kept(base),
         channels=tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
         ends=blocks.rule_of(base),
+        source=source,
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
     )
@@ -147,11 +165,9 @@ def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
     Raises:
         DataError: there is no such data, or it cannot be used.
     """
-    backbone = get_backbone(config.backbone)
+    least, native = sides_of(get_backbone(config.backbone))
     look = inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links)
-    return config.resolutions or default_resolutions(
-        backbone.min_resolution, backbone.native_resolution, min(look.height, look.width)
-    )
+    return config.resolutions or default_resolutions(least, native, min(look.height, look.width))
 
 
 def default_resolutions(least: int, native: int, own: int) -> tuple[int, ...]:

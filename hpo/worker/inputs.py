@@ -50,7 +50,7 @@ class Sources:
             shared = cut == RESIZED  # the same for every backbone
             key = Key(
                 backbone="" if shared else job.candidate.backbone,
-                weights="" if shared else job.facts.weights_digest,
+                weights="" if shared else job.facts.frozen,
                 cut=cut,
                 resolution=job.candidate.resolution,
                 preprocessing=self.session.task(job).resizing(job.candidate.resolution),

@@ -22,6 +22,7 @@ from hpo.errors import WorkerLost
 from hpo.worker import heartbeat
 from hpo.worker.boundary import shielded
 from hpo.worker.main_guard import check_main_guard
+from models.own import registry
 
 T = TypeVar("T")
 POLL_SECONDS = 0.2
@@ -66,7 +67,7 @@ class Workers:
             check_main_guard()
             _start_resource_tracker()
         self._processes, self._log = processes, log
-        self._variables = environment(device) | dict(variables or {})
+        self._variables = environment(device) | registry.variables() | dict(variables or {})
         self._before: dict[str, str | None] = {}
         self._pool = self._new_pool() if processes else None
         if not processes:

@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from models.own import registry
+
 
 def command(module: str) -> list[str]:
     """That calls `main` of a module in a process of its own. -P: no `models` of the user's is taken for ours."""
@@ -14,4 +16,4 @@ def environment(**changes: str) -> dict[str, str]:
     """This process's, with what such a process needs."""
     here = str(Path(__file__).parent.parent.parent)
     path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, **changes}
+    return {**os.environ, **registry.variables(), "PYTHONPATH": path, **changes}

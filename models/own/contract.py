@@ -6,6 +6,7 @@ its output, whose layers can be counted, saved and found again.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Iterator
@@ -17,12 +18,17 @@ from models import ModelError
 from models.blocks import ends
 from models.cuts import leaves, stages
 from models.flops import count, without_formula
-from models.keras_graph import calls, continued, functional
-from models.own.reference import Own, where
+from models.own.network import built
+from models.own.reference import Own
 from models.quiet import quiet_import
 from models.weights.values import weights_digest
 
 SIDES = (224, 96)  # that are tried beside another, in pixels
+# Names of layers that a classifier has around its backbone, see `models.build`.
+TAKEN = (
+    "pictures", "to_float", "resize", "grey_to_rgb", "pool", "head", "head_norm", "head_relu", "head_dropout", "logits",
+    "logit_of_first", "both_logits", "probabilities",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,62 +73,24 @@ class Findings:
     problems: tuple[str, ...] = ()
 
 
-def built(own: Own, side: int) -> Any:
-    """Pictures to the feature map, preprocessing included, in one flat graph.
+def check_usable(own: Own, side: int, pretrained: bool) -> None:
+    """Make sure that a study can begin with a network.
 
-    Returns:
-        `keras.Model`: (None, side, side, 3) float32, RGB from 0 to 255, to (None, h, w, channels).
+    Args:
+        own: the network.
+        side: in pixels, at which it is built.
+        pretrained: whether training begins with the weights that it is built with.
 
     Raises:
-        ModelError: the function fails, or what it returns is no such model.
+        ModelError: as `built`; or it does not keep the contract; or its weights are other ones in each build.
     """
-    import keras
-
-    try:
-        network = own.build((side, side, 3))
-    except Exception as error:  # whatever the user's code raises is the user's
-        raise ModelError(f"{own.reference.function}(({side}, {side}, 3)) failed: {where(error)}") from error
-    _check(network, own.reference.function, side)
-    inputs = keras.Input((side, side, 3), name="pictures")
-    try:
-        x = own.preprocess(inputs) if own.preprocess else inputs
-        if tuple(x.shape) != (None, side, side, 3):
-            raise ModelError(f"preprocess must keep the shape ({side}, {side}, 3). Received: {tuple(x.shape[1:])}")
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(f"preprocess failed: {where(error)}") from error
-    try:
-        return keras.Model(inputs, continued(network, x), name=own.reference.name)
-    except ValueError as error:  # two layers of one name, say
-        raise ModelError(f"{own.reference.function} and preprocess do not fit together: {where(error)}") from error
-
-
-def _check(network: Any, function: str, side: int) -> None:
-    """Raises where it is no functional model from pictures to a feature map."""
-    import keras
-
-    if not isinstance(network, keras.Model):
-        raise ModelError(f"{function} must return a keras.Model. Received: {type(network).__name__}")
-    try:
-        calls(functional(network))
-    except ModelError as error:
+    model = built(own, side)
+    for problem in (*_unusable_layers(model), *_uncounted(model)):
+        raise ModelError(f"{own.name} cannot be searched: {problem}; all findings: python -m models.check")
+    if pretrained and weights_digest(model) != weights_digest(built(own, side)):
         raise ModelError(
-            f"{function} must return a functional model, keras.Model(inputs, outputs), or a sequential one that is "
-            f"built. Received: {type(network).__name__}"
-        ) from error
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        found = f"inputs: {len(network.inputs)}, outputs: {len(network.outputs)}"
-        raise ModelError(f"{function} must return a model with one input and one output. Received: {found}")
-    if tuple(network.inputs[0].shape[1:]) != (side, side, 3):
-        raise ModelError(
-            f"{function}(({side}, {side}, 3)) must take pictures of that shape. "
-            f"Received: {tuple(network.inputs[0].shape[1:])}"
-        )
-    if len(network.outputs[0].shape) != 4:
-        raise ModelError(
-            f"{function} must return a network without its top, which ends in a feature map (height, width, channels) "
-            f"before any pooling. Received: an output of shape {tuple(network.outputs[0].shape[1:])}"
+            f"{own.name} cannot be fine-tuned: {own.function} gives other weights each time. Load weights in it, or "
+            "choose --weights FILE, or --weights none to train from scratch"
         )
 
 
@@ -140,16 +108,9 @@ def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
     model = built(own, side)
     problems = [*_unusable_layers(model), *_sizes(own, model, sides[1:])]
     found: dict[str, Any] = {}
-    uncounted = without_formula(model)
-    problems += [
-        f"layer {layer!r} of class {kind} has no FLOPs formula: models.flops.register_flops({kind}, formula)"
-        for layer, kind in uncounted
-        if kind != "Lambda"  # it cannot be used anyhow
-    ]
-    try:
+    problems += _uncounted(model)
+    with contextlib.suppress(ModelError):  # which is among the problems
         found["flops"] = count(model).flops
-    except ModelError as error:
-        problems += [] if uncounted else [str(error)]
     try:
         found["blocks"] = tuple(_block(model, end, "flops" in found) for end in ends(model))
         found["stages"] = tuple((stage.cut, stage.size) for stage in stages(model))
@@ -157,7 +118,7 @@ def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
         problems.append(str(error))
     same = weights_digest(model) == weights_digest(built(own, side))
     return Findings(
-        name=own.reference.name,
+        name=own.name,
         side=side,
         parameters=sum(math.prod(weight.shape) for weight in model.weights),
         weights="the same in each build" if same else "random, other ones in each build",
@@ -178,6 +139,9 @@ def _unusable_layers(model: Any) -> Iterator[str]:
     """Why some layers cannot be saved and found again."""
     import keras
 
+    for layer in model.layers[1:]:
+        if layer.name in TAKEN:
+            yield f"layer {layer.name!r} has the name of a layer that every classifier has: give it another one"
     seen: set[type] = set()
     for layer in (leaf for each in model.layers for leaf in leaves(each)):
         kind = type(layer)
@@ -194,6 +158,22 @@ def _unusable_layers(model: Any) -> Iterator[str]:
                 f"layer {layer.name!r} of class {kind.__name__} is not registered, so that a saved model cannot be "
                 "opened again: decorate the class with keras.saving.register_keras_serializable()"
             )
+
+
+def _uncounted(model: Any) -> list[str]:
+    """Why its FLOPs are not known."""
+    uncounted = without_formula(model)
+    if uncounted:
+        return [
+            f"layer {layer!r} of class {kind} has no FLOPs formula: models.flops.register_flops({kind}, formula)"
+            for layer, kind in uncounted
+            if kind != "Lambda"  # it cannot be used anyhow
+        ]
+    try:
+        count(model)
+    except ModelError as error:
+        return [str(error)]
+    return []
 
 
 def _sizes(own: Own, model: Any, sides: tuple[int, ...]) -> Iterator[str]:

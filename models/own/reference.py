@@ -1,6 +1,6 @@
 """A function of the user's by its name, `my_package.my_module:build` or `path/file.py:build`, and what is beside it.
 
-Its code is imported here and nowhere else, and only for a name that came from a command line or from Python.
+Its code is imported here and nowhere else, and only for what `models.own.registry` was told.
 """
 
 from __future__ import annotations
@@ -12,58 +12,77 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from models import ModelError
 
-FORM = "my_package.my_module:build or path/file.py:build"
+FORM = "my_package.my_module:build, path/file.py:build or path/file.keras"
+SAVED = ".keras"
+LEAST_SIDE, NATIVE_SIDE, MOST_SIDE = 32, 224, 4096  # pixels; the first two where the code does not say
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_INSIDE = "hpo_own_"  # what the names of imported files begin with
+INSIDE = "hpo_own_"  # what the names of imported files begin with
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a function is.
+    """Where a function is, or a model.
 
     Attributes:
-        module: dotted name, or the path of a `.py` file.
-        function: its name there.
+        module: dotted name, or the path of a `.py` or `.keras` file.
+        function: its name there; empty for a model.
+        folder: that a dotted module is looked for in, behind all that is installed.
     """
 
     module: str
     function: str
+    folder: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.function}" if self.function else self.module
 
     @property
     def is_file(self) -> bool:
         """Whether it is in a file that is named by its path."""
-        return self.module.endswith(".py")
+        return self.module.endswith((".py", SAVED))
 
     @property
     def name(self) -> str:
         """For people: the module's last word, and the function's name unless that is `build`."""
         last = Path(self.module).stem if self.is_file else self.module.rsplit(".", 1)[-1]
-        return last if self.function == "build" else f"{last}.{self.function}"
+        return last if self.function in ("build", "") else f"{last}.{self.function}"
+
+    @property
+    def anywhere(self) -> str:
+        """The same without folders: what a study keeps of it."""
+        return str(replace(self, module=Path(self.module).name)) if self.is_file else str(self)
 
 
 @dataclass(frozen=True)
 class Own:
-    """A network of the user's own.
+    """A network of the user's own, its code imported.
 
     Attributes:
-        reference: where it is.
+        name: of the network.
         build: from the shape (height, width, 3) of a picture to a functional `keras.Model` without top.
         preprocess: from a Keras tensor (None, height, width, 3) float32, RGB from 0 to 255, to what `build`'s model
             takes; None where it takes that.
-        source: SHA-256 of the file that was named; what it imports is not in it.
+        source: which code it is: its name without folders, and the SHA-256 of the file that was named; what that
+            imports is not in it.
+        function: what messages call `build`.
+        min_resolution: smallest side of a picture, in pixels.
+        native_resolution: side that its weights were trained at, in pixels.
     """
 
-    reference: Reference
+    name: str
     build: Callable[[tuple[int, int, int]], Any]
     preprocess: Callable[[Any], Any] | None
     source: str
+    function: str = "build"
+    min_resolution: int = LEAST_SIDE
+    native_resolution: int = NATIVE_SIDE
 
 
 def parse(text: str) -> Reference:
@@ -72,6 +91,8 @@ def parse(text: str) -> Reference:
     Raises:
         ModelError: it has another form.
     """
+    if text.endswith(SAVED):
+        return Reference(text, "")
     module, colon, function = text.rpartition(":")
     dotted = module.endswith(".py") or _NAME.fullmatch(module)
     if not colon or not dotted or not function.isidentifier():
@@ -80,28 +101,66 @@ def parse(text: str) -> Reference:
 
 
 def load(reference: Reference) -> Own:
-    """Import the module and take the functions.
+    """Import the module and take the function, and `preprocess`, `min_resolution`, `native_resolution` beside it.
 
     Raises:
         ModelError: there is no such file, module or function, or its code fails; the message has the line.
     """
-    module = _module(reference)
-    build = getattr(module, reference.function, None)
-    if not callable(build):
-        what = "is no function" if hasattr(module, reference.function) else "is not there"
-        raise ModelError(f"{reference.function} {what} in {reference.module}. Allowed: {_functions(module)}")
-    preprocess = getattr(module, "preprocess", None)
+    module = module_of(reference)
+    build, preprocess = function_of(reference), getattr(module, "preprocess", None)
     if preprocess is not None and not callable(preprocess):
         raise ModelError(f"preprocess in {reference.module} must be a function. Received: {type(preprocess).__name__}")
-    if not getattr(module, "__file__", None):
+    least = _side(module, "min_resolution", LEAST_SIDE)
+    native = _side(module, "native_resolution", max(NATIVE_SIDE, least))
+    if native < least:
+        raise ModelError(f"native_resolution in {reference.module} must be at least {least} px. Received: {native}")
+    return Own(reference.name, build, preprocess, source_of(reference), reference.function, least, native)
+
+
+def function_of(reference: Reference) -> Callable[..., Any]:
+    """The function itself.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    module = module_of(reference)
+    function = getattr(module, reference.function, None)
+    if not callable(function):
+        what = "is no function" if hasattr(module, reference.function) else "is not there"
+        raise ModelError(f"{reference.function} {what} in {reference.module}. Allowed: {_functions(module)}")
+    return function
+
+
+def source_of(reference: Reference) -> str:
+    """Which code it is, see `Own.source`.
+
+    Raises:
+        ModelError: it has no file.
+    """
+    file = getattr(module_of(reference), "__file__", None)
+    if not file:
         raise ModelError(f"{reference.module} is part of Python itself, not a network of your own")
-    source = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-    return Own(reference, build, preprocess, source)
+    return f"{reference.anywhere} {hashlib.sha256(Path(file).read_bytes()).hexdigest()}"
 
 
-def _module(reference: Reference) -> ModuleType:
+def _side(module: ModuleType, name: str, default: int) -> int:
+    side = getattr(module, name, default)
+    if type(side) is not int or not 1 <= side <= MOST_SIDE:
+        raise ModelError(f"{name} in {module.__name__} must be from 1 to {MOST_SIDE} px. Received: {side}")
+    return side
+
+
+def module_of(reference: Reference) -> ModuleType:
+    """The module, imported.
+
+    Raises:
+        ModelError: there is none, or its code fails; the message has the line.
+    """
     try:
-        return _from_file(Path(reference.module)) if reference.is_file else importlib.import_module(reference.module)
+        if reference.is_file:
+            return _from_file(Path(reference.module))
+        _add_to_path(reference.folder)
+        return importlib.import_module(reference.module)
     except ModelError:
         raise
     except ModuleNotFoundError as error:
@@ -117,14 +176,15 @@ def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
     path = path.resolve()
-    name = _INSIDE + hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    if name in sys.modules:
-        return sys.modules[name]
+    name = INSIDE + hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    for known in (name, "__mp_main__", "__main__"):  # a script that is run is not run again
+        file = getattr(sys.modules.get(known), "__file__", None)
+        if file and Path(file).resolve() == path:
+            return sys.modules[known]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
+    _add_to_path(str(path.parent))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -132,6 +192,12 @@ def _from_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _add_to_path(folder: str) -> None:
+    """Behind all that is installed, so that nothing of the user's is taken for what others import."""
+    if folder and folder not in sys.path:
+        sys.path.append(folder)
 
 
 def where(error: BaseException) -> str:

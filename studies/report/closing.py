@@ -62,7 +62,7 @@ def reproducing(material: Material, _gallery: Gallery) -> Section:
         chosen = f" --trials {labels}" if labels else ""  # the baseline is evaluated anyway
         commands.append(f"{evaluate_command(material)}{chosen} --seeds {n_seeds}{runtimes}")
         seeds.append(f"0 to {n_seeds - 1} (final training)" if n_seeds > 1 else "0 (final training)")
-    commands.append(f"python -m hpo.report {material.name}")
+    commands.append(f"python -m hpo.report {material.name}{fingerprint.code_words}")
     text = (
         "The same commands on the same machine, with the same data, weights and versions, give the same trials as long "
         "as only one worker runs and the cache folder is kept; latencies measured again differ a little, and proposals "

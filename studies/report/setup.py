@@ -49,6 +49,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         sampler = "planner" if material.map and not options.get("no_map") else "tpe"  # as the search takes it
     return [
         ("backbone", fingerprint.backbone),
+        *([("its code", fingerprint.source)] if fingerprint.source else []),
         ("weights", "none: trained from scratch" if scratch
                     else f"{material.origin}, SHA-256 {fingerprint.weights[:16]}…"),
         ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),

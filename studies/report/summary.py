@@ -34,7 +34,7 @@ def summary(material: Material) -> tuple[str, ...]:
 
 def evaluate_command(material: Material) -> str:
     """The line that evaluates the study."""
-    return f"python -m hpo.evaluate {material.name}"
+    return f"python -m hpo.evaluate {material.name}{material.fingerprint.code_words}"
 
 
 def _nothing_complete(material: Material) -> tuple[str, ...]:

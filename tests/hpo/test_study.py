@@ -42,6 +42,7 @@ def here(monkeypatch):
 
 def test_what_is_shown_is_frozen():
     assert hpo.__all__ == [
+        "Backbone",
         "Study",
         "StudyConfig",
         "__version__",

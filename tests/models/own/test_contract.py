@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from models import ModelError, flops
+from models.backbones import get_backbone, without_top
+from models.build import Task, build_network
+from models.candidate import Candidate
 from models.flops import count, register_flops
-from models.own.contract import Block, built, examine
-from models.own.reference import Own, Reference
+from models.own.contract import TAKEN, Block, check_usable, examine
+from models.own.network import built, stages_at
+from models.own.reference import Own
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -29,7 +33,7 @@ class Unregistered(keras.layers.Layer):
 
 
 def own(build: Callable[..., Any], preprocess: Callable[[Any], Any] | None = None) -> Own:
-    return Own(Reference("mine", "build"), build, preprocess, "0" * 64)
+    return Own("mine", build, preprocess, f"mine:build {'0' * 64}")
 
 
 def ending_with(*layers: Callable[[Any], Any]) -> Callable[[tuple[int, int, int]], keras.Model]:
@@ -38,7 +42,7 @@ def ending_with(*layers: Callable[[Any], Any]) -> Callable[[tuple[int, int, int]
     def build(shape: tuple[int, int, int]) -> keras.Model:
         inputs = keras.Input(shape)
         x = keras.layers.Conv2D(4, 3, padding="same", name="first")(inputs)
-        x = keras.layers.MaxPooling2D(name="pool")(x)
+        x = keras.layers.MaxPooling2D(name="halve")(x)
         x = keras.layers.Conv2D(8, 3, padding="same", name="second")(x)
         for layer in layers:
             x = layer(x)
@@ -62,10 +66,10 @@ def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_found_of_a_network() -> None:
     found = examine(own(ending_with()), (32, 16))
     first, second = 32 * 32 * 4 * 9 * 3 * 2, 16 * 16 * 8 * 9 * 4 * 2
-    assert found.blocks == (Block("pool", (16, 16, 4), first), Block("second", (16, 16, 8), first + second))
+    assert found.blocks == (Block("halve", (16, 16, 4), first), Block("second", (16, 16, 8), first + second))
     assert found.flops == first + second
     assert found.parameters == 9 * 3 * 4 + 4 + 9 * 4 * 8 + 8
-    assert found.stages == (("pictures", 32), ("pool", 16))
+    assert found.stages == (("pictures", 32), ("halve", 16))
     assert (found.name, found.side, found.runtime, found.problems) == ("mine", 32, "", ())
     assert found.weights == "random, other ones in each build"
     assert examine(own(fixed), (32,)).weights == "the same in each build"
@@ -216,3 +220,46 @@ def test_what_is_no_such_network_is_refused(build: Callable[..., Any], message: 
 def test_preprocessing_that_fails_is_named(preprocess: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         built(own(fixed, preprocess), 16)
+
+
+@pytest.mark.parametrize("name", ["pool", "resize"])
+def test_names_of_our_own_layers_are_taken(name: str) -> None:
+    (problem,) = examine(own(ending_with(keras.layers.ReLU(name=name))), (16,)).problems
+    assert problem == f"layer {name!r} has the name of a layer that every classifier has: give it another one"
+
+
+def test_all_names_that_are_taken_are_known() -> None:
+    for channels, classes in ((1, 2), (3, 10)):
+        task = Task(8, 8, channels, classes, "none")
+        values = {"backbone": "custom_cnn", "resolution": 16, "head_width": 128, "batch_norm_head": True}
+        training: dict[str, Any] = {"unfreeze_depth": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
+        network = build_network(Candidate(**values, **training), task, 0)
+        around = [layer for model in (network.model, network.logits) for layer in model.layers]
+        backbone = {layer.name for layer in without_top(get_backbone("custom_cnn"), 32).layers} - {"pictures"}
+        assert {layer.name for layer in around} - backbone <= set(TAKEN)
+
+
+def test_a_study_can_begin_with_it() -> None:
+    check_usable(own(fixed), 16, pretrained=True)
+    check_usable(own(ending_with()), 16, pretrained=False)
+
+
+@pytest.mark.usefixtures("nothing_registered")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            ending_with(),
+            "mine cannot be fine-tuned: build gives other weights each time. Load weights in it, or choose",
+        ),
+        (ending_with(Doubled(name="twice")), "mine cannot be searched: layer 'twice' of class Doubled has no FLOPs"),
+        (ending_with(keras.layers.Lambda(lambda x: x, name="odd")), "mine cannot be searched: 'odd' is a Lambda layer"),
+    ],
+)
+def test_or_not(build: Callable[..., Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_usable(own(build), 16, pretrained=True)
+
+
+def test_stages_are_those_of_the_side() -> None:
+    assert (stages_at(own(fixed), 32), stages_at(own(fixed), 2)) == (2, 2)

@@ -25,6 +25,7 @@ def written(folder: Path, text: str, name: str = "mine.py") -> str:
         ("lab.networks.tiny:build", Reference("lab.networks.tiny", "build"), "tiny"),
         ("a b/mine.py:wide", Reference("a b/mine.py", "wide"), "mine.wide"),
         ("C:/mine.py:build", Reference("C:/mine.py", "build"), "mine"),
+        ("a/mine.keras", Reference("a/mine.keras", ""), "mine"),
     ],
 )
 def test_a_reference_from_its_text(text: str, expected: Reference, name: str) -> None:
@@ -36,7 +37,9 @@ def test_a_reference_from_its_text(text: str, expected: Reference, name: str) ->
     "text", ["", "build", "mine.py", "mine:", ":build", "mine:bu ild", "1mine:build", "a..b:build"]
 )
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match=r"named as my_package.my_module:build or path/file.py:build. Received: "):
+    with pytest.raises(
+        ModelError, match=r"named as my_package.my_module:build, path/file.py:build or path/file.keras. Received: "
+    ):
         parse(text)
 
 
@@ -48,7 +51,7 @@ def test_a_file_is_imported_once_with_what_lies_beside_it(tmp_path: Path, monkey
     own = load(parse(f"{path}:build"))
     assert own.build((8, 8, 3)) == 7
     assert own.preprocess is not None and own.preprocess(3) == 3
-    assert own.source == hashlib.sha256(text.encode()).hexdigest()
+    assert own.source == f"mine.py:build {hashlib.sha256(text.encode()).hexdigest()}"
     assert load(parse(f"{path}:build")).build is own.build
 
 

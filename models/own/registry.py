@@ -1,0 +1,146 @@
+"""The networks of the user's own that this process, and those that it starts, may build: each by its name.
+
+One is here because a command line or Python named its code. A database, a preset or a folder only ever has names, which
+are looked up here, so that nothing in them can make code be imported. Importing is left to the processes that build.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from models import ModelError
+from models.catalogue import BACKBONES
+from models.own.reference import LEAST_SIDE, NATIVE_SIDE, SAVED, Own, Reference, function_of, load, parse, source_of
+
+VARIABLE = "HPO_OWN_NETWORKS"  # in the environment of processes that we start: what this one knows
+NAME = re.compile(r"\w[\w.+-]{0,99}")  # of a network: names of studies and folders are made of it
+
+
+_known: dict[str, Registered] = {}  # what was named in this process
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What Python says of a network, in place of what stands beside its function."""
+
+    preprocess: Reference | None = None
+    min_resolution: int = LEAST_SIDE
+    native_resolution: int = NATIVE_SIDE
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Where the code of a network is, and, if it was named in Python, what else was said of it."""
+
+    code: Reference
+    settings: Settings | None = None
+
+
+def register(name: str, network: Registered) -> None:
+    """Allow this process, and those that it starts, to build a network of the user's own.
+
+    Raises:
+        ModelError: the name cannot be that of a network, or is another one's.
+    """
+    if not NAME.fullmatch(name):
+        raise ModelError(
+            "the name of a network must be 1 to 100 letters, digits and . _ + -, and begin with a letter, a digit or "
+            f"_. Received: {name}"
+        )
+    if name in BACKBONES:
+        raise ModelError(f"{network.code} would be called {name}, which is one of ours: give it another name")
+    known = _registered().get(name, network)
+    if known != network:
+        raise ModelError(f"{network.code} would be called {name}, which {known.code} is called: give it another name")
+    _known[name] = network
+
+
+def variables() -> dict[str, str]:
+    """What has to stand in the environment of a process that is to know the same networks."""
+    known = {name: asdict(network) for name, network in _registered().items()}
+    return {VARIABLE: json.dumps(known)} if known else {}
+
+
+def code_of(name: str) -> str:
+    """Where the code of a network of the user's own is, as a command line here names it; empty of any other."""
+    known = _registered().get(name)
+    if known is None:
+        return ""
+    path = Path(known.code.module)
+    below = known.code.is_file and path.is_relative_to(Path.cwd())
+    return str(replace(known.code, module=str(path.relative_to(Path.cwd()))) if below else known.code)
+
+
+def is_registered(name: str) -> bool:
+    """Whether it is the name of a network of the user's own that was named here."""
+    return name in _registered()
+
+
+def named(text: str) -> str:
+    """The name of a network as a command line has it; one of the user's own may be built from now on.
+
+    Args:
+        text: the name of one of ours, or code, such as path/file.py:build.
+
+    Raises:
+        ModelError: there is no such file, or its name cannot be that of a network.
+    """
+    if ":" not in text and not text.endswith((".py", SAVED)):
+        return text
+    code = parse(text)
+    if code.is_file:
+        path = Path(code.module).expanduser()
+        if not path.is_file():
+            raise ModelError(f"there is no file {path}")
+        code = Reference(str(path.resolve()), code.function)
+    else:
+        code = Reference(code.module, code.function, os.getcwd())
+    register(code.name, Registered(code))
+    return code.name
+
+
+def own_of(name: str) -> Own:
+    """The network of a name, its code imported.
+
+    Raises:
+        ModelError: its code was not named, or cannot be used.
+    """
+    known = _registered()
+    if name not in known:
+        raise ModelError(f"the code of {name}, a network of your own, was not named")
+    return _loaded(name, known[name])
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(name: str, network: Registered) -> Own:
+    if not network.code.function:
+        from models.own.saved import load_saved
+
+        return load_saved(Path(network.code.module))
+    if network.settings is None:
+        return load(network.code)
+    settings, source = network.settings, source_of(network.code)
+    preprocess = None
+    if settings.preprocess is not None:
+        preprocess = function_of(settings.preprocess)
+        source = " and ".join(dict.fromkeys((source, source_of(settings.preprocess))))
+    build, sides = function_of(network.code), (settings.min_resolution, settings.native_resolution)
+    return Own(name, build, preprocess, source, network.code.function, *sides)
+
+
+def _registered() -> dict[str, Registered]:
+    stored = json.loads(os.environ.get(VARIABLE) or "{}")
+    inherited = {name: _restored(values["code"], values["settings"]) for name, values in stored.items()}
+    return inherited | _known
+
+
+def _restored(code: dict[str, str], settings: dict | None) -> Registered:
+    if settings is None:
+        return Registered(Reference(**code))
+    beside = settings["preprocess"]
+    return Registered(Reference(**code), Settings(**settings | {"preprocess": beside and Reference(**beside)}))

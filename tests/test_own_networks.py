@@ -1,0 +1,162 @@
+"""A network of one's own from map and run to report and export, in processes of their own, as its owner would."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from studies.attributes import OPTIONS
+from studies.fingerprint import fingerprint_of
+from studies.storage import load_study
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "own_networks.md").read_text()
+(NETWORK,) = re.findall(r"<!-- file lab.py -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+SMALL = ["--dataset", "digits", "--train-size", "300", "--val-size", "150", "--resolutions", "8,16"]
+
+
+class Folder:
+    """A user's folder, in which commands are typed."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def type(self, command: str, *words: str) -> tuple[int, str, str]:
+        environment = {key: value for key, value in os.environ.items() if key not in ("HPO_STORAGE", "COLUMNS")}
+        environment |= {"PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(self.path / "cache"), "COLUMNS": "200"}
+        done = subprocess.run(
+            [sys.executable, "-m", f"hpo.{command}", *words],
+            cwd=self.path, env=environment, capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    def study(self, name: str = "lab-digits"):
+        return load_study(f"sqlite:///{self.path}/studies.db", name)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A map, a search, and final models of its first trial."""
+    folder = Folder(tmp_path_factory.mktemp("lab"))
+    (folder.path / "lab.py").write_text(NETWORK)
+    own = ["--backbone", "lab.py:build"]
+    assert folder.type("map", *own, *SMALL)[0] == 0
+    assert folder.type("run", *own, *SMALL, "--epochs", "2", "--trials", "6")[0] == 0
+    assert folder.type("evaluate", "lab-digits", *own, "--seeds", "1", "--pick", "few")[0] == 0
+    return folder
+
+
+@pytest.mark.slow
+class TestOwnNetwork:
+    def test_the_map_has_every_block_at_every_side(self, searched: Folder) -> None:
+        rows = json.loads((searched.path / "runs" / "map-digits" / "map.json").read_text())
+        assert [(row["backbone"], row["resolution"], row["keep_blocks"]) for row in rows] == [
+            ("lab", side, blocks) for side in (8, 16) for blocks in (1, 2, 3)
+        ]
+
+    def test_the_study_keeps_its_code(self, searched: Folder) -> None:
+        mark = fingerprint_of(searched.study())
+        assert mark.backbone == "lab"
+        assert re.fullmatch("lab.py:build [0-9a-f]{64}", mark.source or "")
+        assert mark.code == "lab.py:build"
+
+    def test_it_goes_on_and_is_refused_when_the_code_has_changed(self, searched: Folder) -> None:
+        words = ["--backbone", "lab.py:build", *SMALL, "--epochs", "2"]
+        code, _, err = searched.type("run", *words, "--trials", "7")
+        assert code == 0, err
+        trials = len(searched.study().trials)
+        (searched.path / "lab.py").write_text(NETWORK + "# changed\n")
+        try:
+            code, _, err = searched.type("run", *words, "--trials", "8")
+            assert (code, err.count("\n")) == (2, 1) and "source" in err
+            code, _, err = searched.type("evaluate", "lab-digits", "--backbone", "lab.py:build", "--seeds", "1")
+            assert (code, err.count("\n")) == (2, 1) and "was made with other code of the network" in err
+        finally:
+            (searched.path / "lab.py").write_text(NETWORK)
+        assert len(searched.study().trials) == trials
+
+    def test_tables_and_report_need_no_code(self, searched: Folder) -> None:
+        code, _, err = searched.type("export", "lab-digits")
+        assert code == 0, err
+        code, out, err = searched.type("report", "lab-digits", "--no-figures")
+        assert code == 0, err
+        assert "missing: pictures of lab-digits: backbone must be a known network. Received: lab" in out
+        page = (searched.path / "runs" / "lab-digits" / "report" / "index.html").read_text()
+        assert "python -m hpo.evaluate lab-digits --backbone lab.py:build" in page
+        assert "python -m hpo.run --backbone lab.py:build --dataset digits" in page
+
+    def test_the_report_with_its_code_has_pictures(self, searched: Folder) -> None:
+        code, out, err = searched.type("report", "lab-digits", "--no-figures", "--backbone", "lab.py:build")
+        assert code == 0, err
+        assert "missing" not in out + err
+
+    @pytest.mark.parametrize("command", ["evaluate", "predict"])
+    def test_what_builds_it_asks_for_its_code(self, searched: Folder, command: str) -> None:
+        picture = [str(ROOT / "docs" / "front.png")] if command == "predict" else []
+        code, _, err = searched.type(command, "lab-digits", *picture)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "backbone must be a known network. Received: lab." in err
+        assert "one of your own is named by its code, such as path/file.py:build" in err
+
+    def test_final_models_predict_and_are_exported(self, searched: Folder) -> None:
+        own = ["--backbone", "lab.py:build"]
+        code, _, err = searched.type("predict", "lab-digits", str(ROOT / "docs" / "front.png"), *own)
+        assert code == 0, err
+        final = searched.path / "runs" / "lab-digits" / "final"
+        label = next(path.name for path in sorted(final.iterdir()) if path.name.isdecimal())
+        code, _, err = searched.type("export", "lab-digits", *own, "--trial", label, "--format", "litert")
+        assert code == 0, err
+        code = (
+            f"import keras, lab; print(keras.saving.load_model({str(final / label / 'seed-0' / 'model.keras')!r}).name)"
+        )
+        loaded = subprocess.run(
+            [sys.executable, "-c", code], cwd=searched.path, capture_output=True, text=True,
+            env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{searched.path}"},
+        )  # fmt: skip
+        assert loaded.stdout.startswith("lab_"), loaded.stderr
+
+    def test_a_database_that_names_code_imports_nothing(self, searched: Folder) -> None:
+        """Whoever made the database wrote a place of code where the name of the network stands."""
+        bad = searched.path / "bad.py"
+        bad.write_text("import pathlib\npathlib.Path('was_here').touch()\n")
+        study = searched.study()
+        options = study.user_attrs[OPTIONS]
+        study.set_user_attr(OPTIONS, options | {"backbone": f"{bad}:build"})
+        try:
+            for command in ("evaluate", "report", "export"):
+                searched.type(command, "lab-digits", *(["--no-figures"] if command == "report" else []))
+        finally:
+            study.set_user_attr(OPTIONS, options)
+        assert not (searched.path / "was_here").exists()
+
+
+@pytest.mark.slow
+def test_random_weights_are_refused_and_trained_from_scratch(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    (tmp_path / "fresh.py").write_text(NETWORK.replace(", kernel_initializer=kernel", ""))
+    words = ["--backbone", "fresh.py:build", *SMALL, "--epochs", "1", "--trials", "2"]
+    code, _, err = folder.type("run", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "fresh cannot be fine-tuned: build gives other weights each time" in err
+    code, _, err = folder.type("run", *words, "--weights", "none")
+    assert code == 0, err
+    assert fingerprint_of(folder.study("fresh-digits-scratch")).from_scratch
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_searched(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    (tmp_path / "make.py").write_text(
+        re.sub(r"x = Gain\(\)\(x\)", "pass", NETWORK) + "\nmodel = build((16, 16, 3))\n"
+        "top = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(model.output))\n"
+        "keras.Model(model.input, top).save('kept.keras')\n"
+    )
+    subprocess.run([sys.executable, "make.py"], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    words = ["--backbone", "kept.keras", "--dataset", "digits", "--train-size", "300", "--val-size", "150"]
+    code, _, err = folder.type("run", *words, "--resolutions", "16,32", "--epochs", "1", "--trials", "2")
+    assert code == 0, err
+    assert fingerprint_of(folder.study("kept-digits")).code == "kept.keras"

@@ -31,9 +31,10 @@ from hpo.worker.facts import searched_resolutions
 from models.backbones import get_backbone
 from models.catalogue import OWN
 from models.export.formats import DEPLOYED, FORMATS
-from models.own.backbone import Backbone
+from models.own.backbone import Backbone, allow
 from studies import storage as database
 from studies.attributes import OPTIONS
+from studies.fingerprint import fingerprint_of
 from studies.forms import Form
 from studies.pareto import front
 from studies.paths import check_writable, map_of, study_files
@@ -300,7 +301,7 @@ def load_study(
     data_dir: Path | str | None = None,
     device: str | None = None,
     follow_links: bool | None = None,
-    backbone: Backbone | None = None,
+    backbone: Backbone | str | None = None,
 ) -> Study:
     """A study that was run before.
 
@@ -312,20 +313,21 @@ def load_study(
         data_dir: folder with <name>.npz files.
         device: auto, cpu, gpu or gpu:N.
         follow_links: also those that lead out of a folder of pictures.
-        backbone: where the study is of a network of your own, to go on with it; what it left can be read without.
+        backbone: where the study is of a network of your own, to go on with it: the network, or its code as
+            `--backbone` names it. What the study left can be read without.
 
     Raises:
         BadInput: an argument is wrong.
         StudyRefused: there is no such study; the message names those that there are.
         StorageError: the database cannot be read.
     """
-    if backbone is not None:
-        backbone.register()
     url = check_field("storage", storage)
     given = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device, "follow_links": follow_links}
     places = {key: check_field(key, value) for key, value in given.items() if value is not None}
     with quiet_optuna(), database.storage_trouble(url):
         study = database.load_study(url, name)
+    if backbone is not None and (source := fingerprint_of(study).source):
+        allow(fingerprint_of(study).backbone, source, backbone)
     folder = prediction.results_folder(study) if out is None else check_field("out", out)
     return Study(study, url, folder, places)
 
@@ -413,7 +415,7 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
     Raises:
         BadInput: they would decode a folder's pictures to different sizes, and could not be compared.
     """
-    if base_name(configs[0].dataset) in DATASETS:
+    if len(configs) < 2 or base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
     if own := [one.backbone for one in configs if get_backbone(one.backbone).weights == OWN and not one.resolutions]:
         raise BadField(
@@ -421,7 +423,7 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
             f"must be given where {own[0]}, a network of your own, is one of several on a folder, whose pictures are "
             "decoded to the largest side. Received: none",
         )
-    sides = {config.backbone: searched_resolutions(config)[-1] for config in configs}
+    sides = {config.backbone: (config.resolutions or searched_resolutions(config))[-1] for config in configs}
     if len(set(sides.values())) > 1:
         text = ", ".join(f"{side} px for {name}" for name, side in sides.items())
         raise BadField(

@@ -123,7 +123,7 @@ def with_top(backbone: Description, resolution: int) -> Any:
     import keras
 
     if backbone.weights == OWN:
-        raise ModelError(f"{backbone.name} is a network of your own, without a classifier: see python -m models.check")
+        raise ModelError(f"{backbone.name} is a network of your own, without a classifier: --no-top leaves that out")
     shape = (resolution, resolution, 3)
     if resolution < backbone.min_resolution:
         raise ModelError(

@@ -140,9 +140,9 @@ def build_ends(candidates: Sequence[Candidate], task: Task) -> keras.Model:
     base = build_base(task, first.backbone, first.resolution)
     ends, outputs = blocks.ends(base), []
     for candidate in candidates:
-        pool = POOLINGS[candidate.pooling](name=f"pool_{candidate.keep_blocks}")
+        pool = POOLINGS[candidate.pooling](name=f"hpo_pool_{candidate.keep_blocks}")
         pooled = pool(ends[candidate.keep_blocks - 1].tensor)
-        head = head_alone(candidate, pooled.shape[-1], task.n_logits, f"head_{candidate.keep_blocks}")
+        head = head_alone(candidate, pooled.shape[-1], task.n_logits, f"hpo_head_{candidate.keep_blocks}")
         outputs.append(head(pooled))
     return keras.Model(base.input, outputs, name=base.name)
 

@@ -149,8 +149,9 @@ def _latency(model: Any, batch_size: int, network: tuple[str, int, bool], runtim
 def _checked(name: str | None, resolution: int | None, batch_size: int) -> Description:
     if name is None:
         raise ModelError("--backbone is missing. Received: nothing. Allowed: a name from hpo-run --list-backbones")
+    name = named(name)
     try:
-        backbone = get_backbone(named(name))
+        backbone = get_backbone(name)
     except ModelError as error:
         raise ModelError(f"--{error}") from error
     if backbone.weights == OWN:

@@ -74,8 +74,12 @@ class Fingerprint:
 
     @property
     def code(self) -> str:
-        """The user's code that builds the network, as `--backbone` names it but for its folder; empty for ours."""
-        return re.split(r" [0-9a-f]{64}", self.source)[0] if self.source else ""
+        """The user's code that builds the network, as `--backbone` names it but for its folder; empty for ours.
+
+        Empty too where a command cannot name it: with preprocessing that is called otherwise, or in another file.
+        """
+        code, *beside = re.findall(r"(?:^| and )(.*?) [0-9a-f]{64}", self.source or " " + "0" * 64)
+        return code if beside in ([], [f"{code.rpartition(':')[0]}:preprocess"]) else ""
 
     @property
     def code_words(self) -> str:

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from studies.attributes import OPTIONS
+from studies.attributes import FINGERPRINT, OPTIONS
 from studies.fingerprint import fingerprint_of
 from studies.storage import load_study
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own_networks.md").read_text()
 (NETWORK,) = re.findall(r"<!-- file lab.py -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+PICTURE = str(ROOT / "docs" / "front.png")
 SMALL = ["--dataset", "digits", "--train-size", "300", "--val-size", "150", "--resolutions", "8,16"]
 
 
@@ -29,10 +32,16 @@ class Folder:
         environment = {key: value for key, value in os.environ.items() if key not in ("HPO_STORAGE", "COLUMNS")}
         environment |= {"PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(self.path / "cache"), "COLUMNS": "200"}
         done = subprocess.run(
-            [sys.executable, "-m", f"hpo.{command}", *words],
+            [sys.executable, "-m", command if "." in command else f"hpo.{command}", *words],
             cwd=self.path, env=environment, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
+
+    @property
+    def trial(self) -> str:
+        """One whose final model there is."""
+        final = self.path / "runs" / "lab-digits" / "final"
+        return next(path.name for path in sorted(final.iterdir()) if path.name.isdecimal())
 
     def study(self, name: str = "lab-digits"):
         return load_study(f"sqlite:///{self.path}/studies.db", name)
@@ -58,10 +67,18 @@ class TestOwnNetwork:
             ("lab", side, blocks) for side in (8, 16) for blocks in (1, 2, 3)
         ]
 
+    def test_it_is_profiled(self, searched: Folder) -> None:
+        words = ["--backbone", "lab.py:build", "--no-top", "--resolution", "16", "--json"]
+        code, out, err = searched.type("models.profile", *words)
+        assert code == 0, err
+        assert json.loads(out)["macs"] == 8 * 8 * 27 * 8 + 4 * 4 * 72 * 16 + 2 * 2 * 144 * 32
+        code, _, err = searched.type("models.profile", "--backbone", "lab.py:build")
+        assert (code, err.count("\n")) == (2, 1) and "a network of your own, without a classifier: --no-top" in err
+
     def test_the_study_keeps_its_code(self, searched: Folder) -> None:
         mark = fingerprint_of(searched.study())
         assert mark.backbone == "lab"
-        assert re.fullmatch("lab.py:build [0-9a-f]{64}", mark.source or "")
+        assert re.fullmatch("lab.py:build ([0-9a-f]{64}) and lab.py:preprocess \\1", mark.source or "")
         assert mark.code == "lab.py:build"
 
     def test_it_goes_on_and_is_refused_when_the_code_has_changed(self, searched: Folder) -> None:
@@ -73,8 +90,13 @@ class TestOwnNetwork:
         try:
             code, _, err = searched.type("run", *words, "--trials", "8")
             assert (code, err.count("\n")) == (2, 1) and "source" in err
-            code, _, err = searched.type("evaluate", "lab-digits", "--backbone", "lab.py:build", "--seeds", "1")
-            assert (code, err.count("\n")) == (2, 1) and "was made with other code of the network" in err
+            model = ["--trial", searched.trial, "--format", "litert"]
+            for command, others in {"evaluate": ["--seeds", "1"], "predict": [PICTURE], "export": model}.items():
+                code, _, err = searched.type(command, "lab-digits", "--backbone", "lab.py:build", *others)
+                assert (code, err.count("\n")) == (2, 1)
+                assert "the code of lab has changed. Received: lab.py:build " in err
+            code, out, _ = searched.type("report", "lab-digits", "--no-figures", "--backbone", "lab.py:build")
+            assert code == 0 and "missing: " in out and "the code of lab has changed" in out
         finally:
             (searched.path / "lab.py").write_text(NETWORK)
         assert len(searched.study().trials) == trials
@@ -96,7 +118,7 @@ class TestOwnNetwork:
 
     @pytest.mark.parametrize("command", ["evaluate", "predict"])
     def test_what_builds_it_asks_for_its_code(self, searched: Folder, command: str) -> None:
-        picture = [str(ROOT / "docs" / "front.png")] if command == "predict" else []
+        picture = [PICTURE] if command == "predict" else []
         code, _, err = searched.type(command, "lab-digits", *picture)
         assert (code, err.count("\n")) == (2, 1)
         assert "backbone must be a known network. Received: lab." in err
@@ -104,10 +126,10 @@ class TestOwnNetwork:
 
     def test_final_models_predict_and_are_exported(self, searched: Folder) -> None:
         own = ["--backbone", "lab.py:build"]
-        code, _, err = searched.type("predict", "lab-digits", str(ROOT / "docs" / "front.png"), *own)
+        code, _, err = searched.type("predict", "lab-digits", PICTURE, *own)
         assert code == 0, err
+        label = searched.trial
         final = searched.path / "runs" / "lab-digits" / "final"
-        label = next(path.name for path in sorted(final.iterdir()) if path.name.isdecimal())
         code, _, err = searched.type("export", "lab-digits", *own, "--trial", label, "--format", "litert")
         assert code == 0, err
         code = (
@@ -126,11 +148,20 @@ class TestOwnNetwork:
         study = searched.study()
         options = study.user_attrs[OPTIONS]
         study.set_user_attr(OPTIONS, options | {"backbone": f"{bad}:build"})
+        mark = study.user_attrs[FINGERPRINT]
+        study.set_user_attr(FINGERPRINT, mark | {"source": f"{bad}:build {'0' * 64}"})
         try:
-            for command in ("evaluate", "report", "export"):
-                searched.type(command, "lab-digits", *(["--no-figures"] if command == "report" else []))
+            code, _, err = searched.type("evaluate", "lab-digits")
+            assert code == 2 and f"backbone must be a known network. Received: {bad}:build" in err
+            code, _, err = searched.type("predict", "lab-digits", PICTURE)
+            assert code == 2 and "backbone must be a known network. Received: lab." in err
+            code, out, _ = searched.type("report", "lab-digits", "--no-figures")
+            assert code == 0 and "missing: pictures of lab-digits: " in out
+            assert searched.type("export", "lab-digits")[0] == 0
+            assert searched.type("run", *SMALL, "--backbone", "lab.py:build", "--epochs", "2")[0] == 2  # other settings
         finally:
             study.set_user_attr(OPTIONS, options)
+            study.set_user_attr(FINGERPRINT, mark)
         assert not (searched.path / "was_here").exists()
 
 
@@ -141,10 +172,16 @@ def test_random_weights_are_refused_and_trained_from_scratch(tmp_path: Path) -> 
     words = ["--backbone", "fresh.py:build", *SMALL, "--epochs", "1", "--trials", "2"]
     code, _, err = folder.type("run", *words)
     assert (code, err.count("\n")) == (2, 1)
-    assert "fresh cannot be fine-tuned: build gives other weights each time" in err
+    assert "fresh cannot be searched: build gives other weights each time" in err
     code, _, err = folder.type("run", *words, "--weights", "none")
     assert code == 0, err
     assert fingerprint_of(folder.study("fresh-digits-scratch")).from_scratch
+    trained = ["--dataset", "digits", "--resolution", "8", "--epochs", "1", "--output", "fresh.weights.h5"]
+    code, _, err = folder.type("models.pretrain", "--backbone", "fresh.py:build", *trained)
+    assert code == 0, err
+    code, _, err = folder.type("run", *words, "--weights", "fresh.weights.h5", "--study", "trained")
+    assert code == 0, err
+    assert not fingerprint_of(folder.study("trained")).from_scratch
 
 
 @pytest.mark.slow
@@ -160,3 +197,42 @@ def test_a_saved_model_is_searched(tmp_path: Path) -> None:
     code, _, err = folder.type("run", *words, "--resolutions", "16,32", "--epochs", "1", "--trials", "2")
     assert code == 0, err
     assert fingerprint_of(folder.study("kept-digits")).code == "kept.keras"
+
+
+@pytest.mark.slow
+def test_in_python_and_then_on_the_command_line(tmp_path: Path) -> None:
+    """The script of the docs, whose study the commands go on with as if it were theirs."""
+    folder = Folder(tmp_path)
+    (tmp_path / "lab.py").write_text(NETWORK)
+    (script,) = re.findall(r"## In Python\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+    small = "train_size=300, val_size=150, resolutions=(8, 16), epochs=1, trials=2"
+    (tmp_path / "script.py").write_text(script.replace("trials=10", small))
+    environment = {key: value for key, value in os.environ.items() if key != "HPO_STORAGE"}
+    environment |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(folder.study().trials) >= 2
+    own = ["--backbone", "lab.py:build"]
+    code, _, err = folder.type("run", *own, *SMALL, "--epochs", "1", "--trials", "3")
+    assert code == 0, err
+    code, _, err = folder.type("evaluate", "lab-digits", *own, "--seeds", "1", "--trials", "0")
+    assert code == 0, err
+
+
+@pytest.mark.slow
+def test_a_map_of_ones_own_pictures(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    (tmp_path / "lab.py").write_text(NETWORK)
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("light", 128)):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(low, low + 128, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / label / f"{number}.png")
+    code, _, err = folder.type("map", "--backbone", "lab.py:build", "--dataset", "pictures")
+    assert code == 0, err
+    rows = json.loads((tmp_path / "runs" / "map-pictures" / "map.json").read_text())
+    assert {row["resolution"] for row in rows} == {8, 16, 24, 32}
+    several = ["--backbone", "lab.py:build,custom_cnn", "--dataset", "pictures"]
+    code, _, err = folder.type("map", *several)
+    assert (code, err.count("\n")) == (2, 1) and "--resolutions must be given where lab, a network of your own" in err

@@ -164,7 +164,7 @@ def convert_all(
         words = f"--trials {label}" if label.isdecimal() else ""
         raise BadInput(
             f"{name_of(label)} of study {study.study_name} was not evaluated; first: "
-            f"python -m hpo.evaluate {study.study_name} {words}".rstrip()
+            f"python -m hpo.evaluate {study.study_name}{fingerprint_of(study).code_words} {words}".rstrip()
         )
     with (
         writer_lock(files.lock, config.study_name),

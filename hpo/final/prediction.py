@@ -17,6 +17,7 @@ from hpo.errors import BadField, BadInput
 from hpo.worker import session
 from studies.attributes import OPTIONS, STUDY_ID
 from studies.finals import FinalModel, FinalRun, read_answers, read_runs, summarise
+from studies.fingerprint import fingerprint_of
 from studies.paths import BASELINE, StudyFiles, name_of
 
 Picture = str | Path | np.ndarray | Image.Image
@@ -60,7 +61,7 @@ def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:
     if not models:
         raise BadInput(
             f"study {study.study_name} has no final models in {files.final}; "
-            f"first: python -m hpo.evaluate {study.study_name}"
+            f"first: python -m hpo.evaluate {study.study_name}{fingerprint_of(study).code_words}"
         )
     return models
 

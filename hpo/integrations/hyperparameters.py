@@ -80,9 +80,19 @@ def params_of(space: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], di
     for each in own.space:
         parameter = parameter_of(each)
         if parameter is not None and own.is_active(each) and each.name in values:
-            params[parameter.name] = parameter.from_value(values[each.name])
-            distributions[parameter.name] = parameter.distribution
+            value = parameter.from_value(values[each.name])
+            if _allowed(parameter.distribution, value):  # KerasTuner does not look whether a default is
+                params[parameter.name], distributions[parameter.name] = value, parameter.distribution
     return params, distributions
+
+
+def _allowed(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    steps = (value - distribution.low) / (distribution.step or 1)
+    on_step = distribution.step is None or abs(steps - round(steps)) < 1e-8
+    return distribution.low <= value <= distribution.high and on_step
 
 
 def ensure_active_values(space: Any) -> None:
@@ -123,7 +133,10 @@ def _linear(name: str, hyperparameter: Any) -> Parameter:
     def to_value(x: float) -> float:
         return low + round((x - low) / step) * step  # to the last bit what KerasTuner has
 
-    return Parameter(name, FloatDistribution(low, float(last), step=step), to_value, float)
+    def from_value(value: float) -> float:
+        return min(float(value), float(last))  # KerasTuner's 3 * 0.1 is above 0.3
+
+    return Parameter(name, FloatDistribution(low, float(last), step=step), to_value, from_value)
 
 
 def _on_a_logarithm(name: str, hyperparameter: Any) -> Parameter:

@@ -23,14 +23,18 @@ import optuna
 from keras_tuner.engine.trial import Trial, TrialStatus
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
+from optuna.study import StudyDirection, StudySummary
 from optuna.trial import TrialState
 
 from hpo.integrations.hyperparameters import ensure_active_values, parameter_of, params_of
+from studies.storage import open_storage
+from studies.url import address
 
 _log = logging.getLogger("hpo")
 PROPOSALS = 5  # asked of the sampler before values that were not tried yet are drawn at random
+MOST_DRAWS = 1000  # of those, before a space counts as tried out
 VALUES, TRIAL_ID, DUPLICATE_OF = "hyperparameters", "trial_id", "duplicate_of"  # attributes of a trial in the study
+PROJECT = "project"  # attribute of a study: the folder of the project that it is of
 
 
 class OptunaOracle(keras_tuner.Oracle):
@@ -50,7 +54,7 @@ class OptunaOracle(keras_tuner.Oracle):
         storage: URL of a database, or an Optuna storage; default optuna.db in the folder of the project.
         study_name: in the storage; default the project's. With a number behind it where there is one of this name that
             is not this project's.
-        sampler: default TPE; one made by you is used as it is.
+        sampler: default TPE; one made by you is used as it is. The search ends where a grid is tried out.
         seed: of the default sampler and of values drawn at random; default a random one.
         **settings: of `keras_tuner.Oracle`: hyperparameters, allow_new_entries, tune_new_entries,
             max_retries_per_trial, max_consecutive_failed_trials.
@@ -73,7 +77,10 @@ class OptunaOracle(keras_tuner.Oracle):
         self._study: optuna.Study | None = None
         self._begun: str | None = None  # the name of the project's study, once there is one
         self._numbers: dict[str, int] = {}  # from KerasTuner's trial to the number of Optuna's
+        self._asked: dict[str, optuna.Trial] = {}  # in this process
         self._told: set[str] = set()
+        self._searching = self._exhausted = False
+        self._max_collisions = MOST_DRAWS
 
     @property
     def study(self) -> optuna.Study:
@@ -84,14 +91,17 @@ class OptunaOracle(keras_tuner.Oracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Values of a new trial, see `keras_tuner.Oracle.populate_space`."""
+        if not self._searching:  # whoever only looks at the study leaves its trials alone
+            self._searching = True
+            self._let_go(self.study)
         self._tell_all()
-        for _ in range(PROPOSALS):
+        for _ in range(0 if self._exhausted else PROPOSALS):
             trial, values = self._ask()
             if not self._duplicate(values):
                 return self._begin(trial, trial_id, values)
             trial.set_user_attr(DUPLICATE_OF, self._tried(values))
-            self.study.tell(trial, state=TrialState.FAIL)
-        drawn = self._random_values()
+            self._finish(self.study, trial.number, TrialState.FAIL, None)
+        drawn = None if self._exhausted else self._random_values()
         if drawn is None:  # all of a small space is tried
             return {"status": TrialStatus.STOPPED, "values": None}
         params, _ = params_of(self.hyperparameters, drawn)
@@ -114,7 +124,7 @@ class OptunaOracle(keras_tuner.Oracle):
         In both parts by KerasTuner's score, which with several objectives is their sum.
         """
         ranked: list[Trial] = super().get_best_trials(max(num_trials, len(self.trials)))
-        if len(self._objectives) > 1 and self._study is not None:
+        if len(self._objectives) > 1 and self._begun is not None:
             best = {trial.number for trial in self.study.best_trials}
             ranked.sort(key=lambda trial: self._numbers.get(trial.trial_id) not in best)
         return ranked[:num_trials]
@@ -126,51 +136,69 @@ class OptunaOracle(keras_tuner.Oracle):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from there; a state that another oracle left has no study yet."""
         super().set_state(state)
-        self._study, self._told = None, set()
+        self._study, self._told, self._searching = None, set(), False
         self._begun = state.get("optuna_study")
         self._numbers = dict(state.get("optuna_numbers", {}))
 
     def _record_values(self, trial: Trial) -> None:
         own = trial.hyperparameters
         own.ensure_active_values = lambda: ensure_active_values(own)
-        super()._record_values(trial)
+        try:
+            super()._record_values(trial)
+        finally:
+            del own.ensure_active_values
 
     @property
     def _objectives(self) -> Sequence[keras_tuner.Objective]:
         return getattr(self.objective, "objectives", None) or [self.objective]
 
     def _open(self) -> optuna.Study:
-        storage = self._storage or f"sqlite:///{Path(self._project_dir) / 'optuna.db'}"
-        names = optuna.get_all_study_names(storage)
+        folder = Path(self._project_dir).resolve()
+        storage: Any = self._storage or open_storage(address(folder / "optuna.db"), write=True)
         # A sampler that is made anew draws anew, or the trials before it would be proposed again.
         sampler = self._sampler or TPESampler(seed=self.seed + len(self.trials))
-        if self._begun is None and self._storage is None and names:  # killed before KerasTuner kept anything
-            self._begun = names[0]
-        if self._begun in names:
+        known = {each.study_name: each for each in optuna.get_all_study_summaries(storage, include_best_trial=False)}
+        wanted = self._begun or self._wanted_name or self._project_name
+        if self._begun is None and wanted in known and self._is_ours(known[wanted], folder):
+            self._begun = wanted
+        if self._begun in known:
             study = optuna.load_study(study_name=self._begun, storage=storage, sampler=sampler)
-            self._let_go(study)
+            self._check_objectives(study)
             return study
         if self._begun is not None:
-            _log.warning(
-                "study %s is not in %s any more: it is made anew of this project's trials", self._begun, storage
-            )
+            _log.warning("study %s is not there any more: it is made anew of this project's trials", self._begun)
             self._numbers, self._told = {}, set()
-        wanted = self._begun or self._wanted_name or self._project_name
         name, number = wanted, 1
-        while name in names:
+        while name in known:
             number += 1
             name = f"{wanted}-{number}"
         if name != wanted:
-            _log.warning("study %s in %s is another project's: this one is %s", wanted, storage, name)
-        directions = [
-            StudyDirection.MAXIMIZE if each.direction == "max" else StudyDirection.MINIMIZE for each in self._objectives
-        ]
-        study = optuna.create_study(study_name=name, storage=storage, sampler=sampler, directions=directions)
+            _log.warning("study %s is another project's: this one is %s", wanted, name)
+        study = optuna.create_study(study_name=name, storage=storage, sampler=sampler, directions=self._directions)
+        study.set_user_attr(PROJECT, str(folder))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names([each.name for each in self._objectives])
         self._begun = name
         return study
+
+    def _is_ours(self, known: StudySummary, folder: Path) -> bool:
+        """Whether a study is that of a search in this folder which was killed before KerasTuner kept anything of it."""
+        return known.user_attrs.get(PROJECT) == str(folder) and known.n_trials <= len(self.trials) + 1
+
+    @property
+    def _directions(self) -> list[StudyDirection]:
+        maximise, minimise = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+        return [maximise if each.direction == "max" else minimise for each in self._objectives]
+
+    def _check_objectives(self, study: optuna.Study) -> None:
+        names = [each.name for each in self._objectives]
+        if (study.metric_names or names) != names or study.directions != self._directions:
+            raise ValueError(
+                f"the objectives must be those that project {self._project_name} was begun with, "
+                f"{', '.join(study.metric_names or [])}. Received: {', '.join(names)}. Another project_name, or "
+                "overwrite=True, begins anew"
+            )
 
     def _let_go(self, study: optuna.Study) -> None:
         """End trials that were asked for by a process that was killed before it could say for what."""
@@ -192,7 +220,7 @@ class OptunaOracle(keras_tuner.Oracle):
     def _begin(self, trial: optuna.Trial, trial_id: str, values: dict[str, Any]) -> dict[str, Any]:
         trial.set_user_attr(VALUES, values)
         trial.set_user_attr(TRIAL_ID, trial_id)
-        self._numbers[trial_id] = trial.number
+        self._numbers[trial_id], self._asked[trial_id] = trial.number, trial
         return {"status": TrialStatus.RUNNING, "values": values}
 
     def _tried(self, values: dict[str, Any]) -> str:
@@ -211,25 +239,39 @@ class OptunaOracle(keras_tuner.Oracle):
 
     def _tell(self, study: optuna.Study, trial: Trial) -> None:
         found = [self._value(trial, each.name) for each in self._objectives]
-        known = [value for value in found if value is not None and not math.isnan(value)]
+        known = [value for value in found if value is not None and math.isfinite(value)]
         complete = trial.status == TrialStatus.COMPLETED and len(known) == len(found)
         state, values = (TrialState.COMPLETE, known) if complete else (TrialState.FAIL, None)
         number = self._numbers.get(trial.trial_id)
-        if number is not None:
-            study.tell(number, values, state, skip_if_finished=True)
-            return
+        kept = None if number is None else study.get_trials(deepcopy=False)[number].state
+        if number is not None and kept == TrialState.RUNNING:
+            asked = self._asked.pop(trial.trial_id, None)
+            if asked is not None:  # with values of hyperparameters that the model asked for first
+                asked.set_user_attr(VALUES, trial.hyperparameters.values)
+            self._finish(study, number, state, values)
+        elif kept is None or (kept == TrialState.FAIL and complete):  # of another oracle, or tried again
+            self._numbers[trial.trial_id] = self._add(study, trial, state, values)
+
+    def _finish(self, study: optuna.Study, number: int, state: TrialState, values: list[float] | None) -> None:
+        try:
+            study.tell(number, values, state)
+        except RuntimeError:
+            # Samplers that try out a grid end `Study.optimize` with its last value; outside of it that is an error,
+            # when the trial is told already.
+            if not study.get_trials(deepcopy=False)[number].state.is_finished():
+                raise
+            self._exhausted = True
+
+    def _add(self, study: optuna.Study, trial: Trial, state: TrialState, values: list[float] | None) -> int:
+        """Put a trial that the study did not ask for into it; returns its number."""
         params, distributions = params_of(trial.hyperparameters, trial.hyperparameters.values)
         attributes = {VALUES: trial.hyperparameters.values, TRIAL_ID: trial.trial_id}
         study.add_trial(
             optuna.trial.create_trial(
-                state=state,
-                values=values,
-                params=params,
-                distributions=distributions,
-                user_attrs=attributes,
+                state=state, values=values, params=params, distributions=distributions, user_attrs=attributes
             )
         )
-        self._numbers[trial.trial_id] = len(study.get_trials(deepcopy=False)) - 1
+        return len(study.get_trials(deepcopy=False)) - 1
 
     def _value(self, trial: Trial, name: str) -> float | None:
         """Of an objective, at the step that the trial is scored by."""

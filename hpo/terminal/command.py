@@ -11,7 +11,6 @@ import click
 from hpo.config import Group, StudyConfig, check_field, meta
 from hpo.errors import MISTAKES, BadField, StorageError, StudyStopped, TaskFailed, WorkerLost
 from models.command import OneLineCommand, fail
-from models.own.registry import named
 
 # Exit codes, as documented in --help and in the README.
 DONE, NO_SUCCESS, STORAGE_TROUBLE = 0, 1, 3  # 2 and 130 are those of every command
@@ -92,16 +91,9 @@ def field_option(name: str) -> Callable[[Any], Any]:
     )
 
 
-def _name_code(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        named(value)
-
-
 code_option = click.option(
     "--backbone",
     metavar="CODE",
-    expose_value=False,
-    callback=_name_code,
     help="where the study is of a network of your own: its code, such as path/file.py:build",
 )
 storage_option = click.option(

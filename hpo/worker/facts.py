@@ -10,7 +10,7 @@ from hpo.config import StudyConfig
 from hpo.errors import BadField
 from models.backbones import get_backbone, sides_of
 from models.catalogue import OWN
-from models.own.registry import own_of
+from models.own.registry import own_of, pin
 
 if TYPE_CHECKING:
     from models.build import Task
@@ -134,8 +134,9 @@ def find_out(
     source = None
     if get_backbone(config.backbone).weights == OWN:
         own = own_of(config.backbone)
-        check_usable(own, resolutions[0], config.weights == "pretrained")
+        check_usable(own, resolutions, config.weights == "pretrained")
         source = own.source
+        pin(config.backbone, source)  # for processes that are started later
     base = build_base(task_of(config, data), config.backbone, resolutions[0])
     facts = data.facts
     height, width, channels = data.images.shape[1:]

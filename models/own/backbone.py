@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from models import ModelError
-from models.own.reference import INSIDE, LEAST_SIDE, MOST_SIDE, NATIVE_SIDE, Reference
-from models.own.registry import Registered, Settings, register
+from models.own.reference import INSIDE, LEAST_SIDE, MOST_SIDE, NATIVE_SIDE, Reference, parse
+from models.own.registry import Registered, Settings, is_registered, named, pin, register
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,29 @@ class Backbone:
         beside = None if self.preprocess is None else _reference(self.preprocess, "preprocess")
         settings = Settings(beside, self.min_resolution, self.native_resolution)
         return Registered(_reference(self.build, "build"), settings)
+
+
+def allow(name: str, source: str, given: Backbone | str) -> None:
+    """Allow the network of a study to be built again, if its code is still the same.
+
+    Args:
+        name: that the study has for it.
+        source: that it was begun with.
+        given: the network, or its code as `--backbone` names it; of several separated by commas the one of this name is
+            taken, and one alone whatever its file is called.
+
+    Raises:
+        ModelError: there is no such file, or the name cannot be that of a network of the user's own.
+    """
+    if isinstance(given, Backbone):
+        given.register()
+    else:
+        codes = [part.strip() for part in given.split(",") if part.strip()]
+        fitting = [code for code in codes if parse(code).name == name] or codes
+        if len(fitting) == 1 or len(fitting) < len(codes):
+            named(fitting[0], name)
+    if is_registered(name):
+        pin(name, source)
 
 
 def _reference(function: Callable[..., Any], field: str) -> Reference:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,25 +73,31 @@ class Findings:
     problems: tuple[str, ...] = ()
 
 
-def check_usable(own: Own, side: int, pretrained: bool) -> None:
+def check_usable(own: Own, sides: Sequence[int], pretrained: bool) -> None:
     """Make sure that a study can begin with a network.
 
     Args:
         own: the network.
-        side: in pixels, at which it is built.
+        sides: in pixels, at which it is to be built.
         pretrained: whether training begins with the weights that it is built with.
 
     Raises:
-        ModelError: as `built`; or it does not keep the contract; or its weights are other ones in each build.
+        ModelError: as `models.own.network.built`; or it does not keep the contract; or its weights differ from build to
+            build.
     """
-    model = built(own, side)
-    for problem in (*_unusable_layers(model), *_uncounted(model)):
+    model = built(own, sides[0])
+    digest = weights_digest(model) if pretrained else ""
+    found = (*_unusable_layers(model), *_uncounted(model), *_shared(own, sides[0]), *_sizes(own, model, sides, digest))
+    for problem in found:
         raise ModelError(f"{own.name} cannot be searched: {problem}; all findings: python -m models.check")
-    if pretrained and weights_digest(model) != weights_digest(built(own, side)):
-        raise ModelError(
-            f"{own.name} cannot be fine-tuned: {own.function} gives other weights each time. Load weights in it, or "
-            "choose --weights FILE, or --weights none to train from scratch"
-        )
+
+
+def _shared(own: Own, side: int) -> Iterator[str]:
+    """Why two networks would be one: what is trained in one would be trained in the other."""
+    one, other = ({id(layer): layer for layer in own.build((side, side, 3)).layers} for _ in range(2))
+    for key in one.keys() & other.keys():
+        yield f"{own.function} must make new layers in each call. Received: {one[key].name!r} twice"
+        return
 
 
 def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
@@ -106,7 +112,7 @@ def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
     """
     side = sides[0]
     model = built(own, side)
-    problems = [*_unusable_layers(model), *_sizes(own, model, sides[1:])]
+    problems = [*_unusable_layers(model), *_shared(own, side), *_sizes(own, model, sides[1:])]
     found: dict[str, Any] = {}
     problems += _uncounted(model)
     with contextlib.suppress(ModelError):  # which is among the problems
@@ -176,8 +182,8 @@ def _uncounted(model: Any) -> list[str]:
     return []
 
 
-def _sizes(own: Own, model: Any, sides: tuple[int, ...]) -> Iterator[str]:
-    """Why it cannot be used at other sides."""
+def _sizes(own: Own, model: Any, sides: Sequence[int], digest: str = "") -> Iterator[str]:
+    """Why it cannot be used at some sides; with the digest of its weights also where it has other ones there."""
     expected = [tuple(weight.shape) for weight in model.weights]
     for side in sides:
         try:
@@ -187,6 +193,11 @@ def _sizes(own: Own, model: Any, sides: tuple[int, ...]) -> Iterator[str]:
             continue
         if [tuple(weight.shape) for weight in other.weights] != expected:
             yield f"at {side} px it has weights of other shapes: one set of weights must serve every resolution"
+        elif digest and weights_digest(other) != digest:
+            yield (
+                f"{own.function} gives other weights each time: load weights in it, or choose --weights FILE, or "
+                "--weights none to train from scratch"
+            )
 
 
 def _runtime(model: Any) -> str:

@@ -26,8 +26,8 @@ def built(own: Own, side: int) -> Any:
     output = feature_map(own, inputs)
     try:
         return keras.Model(inputs, output, name=own.name)
-    except ValueError as error:  # two layers of one name, say
-        raise ModelError(f"{own.function} and preprocess do not fit together: {where(error)}") from error
+    except ValueError as error:  # two layers of one name, in a model inside it or in preprocess
+        raise ModelError(f"{own.function} cannot be put behind its pictures: {where(error)}") from error
 
 
 def feature_map(own: Own, x: Any) -> Any:
@@ -46,7 +46,7 @@ def feature_map(own: Own, x: Any) -> Any:
     side = x.shape[1]
     try:
         network = own.build((side, side, 3))
-    except Exception as error:  # whatever the user's code raises is the user's
+    except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's
         raise ModelError(f"{own.function}(({side}, {side}, 3)) failed: {where(error)}") from error
     _check(network, own.function, side)
     try:
@@ -55,7 +55,7 @@ def feature_map(own: Own, x: Any) -> Any:
             raise ModelError(f"preprocess must keep the shape ({side}, {side}, 3). Received: {prepared.shape[1:]}")
     except ModelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"preprocess failed: {where(error)}") from error
     return continued(network, prepared)
 

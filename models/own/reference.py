@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,11 +54,6 @@ class Reference:
         last = Path(self.module).stem if self.is_file else self.module.rsplit(".", 1)[-1]
         return last if self.function in ("build", "") else f"{last}.{self.function}"
 
-    @property
-    def anywhere(self) -> str:
-        """The same without folders: what a study keeps of it."""
-        return str(replace(self, module=Path(self.module).name)) if self.is_file else str(self)
-
 
 @dataclass(frozen=True)
 class Own:
@@ -69,8 +64,8 @@ class Own:
         build: from the shape (height, width, 3) of a picture to a functional `keras.Model` without top.
         preprocess: from a Keras tensor (None, height, width, 3) float32, RGB from 0 to 255, to what `build`'s model
             takes; None where it takes that.
-        source: which code it is: its name without folders, and the SHA-256 of the file that was named; what that
-            imports is not in it.
+        source: which code it is: file and function, and the SHA-256 of the file; so of `preprocess`. What they import
+            is not in it.
         function: what messages call `build`.
         min_resolution: smallest side of a picture, in pixels.
         native_resolution: side that its weights were trained at, in pixels.
@@ -114,7 +109,8 @@ def load(reference: Reference) -> Own:
     native = _side(module, "native_resolution", max(NATIVE_SIDE, least))
     if native < least:
         raise ModelError(f"native_resolution in {reference.module} must be at least {least} px. Received: {native}")
-    return Own(reference.name, build, preprocess, source_of(reference), reference.function, least, native)
+    beside = [Reference(reference.module, "preprocess", reference.folder)] if preprocess else []
+    return Own(reference.name, build, preprocess, source_of(reference, *beside), reference.function, least, native)
 
 
 def function_of(reference: Reference) -> Callable[..., Any]:
@@ -131,16 +127,19 @@ def function_of(reference: Reference) -> Callable[..., Any]:
     return function
 
 
-def source_of(reference: Reference) -> str:
-    """Which code it is, see `Own.source`.
+def source_of(*references: Reference) -> str:
+    """Which code they are, see `Own.source`: the same for a module and for its file, wherever it lies.
 
     Raises:
-        ModelError: it has no file.
+        ModelError: one has no file.
     """
-    file = getattr(module_of(reference), "__file__", None)
-    if not file:
-        raise ModelError(f"{reference.module} is part of Python itself, not a network of your own")
-    return f"{reference.anywhere} {hashlib.sha256(Path(file).read_bytes()).hexdigest()}"
+    found = []
+    for each in references:
+        file = getattr(module_of(each), "__file__", None)
+        if not file:
+            raise ModelError(f"{each.module} is part of Python itself, not a network of your own")
+        found.append(f"{Path(file).name}:{each.function} {hashlib.sha256(Path(file).read_bytes()).hexdigest()}")
+    return " and ".join(found)
 
 
 def _side(module: ModuleType, name: str, default: int) -> int:

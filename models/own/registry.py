@@ -35,10 +35,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Registered:
-    """Where the code of a network is, and, if it was named in Python, what else was said of it."""
+    """Where the code of a network is.
+
+    Attributes:
+        code: what builds it.
+        settings: what else was said of it, if it was named in Python.
+        source: that it must have, see `models.own.reference.Own`; empty where any will do.
+    """
 
     code: Reference
     settings: Settings | None = None
+    source: str = ""
 
 
 def register(name: str, network: Registered) -> None:
@@ -55,9 +62,14 @@ def register(name: str, network: Registered) -> None:
     if name in BACKBONES:
         raise ModelError(f"{network.code} would be called {name}, which is one of ours: give it another name")
     known = _registered().get(name, network)
-    if known != network:
+    if known.code != network.code:
         raise ModelError(f"{network.code} would be called {name}, which {known.code} is called: give it another name")
     _known[name] = network
+
+
+def pin(name: str, source: str) -> None:
+    """From now on the code of a network must be this one, in processes that are started later, too."""
+    _known[name] = replace(_registered()[name], source=source)
 
 
 def variables() -> dict[str, str]:
@@ -81,11 +93,12 @@ def is_registered(name: str) -> bool:
     return name in _registered()
 
 
-def named(text: str) -> str:
+def named(text: str, name: str = "") -> str:
     """The name of a network as a command line has it; one of the user's own may be built from now on.
 
     Args:
         text: the name of one of ours, or code, such as path/file.py:build.
+        name: that it is to have; default one made from its code.
 
     Raises:
         ModelError: there is no such file, or its name cannot be that of a network.
@@ -100,20 +113,23 @@ def named(text: str) -> str:
         code = Reference(str(path.resolve()), code.function)
     else:
         code = Reference(code.module, code.function, os.getcwd())
-    register(code.name, Registered(code))
-    return code.name
+    register(name or code.name, Registered(code))
+    return name or code.name
 
 
 def own_of(name: str) -> Own:
     """The network of a name, its code imported.
 
     Raises:
-        ModelError: its code was not named, or cannot be used.
+        ModelError: its code was not named, cannot be used, or is not the one that it must be.
     """
     known = _registered()
     if name not in known:
         raise ModelError(f"the code of {name}, a network of your own, was not named")
-    return _loaded(name, known[name])
+    own, wanted = _loaded(name, replace(known[name], source="")), known[name].source
+    if wanted and own.source != wanted:
+        raise ModelError(f"the code of {name} has changed. Received: {own.source}. Begun with: {wanted}")
+    return own
 
 
 @functools.lru_cache(maxsize=16)
@@ -121,26 +137,25 @@ def _loaded(name: str, network: Registered) -> Own:
     if not network.code.function:
         from models.own.saved import load_saved
 
-        return load_saved(Path(network.code.module))
-    if network.settings is None:
-        return load(network.code)
-    settings, source = network.settings, source_of(network.code)
-    preprocess = None
-    if settings.preprocess is not None:
-        preprocess = function_of(settings.preprocess)
-        source = " and ".join(dict.fromkeys((source, source_of(settings.preprocess))))
-    build, sides = function_of(network.code), (settings.min_resolution, settings.native_resolution)
-    return Own(name, build, preprocess, source, network.code.function, *sides)
+        return replace(load_saved(Path(network.code.module)), name=name)
+    settings = network.settings
+    if settings is None:
+        return replace(load(network.code), name=name)
+    beside = [settings.preprocess] if settings.preprocess else []
+    build, *preprocess = map(function_of, (network.code, *beside))
+    source, sides = source_of(network.code, *beside), (settings.min_resolution, settings.native_resolution)
+    return Own(name, build, preprocess[0] if preprocess else None, source, network.code.function, *sides)
 
 
 def _registered() -> dict[str, Registered]:
     stored = json.loads(os.environ.get(VARIABLE) or "{}")
-    inherited = {name: _restored(values["code"], values["settings"]) for name, values in stored.items()}
+    inherited = {name: _restored(**values) for name, values in stored.items()}
     return inherited | _known
 
 
-def _restored(code: dict[str, str], settings: dict | None) -> Registered:
-    if settings is None:
-        return Registered(Reference(**code))
-    beside = settings["preprocess"]
-    return Registered(Reference(**code), Settings(**settings | {"preprocess": beside and Reference(**beside)}))
+def _restored(code: dict[str, str], settings: dict | None, source: str) -> Registered:
+    found = None
+    if settings is not None:
+        beside = settings["preprocess"]
+        found = Settings(**settings | {"preprocess": beside and Reference(**beside)})
+    return Registered(Reference(**code), found, source)

@@ -76,7 +76,10 @@ def _flat(model: Any, path: Path) -> Any:
         raise ModelError(f"{path} must take square pictures of three channels, (side, side, 3). Received: {found}")
     side = shapes[0][0] or NATIVE_SIDE
     pictures = keras.Input((side, side, 3), name="pictures")
-    return keras.Model(pictures, continued(model, pictures))
+    try:
+        return keras.Model(pictures, continued(model, pictures))
+    except ValueError as error:  # two layers of one name, in two models inside it
+        raise ModelError(f"{path} cannot be taken apart: {' '.join(str(error).split())[:200]}; {WAY_OUT}") from error
 
 
 def _without_top(model: Any, path: Path) -> Any:

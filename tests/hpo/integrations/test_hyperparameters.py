@@ -119,3 +119,14 @@ def test_one_name_under_two_conditions_is_kept_apart() -> None:
         assert distributions[f"width (kind = {kind})"] == (
             IntDistribution(1, 4) if kind == "small" else IntDistribution(10, 40)
         )
+
+
+def test_what_a_distribution_does_not_have_is_left_out() -> None:
+    space = keras_tuner.HyperParameters()
+    space.Int("odd", 10, 100, step=20, default=64)
+    space.Float("last", 0, 0.3, step=0.1)
+    space.Choice("kind", ["a", "b"])
+    values = {"odd": 64, "last": 3 * 0.1, "kind": "b"}
+    params, distributions = params_of(space, values)
+    assert params == {"last": 0.3, "kind": "b"} and set(distributions) == set(params)
+    optuna.create_study().add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=1.0))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +136,84 @@ def test_saved_and_reloaded_it_goes_on(tmp_path: Path) -> None:
     assert [trial.value for trial in again.study.get_trials()] == [1.0, 1.0, 1.0, 2.0, 1.0]
 
 
+def test_who_only_looks_leaves_trials_that_run_alone(tmp_path: Path) -> None:
+    oracle = make(tmp_path)
+    end(oracle, oracle.create_trial("tuner"), score=1.0)
+    looking = make(tmp_path)
+    looking.reload()
+    trial = oracle.create_trial("tuner")
+    assert looking.study.best_value == 1.0
+    assert [each.score for each in looking.get_best_trials()] == [1.0]
+    end(oracle, trial, score=2.0)
+    assert [each.value for each in oracle.study.get_trials()] == [1.0, 2.0]
+
+
+def test_a_trial_that_failed_and_is_tried_again_counts(tmp_path: Path) -> None:
+    oracle = make(tmp_path, max_consecutive_failed_trials=1)
+    with pytest.raises(RuntimeError):
+        end(oracle, oracle.create_trial("tuner"), "FAILED")
+    again = make(tmp_path)
+    again.reload()  # KerasTuner had raised before it kept the failure
+    retried = again.create_trial("tuner")
+    assert retried.trial_id == "00"
+    end(again, retried, score=0.5)
+    assert states(again) == ["FAIL", "COMPLETE"]
+    assert again.study.best_trial.user_attrs["trial_id"] == "00"
+
+
+def test_other_objectives_are_refused_in_one_line(tmp_path: Path) -> None:
+    oracle = make(tmp_path)
+    end(oracle, oracle.create_trial("tuner"), score=1.0)
+    for objective in ([SCORE, keras_tuner.Objective("seconds", "min")], keras_tuner.Objective("score", "min")):
+        again = make(tmp_path, objective)
+        again.reload()
+        with pytest.raises(ValueError, match="the objectives must be those that project project was begun with, score"):
+            again.create_trial("tuner")
+
+
+def test_the_front_comes_first_after_a_reload_too(tmp_path: Path) -> None:
+    objectives = [SCORE, keras_tuner.Objective("seconds", "min")]
+    oracle = make(tmp_path, objectives)
+    for score, seconds in ((0.5, 1.0), (0.9, 9.0), (0.4, 2.0)):
+        end(oracle, oracle.create_trial("tuner"), score=score, seconds=seconds, multi_objective=seconds - score)
+    again = make(tmp_path, objectives)
+    again.reload()
+    assert [trial.metrics.get_best_value("score") for trial in again.get_best_trials(3)] == [0.5, 0.9, 0.4]
+
+
+def test_a_grid_that_is_tried_out_ends_the_search(tmp_path: Path) -> None:
+    found = keras_tuner.HyperParameters()
+    found.Choice("a", [1, 2, 3])
+    sampler = optuna.samplers.GridSampler({"a": [1, 2, 3]})
+    oracle = make(tmp_path, hyperparameters=found, sampler=sampler)
+    values = []
+    while (trial := oracle.create_trial("tuner")).status == "RUNNING":
+        values.append(trial.hyperparameters.values["a"])
+        end(oracle, trial, score=1.0)
+    assert sorted(values) == [1, 2, 3] and states(oracle) == ["COMPLETE"] * 3
+
+
+def test_hyperparameters_can_be_pickled(tmp_path: Path) -> None:
+    oracle = make(tmp_path)
+    end(oracle, oracle.create_trial("tuner"), score=1.0)
+    own = oracle.get_best_trials()[0].hyperparameters
+    assert pickle.loads(pickle.dumps(own)).values == own.values
+
+
+def test_numbers_that_are_not_finite_are_no_results(tmp_path: Path) -> None:
+    oracle = make(tmp_path)
+    end(oracle, oracle.create_trial("tuner"), score=float("inf"))
+    assert states(oracle) == ["FAIL"]
+
+
+def test_a_killed_search_in_a_storage_of_its_own_is_gone_on_with(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/all.db"
+    make(tmp_path, storage=url).create_trial("tuner")  # and killed: KerasTuner begins anew
+    again = make(tmp_path, storage=url)
+    end(again, again.create_trial("tuner"), score=1.0)
+    assert again.study.study_name == "project" and states(again) == ["FAIL", "COMPLETE"]
+
+
 def test_what_was_asked_for_and_never_begun_is_let_go(tmp_path: Path) -> None:
     oracle = make(tmp_path)
     end(oracle, oracle.create_trial("tuner"), score=1.0)
@@ -196,7 +276,7 @@ def test_a_study_of_another_project_is_left_alone(tmp_path: Path, caplog: pytest
     end(second, second.create_trial("tuner"), score=2.0)
     assert (first.study.study_name, second.study.study_name) == ("mine", "mine-2")
     assert len(first.study.get_trials()) == 1
-    assert "study mine in" in caplog.text and "this one is mine-2" in caplog.text
+    assert "study mine is another project's: this one is mine-2" in caplog.text
     again = make(tmp_path / "two", storage=url, study_name="mine")
     again.reload()
     assert again.study.study_name == "mine-2"
@@ -210,6 +290,7 @@ def test_hyperparameters_that_come_later_are_searched(tmp_path: Path) -> None:
     values = [oracle.create_trial(f"tuner{number}").hyperparameters.values["late"] for number in range(3)]
     assert len(set(values)) > 1
     assert oracle.trials[trial.trial_id].hyperparameters.values["late"] == 5
+    assert oracle.study.get_trials()[0].user_attrs["hyperparameters"]["late"] == 5
 
 
 def test_conditions_are_respected(tmp_path: Path) -> None:
@@ -346,6 +427,24 @@ def test_a_tuner_searches_with_it(tmp_path: Path, data: tuple[np.ndarray, np.nda
         assert max(trial.value for trial in trials) == pytest.approx(own.oracle.get_best_trials()[0].score)
         assert own.get_best_models()[0].predict(x, verbose=0).shape == (32, 3)
         assert own.get_best_hyperparameters()[0].values["num_layers"] in (1, 2, 3)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_docs(
+    tmp_path: Path, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "own_networks.md").read_text()
+    example = re.search(r"## KerasTuner.*?```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    monkeypatch.chdir(tmp_path)
+    text = example[1].replace("max_trials=50", "max_trials=2").replace("epochs=5", "epochs=1, verbose=0")
+    x, y = data
+    scope: dict[str, Any] = {"build_model": build, "x": x, "y": y, "x_val": x, "y_val": y, "__name__": "example"}
+    exec(compile(text, "example", "exec"), scope)
+    study = scope["oracle"].study
+    assert study.metric_names == ["val_accuracy", "seconds"]
+    assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"] * 2
+    assert all(trial.values[1] > 0 for trial in study.get_trials())
 
 
 SCRIPT = """

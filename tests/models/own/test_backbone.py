@@ -12,7 +12,8 @@ import pytest
 from hpo import Backbone, StudyConfig
 from models import ModelError
 from models.own import registry
-from models.own.registry import own_of
+from models.own.backbone import allow
+from models.own.registry import named, own_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,7 +37,10 @@ def test_a_study_knows_it_by_its_name() -> None:
     own = own_of("tiny")
     assert (own.build, own.min_resolution, own.native_resolution) == (tiny, 8, 16)
     assert own.preprocess is not None and own.preprocess(3) == 1.5
-    assert own.source.startswith("tests.models.own.test_backbone:tiny ")
+    assert [part.split()[0] for part in own.source.split(" and ")] == [
+        "test_backbone.py:tiny",
+        "test_backbone.py:halved",
+    ]
 
 
 def test_until_then_it_is_not_known() -> None:
@@ -59,6 +63,56 @@ def test_functions_of_a_script_are_found_in_its_file(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment)
     assert (done.stdout, done.stderr) == ("True script.py:build\n", "")
+
+
+def test_python_and_the_command_line_mean_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab_twice.py").write_text("def build(shape): return 1\ndef preprocess(x): return x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import lab_twice  # type: ignore[import-not-found]
+
+    Backbone("python", lab_twice.build, preprocess=lab_twice.preprocess).register()
+    Backbone("bare", lab_twice.build).register()
+    named(f"{tmp_path / 'lab_twice.py'}:build", "typed")
+    assert own_of("python").source == own_of("typed").source != own_of("bare").source
+
+
+def test_a_study_is_gone_on_with_under_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "lab.py").write_text("def build(shape): return 1\n")
+    named(f"{tmp_path / 'lab.py'}:build", "before")
+    source = own_of("before").source
+    allow("mine", source, f"{tmp_path / 'lab.py'}:build")
+    assert (own_of("mine").name, own_of("mine").source) == ("mine", source)
+
+
+def test_of_several_codes_the_one_of_its_name_is_taken(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.py").write_text(f"def build(shape): return {name!r}\n")
+    given = ",".join(f"{tmp_path / name}.py:build" for name in ("one", "other"))
+    named(f"{tmp_path / 'other.py'}:build", "before")
+    source = own_of("before").source
+    allow("other", source, given)
+    assert own_of("other").build((1, 1, 3)) == "other"
+    allow("third", source, given)
+    assert not registry.is_registered("third")
+
+
+def test_other_code_is_refused_here_and_in_processes_that_are_started(tmp_path: Path) -> None:
+    (tmp_path / "lab.py").write_text("def build(shape): return 1\n")
+    allow("lab", f"lab.py:build {'0' * 64}", f"{tmp_path / 'lab.py'}:build")
+    with pytest.raises(
+        ModelError, match="the code of lab has changed. Received: lab.py:build .* Begun with: lab.py:build 000"
+    ):
+        own_of("lab")
+    code = "from models.own.registry import own_of; own_of('lab')"
+    environment = {"PYTHONPATH": str(ROOT), **registry.variables()}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "the code of lab has changed" in done.stderr
+
+
+def test_the_same_code_may_be_given_other_settings() -> None:
+    Backbone("tiny", tiny).register()
+    Backbone("tiny", tiny, min_resolution=8).register()
+    assert own_of("tiny").min_resolution == 8
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from models import ModelError, flops
 from models.backbones import get_backbone, without_top
-from models.build import Task, build_network
+from models.build import Task, build_ends, build_network
 from models.candidate import Candidate
 from models.flops import count, register_flops
 from models.own.contract import TAKEN, Block, check_usable, examine
@@ -36,6 +37,13 @@ def own(build: Callable[..., Any], preprocess: Callable[[Any], Any] | None = Non
     return Own("mine", build, preprocess, f"mine:build {'0' * 64}")
 
 
+def anew(layer: Any) -> Any:
+    """A layer like it; a function itself, which makes its own."""
+    if isinstance(layer, keras.layers.Lambda):
+        return copy.deepcopy(layer)
+    return type(layer).from_config(layer.get_config()) if isinstance(layer, keras.layers.Layer) else layer
+
+
 def ending_with(*layers: Callable[[Any], Any]) -> Callable[[tuple[int, int, int]], keras.Model]:
     """Two convolutions with a pooling between them, and then these layers."""
 
@@ -45,7 +53,7 @@ def ending_with(*layers: Callable[[Any], Any]) -> Callable[[tuple[int, int, int]
         x = keras.layers.MaxPooling2D(name="halve")(x)
         x = keras.layers.Conv2D(8, 3, padding="same", name="second")(x)
         for layer in layers:
-            x = layer(x)
+            x = anew(layer)(x)
         return keras.Model(inputs, x)
 
     return build
@@ -135,9 +143,10 @@ def test_a_formula_that_fails_is_named(formula: Callable[..., Any]) -> None:
 
 
 def test_an_activation_that_cannot_be_counted_is_a_problem() -> None:
-    (problem,) = examine(
-        own(ending_with(keras.layers.Conv2D(4, 1, activation=lambda x: x, name="odd"))), (16,)
-    ).problems
+    def odd(x: Any) -> Any:
+        return keras.layers.Conv2D(4, 1, activation=lambda y: y, name="odd")(x)
+
+    (problem,) = examine(own(ending_with(odd)), (16,)).problems
     assert problem.startswith("no FLOPs formula for activation") and "'odd'" in problem
 
 
@@ -234,14 +243,16 @@ def test_all_names_that_are_taken_are_known() -> None:
         values = {"backbone": "custom_cnn", "resolution": 16, "head_width": 128, "batch_norm_head": True}
         training: dict[str, Any] = {"unfreeze_depth": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "cosine"}
         network = build_network(Candidate(**values, **training), task, 0)
+        ends = build_ends([Candidate(**values, **training, keep_blocks=1)], task)
+        assert {"hpo_pool_1", "hpo_head_1"} <= {layer.name for layer in ends.layers}
         around = [layer for model in (network.model, network.logits) for layer in model.layers]
         backbone = {layer.name for layer in without_top(get_backbone("custom_cnn"), 32).layers} - {"pictures"}
         assert {layer.name for layer in around} - backbone <= set(TAKEN)
 
 
 def test_a_study_can_begin_with_it() -> None:
-    check_usable(own(fixed), 16, pretrained=True)
-    check_usable(own(ending_with()), 16, pretrained=False)
+    check_usable(own(fixed), (16, 8), pretrained=True)
+    check_usable(own(ending_with()), (16, 8), pretrained=False)
 
 
 @pytest.mark.usefixtures("nothing_registered")
@@ -250,7 +261,7 @@ def test_a_study_can_begin_with_it() -> None:
     [
         (
             ending_with(),
-            "mine cannot be fine-tuned: build gives other weights each time. Load weights in it, or choose",
+            "mine cannot be searched: build gives other weights each time: load weights in it, or choose",
         ),
         (ending_with(Doubled(name="twice")), "mine cannot be searched: layer 'twice' of class Doubled has no FLOPs"),
         (ending_with(keras.layers.Lambda(lambda x: x, name="odd")), "mine cannot be searched: 'odd' is a Lambda layer"),
@@ -258,7 +269,33 @@ def test_a_study_can_begin_with_it() -> None:
 )
 def test_or_not(build: Callable[..., Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        check_usable(own(build), 16, pretrained=True)
+        check_usable(own(build), (16, 8), pretrained=True)
+
+
+def test_layers_that_are_the_same_in_each_call_are_refused() -> None:
+    model = fixed((16, 16, 3))
+    with pytest.raises(ModelError, match="build must make new layers in each call. Received: '.*' twice"):
+        check_usable(own(lambda shape: model), (16,), pretrained=True)
+    assert any("must make new layers" in problem for problem in examine(own(lambda shape: model), (16,)).problems)
+
+
+def test_weights_that_depend_on_the_side_are_refused() -> None:
+    def build(shape: tuple[int, int, int]) -> keras.Model:
+        return fixed(shape) if shape[0] == 16 else ending_with()(shape)
+
+    with pytest.raises(ModelError, match="mine cannot be searched: build gives other weights each time"):
+        check_usable(own(build), (16, 8), pretrained=True)
+
+
+def test_two_layers_of_one_name_in_models_inside() -> None:
+    def build(shape: tuple[int, int, int]) -> keras.Model:
+        inputs = x = keras.Input(shape)
+        for _ in range(2):
+            x = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Conv2D(4, 3, name="twice")])(x)
+        return keras.Model(inputs, x)
+
+    with pytest.raises(ModelError, match=r"build cannot be put behind its pictures: ValueError: .*twice"):
+        built(own(build), 16)
 
 
 def test_stages_are_those_of_the_side() -> None:

@@ -51,7 +51,8 @@ def test_a_file_is_imported_once_with_what_lies_beside_it(tmp_path: Path, monkey
     own = load(parse(f"{path}:build"))
     assert own.build((8, 8, 3)) == 7
     assert own.preprocess is not None and own.preprocess(3) == 3
-    assert own.source == f"mine.py:build {hashlib.sha256(text.encode()).hexdigest()}"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert own.source == f"mine.py:build {digest} and mine.py:preprocess {digest}"
     assert load(parse(f"{path}:build")).build is own.build
 
 

@@ -49,12 +49,11 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A map, a search, and final models of its first trial."""
+    """A search that begins with a map, and final models."""
     folder = Folder(tmp_path_factory.mktemp("lab"))
     (folder.path / "lab.py").write_text(NETWORK)
     own = ["--backbone", "lab.py:build"]
-    assert folder.type("map", *own, *SMALL)[0] == 0
-    assert folder.type("run", *own, *SMALL, "--epochs", "2", "--trials", "6")[0] == 0
+    assert folder.type("run", *own, *SMALL, "--epochs", "2", "--trials", "4")[0] == 0
     assert folder.type("evaluate", "lab-digits", *own, "--seeds", "1", "--pick", "few")[0] == 0
     return folder
 
@@ -62,7 +61,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 @pytest.mark.slow
 class TestOwnNetwork:
     def test_the_map_has_every_block_at_every_side(self, searched: Folder) -> None:
-        rows = json.loads((searched.path / "runs" / "map-digits" / "map.json").read_text())
+        rows = json.loads((searched.path / "runs" / "lab-digits" / "map.json").read_text())
         assert [(row["backbone"], row["resolution"], row["keep_blocks"]) for row in rows] == [
             ("lab", side, blocks) for side in (8, 16) for blocks in (1, 2, 3)
         ]
@@ -72,8 +71,6 @@ class TestOwnNetwork:
         code, out, err = searched.type("models.profile", *words)
         assert code == 0, err
         assert json.loads(out)["macs"] == 8 * 8 * 27 * 8 + 4 * 4 * 72 * 16 + 2 * 2 * 144 * 32
-        code, _, err = searched.type("models.profile", "--backbone", "lab.py:build")
-        assert (code, err.count("\n")) == (2, 1) and "a network of your own, without a classifier: --no-top" in err
 
     def test_the_study_keeps_its_code(self, searched: Folder) -> None:
         mark = fingerprint_of(searched.study())
@@ -83,20 +80,17 @@ class TestOwnNetwork:
 
     def test_it_goes_on_and_is_refused_when_the_code_has_changed(self, searched: Folder) -> None:
         words = ["--backbone", "lab.py:build", *SMALL, "--epochs", "2"]
-        code, _, err = searched.type("run", *words, "--trials", "7")
+        code, _, err = searched.type("run", *words, "--trials", "5")
         assert code == 0, err
         trials = len(searched.study().trials)
         (searched.path / "lab.py").write_text(NETWORK + "# changed\n")
         try:
-            code, _, err = searched.type("run", *words, "--trials", "8")
+            code, _, err = searched.type("run", *words, "--trials", "6")
             assert (code, err.count("\n")) == (2, 1) and "source" in err
-            model = ["--trial", searched.trial, "--format", "litert"]
-            for command, others in {"evaluate": ["--seeds", "1"], "predict": [PICTURE], "export": model}.items():
+            for command, others in {"evaluate": ["--seeds", "1"], "predict": [PICTURE]}.items():
                 code, _, err = searched.type(command, "lab-digits", "--backbone", "lab.py:build", *others)
                 assert (code, err.count("\n")) == (2, 1)
                 assert "the code of lab has changed. Received: lab.py:build " in err
-            code, out, _ = searched.type("report", "lab-digits", "--no-figures", "--backbone", "lab.py:build")
-            assert code == 0 and "missing: " in out and "the code of lab has changed" in out
         finally:
             (searched.path / "lab.py").write_text(NETWORK)
         assert len(searched.study().trials) == trials
@@ -153,12 +147,8 @@ class TestOwnNetwork:
         try:
             code, _, err = searched.type("evaluate", "lab-digits")
             assert code == 2 and f"backbone must be a known network. Received: {bad}:build" in err
-            code, _, err = searched.type("predict", "lab-digits", PICTURE)
-            assert code == 2 and "backbone must be a known network. Received: lab." in err
             code, out, _ = searched.type("report", "lab-digits", "--no-figures")
             assert code == 0 and "missing: pictures of lab-digits: " in out
-            assert searched.type("export", "lab-digits")[0] == 0
-            assert searched.type("run", *SMALL, "--backbone", "lab.py:build", "--epochs", "2")[0] == 2  # other settings
         finally:
             study.set_user_attr(OPTIONS, options)
             study.set_user_attr(FINGERPRINT, mark)
@@ -169,7 +159,7 @@ class TestOwnNetwork:
 def test_random_weights_are_refused_and_trained_from_scratch(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     (tmp_path / "fresh.py").write_text(NETWORK.replace(", kernel_initializer=kernel", ""))
-    words = ["--backbone", "fresh.py:build", *SMALL, "--epochs", "1", "--trials", "2"]
+    words = ["--backbone", "fresh.py:build", *SMALL, "--epochs", "1", "--trials", "1", "--no-map"]
     code, _, err = folder.type("run", *words)
     assert (code, err.count("\n")) == (2, 1)
     assert "fresh cannot be searched: build gives other weights each time" in err
@@ -214,8 +204,6 @@ def test_in_python_and_then_on_the_command_line(tmp_path: Path) -> None:
     assert len(folder.study().trials) >= 2
     own = ["--backbone", "lab.py:build"]
     code, _, err = folder.type("run", *own, *SMALL, "--epochs", "1", "--trials", "3")
-    assert code == 0, err
-    code, _, err = folder.type("evaluate", "lab-digits", *own, "--seeds", "1", "--trials", "0")
     assert code == 0, err
 
 

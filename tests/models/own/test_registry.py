@@ -13,7 +13,7 @@ import pytest
 from hpo.config import make_config
 from hpo.errors import BadField
 from models import ModelError
-from models.backbones import get_backbone, sides_of
+from models.backbones import get_backbone, sides_of, with_top
 from models.catalogue import OWN
 from models.own import registry
 from models.own.reference import Reference
@@ -135,6 +135,12 @@ def test_what_a_configuration_says_is_never_code(text: str, mine: Path) -> None:
     with pytest.raises(BadField, match="backbone must be a known network.* one of your own is named by its code"):
         make_config({"backbone": text.format(mine)})
     assert registry.variables() == {}
+
+
+def test_a_classifier_of_its_own_it_has_none(mine: Path) -> None:
+    named(f"{mine}:build")
+    with pytest.raises(ModelError, match="mine is a network of your own, without a classifier: --no-top"):
+        with_top(get_backbone("mine"), 16)
 
 
 def test_what_was_not_named_is_not_built() -> None:

@@ -29,7 +29,6 @@ from hpo.search.run import run_search
 from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
 from models.backbones import get_backbone
-from models.catalogue import OWN
 from models.export.formats import DEPLOYED, FORMATS
 from models.own.backbone import Backbone, allow
 from studies import storage as database
@@ -417,7 +416,7 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
     """
     if len(configs) < 2 or base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
-    if own := [one.backbone for one in configs if get_backbone(one.backbone).weights == OWN and not one.resolutions]:
+    if own := [one.backbone for one in configs if get_backbone(one.backbone).is_own and not one.resolutions]:
         raise BadField(
             "resolutions",
             f"must be given where {own[0]}, a network of your own, is one of several on a folder, whose pictures are "

@@ -49,7 +49,7 @@ def sides_of(backbone: Description) -> tuple[int, int]:
     Raises:
         ModelError: the code of a network of the user's own cannot be used.
     """
-    if backbone.weights == OWN:
+    if backbone.is_own:
         own = registry.own_of(backbone.name)
         return own.min_resolution, own.native_resolution
     return backbone.min_resolution, backbone.native_resolution
@@ -61,7 +61,7 @@ def stages_of(backbone: Description, resolution: int) -> int:
     Raises:
         ModelError: as `sides_of`.
     """
-    if backbone.weights == OWN:
+    if backbone.is_own:
         from models.own.network import stages_at
 
         return stages_at(registry.own_of(backbone.name), resolution)
@@ -107,7 +107,7 @@ def features(backbone: Description, x: Any) -> Any:
     least, _ = sides_of(backbone)
     if min(height, width) < least:
         raise ModelError(f"{backbone.name} needs pictures of at least {least} pixels. Received: {height}x{width}")
-    if backbone.weights == OWN:
+    if backbone.is_own:
         from models.own.network import feature_map
 
         return feature_map(registry.own_of(backbone.name), x)
@@ -122,7 +122,7 @@ def with_top(backbone: Description, resolution: int) -> Any:
     """The classifier with its own top and random weights, as a `keras.Model`: what published costs speak of."""
     import keras
 
-    if backbone.weights == OWN:
+    if backbone.is_own:
         raise ModelError(f"{backbone.name} is a network of your own, without a classifier: --no-top leaves that out")
     shape = (resolution, resolution, 3)
     if resolution < backbone.min_resolution:

@@ -30,6 +30,11 @@ class Description:
     blocks: int  # blocks with each of which it may end, see models.blocks
     weights: str  # where pretrained weights come from
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the user's, of which nothing but the name is known here."""
+        return self.weights == OWN
+
 
 # name, application, alpha, preprocessing, min and native resolution, parameters without top, stages, blocks
 _TABLE: tuple[tuple[str, str, float | None, str, int, int, int, int, int], ...] = (

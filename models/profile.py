@@ -24,7 +24,7 @@ import click
 
 from models import ModelError
 from models.backbones import get_backbone, sides_of, with_top, without_top
-from models.catalogue import OWN, Description
+from models.catalogue import Description
 from models.command import OneLineCommand
 from models.latency.runtimes import AUTO, KERAS, MOST_THREADS, RUNTIMES, describe, resolve
 from models.own.registry import named
@@ -154,7 +154,7 @@ def _checked(name: str | None, resolution: int | None, batch_size: int) -> Descr
         backbone = get_backbone(name)
     except ModelError as error:
         raise ModelError(f"--{error}") from error
-    if backbone.weights == OWN:
+    if backbone.is_own:
         with quiet_import():
             least, native = sides_of(backbone)
         backbone = replace(backbone, min_resolution=least, native_resolution=native)

@@ -82,6 +82,11 @@ class Fingerprint:
         return code if beside in ([], [f"{code.rpartition(':')[0]}:preprocess"]) else ""
 
     @property
+    def short_source(self) -> str:
+        """The user's code with the first digits of each SHA-256; "ours" for one of ours."""
+        return re.sub(r" ([0-9a-f]{16})[0-9a-f]{48}", r", SHA-256 \1…", self.source or "ours")
+
+    @property
     def code_words(self) -> str:
         """What a command that builds the network is given beside the study's name; empty for one of ours."""
         return f" --backbone {shlex.quote(self.code)}" if self.code else ""

@@ -35,7 +35,7 @@ def notes(studies: Sequence[Studied]) -> tuple[str, ...]:
             searched, "Places where networks end", lambda study: study.fingerprint.ends or "behind blocks"
         )
         same = [one for one in studies if one.backbone == backbone]
-        said += _differing(same, "Codes of the network", lambda study: study.fingerprint.source or "ours")
+        said += _differing(same, f"Versions of the code of {backbone}", lambda study: study.fingerprint.short_source)
     dimensions = dict.fromkeys(name for study in studies for name in study.fingerprint.space if name not in APART)
     other = [name for name in dimensions if len({_texts(study.fingerprint.space.get(name)) for study in studies}) > 1]
     if other:

@@ -9,7 +9,6 @@ from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.errors import BadField
 from models.backbones import get_backbone, sides_of
-from models.catalogue import OWN
 from models.own.registry import own_of, pin
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def find_out(
     from models.weights.values import weights_digest
 
     source = None
-    if get_backbone(config.backbone).weights == OWN:
+    if get_backbone(config.backbone).is_own:
         own = own_of(config.backbone)
         check_usable(own, resolutions, config.weights == "pretrained")
         source = own.source

@@ -88,8 +88,8 @@ def check_usable(own: Own, sides: Sequence[int], pretrained: bool) -> None:
     model = built(own, sides[0])
     digest = weights_digest(model) if pretrained else ""
     found = (*_unusable_layers(model), *_uncounted(model), *_shared(own, sides[0]), *_sizes(own, model, sides, digest))
-    for problem in found:
-        raise ModelError(f"{own.name} cannot be searched: {problem}; all findings: python -m models.check")
+    if found:
+        raise ModelError(f"{own.name} cannot be searched: {found[0]}; all findings: python -m models.check")
 
 
 def _shared(own: Own, side: int) -> Iterator[str]:

@@ -21,9 +21,6 @@ VARIABLE = "HPO_OWN_NETWORKS"  # in the environment of processes that we start: 
 NAME = re.compile(r"\w[\w.+-]{0,99}")  # of a network: names of studies and folders are made of it
 
 
-_known: dict[str, Registered] = {}  # what was named in this process
-
-
 @dataclass(frozen=True)
 class Settings:
     """What Python says of a network, in place of what stands beside its function."""
@@ -46,6 +43,9 @@ class Registered:
     code: Reference
     settings: Settings | None = None
     source: str = ""
+
+
+_known: dict[str, Registered] = {}  # what was named in this process
 
 
 def register(name: str, network: Registered) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 
 from models import ModelError, zoo
 from models.backbones import application
-from models.catalogue import BACKBONES, OWN, PACKAGED, UNPUBLISHED, Description
+from models.catalogue import BACKBONES, PACKAGED, UNPUBLISHED, Description
 from models.reuse.locks import locked
 from models.weights import torchvision
 from models.weights.hdf5 import BACKBONE_ATTRIBUTE, WAYS_OUT, card_path, check_file, sha256_of
@@ -52,9 +52,8 @@ def load_backbone_weights(base: Any, backbone: Description, weights: str) -> Non
     Raises:
         ModelError: weights cannot be fetched, are damaged, or belong to another network.
     """
-    if weights == "none" or (
-        weights == "pretrained" and backbone.weights == OWN
-    ):  # one's own is built with its weights
+    is_built_with_them = weights == "pretrained" and backbone.is_own
+    if weights == "none" or is_built_with_them:
         return
     if weights != "pretrained":
         _load_file(base, backbone, Path(weights).expanduser())

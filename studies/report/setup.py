@@ -1,7 +1,5 @@
 """The section on what was searched, and how: data, space, budget, machine."""
 
-import re
-
 from studies.fingerprint import KERAS, Fingerprint
 from studies.report import charts, model_tables
 from studies.report.blocks import Block, Chart, Facts, Pictures, Section, Text
@@ -51,7 +49,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         sampler = "planner" if material.map and not options.get("no_map") else "tpe"  # as the search takes it
     return [
         ("backbone", fingerprint.backbone),
-        *([("its code", _shortened(fingerprint.source))] if fingerprint.source else []),
+        *([("its code", fingerprint.short_source)] if fingerprint.source else []),
         ("weights", "none: trained from scratch" if scratch
                     else f"{material.origin}, SHA-256 {fingerprint.weights[:16]}…"),
         ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),
@@ -67,11 +65,6 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in (fingerprint.versions or {}).items())),
         ("latency", _latency(fingerprint)),
     ]  # fmt: skip
-
-
-def _shortened(source: str) -> str:
-    """With the first digits of each SHA-256."""
-    return re.sub(r" ([0-9a-f]{16})[0-9a-f]{48}", r", SHA-256 \1…", source)
 
 
 def _stopping(fingerprint: Fingerprint) -> str:

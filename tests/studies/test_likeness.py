@@ -54,6 +54,15 @@ def test_where_networks_of_one_kind_end():
     assert notes([study("whole"), study("all", **before)]) == (ALIKE,)  # it is not searched
 
 
+def test_two_versions_of_a_users_code():
+    first, second = (study(name, backbone="lab", source=f"lab.py:build {digit * 64}") for name, digit in ("ab", "b1"))
+    assert notes([first, second]) == (
+        f"Versions of the code of lab differ: lab.py:build, SHA-256 {'b' * 16}… in a; "
+        f"lab.py:build, SHA-256 {'1' * 16}… in b.",
+    )
+    assert notes([first, study("c", backbone="lab", source=first.fingerprint.source)]) == (ALIKE,)
+
+
 def test_grey_beside_colour():
     grey, colour = study("g", greyed=True, backbone="lenet5_grey"), study("c")
     assert notes([grey, colour]) == (

@@ -41,6 +41,16 @@ def space() -> keras_tuner.HyperParameters:
     return found
 
 
+def conditional() -> keras_tuner.HyperParameters:
+    """One name under two conditions."""
+    found = keras_tuner.HyperParameters()
+    found.Choice("kind", ["small", "large"])
+    for kind, low in (("small", 1), ("large", 10)):
+        with found.conditional_scope("kind", [kind]):
+            found.Int("width", low, 4 * low)
+    return found
+
+
 def make(folder: Path, objective: Any = SCORE, **settings: Any) -> OptunaOracle:
     settings = {"hyperparameters": space(), "max_trials": 20, "seed": 3} | settings
     oracle = OptunaOracle(objective, **settings)
@@ -294,12 +304,7 @@ def test_hyperparameters_that_come_later_are_searched(tmp_path: Path) -> None:
 
 
 def test_conditions_are_respected(tmp_path: Path) -> None:
-    found = keras_tuner.HyperParameters()
-    found.Choice("kind", ["small", "large"])
-    for kind, low in (("small", 1), ("large", 10)):
-        with found.conditional_scope("kind", [kind]):
-            found.Int("width", low, 4 * low)
-    oracle = make(tmp_path, hyperparameters=found)
+    oracle = make(tmp_path, hyperparameters=conditional())
     seen = set()
     for _ in range(12):
         trial = oracle.create_trial("tuner")
@@ -314,12 +319,7 @@ def test_conditions_are_respected(tmp_path: Path) -> None:
 
 def test_the_values_are_those_that_the_study_has(tmp_path: Path) -> None:
     """Also where KerasTuner would draw another one, for a name under several conditions."""
-    found = keras_tuner.HyperParameters()
-    found.Choice("kind", ["small", "large"])
-    for kind, low in (("small", 1), ("large", 10)):
-        with found.conditional_scope("kind", [kind]):
-            found.Int("width", low, 4 * low)
-    oracle = make(tmp_path, hyperparameters=found)
+    oracle = make(tmp_path, hyperparameters=conditional())
     for _ in range(6):
         trial = oracle.create_trial("tuner")
         end(oracle, trial, score=1.0)

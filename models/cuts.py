@@ -30,10 +30,10 @@ from models import ModelError
 from models.keras_graph import calls
 
 STAGE_RATIO = 2 / 3  # a stage ends where the spatial size falls to this share of its first size
-RATE_ATTRIBUTES = ("rate", "drop_path_rate", "stddev")  # what a layer that is random in training is ruled by
+RATE_ATTRIBUTES = ("rate", "drop_path_rate", "drop_prob", "stddev")  # rule what is random in training
 RANDOM_LAYERS = (
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
-    "GaussianNoise", "StochasticDepth",
+    "GaussianNoise", "StochasticDepth", "DropPath",
 )  # fmt: skip
 
 

@@ -91,6 +91,11 @@ def register_flops(kind: type, formula: Callable[[Call], tuple[int, int]]) -> No
     _registered[kind] = formula
 
 
+def is_registered(kind: type) -> bool:
+    """Whether a layer class has a formula of its own, by `register_flops`."""
+    return kind in _registered
+
+
 def without_formula(model: Any) -> list[tuple[str, str]]:
     """The first layer of each class that cannot be counted, and the name of its class."""
     found: dict[str, str] = {}
@@ -201,6 +206,10 @@ def _multi_head_attention(call: Call) -> int:
     return heads * (projections + scores + n_query * value_dim * width)
 
 
+def _matmul(call: Call) -> int:
+    return call.n_out * call.inputs[0][-1]
+
+
 MAC_FORMULAS: dict[str, Callable[[Call], int]] = {
     **{f"Conv{n}D": _conv for n in (1, 2, 3)},
     **{f"Conv{n}DTranspose": _conv_transpose for n in (1, 2, 3)},
@@ -210,6 +219,7 @@ MAC_FORMULAS: dict[str, Callable[[Call], int]] = {
     "EinsumDense": _einsum_dense,
     "Attention": _attention,
     "MultiHeadAttention": _multi_head_attention,
+    "Matmul": _matmul,
 }
 
 
@@ -239,7 +249,8 @@ def _merge(call: Call) -> int:
 
 
 def _pool(call: Call) -> int:
-    return call.n_out * prod(call.layer.pool_size)
+    window = call.layer.pool_size
+    return call.n_out * prod(window if isinstance(window, (tuple, list)) else (window, window))
 
 
 def _adaptive_pool(call: Call) -> int:
@@ -282,7 +293,8 @@ OTHER_FORMULAS: dict[str, Callable[[Call], int]] = {
     **{f"{kind}Pooling{n}D": _pool for kind in ("Max", "Average") for n in (1, 2, 3)},
     **{f"Global{kind}Pooling{n}D": _read_all for kind in ("Max", "Average") for n in (1, 2, 3)},
     "AdaptiveAveragePooling2D": _adaptive_pool,
-    "Resizing": _resize,
+    **dict.fromkeys(("AveragePool", "MaxPool"), _pool),
+    **dict.fromkeys(("Resizing", "Resize"), _resize),
     "UpSampling2D": _resize,
 }
 

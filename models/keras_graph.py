@@ -3,6 +3,8 @@
 `tests/models/test_keras_graph.py` fails first, and says so, when another version of Keras has it otherwise.
 """
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +46,54 @@ def made_by(tensor: Any) -> Any:
     return tensor._keras_history.operation
 
 
-def continued(model: Any, x: Any) -> Any:
+def parts(layer: Any) -> tuple[Any, ...]:
+    """The layers that a layer calls, if it is made of nothing else: no weights and no random numbers of its own."""
+    if not hasattr(layer, "_flatten_layers") or layer._trainable_variables or layer._non_trainable_variables:
+        return ()
+    return () if layer._seed_generators else tuple(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def all_layers(model: Any) -> list[Any]:
+    """The layers of a model and those that they are made of, to any depth."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def opening(layer: Any) -> Callable[..., Any]:
+    """The calls of the layers that a layer is made of, in place of its own; their names begin with its from then on."""
+    for part in parts(layer):
+        if not part.name.startswith(layer.name):
+            part.name = f"{layer.name}_{part.name}"
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if "training" in inspect.signature(layer.call).parameters:
+            kwargs["training"] = None  # is decided when the network runs; its default may be False
+        return layer.call(*args, **kwargs)
+
+    return call
+
+
+def continued(model: Any, x: Any, opened: Callable[[Any], Callable[..., Any] | None] = lambda layer: None) -> Any:
     """What a functional model with one input makes of a Keras tensor, its layers called one by one: no nested model.
 
-    Models inside it that have one input are taken apart, too.
+    Models inside it that have one input are taken apart, too, and Identity layers, which do nothing, left out.
+
+    Args:
+        model: with one input and one output.
+        x: Keras tensor that takes the place of its input.
+        opened: of a layer that is made of others, what is called in its place, see `opening`; None where it stays. What
+            that calls may be opened in turn.
     """
-    return functional(model)._run_through_graph(x, operation_fn=_taken_apart)
+    import keras
 
+    def instead(operation: Any) -> Callable[..., Any] | None:
+        inner = functional(operation)
+        if hasattr(inner, "_nodes_by_depth") and len(inner.inputs) == 1:
+            return lambda x, **_: continued(inner, x, opened)
+        return (lambda x, **_: x) if type(operation) is keras.layers.Identity else opened(operation)
 
-def _taken_apart(operation: Any) -> Any:
-    inner = functional(operation)
-    if not hasattr(inner, "_nodes_by_depth") or len(inner.inputs) != 1:
-        return operation
-    return lambda x, **_: continued(inner, x)
+    graph = functional(model)
+    while True:
+        y = graph._run_through_graph(x, operation_fn=lambda operation: instead(operation) or operation)
+        if not any(opened(call.operation) for call in calls(graph)):
+            return y
+        graph = keras.Function(x, y)  # what was opened may call what can be opened in turn

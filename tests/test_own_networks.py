@@ -224,3 +224,27 @@ def test_a_map_of_ones_own_pictures(tmp_path: Path) -> None:
     several = ["--backbone", "lab.py:build,custom_cnn", "--dataset", "pictures"]
     code, _, err = folder.type("map", *several)
     assert (code, err.count("\n")) == (2, 1) and "--resolutions must be given where lab, a network of your own" in err
+
+
+@pytest.mark.slow
+def test_a_preset_of_keras_hub_is_searched(tmp_path: Path) -> None:
+    """One whose layers are made of layers, some of which have weights of their own."""
+    presets = pytest.importorskip("tests.models.own.presets", reason="the extra hub is not installed")
+    takes = presets.hub.layers.HGNetV2ImageConverter(image_size=(32, 32), scale=1 / 64, offset=-2.0)
+    presets.folder_of(tmp_path / "mine", presets.small("hgnet_v2"), takes)
+    folder = Folder(tmp_path)
+    own = ["--backbone", "keras_hub:mine"]
+    words = ["--dataset", "digits", "--train-size", "300", "--val-size", "150", "--resolutions", "32", "--epochs", "1"]
+    code, out, err = folder.type("run", *own, *words, "--trials", "1", "--no-map")
+    assert code == 0, err
+    assert "python -m hpo.evaluate mine-digits --backbone keras_hub:mine" in out
+    mark = fingerprint_of(folder.study("mine-digits"))
+    assert re.fullmatch("keras_hub:mine [0-9a-f]{64}", mark.source or "")
+    code, _, err = folder.type("evaluate", "mine-digits", *own, "--seeds", "1", "--pick", "few")
+    assert code == 0, err
+    code, out, err = folder.type("predict", "mine-digits", PICTURE, *own)
+    assert code == 0, err
+    presets.small("hgnet_v2").save_to_preset(str(tmp_path / "mine"))  # with other weights
+    code, _, err = folder.type("predict", "mine-digits", PICTURE, *own)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the code of mine has changed. Received: keras_hub:mine " in err

@@ -19,7 +19,7 @@ from models.blocks import ends
 from models.cuts import leaves, stages
 from models.flops import count, without_formula
 from models.own.network import built
-from models.own.reference import Own
+from models.own.reference import Own, where
 from models.quiet import quiet_import
 from models.weights.values import weights_digest
 
@@ -164,6 +164,11 @@ def _unusable_layers(model: Any) -> Iterator[str]:
                 f"layer {layer.name!r} of class {kind.__name__} is not registered, so that a saved model cannot be "
                 "opened again: decorate the class with keras.saving.register_keras_serializable()"
             )
+        else:
+            try:
+                keras.saving.serialize_keras_object(layer)
+            except Exception as error:  # whatever the user's code raises is the user's
+                yield f"layer {layer.name!r} of class {kind.__name__} cannot be saved: {where(error)}"
 
 
 def _uncounted(model: Any) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from models import ModelError
 from models.cuts import stages
 from models.keras_graph import calls, continued, functional
+from models.own.composite import opened
 from models.own.reference import Own, where
 
 
@@ -57,7 +58,10 @@ def feature_map(own: Own, x: Any) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise ModelError(f"preprocess failed: {where(error)}") from error
-    return continued(network, prepared)
+    try:
+        return continued(network, prepared, opened)
+    except ValueError as error:  # two layers of one name, in layers that are made of others
+        raise ModelError(f"{own.function} cannot be taken apart: {where(error)}") from error
 
 
 @functools.lru_cache(maxsize=32)

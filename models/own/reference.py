@@ -19,8 +19,9 @@ from typing import Any
 
 from models import ModelError
 
-FORM = "my_package.my_module:build, path/file.py:build or path/file.keras"
+FORM = "my_package.my_module:build, path/file.py:build, path/file.keras or keras_hub:PRESET"
 SAVED = ".keras"
+HUB = "keras_hub"  # in place of a module: what follows is a preset of that library
 LEAST_SIDE, NATIVE_SIDE, MOST_SIDE = 32, 224, 4096  # pixels; the first two where the code does not say
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 INSIDE = "hpo_own_"  # what the names of imported files begin with
@@ -31,8 +32,8 @@ class Reference:
     """Where a function is, or a model.
 
     Attributes:
-        module: dotted name, or the path of a `.py` or `.keras` file.
-        function: its name there; empty for a model.
+        module: dotted name, or the path of a `.py` or `.keras` file; `keras_hub` for a preset of that library.
+        function: its name there; empty for a model; a preset's name, handle or folder.
         folder: that a dotted module is looked for in, behind all that is installed.
     """
 
@@ -49,8 +50,15 @@ class Reference:
         return self.module.endswith((".py", SAVED))
 
     @property
+    def is_preset(self) -> bool:
+        """Whether it is a preset of keras-hub."""
+        return self.module == HUB
+
+    @property
     def name(self) -> str:
-        """For people: the module's last word, and the function's name unless that is `build`."""
+        """For people: the module's last word, and the function's name unless that is `build`; a preset's last word."""
+        if self.is_preset:
+            return self.function.rstrip("/").rpartition("/")[2]
         last = Path(self.module).stem if self.is_file else self.module.rsplit(".", 1)[-1]
         return last if self.function in ("build", "") else f"{last}.{self.function}"
 
@@ -88,9 +96,11 @@ def parse(text: str) -> Reference:
     """
     if text.endswith(SAVED):
         return Reference(text, "")
+    if text.startswith(f"{HUB}:") and text.rstrip("/") != f"{HUB}:":
+        return Reference(HUB, text.partition(":")[2])
     module, colon, function = text.rpartition(":")
     dotted = module.endswith(".py") or _NAME.fullmatch(module)
-    if not colon or not dotted or not function.isidentifier():
+    if not colon or not dotted or not function.isidentifier() or module == HUB:
         raise ModelError(f"a network of your own must be named as {FORM}. Received: {text}")
     return Reference(module, function)
 

@@ -83,9 +83,16 @@ def code_of(name: str) -> str:
     known = _registered().get(name)
     if known is None:
         return ""
-    path = Path(known.code.module)
-    below = known.code.is_file and path.is_relative_to(Path.cwd())
-    return str(replace(known.code, module=str(path.relative_to(Path.cwd()))) if below else known.code)
+    code = known.code
+    if code.is_preset:
+        return str(replace(code, function=_from_here(code.function)))
+    return str(replace(code, module=_from_here(code.module)) if code.is_file else code)
+
+
+def _from_here(path: str) -> str:
+    """A path below this folder as it is typed here; anything else as it is."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def is_registered(name: str) -> bool:
@@ -111,6 +118,9 @@ def named(text: str, name: str = "") -> str:
         if not path.is_file():
             raise ModelError(f"there is no file {path}")
         code = Reference(str(path.resolve()), code.function)
+    elif code.is_preset:
+        folder = Path(code.function).expanduser()
+        code = Reference(code.module, str(folder.resolve()) if folder.is_dir() else code.function)
     else:
         code = Reference(code.module, code.function, os.getcwd())
     register(name or code.name, Registered(code))
@@ -138,6 +148,10 @@ def _loaded(name: str, network: Registered) -> Own:
         from models.own.saved import load_saved
 
         return replace(load_saved(Path(network.code.module)), name=name)
+    if network.code.is_preset:
+        from models.own.hub import load_preset
+
+        return replace(load_preset(network.code.function), name=name)
     settings = network.settings
     if settings is None:
         return replace(load(network.code), name=name)

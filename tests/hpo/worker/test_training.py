@@ -21,11 +21,14 @@ from hpo.worker.reuse_plan import Plan
 from hpo.worker.session import Session, current, prepare
 from hpo.worker.training import learn
 from models.candidate import Candidate
+from models.own.registry import named
 from models.reuse.activations import ActivationStore, Key
 from models.reuse.locks import locked
 from models.reuse.store import TooLarge
 from models.training.recipe import Epoch, NonFiniteLoss
 
+# Families of networks of keras-hub, see tests/models/own/presets.py, which needs keras-hub.
+PRESETS = ("resnet", "mobilenet_v5", "hgnet_v2", "cspnet", "vgg", "densenet", "xception", "mobilenet", "efficientnet")
 HEAD = Candidate(
     backbone="custom_cnn",
     unfreeze_depth=0,
@@ -449,3 +452,17 @@ def test_ten_candidates_of_five_backbones_learn_the_same_from_the_store(tmp_path
     assert abs(np.mean(gaps)) <= 0.005
     assert np.mean(np.abs(gaps)) <= 0.005
     assert len(gaps) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", PRESETS)
+def test_a_network_of_each_family_of_keras_hub_is_trained(family, small, teach, tmp_path):
+    presets = pytest.importorskip("tests.models.own.presets", reason="the extra hub is not installed")
+    name = named(f"keras_hub:{presets.folder_of(tmp_path / f'hub_{family}', presets.small(family))}")
+    config = small.model_copy(update={"backbone": name, "resolutions": (32,), "epochs": 1, "trials": 100})
+    tail = dataclasses.replace(TAIL, backbone=name, resolution=32, head_width=0)
+    stored = teach(config, tail)
+    assert np.isfinite(stored.curve[0].loss)
+    assert "times less work with a store" in stored.plan
+    if family == "hgnet_v2":
+        assert_alike(stored, teach(without_room(config), tail), rel=1e-2)

@@ -34,11 +34,12 @@ def test_a_reference_from_its_text(text: str, expected: Reference, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["", "build", "mine.py", "mine:", ":build", "mine:bu ild", "1mine:build", "a..b:build"]
+    "text", ["", "keras_hub:", "build", "mine.py", "mine:", ":build", "mine:bu ild", "1mine:build", "a..b:build"]
 )
 def test_another_form_is_refused(text: str) -> None:
     with pytest.raises(
-        ModelError, match=r"named as my_package.my_module:build, path/file.py:build or path/file.keras. Received: "
+        ModelError,
+        match=r"named as my_package.my_module:build, path/file.py:build, path/file.keras or keras_hub:PRESET. ",
     ):
         parse(text)
 

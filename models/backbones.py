@@ -55,6 +55,15 @@ def sides_of(backbone: Description) -> tuple[int, int]:
     return backbone.min_resolution, backbone.native_resolution
 
 
+def patch_of(backbone: Description) -> int:
+    """Of which sides of pictures must be multiples, in pixels.
+
+    Raises:
+        ModelError: as `sides_of`.
+    """
+    return registry.own_of(backbone.name).patch if backbone.is_own else 1
+
+
 def stages_of(backbone: Description, resolution: int) -> int:
     """How many stages of it can be unfrozen at a side in pixels.
 

@@ -9,7 +9,10 @@ The rule, for every backbone and any user's functional network:
 3. Where a block closes with a linear projection to at most half of the channels, with nothing behind it but
    BatchNormalization, a sum or dropout, the network ends before it. A linear head on averages knows no less from what
    is projected than from the projection, and the layer need not be run. What comes over a shortcut beside it is lost,
-   and worth less, as measured by `benchmarks/inner_ends.py`.
+   and worth less, as measured by `benchmarks/inner_ends.py`. Transformers, which live by their shortcuts, are left as
+   they are.
+4. Attention belongs to the block that follows: with the dense layers behind it it is one block of a transformer. Where
+   a network ends with tokens, they are made a feature map (`models.tokens`).
 
 Names of layers say nothing that lasts: Keras numbers those without a name anew in each process. So an end is known by
 the number of blocks that are kept; the last one is the whole network.
@@ -18,15 +21,17 @@ the number of blocks that are kept; the last one is the whole network.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from models import ModelError
 from models.cuts import RANDOM_LAYERS, CutPoint, Segment, boundaries, leaves, sweep_of
 from models.keras_graph import Call, calls, made_by
+from models.tokens import ATTENTION, are_tokens, as_map
 
 BEFORE_PROJECTIONS = "before projections"  # rule 3, for the record of a study whose networks it changes
 MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense")
-OPENING = ("DepthwiseConv2D", "ZeroPadding2D", *RANDOM_LAYERS)  # belong to what follows
+OPENING = ("DepthwiseConv2D", "ZeroPadding2D", *RANDOM_LAYERS, *ATTENTION)  # belong to what follows
 BEHIND_PROJECTION = ("BatchNormalization", "Add", *RANDOM_LAYERS)  # with which a block may close
 EXPANSION = 2  # times the channels of the next block, or of a projection
 
@@ -44,16 +49,12 @@ def ends(model: Any) -> tuple[CutPoint, ...]:
     Raises:
         ModelError: there is no block.
     """
-    sweep = sweep_of(model)
-    *closed, output = _closed_blocks(sweep)
-    made = {id(tensor): (at, call) for at, call in enumerate(calls(model)) for tensor in call.outputs}
-    own = {id(cut.tensor): cut for cut, _ in sweep}
-    return (*(_before_projection(cut, made, own) for cut in closed), output)
+    return tuple(replace(end, tensor=as_map(end.tensor, model)) for end in _ends(model))
 
 
 def rule_of(model: Any) -> str | None:
     """`BEFORE_PROJECTIONS` where the network may end before one; None where it ends behind blocks alone."""
-    pairs = zip(ends(model), _closed_blocks(sweep_of(model)), strict=True)
+    pairs = zip(_ends(model), _closed_blocks(sweep_of(model)), strict=True)
     return BEFORE_PROJECTIONS if any(end.tensor is not closed.tensor for end, closed in pairs) else None
 
 
@@ -79,7 +80,16 @@ def stages_kept(model: Any) -> tuple[int, ...]:
     """How many stages can be unfrozen where the network ends behind its first block, its second, and so on."""
     sweep = sweep_of(model)
     begun = [seen for _, seen in boundaries(sweep)]
-    return tuple(1 + sum(seen <= cut.index for seen in begun) for cut in ends(model))
+    return tuple(1 + sum(seen <= cut.index for seen in begun) for cut in _ends(model))
+
+
+def _ends(model: Any) -> tuple[CutPoint, ...]:
+    """By rules 1 to 3."""
+    sweep = sweep_of(model)
+    *closed, output = _closed_blocks(sweep)
+    made = {id(tensor): (at, call) for at, call in enumerate(calls(model)) for tensor in call.outputs}
+    own = {id(cut.tensor): cut for cut, _ in sweep}
+    return (*(_before_projection(cut, made, own) for cut in closed), output)
 
 
 def _closed_blocks(sweep: Sequence[Segment]) -> tuple[CutPoint, ...]:
@@ -129,7 +139,11 @@ def _before_projection(closed: CutPoint, made: Mapping[int, tuple[int, Call]], o
 def _projects(call: Call) -> bool:
     """Whether it is a linear layer from each pixel to at most half of the channels."""
     layer = call.operation
-    if type(layer).__name__ not in ("Conv2D", "Dense") or getattr(layer.activation, "__name__", "") != "linear":
+    if (
+        are_tokens(call.outputs[0])
+        or type(layer).__name__ not in ("Conv2D", "Dense")
+        or getattr(layer.activation, "__name__", "") != "linear"
+    ):
         return False
     if type(layer).__name__ == "Conv2D" and (layer.kernel_size, layer.strides) != ((1, 1), (1, 1)):
         return False

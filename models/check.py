@@ -59,7 +59,8 @@ def _print(found: Any) -> None:
         "FLOPs": flops,
         "weights": found.weights,
         "LiteRT": litert,
-        "stages": ", ".join(f"{layer} ({side} px)" for layer, side in found.stages) or "none",
+        "stages": ", ".join(f"{layer} ({f'{side} px' if side else 'tokens'})" for layer, side in found.stages)
+        or "none",
     }
     for label, words in rows.items():
         console.print(f"{label:<12}{words}")

@@ -15,6 +15,7 @@ Stages are the unit of unfreezing. The rule, for every backbone and any user's f
    EfficientNet): walking back over single layers, as far as the output of the nearest branching module and no
    further than the number of elements falls, a cut with less than half the elements takes its place.
 3. A stage without weights joins its neighbour, and the first stage begins at the input of the model.
+4. Tokens of a transformer have no size that falls: each of its blocks is a stage, beginning where its attention does.
 
 NASNet keeps two tensors alive almost everywhere, so it has few cuts and two stages: the stem, and the rest.
 """
@@ -28,9 +29,15 @@ from typing import Any
 
 from models import ModelError
 from models.keras_graph import calls
+from models.tokens import ATTENTION, are_tokens
 
 STAGE_RATIO = 2 / 3  # a stage ends where the spatial size falls to this share of its first size
-RATE_ATTRIBUTES = ("rate", "drop_path_rate", "drop_prob", "stddev")  # rule what is random in training
+RATE_ATTRIBUTES = (
+    "rate",
+    "drop_path_rate",
+    "drop_prob",
+    "stddev",
+)  # what a layer that is random in training is ruled by
 RANDOM_LAYERS = (
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
     "GaussianNoise", "StochasticDepth", "DropPath",
@@ -66,7 +73,7 @@ class Stage:
     number: int
     cut: str  # name of the layer whose output enters the stage
     layers: tuple[str, ...]  # in the order of the graph
-    size: int  # spatial size of what enters the stage
+    size: int | None  # spatial size of what enters the stage; None of tokens
     tensor: Any  # Keras tensor that enters the stage
 
 
@@ -91,7 +98,7 @@ def stages(model: Any) -> tuple[Stage, ...]:
         layers = [operation.name for _, segment in sweep[start + 1 : end + 1] for operation in segment]
         cut = sweep[start][0]
         names = tuple(dict.fromkeys(layers))
-        in_order.append(Stage(number, cut.layer, names, cut.size or 1, cut.tensor))
+        in_order.append(Stage(number, cut.layer, names, cut.size, cut.tensor))
     return tuple(in_order)
 
 
@@ -196,13 +203,20 @@ def boundaries(sweep: Sequence[Segment]) -> list[tuple[int, int]]:
         size = sweep[index][0].size
         if size is not None and size <= STAGE_RATIO * stage_size:
             stage_size, fallen = size, True
-        if fallen and weighted[index]:
+        if are_tokens(sweep[index][0].tensor) and _attends(sweep[index][1]) and any(weighted[last + 1 : index]):
+            found.append((index - 1, index))
+            last = index - 1
+        elif fallen and weighted[index]:
             fallen = False
             boundary = _bottleneck(sweep, last, index)
             if boundary is not None and any(weighted[last + 1 : boundary + 1]):
                 found.append((boundary, index))
                 last = boundary
     return found
+
+
+def _attends(segment: Sequence[Any]) -> bool:
+    return any(type(leaf).__name__ in ATTENTION for operation in segment for leaf in leaves(operation))
 
 
 def _bottleneck(sweep: Sequence[Segment], first: int, end: int) -> int | None:

@@ -226,7 +226,7 @@ MAC_FORMULAS: dict[str, Callable[[Call], int]] = {
 ACTIVATIONS: dict[str, int] = {  # FLOPs for each number
     "linear": 0, "relu": 1, "relu6": 2, "leaky_relu": 2, "elu": 3, "selu": 4, "softplus": 2, "softsign": 3, "tanh": 1,
     "exponential": 1, "sigmoid": 4, "hard_sigmoid": 4, "silu": 5, "swish": 5, "hard_silu": 5, "hard_swish": 5,
-    "gelu": 5, "softmax": 5, "log_softmax": 5, "mish": 4,
+    "gelu": 5, "gelu_approximate": 8, "softmax": 5, "log_softmax": 5, "mish": 4,
 }  # fmt: skip
 
 
@@ -307,6 +307,7 @@ FREE = frozenset(
         # moves numbers
         "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Flip", "GetItem", "Transpose", "Squeeze",
         "ExpandDims", "Stack", "Split", "Repeat", "BroadcastTo", "Pad", "Cast", "UpSampling1D", "UpSampling3D",
+        "PositionEmbedding",
         *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping") for n in (1, 2, 3)),
     )
 )  # fmt: skip

@@ -65,9 +65,10 @@ def opening(layer: Any) -> Callable[..., Any]:
             part.name = f"{layer.name}_{part.name}"
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if "training" in inspect.signature(layer.call).parameters:
-            kwargs["training"] = None  # is decided when the network runs; its default may be False
-        return layer.call(*args, **kwargs)
+        others = {name: value for name, value in kwargs.items() if name != "training"}
+        asks = "training" in inspect.signature(layer.call).parameters
+        # None: it is decided when the network runs; the layer's own default may be False
+        return layer.call(*args, **others, **({"training": None} if asks else {}))
 
     return call
 

@@ -8,7 +8,7 @@ from datasets.registry import Dataset, inspect
 from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.errors import BadField
-from models.backbones import get_backbone, sides_of
+from models.backbones import get_backbone, patch_of, sides_of
 from models.own.registry import own_of, pin
 
 if TYPE_CHECKING:
@@ -165,18 +165,21 @@ def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
     Raises:
         DataError: there is no such data, or it cannot be used.
     """
-    least, native = sides_of(get_backbone(config.backbone))
+    backbone = get_backbone(config.backbone)
+    least, native = sides_of(backbone)
     look = inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links)
-    return config.resolutions or default_resolutions(least, native, min(look.height, look.width))
+    return config.resolutions or default_resolutions(least, native, min(look.height, look.width), patch_of(backbone))
 
 
-def default_resolutions(least: int, native: int, own: int) -> tuple[int, ...]:
+def default_resolutions(least: int, native: int, own: int, patch: int = 1) -> tuple[int, ...]:
     """Sides that make sense for a backbone (smallest and native side) and pictures of side `own`, in pixels.
 
     The usual sides from the backbone's smallest, and its native one (without usual ones up to 3 % below it), as far
-    as they do not enlarge the pictures more than four times. If even the smallest does, that one alone is searched.
+    as they do not enlarge the pictures more than four times. If even the smallest does, that one alone is searched. Of
+    a transformer they are the multiples of its patch that come next below.
     """
-    sides = {side for side in USUAL_RESOLUTIONS if least <= side < 0.97 * native} | {native}
+    whole = (side // patch * patch for side in USUAL_RESOLUTIONS)
+    sides = {side for side in whole if least <= side < 0.97 * native} | {native}
     return tuple(sorted(side for side in sides if side <= MAX_ENLARGEMENT * own)) or (least,)
 
 

@@ -54,7 +54,7 @@ class Findings:
         name: of the network.
         side: in pixels, of which the rest speaks.
         parameters: all of them.
-        stages: the layer that enters each, and its side in pixels, from the input on.
+        stages: the layer that enters each, and its side in pixels, None of tokens; from the input on.
         blocks: from the input on.
         flops: of one picture; None where a layer has no formula.
         weights: the same in each build, or random.
@@ -65,7 +65,7 @@ class Findings:
     name: str
     side: int
     parameters: int = 0
-    stages: tuple[tuple[str, int], ...] = ()
+    stages: tuple[tuple[str, int | None], ...] = ()
     blocks: tuple[Block, ...] = ()
     flops: int | None = None
     weights: str = ""
@@ -112,7 +112,10 @@ def examine(own: Own, sides: tuple[int, ...] = SIDES) -> Findings:
     """
     side = sides[0]
     model = built(own, side)
-    problems = [*_unusable_layers(model), *_shared(own, side), *_sizes(own, model, sides[1:])]
+    others = [
+        other if own.patch == 1 else max(own.min_resolution, other // own.patch * own.patch) for other in sides[1:]
+    ]
+    problems = [*_unusable_layers(model), *_shared(own, side), *_sizes(own, model, others)]
     found: dict[str, Any] = {}
     problems += _uncounted(model)
     with contextlib.suppress(ModelError):  # which is among the problems
@@ -196,6 +199,8 @@ def _sizes(own: Own, model: Any, sides: Sequence[int], digest: str = "") -> Iter
         except ModelError as error:
             yield f"not at {side} px: {error}"
             continue
+        if own.patch > 1:
+            continue  # it has other positions there, made of the same ones
         if [tuple(weight.shape) for weight in other.weights] != expected:
             yield f"at {side} px it has weights of other shapes: one set of weights must serve every resolution"
         elif digest and weights_digest(other) != digest:

@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from models import ModelError
+from models.keras_graph import continued
+from models.own.composite import opened
 from models.own.hub_layers import name_activations, register
+from models.own.hub_tokens import patch_of
 from models.own.reference import HUB, LEAST_SIDE, NATIVE_SIDE, Own
 from models.quiet import quiet_import
 from models.weights.values import set_weights, weights_digest
@@ -27,6 +30,7 @@ from models.weights.values import set_weights, weights_digest
 CONFIGS = ("config.json", "image_converter.json")  # of a preset: the network, and how it takes pictures
 TRUSTED = ("keras", "keras_hub")  # packages whose classes a preset may name
 SIDE_FIELDS = ("image_shape", "input_shape")  # of a network's configuration
+TAKES_PICTURES = (*SIDE_FIELDS, "vision_encoder")  # arguments of networks that do
 
 
 def load_preset(preset: str) -> Own:
@@ -48,7 +52,9 @@ def load_preset(preset: str) -> Own:
             converter = _converter(hub, preset)
     except Exception as error:  # keras-hub, Kaggle and Hugging Face raise of every kind
         raise ModelError(f"{HUB}:{preset} cannot be loaded: {_line(error)}{_remedy(preset)}") from error
+    backbone = getattr(backbone, "vision_encoder", backbone)  # of a pair that compares pictures with texts
     _check_pictures(backbone, preset)
+    patch = patch_of(backbone)
     weights = backbone.get_weights()
     config = backbone.get_config()
     side = _native_side(config, converter)
@@ -56,15 +62,22 @@ def load_preset(preset: str) -> Own:
     digest = hashlib.sha256(f"{content} {weights_digest(backbone)}".encode()).hexdigest()
 
     def build(shape: tuple[int, int, int]) -> Any:
+        if shape[0] % patch:
+            raise ModelError(
+                f"{HUB}:{Path(preset).name} takes sides that are multiples of its patches. Received: {shape[0]} px. "
+                f"Allowed: multiples of {patch} px"
+            )
         with quiet_import():
-            made = type(backbone).from_config(_at(config, shape))
+            made = type(backbone).from_config(config if patch > 1 else _at(config, shape))
         set_weights(made, weights)
         name_activations(made)
-        return _last(made)
+        return _last(made) if patch == 1 else _transformer_at(_last(made), shape)
 
     register(backbone)
     source = f"{HUB}:{Path(preset).name} {digest}"
-    return Own(Path(preset).name, build, _preprocess(converter), source, preset, _least(build, side), side)
+    least = _least(build, side) if patch == 1 else -(-LEAST_SIDE // patch) * patch
+    name = Path(preset).name
+    return Own(name, build, _preprocess(converter), source, f"{HUB}:{name}", least, side, patch)
 
 
 def _imported() -> Any:
@@ -109,7 +122,7 @@ def _check_contents(preset: str) -> None:
                 "loaded; a function of yours that returns the network can load it as you like: path/file.py:build"
             )
         kind = keras.saving.get_registered_object(content.get("registered_name") or "")
-        if name == CONFIGS[0] and kind and not {*inspect.signature(kind).parameters} & {*SIDE_FIELDS}:
+        if name == CONFIGS[0] and kind and not {*inspect.signature(kind).parameters} & {*TAKES_PICTURES}:
             raise ModelError(f"{HUB}:{preset} must be a network that takes pictures. Received: {kind.__name__}")
 
 
@@ -140,10 +153,12 @@ def _check_pictures(backbone: Any, preset: str) -> None:
 
 def _converter(hub: Any, preset: str) -> Any:
     """How the preset takes pictures; None where it takes them as they are."""
-    try:
-        return hub.layers.ImageConverter.from_preset(preset)
-    except FileNotFoundError:
-        return None
+    from keras_hub.src.utils.preset_utils import check_file_exists, load_json
+
+    network, converter = CONFIGS
+    if "registered_name" in load_json(preset, network) and not check_file_exists(preset, converter):
+        return None  # those of timm and Hugging Face have it elsewhere
+    return hub.layers.ImageConverter.from_preset(preset)
 
 
 def _affine(converter: Any) -> tuple[list[float], list[float]] | None:
@@ -179,16 +194,26 @@ def _at(config: Mapping[str, Any], shape: tuple[int, int, int]) -> dict[str, Any
     return {**config, **{field: shape for field in SIDE_FIELDS if field in config}}
 
 
+def _transformer_at(model: Any, shape: tuple[int, int, int]) -> Any:
+    """The same network for pictures of another side: only the positions of its patches depend on that."""
+    import keras
+
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, continued(model, inputs, opened), name=model.name)
+
+
 def _last(model: Any) -> Any:
-    """To the deepest feature map, of a network that gives those of its stages, too."""
+    """To the deepest feature map or tokens, of a network that gives those of its stages or pools them, too."""
     import keras
 
     outputs = model.output
+    if type(model).__name__ == "SigLIPVisionEncoder":
+        outputs = model.post_layer_norm.output
     if isinstance(outputs, Mapping):
         outputs = list(outputs.values())
     if isinstance(outputs, (list, tuple)):
         outputs = outputs[-1]
-    return keras.Model(model.input, outputs, name=model.name)
+    return keras.Model(model.inputs[0], outputs, name=model.name)
 
 
 def _least(build: Any, side: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.flops import Call, is_registered, register_flops
 from models.keras_graph import all_layers, opening, parts
+from models.own.hub_tokens import EMBEDDINGS, embedded
 
 HOME = "keras_hub."  # with which the names of its modules begin
 
@@ -50,6 +51,7 @@ FORMULAS: dict[str, Callable[[Call], tuple[int, int]]] = {
     "LayerScale2d": _each(1),  # MobileNetV5
     "RmsNorm2d": _each(4),
     "DropPath": _each(0),
+    "DINOV2LayerScale": _each(1),
 }
 
 
@@ -57,7 +59,28 @@ def opened(layer: Any) -> Callable[..., Any] | None:
     """What is called in place of a layer of keras-hub; None where it stays whole."""
     if type(layer).__name__ == "MultiQueryAttention2d":
         return functools.partial(_multi_query_attention, layer)
+    if type(layer).__name__ in EMBEDDINGS:
+        return functools.partial(embedded, layer)
+    if type(layer).__name__ == "DeiTEncoder":
+        return functools.partial(_deit_encoder, layer)
+    if type(layer).__name__ == "DINOV2DropPath":
+        return functools.partial(_drop_path, layer)
     return opening(layer) if parts(layer) else None
+
+
+def _drop_path(layer: Any, x: Any, **_: Any) -> Any:
+    """Stochastic depth; keras-hub's own does not run on TensorFlow where the size of batches is left open."""
+    import keras
+
+    return keras.layers.Dropout(layer.rate, noise_shape=(None, 1, 1))(x)
+
+
+def _deit_encoder(layer: Any, x: Any, **_: Any) -> Any:
+    """Block for block: each also returns attention scores, which are None, and no graph of Keras can hold that."""
+    opening(layer)  # for the names
+    for block in layer.encoder_layers:
+        x, _scores = opening(block)(x)
+    return layer.layer_norm(x)
 
 
 def _multi_query_attention(layer: Any, x: Any, **_: Any) -> Any:

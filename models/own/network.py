@@ -10,6 +10,7 @@ from models.cuts import stages
 from models.keras_graph import calls, continued, functional
 from models.own.composite import opened
 from models.own.reference import Own, where
+from models.tokens import are_tokens, as_map
 
 
 def built(own: Own, side: int) -> Any:
@@ -44,9 +45,13 @@ def feature_map(own: Own, x: Any) -> Any:
     Raises:
         ModelError: as `built`.
     """
+    import keras
+
     side = x.shape[1]
     try:
         network = own.build((side, side, 3))
+    except ModelError:
+        raise
     except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's
         raise ModelError(f"{own.function}(({side}, {side}, 3)) failed: {where(error)}") from error
     _check(network, own.function, side)
@@ -59,9 +64,10 @@ def feature_map(own: Own, x: Any) -> Any:
     except (Exception, SystemExit) as error:
         raise ModelError(f"preprocess failed: {where(error)}") from error
     try:
-        return continued(network, prepared, opened)
+        output = continued(network, prepared, opened)
     except ValueError as error:  # two layers of one name, in layers that are made of others
         raise ModelError(f"{own.function} cannot be taken apart: {where(error)}") from error
+    return as_map(output, keras.Model(x, output, name=own.name)) if are_tokens(output) else output
 
 
 @functools.lru_cache(maxsize=32)
@@ -95,8 +101,9 @@ def _check(network: Any, function: str, side: int) -> None:
             f"{function}(({side}, {side}, 3)) must take pictures of that shape. "
             f"Received: {tuple(network.inputs[0].shape[1:])}"
         )
-    if len(network.outputs[0].shape) != 4:
+    if len(network.outputs[0].shape) not in (3, 4):
         raise ModelError(
-            f"{function} must return a network without its top, which ends in a feature map (height, width, channels) "
-            f"before any pooling. Received: an output of shape {tuple(network.outputs[0].shape[1:])}"
+            f"{function} must return a network without its top, which ends in a feature map (height, width, channels), "
+            "or in tokens (patches, channels), before any pooling. "
+            f"Received: an output of shape {tuple(network.outputs[0].shape[1:])}"
         )

@@ -77,6 +77,7 @@ class Own:
         function: what messages call `build`.
         min_resolution: smallest side of a picture, in pixels.
         native_resolution: side that its weights were trained at, in pixels.
+        patch: of which sides are multiples, in pixels, of a transformer whose positions are made for each side.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Own:
     function: str = "build"
     min_resolution: int = LEAST_SIDE
     native_resolution: int = NATIVE_SIDE
+    patch: int = 1
 
 
 def parse(text: str) -> Reference:

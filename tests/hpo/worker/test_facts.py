@@ -28,3 +28,14 @@ def test_facts_that_changed_are_named(configure):
 )
 def test_default_resolutions(least, native, own, expected):
     assert default_resolutions(least, native, own) == expected
+
+
+@pytest.mark.parametrize(
+    ("least", "native", "patch", "expected"),
+    [
+        (32, 224, 16, (32, 48, 64, 96, 128, 160, 192, 224)),
+        (42, 518, 14, (42, 56, 84, 126, 154, 182, 224, 238, 252, 294, 322, 378, 448, 518)),
+    ],
+)
+def test_default_resolutions_of_transformers_are_multiples_of_their_patch(least, native, patch, expected):
+    assert default_resolutions(least, native, 518, patch) == expected

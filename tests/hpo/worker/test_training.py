@@ -28,7 +28,10 @@ from models.reuse.store import TooLarge
 from models.training.recipe import Epoch, NonFiniteLoss
 
 # Families of networks of keras-hub, see tests/models/own/presets.py, which needs keras-hub.
-PRESETS = ("resnet", "mobilenet_v5", "hgnet_v2", "cspnet", "vgg", "densenet", "xception", "mobilenet", "efficientnet")
+PRESETS = (
+    "resnet", "mobilenet_v5", "hgnet_v2", "cspnet", "vgg", "densenet", "xception", "mobilenet", "efficientnet", "vit",
+    "deit", "dinov2", "siglip",
+)  # fmt: skip
 HEAD = Candidate(
     backbone="custom_cnn",
     unfreeze_depth=0,

@@ -39,6 +39,18 @@ CSPNET = {
     "down_growth": True,
 }  # fmt: skip
 
+TRANSFORMER = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16}
+
+
+def siglip(image_shape: tuple[int, int, int] = (96, 96, 3)) -> Any:
+    """The pair of networks, of which one takes pictures."""
+    common = TRANSFORMER | {"intermediate_dim": 32}
+    texts = hub.models.SigLIPTextEncoder(vocabulary_size=8, embedding_dim=16, max_sequence_length=4, **common)
+    return hub.models.SigLIPBackbone(
+        hub.models.SigLIPVisionEncoder(patch_size=16, image_shape=image_shape, **common), texts
+    )
+
+
 # A small network of each family: the name of its class, and its configuration.
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet": ("ResNetBackbone", RESNET),
@@ -53,9 +65,20 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
         {"stackwise_conv_filters": [[8, 8], [16, 16]], "stackwise_pooling": [True, False]},
     ),
 }
+# Vision transformers with the positions of pictures of 96 px; DINOv2 has two registers.
+TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vit": ("ViTBackbone", TRANSFORMER | {"mlp_dim": 32, "patch_size": 16, "image_shape": (96, 96, 3)}),
+    "deit": ("DeiTBackbone", TRANSFORMER | {"intermediate_dim": 32, "patch_size": 16, "image_shape": (96, 96, 3)}),
+    "dinov2": (
+        "DINOV2Backbone",
+        TRANSFORMER
+        | {"intermediate_dim": 32, "patch_size": 16, "num_register_tokens": 2, "drop_path_rate": 0.1}
+        | {"image_shape": (96, 96, 3), "position_embedding_shape": (96, 96, 3)},
+    ),
+}
 # Published networks that are small as they are: the names by which keras-hub knows those of timm.
 PUBLISHED = {"mobilenet": "mobilenetv3_small_050", "efficientnet": "efficientnet_lite0"}
-FAMILIES = (*SMALL, *PUBLISHED)
+FAMILIES = (*SMALL, *TRANSFORMERS, "siglip", *PUBLISHED)
 _HOMES = {"cspdarknet53": "cspnet", "hgnetv2_b0": "hgnetv2", "resnetv2_50": "resnet", "vgg16": "vgg"}
 
 
@@ -70,7 +93,9 @@ def small(family: str, **others: Any) -> Any:
     """A small network of a family."""
     if family in PUBLISHED:
         return published(PUBLISHED[family])
-    kind, config = SMALL[family]
+    if family == "siglip":
+        return siglip(**others)
+    kind, config = (SMALL | TRANSFORMERS)[family]
     return getattr(hub.models, kind)(**config | others)
 
 

@@ -1,0 +1,57 @@
+"""Tokens of vision transformers: sequences of vectors, one for each patch of a picture, behind some that are for none.
+
+A head stands on a feature map. So where a network ends with tokens, those of its patches are put where the patches lie,
+and those before them (class, distillation and register tokens) are left out: what pooling gives is the mean over
+patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from models import ModelError
+from models.keras_graph import Call, calls
+
+ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention")
+
+
+def are_tokens(tensor: Any) -> bool:
+    """Whether a Keras tensor is (None, tokens, channels)."""
+    return len(tensor.shape) == 3
+
+
+def as_map(tensor: Any, model: Any) -> Any:
+    """Tokens as a feature map (None, rows, columns, channels); a feature map itself.
+
+    Args:
+        tensor: Keras tensor in the graph of the model, (None, tokens, channels) or a feature map.
+        model: functional; its patches are where it last leaves a feature map for tokens.
+
+    Raises:
+        ModelError: the tokens are fewer than patches, or there was no feature map.
+    """
+    if not are_tokens(tensor):
+        return tensor
+    from keras.layers import Cropping1D, Reshape
+
+    grid = _grid(calls(model))
+    n_tokens, channels = tensor.shape[1:]
+    if grid is None or n_tokens < prod(grid):
+        raise ModelError(
+            f"{model.name} ends in tokens, {tuple(tensor.shape[1:])}, that are not those of the patches of a picture: "
+            "one for each, behind a feature map (rows, columns, channels) of patches"
+        )
+    others = n_tokens - prod(grid)
+    patches = Cropping1D((others, 0))(tensor) if others else tensor
+    return Reshape((*grid, channels))(patches)
+
+
+def _grid(graph: Sequence[Call]) -> tuple[int, int] | None:
+    """Rows and columns of patches."""
+    for call in reversed(graph):
+        entered = [tensor for tensor in call.inputs if len(tensor.shape) == 4]
+        if entered and are_tokens(call.outputs[0]):
+            return tuple(entered[0].shape[1:3])
+    return None

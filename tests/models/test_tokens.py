@@ -1,0 +1,87 @@
+"""Networks that end with tokens: a functional transformer as a user writes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from models import ModelError
+from models.blocks import ends, keep, rule_of, stages_kept
+from models.cuts import freeze, stages
+from models.own.network import built
+from models.own.reference import Own
+from models.tokens import as_map
+
+WIDTH = 8
+
+
+def transformer(shape: tuple[int, int, int], n_blocks: int = 3, class_token: bool = False) -> keras.Model:
+    inputs = keras.Input(shape)
+    x = keras.layers.Conv2D(WIDTH, 4, strides=4, name="patches")(inputs)
+    x = keras.layers.Reshape((-1, WIDTH), name="flat")(x)
+    if class_token:
+        x = keras.layers.ZeroPadding1D((1, 0), name="class_token")(x)
+    for number in range(n_blocks):
+        y = keras.layers.LayerNormalization(name=f"norm_{number}")(x)
+        y = keras.layers.MultiHeadAttention(2, 4, name=f"attention_{number}")(y, y)
+        x = keras.layers.Add(name=f"attended_{number}")([x, y])
+        y = keras.layers.LayerNormalization(name=f"mlp_norm_{number}")(x)
+        y = keras.layers.Dense(4 * WIDTH, activation="gelu", name=f"wide_{number}")(y)
+        y = keras.layers.Dense(WIDTH, name=f"narrow_{number}")(y)
+        x = keras.layers.Add(name=f"out_{number}")([x, y])
+    return keras.Model(inputs, keras.layers.LayerNormalization(name="last")(x))
+
+
+def own(**options: Any) -> Own:
+    return Own("mine", lambda shape: transformer(shape, **options), None, "mine:build 0")
+
+
+def test_a_block_is_attention_and_what_follows_it() -> None:
+    model = built(own(), 16)
+    assert [end.layer for end in ends(model)][:3] == ["flat", "out_0", "out_1"]
+    assert [tuple(end.tensor.shape[1:]) for end in ends(model)] == [(4, 4, WIDTH)] * 4
+    assert rule_of(model) is None  # it does not end inside an MLP, before what projects
+
+
+def test_each_block_is_a_stage() -> None:
+    model = built(own(), 16)
+    assert [stage.cut for stage in stages(model)] == ["pictures", "flat", "out_0", "out_1"]
+    assert stages_kept(model) == (1, 2, 3, 4)
+    freeze(model, 2)
+    trained = [layer.name for layer in model.layers if layer.trainable_weights]
+    assert trained[0] == "norm_1" and trained[-1] == "last"
+
+
+def test_tokens_of_patches_lie_where_the_patches_do() -> None:
+    """Those before them are left out."""
+    network = transformer((16, 24, 3), class_token=True)
+    found = keras.Model(network.input, as_map(network.output, network))
+    x = np.random.default_rng(0).normal(size=(2, 16, 24, 3)).astype("float32")
+    assert found.output_shape == (None, 4, 6, WIDTH)
+    np.testing.assert_array_equal(np.asarray(found(x)), np.asarray(network(x))[:, 1:].reshape(2, 4, 6, WIDTH))
+
+
+def test_what_is_kept_is_what_the_whole_gives_there() -> None:
+    network = transformer((16, 16, 3), class_token=True)
+    kept = keep(built(Own("mine", lambda _: network, None, "mine:build 0"), 16), 2)
+    there = keras.Model(network.input, network.get_layer("out_0").output)
+    x = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+    np.testing.assert_array_equal(np.asarray(kept(x)), np.asarray(there(x))[:, 1:].reshape(2, 4, 4, WIDTH))
+
+
+def test_a_feature_map_is_left_as_it_is() -> None:
+    inputs = keras.Input((8, 8, 3))
+    output = keras.layers.Conv2D(2, 3)(inputs)
+    assert as_map(output, keras.Model(inputs, output)) is output
+
+
+@pytest.mark.parametrize("how", ["fewer", "never"])
+def test_tokens_that_are_not_of_patches_are_refused(how: str) -> None:
+    inputs = keras.Input((16, 16, 3) if how == "fewer" else (16, 3))
+    x = keras.layers.Reshape((16, 48))(keras.layers.Conv2D(3, 1)(inputs)) if how == "fewer" else inputs
+    model = keras.Model(inputs, keras.layers.Dense(4)(x), name="mine")
+    with pytest.raises(ModelError, match="mine ends in tokens, .* that are not those of the patches of a picture"):
+        as_map(model.output, model)

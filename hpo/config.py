@@ -117,7 +117,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     # fmt: off
     backbone: str = option("custom_cnn", IDENTITY, WHAT, "network to start from, see --list-backbones, or one of your "
-        "own, such as path/file.py:build; for several, separated by commas, a study each and then their comparison")
+        "own, such as path/file.py:build, or keras_hub:PRESET; for several, separated by commas, a study each and then "
+        "their comparison")
     dataset: str = option("digits", IDENTITY, WHAT, "a name (see --list-datasets) or a folder of pictures, "
         "FOLDER/<class>/* or FOLDER/{train,val,test}/<class>/*; NAME:class,class takes some of its classes")
     data_dir: Path | None = option(None, PLACE, WHERE, "folder with <name>.npz files; without one, Keras "

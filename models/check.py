@@ -24,11 +24,11 @@ UNFIT = 1  # exit code
 
 
 @click.command(cls=OneLineCommand, epilog="Exit codes: 0 it keeps the contract; 1 it does not; 2 bad input.")
-@click.argument("network", metavar="MODULE:FUNCTION")
+@click.argument("network", metavar="NETWORK")
 @click.option("--resolution", type=click.IntRange(1, 4096), default=224, show_default=True, metavar="PIXELS",
               help="Side of the pictures that it is told of")  # fmt: skip
 def command(network: str, resolution: int) -> int:
-    """Look at a network of your own: my_package.my_module:build, path/file.py:build, or path/file.keras.
+    """Look at a network: my_package.my_module:build, path/file.py:build, path/file.keras, or keras_hub:PRESET.
 
     The function takes the shape of a picture, (height, width, 3), and returns a functional keras.Model without its top:
     from pictures to a feature map. A function `preprocess` beside it prepares them, RGB from 0 to 255; the numbers

@@ -49,7 +49,7 @@ def ends(model: Any) -> tuple[CutPoint, ...]:
     Raises:
         ModelError: there is no block.
     """
-    return tuple(replace(end, tensor=as_map(end.tensor, model)) for end in _ends(model))
+    return tuple(replace(end, tensor=as_map(end.tensor, model.inputs[0], model.name)) for end in _ends(model))
 
 
 def rule_of(model: Any) -> str | None:

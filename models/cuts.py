@@ -28,7 +28,7 @@ from math import prod
 from typing import Any
 
 from models import ModelError
-from models.keras_graph import calls
+from models.keras_graph import all_layers, calls
 from models.tokens import ATTENTION, are_tokens
 
 STAGE_RATIO = 2 / 3  # a stage ends where the spatial size falls to this share of its first size
@@ -135,8 +135,9 @@ def freeze(model: Any, depth: int | None, train_batch_norm: bool = False) -> Non
         for leaf in leaves(layer):
             norm = isinstance(leaf, BatchNormalization)
             leaf.trainable = layer.name not in frozen and (train_batch_norm or not norm)
-            if layer.name in frozen and type(leaf).__name__ in RANDOM_LAYERS:
-                _switch_off(leaf)
+            for part in (leaf, *all_layers(leaf)) if layer.name in frozen else ():  # attention has a dropout inside
+                if type(part).__name__ in RANDOM_LAYERS:
+                    _switch_off(part)
 
 
 def leaves(layer: Any) -> Iterator[Any]:

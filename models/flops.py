@@ -250,7 +250,7 @@ def _merge(call: Call) -> int:
 
 def _pool(call: Call) -> int:
     window = call.layer.pool_size
-    return call.n_out * prod(window if isinstance(window, (tuple, list)) else (window, window))
+    return call.n_out * (window ** (len(call.output) - 1) if isinstance(window, int) else prod(window))
 
 
 def _adaptive_pool(call: Call) -> int:
@@ -281,6 +281,9 @@ OTHER_FORMULAS: dict[str, Callable[[Call], int]] = {
     "RMSNormalization": _each(4),
     "UnitNormalization": _each(3),
     **dict.fromkeys(("Activation", "activation"), _activation),
+    **{
+        name.title().replace("_", ""): _each(flops) for name, flops in ACTIVATIONS.items()
+    },  # as operations, keras.ops.*
     "ReLU": lambda call: (1 if call.layer.max_value is None else 2) * call.n_out,
     "LeakyReLU": _each(2),
     "PReLU": _each(2),
@@ -307,7 +310,6 @@ FREE = frozenset(
         # moves numbers
         "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Flip", "GetItem", "Transpose", "Squeeze",
         "ExpandDims", "Stack", "Split", "Repeat", "BroadcastTo", "Pad", "Cast", "UpSampling1D", "UpSampling3D",
-        "PositionEmbedding",
         *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping") for n in (1, 2, 3)),
     )
 )  # fmt: skip

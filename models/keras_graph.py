@@ -54,23 +54,28 @@ def parts(layer: Any) -> tuple[Any, ...]:
 
 
 def all_layers(model: Any) -> list[Any]:
-    """The layers of a model and those that they are made of, to any depth."""
-    return list(model._flatten_layers(include_self=False))
+    """The layers of a model or layer and those that they are made of, to any depth; none of an operation."""
+    return list(model._flatten_layers(include_self=False)) if hasattr(model, "_flatten_layers") else []
 
 
 def opening(layer: Any) -> Callable[..., Any]:
     """The calls of the layers that a layer is made of, in place of its own; their names begin with its from then on."""
-    for part in parts(layer):
-        if not part.name.startswith(layer.name):
-            part.name = f"{layer.name}_{part.name}"
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        prefix_names(layer)
         others = {name: value for name, value in kwargs.items() if name != "training"}
         asks = "training" in inspect.signature(layer.call).parameters
         # None: it is decided when the network runs; the layer's own default may be False
         return layer.call(*args, **others, **({"training": None} if asks else {}))
 
     return call
+
+
+def prefix_names(layer: Any) -> None:
+    """The names of the layers that a layer is made of begin with its own: there may be others of the same name."""
+    for part in layer._flatten_layers(include_self=False, recursive=False):
+        if not part.name.startswith(f"{layer.name}_"):
+            part.name = f"{layer.name}_{part.name}"
 
 
 def continued(model: Any, x: Any, opened: Callable[[Any], Callable[..., Any] | None] = lambda layer: None) -> Any:

@@ -25,7 +25,7 @@ from datasets.augmentation import keeps_meaning_mirrored, light
 from datasets.registry import check_name, inspect, open_dataset, open_test
 from datasets.splits import split
 from models import ModelError
-from models.backbones import get_backbone, sides_of, stages_of
+from models.backbones import get_backbone, patch_of, sides_of, stages_of
 from models.candidate import Candidate
 from models.command import OneLineCommand
 from models.own.registry import named
@@ -67,7 +67,8 @@ def pretrain(
     least, native = sides_of(backbone)
     facts = inspect(dataset_name, data_dir, follow_links=follow_links)
     flip = keeps_meaning_mirrored(dataset_name, facts.class_names)
-    side = recipe.resolution or max(least, min(native, facts.height))
+    patch = patch_of(backbone)
+    side = recipe.resolution or max(least, min(native, facts.height) // patch * patch)
     store = picture_store(cache_dir)
     data = open_dataset(dataset_name, data_dir, store, side, follow_links=follow_links)
     parts = split(data.labels, train_size=None, val_size=None, seed=recipe.seed, fixed_val=data.fixed_val)

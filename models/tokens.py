@@ -22,25 +22,28 @@ def are_tokens(tensor: Any) -> bool:
     return len(tensor.shape) == 3
 
 
-def as_map(tensor: Any, model: Any) -> Any:
+def as_map(tensor: Any, inputs: Any, name: str) -> Any:
     """Tokens as a feature map (None, rows, columns, channels); a feature map itself.
 
     Args:
-        tensor: Keras tensor in the graph of the model, (None, tokens, channels) or a feature map.
-        model: functional; its patches are where it last leaves a feature map for tokens.
+        tensor: Keras tensor, (None, tokens, channels) or a feature map.
+        inputs: Keras tensor that it is made of; the patches are those of the feature map that was last flattened on the
+            way.
+        name: of the network.
 
     Raises:
         ModelError: the tokens are fewer than patches, or there was no feature map.
     """
     if not are_tokens(tensor):
         return tensor
+    import keras
     from keras.layers import Cropping1D, Reshape
 
-    grid = _grid(calls(model))
+    grid = _grid(calls(keras.Function(inputs, tensor)))
     n_tokens, channels = tensor.shape[1:]
     if grid is None or n_tokens < prod(grid):
         raise ModelError(
-            f"{model.name} ends in tokens, {tuple(tensor.shape[1:])}, that are not those of the patches of a picture: "
+            f"{name} ends in tokens, {tuple(tensor.shape[1:])}, that are not those of the patches of a picture: "
             "one for each, behind a feature map (rows, columns, channels) of patches"
         )
     others = n_tokens - prod(grid)
@@ -51,7 +54,8 @@ def as_map(tensor: Any, model: Any) -> Any:
 def _grid(graph: Sequence[Call]) -> tuple[int, int] | None:
     """Rows and columns of patches."""
     for call in reversed(graph):
-        entered = [tensor for tensor in call.inputs if len(tensor.shape) == 4]
-        if entered and are_tokens(call.outputs[0]):
-            return tuple(entered[0].shape[1:3])
+        for tensor in call.inputs:
+            rows, columns, channels = tensor.shape[1:] if len(tensor.shape) == 4 else (0, 0, 0)
+            if rows and tuple(call.outputs[0].shape[1:]) == (rows * columns, channels):
+                return rows, columns
     return None

@@ -10,7 +10,6 @@ keras-hub's and Keras' own classes are made.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -20,17 +19,24 @@ from typing import Any
 
 from models import ModelError
 from models.keras_graph import continued
-from models.own.composite import opened
-from models.own.hub_layers import name_activations, register
+from models.own.hub_layers import name_activations, opened, register
 from models.own.hub_tokens import patch_of
-from models.own.reference import HUB, LEAST_SIDE, NATIVE_SIDE, Own
+from models.own.reference import HUB, LEAST_SIDE, NATIVE_SIDE, Own, Reference
 from models.quiet import quiet_import
 from models.weights.values import set_weights, weights_digest
 
-CONFIGS = ("config.json", "image_converter.json")  # of a preset: the network, and how it takes pictures
-TRUSTED = ("keras", "keras_hub")  # packages whose classes a preset may name
+CONVERTER = "image_converter.json"  # of a preset: how it takes pictures
+TRUSTED = (
+    "keras",
+    "keras_hub",
+    "keras_nlp",
+)  # packages whose classes a preset may name; the last is the second's old name
+BACKBONES = (
+    "ResNetBackbone", "DenseNetBackbone", "VGGBackbone", "XceptionBackbone", "MobileNetBackbone", "MobileNetV5Backbone",
+    "EfficientNetBackbone", "CSPNetBackbone", "HGNetV2Backbone", "ViTBackbone", "DeiTBackbone", "DINOV2Backbone",
+    "SigLIPBackbone",
+)  # fmt: skip
 SIDE_FIELDS = ("image_shape", "input_shape")  # of a network's configuration
-TAKES_PICTURES = (*SIDE_FIELDS, "vision_encoder")  # arguments of networks that do
 
 
 def load_preset(preset: str) -> Own:
@@ -45,38 +51,35 @@ def load_preset(preset: str) -> Own:
     """
     hub = _imported()
     _check_name(hub, preset)
-    _check_contents(preset)
     try:
         with quiet_import():
-            backbone = hub.models.Backbone.from_preset(preset)
-            converter = _converter(hub, preset)
+            backbone, converter = _opened(preset)
+    except ModelError:
+        raise
     except Exception as error:  # keras-hub, Kaggle and Hugging Face raise of every kind
         raise ModelError(f"{HUB}:{preset} cannot be loaded: {_line(error)}{_remedy(preset)}") from error
-    backbone = getattr(backbone, "vision_encoder", backbone)  # of a pair that compares pictures with texts
-    _check_pictures(backbone, preset)
-    patch = patch_of(backbone)
+    kind, patch, name = type(backbone), patch_of(backbone), Reference(HUB, preset).name
     weights = backbone.get_weights()
     config = backbone.get_config()
     side = _native_side(config, converter)
-    content = json.dumps([type(backbone).__name__, _plain(config), _affine(converter)], sort_keys=True, default=str)
+    content = json.dumps([kind.__name__, _plain(config), _affine(converter)], sort_keys=True, default=str)
     digest = hashlib.sha256(f"{content} {weights_digest(backbone)}".encode()).hexdigest()
 
     def build(shape: tuple[int, int, int]) -> Any:
         if shape[0] % patch:
             raise ModelError(
-                f"{HUB}:{Path(preset).name} takes sides that are multiples of its patches. Received: {shape[0]} px. "
+                f"{HUB}:{name} takes sides that are multiples of its patches. Received: {shape[0]} px. "
                 f"Allowed: multiples of {patch} px"
             )
         with quiet_import():
-            made = type(backbone).from_config(config if patch > 1 else _at(config, shape))
+            made = kind.from_config(config if patch > 1 else _at(config, shape))
         set_weights(made, weights)
         name_activations(made)
         return _last(made) if patch == 1 else _transformer_at(_last(made), shape)
 
     register(backbone)
-    source = f"{HUB}:{Path(preset).name} {digest}"
+    source = f"{HUB}:{name} {digest}"
     least = _least(build, side) if patch == 1 else -(-LEAST_SIDE // patch) * patch
-    name = Path(preset).name
     return Own(name, build, _preprocess(converter), source, f"{HUB}:{name}", least, side, patch)
 
 
@@ -103,27 +106,45 @@ def _check_name(hub: Any, preset: str) -> None:
     )
 
 
-def _check_contents(preset: str) -> None:
-    """Raises where a preset names a class that is neither Keras' nor keras-hub's, or takes no pictures; before weights.
+def _opened(preset: str) -> tuple[Any, Any]:
+    """The network, and how it takes pictures, None where that is as they are. What is checked is what is made of it.
 
-    Those of timm and Hugging Face have no classes: keras-hub makes networks of their numbers.
+    Presets of timm and Hugging Face name no classes: keras-hub makes its own of their numbers.
+
+    Raises:
+        ModelError: the preset names code, or a network that is not searched.
+        Exception: whatever keras-hub raises.
     """
     import keras
-    from keras_hub.src.utils.preset_utils import check_file_exists, load_json
+    import keras_hub
+    from keras_hub.src.utils.preset_utils import check_file_exists, get_preset_loader, load_json
 
-    for name in CONFIGS:
-        try:
-            content = load_json(preset, name) if name == CONFIGS[0] or check_file_exists(preset, name) else {}
-        except Exception as error:  # keras-hub, Kaggle and Hugging Face raise of every kind
-            raise ModelError(f"{HUB}:{preset} cannot be loaded: {_line(error)}{_remedy(preset)}") from error
-        for named in _named_code(content):
-            raise ModelError(
-                f"{name} of {HUB}:{preset} names {named}, which is neither keras-hub's nor Keras' own: it is not "
-                "loaded; a function of yours that returns the network can load it as you like: path/file.py:build"
-            )
-        kind = keras.saving.get_registered_object(content.get("registered_name") or "")
-        if name == CONFIGS[0] and kind and not {*inspect.signature(kind).parameters} & {*TAKES_PICTURES}:
-            raise ModelError(f"{HUB}:{preset} must be a network that takes pictures. Received: {kind.__name__}")
+    loader = get_preset_loader(preset)
+    _check(loader.config, f"config.json of {HUB}:{preset}")
+    kind = loader.check_backbone_class()
+    if kind.__name__ not in BACKBONES or not kind.__module__.startswith(f"{HUB}."):
+        raise ModelError(f"{HUB}:{preset} is a {kind.__name__}. Allowed: {', '.join(BACKBONES)}")
+    backbone = loader.load_backbone(kind, load_weights=True)
+    backbone = getattr(backbone, "vision_encoder", backbone)  # of a pair that compares pictures with texts
+    if "registered_name" not in loader.config:
+        return backbone, keras_hub.layers.ImageConverter.from_preset(preset)
+    if not check_file_exists(preset, CONVERTER):
+        return backbone, None
+    config = load_json(preset, CONVERTER)
+    _check(config, f"{CONVERTER} of {HUB}:{preset}")
+    converter = keras.saving.get_registered_object(config["registered_name"])
+    if not isinstance(converter, type) or not issubclass(converter, keras_hub.layers.ImageConverter):
+        raise ModelError(f"{CONVERTER} of {HUB}:{preset} must be an ImageConverter. Received: {config['class_name']}")
+    return backbone, keras.saving.deserialize_keras_object(config)
+
+
+def _check(config: Any, what: str) -> None:
+    """Raises where a configuration names a class that is neither Keras' nor keras-hub's, a function, or a Lambda."""
+    for named in _named_code(config):
+        raise ModelError(
+            f"{what} names {named}, which is neither keras-hub's nor Keras' own: it is not loaded; a function of yours "
+            "that returns the network can load it as you like: path/file.py:build"
+        )
 
 
 def _named_code(content: Any) -> Iterator[str]:
@@ -140,25 +161,6 @@ def _named_code(content: Any) -> Iterator[str]:
         yield registered
     for each in content.values():
         yield from _named_code(each)
-
-
-def _check_pictures(backbone: Any, preset: str) -> None:
-    shapes = [tuple(each.shape) for each in getattr(backbone, "inputs", None) or []]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
-        raise ModelError(
-            f"{HUB}:{preset} must be a network that takes pictures (height, width, 3) and nothing else. "
-            f"Received: {type(backbone).__name__}, which takes {shapes}"
-        )
-
-
-def _converter(hub: Any, preset: str) -> Any:
-    """How the preset takes pictures; None where it takes them as they are."""
-    from keras_hub.src.utils.preset_utils import check_file_exists, load_json
-
-    network, converter = CONFIGS
-    if "registered_name" in load_json(preset, network) and not check_file_exists(preset, converter):
-        return None  # those of timm and Hugging Face have it elsewhere
-    return hub.layers.ImageConverter.from_preset(preset)
 
 
 def _affine(converter: Any) -> tuple[list[float], list[float]] | None:

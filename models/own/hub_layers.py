@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.flops import Call, is_registered, register_flops
-from models.keras_graph import all_layers, opening, parts
+from models.keras_graph import all_layers, opening, parts, prefix_names
 from models.own.hub_tokens import EMBEDDINGS, embedded
 
 HOME = "keras_hub."  # with which the names of its modules begin
@@ -56,7 +56,12 @@ FORMULAS: dict[str, Callable[[Call], tuple[int, int]]] = {
 
 
 def opened(layer: Any) -> Callable[..., Any] | None:
-    """What is called in place of a layer of keras-hub; None where it stays whole."""
+    """What is called in place of a layer of keras-hub that is made of others; None where it stays whole, as any other.
+
+    Layers of users that are made of layers stay whole: what their `call` does with shapes and `training` is not known.
+    """
+    if not type(layer).__module__.startswith(HOME):
+        return None
     if type(layer).__name__ == "MultiQueryAttention2d":
         return functools.partial(_multi_query_attention, layer)
     if type(layer).__name__ in EMBEDDINGS:
@@ -77,7 +82,7 @@ def _drop_path(layer: Any, x: Any, **_: Any) -> Any:
 
 def _deit_encoder(layer: Any, x: Any, **_: Any) -> Any:
     """Block for block: each also returns attention scores, which are None, and no graph of Keras can hold that."""
-    opening(layer)  # for the names
+    prefix_names(layer)
     for block in layer.encoder_layers:
         x, _scores = opening(block)(x)
     return layer.layer_norm(x)
@@ -95,7 +100,7 @@ def _multi_query_attention(layer: Any, x: Any, **_: Any) -> Any:
     from keras import ops
     from keras.layers import Permute, Rescaling, Reshape, Softmax
 
-    opening(layer)  # for the names
+    prefix_names(layer)
     queries, keys, values = (_through(group, x) for group in (layer.query_layers, layer.key_layers, layer.value_layers))
     height, width = queries.shape[1:3]
     queries = Permute((2, 1, 3))(Reshape((height * width, layer.num_heads, layer.key_dim))(queries))

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from models.keras_graph import all_layers, opening
+from models import ModelError
+from models.flops import register_flops
+from models.keras_graph import all_layers, prefix_names
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,19 @@ class Embedding:
 
 
 def patch_of(model: Any) -> int:
-    """Side of a patch in pixels, of a vision transformer; 1 of any other network."""
+    """Side of a patch in pixels, of a vision transformer; 1 of any other network.
+
+    Raises:
+        ModelError: its patches, or the pictures that its positions were learned for, are not square.
+    """
     kinds = [layer for layer in all_layers(model) if type(layer).__name__ in EMBEDDINGS]
-    return int(EMBEDDINGS[type(kinds[0]).__name__](kinds[0]).patches.kernel_size[0]) if kinds else 1
+    if not kinds:
+        return 1
+    found = EMBEDDINGS[type(kinds[0]).__name__](kinds[0])
+    (height, width), n = found.patches.kernel_size, len(found.positions)
+    if height != width or isqrt(n) ** 2 != n:
+        raise ModelError(f"{model.name} must have square patches in square pictures. Received: {height}x{width}, {n}")
+    return int(height)
 
 
 def embedded(layer: Any, x: Any, **_: Any) -> Any:
@@ -52,7 +64,8 @@ def embedded(layer: Any, x: Any, **_: Any) -> Any:
     from keras.layers import Add, Reshape, ZeroPadding1D
     from keras_hub.layers import PositionEmbedding
 
-    opening(layer)  # for the names
+    prefix_names(layer)
+    register_flops(PositionEmbedding, lambda call: (0, 0))
     found = EMBEDDINGS[type(layer).__name__](layer)
     maps = found.patches(x)
     rows, columns, channels = maps.shape[1:]

@@ -8,9 +8,9 @@ from typing import Any
 from models import ModelError
 from models.cuts import stages
 from models.keras_graph import calls, continued, functional
-from models.own.composite import opened
+from models.own.hub_layers import opened
 from models.own.reference import Own, where
-from models.tokens import are_tokens, as_map
+from models.tokens import as_map
 
 
 def built(own: Own, side: int) -> Any:
@@ -45,8 +45,6 @@ def feature_map(own: Own, x: Any) -> Any:
     Raises:
         ModelError: as `built`.
     """
-    import keras
-
     side = x.shape[1]
     try:
         network = own.build((side, side, 3))
@@ -65,9 +63,9 @@ def feature_map(own: Own, x: Any) -> Any:
         raise ModelError(f"preprocess failed: {where(error)}") from error
     try:
         output = continued(network, prepared, opened)
-    except ValueError as error:  # two layers of one name, in layers that are made of others
+    except Exception as error:  # whatever a layer says
         raise ModelError(f"{own.function} cannot be taken apart: {where(error)}") from error
-    return as_map(output, keras.Model(x, output, name=own.name)) if are_tokens(output) else output
+    return as_map(output, x, own.name)
 
 
 @functools.lru_cache(maxsize=32)

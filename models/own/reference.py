@@ -58,7 +58,8 @@ class Reference:
     def name(self) -> str:
         """For people: the module's last word, and the function's name unless that is `build`; a preset's last word."""
         if self.is_preset:
-            return self.function.rstrip("/").rpartition("/")[2]
+            parts = self.function.rstrip("/").split("/")
+            return parts[5] if parts[0] == "kaggle:" and len(parts) > 6 else parts[-1]  # the last one is the version
         last = Path(self.module).stem if self.is_file else self.module.rsplit(".", 1)[-1]
         return last if self.function in ("build", "") else f"{last}.{self.function}"
 

@@ -10,7 +10,6 @@ from typing import Any
 from models import ModelError
 from models.cuts import CutPoint, cut_points
 from models.keras_graph import continued, functional, made_by
-from models.own.composite import opened
 from models.own.reference import LEAST_SIDE, NATIVE_SIDE, Own
 from models.quiet import quiet_import
 from models.weights.values import set_weights
@@ -78,7 +77,7 @@ def _flat(model: Any, path: Path) -> Any:
     side = shapes[0][0] or NATIVE_SIDE
     pictures = keras.Input((side, side, 3), name="pictures")
     try:
-        return keras.Model(pictures, continued(model, pictures, opened))
+        return keras.Model(pictures, continued(model, pictures))
     except ValueError as error:  # two layers of one name, in two models inside it
         raise ModelError(f"{path} cannot be taken apart: {' '.join(str(error).split())[:200]}; {WAY_OUT}") from error
 

@@ -58,7 +58,7 @@ def test_each_block_is_a_stage() -> None:
 def test_tokens_of_patches_lie_where_the_patches_do() -> None:
     """Those before them are left out."""
     network = transformer((16, 24, 3), class_token=True)
-    found = keras.Model(network.input, as_map(network.output, network))
+    found = keras.Model(network.input, as_map(network.output, network.input, network.name))
     x = np.random.default_rng(0).normal(size=(2, 16, 24, 3)).astype("float32")
     assert found.output_shape == (None, 4, 6, WIDTH)
     np.testing.assert_array_equal(np.asarray(found(x)), np.asarray(network(x))[:, 1:].reshape(2, 4, 6, WIDTH))
@@ -72,10 +72,22 @@ def test_what_is_kept_is_what_the_whole_gives_there() -> None:
     np.testing.assert_array_equal(np.asarray(kept(x)), np.asarray(there(x))[:, 1:].reshape(2, 4, 4, WIDTH))
 
 
+def test_each_end_has_the_patches_of_its_part() -> None:
+    """A transformer that joins patches on its way; what reshapes heads of attention is no picture."""
+    inputs = keras.Input((16, 16, 3))
+    fine = keras.layers.Reshape((16, 8), name="fine")(keras.layers.Conv2D(8, 4, strides=4)(inputs))
+    heads = keras.layers.Reshape((16, 8))(keras.layers.Reshape((16, 2, 4))(fine))
+    square = keras.layers.Reshape((4, 4, 8))(heads)
+    coarse = keras.layers.Reshape((4, 12), name="coarse")(keras.layers.Conv2D(12, 2, strides=2)(square))
+    model = keras.Model(inputs, coarse)
+    assert as_map(heads, inputs, model.name).shape == (None, 4, 4, 8)
+    assert as_map(coarse, inputs, model.name).shape == (None, 2, 2, 12)
+
+
 def test_a_feature_map_is_left_as_it_is() -> None:
     inputs = keras.Input((8, 8, 3))
     output = keras.layers.Conv2D(2, 3)(inputs)
-    assert as_map(output, keras.Model(inputs, output)) is output
+    assert as_map(output, inputs, "mine") is output
 
 
 @pytest.mark.parametrize("how", ["fewer", "never"])
@@ -84,4 +96,4 @@ def test_tokens_that_are_not_of_patches_are_refused(how: str) -> None:
     x = keras.layers.Reshape((16, 48))(keras.layers.Conv2D(3, 1)(inputs)) if how == "fewer" else inputs
     model = keras.Model(inputs, keras.layers.Dense(4)(x), name="mine")
     with pytest.raises(ModelError, match="mine ends in tokens, .* that are not those of the patches of a picture"):
-        as_map(model.output, model)
+        as_map(model.output, inputs, model.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from models.flops import count
 from models.own.contract import examine
 from models.own.hub import load_preset
 from models.own.network import built
-from models.own.reference import Own
+from models.own.reference import Own, parse
 from tests.models.own import presets
 from tests.models.own.presets import folder_of, hub, published
 
@@ -220,6 +221,40 @@ class TestPresetsOfOthers:
         with pytest.raises(ModelError, match="image_converter.json of keras_hub:.* names mischief"):
             load_preset(folder)
 
+    def test_an_image_converter_that_is_something_else_is_refused(self, tmp_path: Path) -> None:
+        folder = small(tmp_path, hub.layers.ResNetImageConverter(scale=0.5))
+        shutil.copy(tmp_path / "small" / "config.json", tmp_path / "small" / "image_converter.json")
+        with pytest.raises(ModelError, match="must be an ImageConverter. Received: ResNetBackbone"):
+            load_preset(folder)
+
+    def test_classes_under_the_old_name_of_keras_hub_are_its_own(self, tmp_path: Path) -> None:
+        def old(content: dict[str, Any]) -> None:
+            content["registered_name"] = "keras_nlp>ResNetBackbone"
+
+        assert load_preset(edited(small(tmp_path), old)).name == "small"
+
+    @pytest.mark.parametrize("content", [[], "text", {"registered_name": 1}, {}])
+    def test_what_is_no_preset_is_refused_in_one_line(self, content: Any, tmp_path: Path) -> None:
+        folder = small(tmp_path)
+        (tmp_path / "small" / "config.json").write_text(json.dumps(content))
+        with pytest.raises(ModelError, match="small cannot be loaded: ") as caught:
+            load_preset(folder)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "name"),
+    [
+        ("resnet_18_imagenet", "resnet_18_imagenet"),
+        ("kaggle://keras/resnetv1/keras/resnet_18_imagenet/2", "resnet_18_imagenet"),
+        ("kaggle://keras/resnetv1/keras/resnet_18_imagenet", "resnet_18_imagenet"),
+        ("hf://timm/resnet18.a1_in1k", "resnet18.a1_in1k"),
+        ("presets/mine/", "mine"),
+    ],
+)
+def test_networks_are_called_by_their_presets(preset: str, name: str) -> None:
+    assert parse(f"keras_hub:{preset}").name == name
+
 
 class TestRefused:
     def test_a_name_that_keras_hub_does_not_know(self) -> None:
@@ -231,7 +266,7 @@ class TestRefused:
         def offline(*_: Any) -> Any:
             raise ConnectionError("no route to host")
 
-        monkeypatch.setattr("keras_hub.src.utils.preset_utils.load_json", offline)
+        monkeypatch.setattr("keras_hub.src.utils.preset_utils.get_preset_loader", offline)
         message = "cannot be loaded: ConnectionError: no route to host; keras-hub takes it from its cache .* folder$"
         with pytest.raises(ModelError, match=message):
             load_preset("resnet_18_imagenet")
@@ -243,7 +278,7 @@ class TestRefused:
             load_preset(folder)
 
     def test_a_folder_without_a_network(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match="cannot be loaded: FileNotFoundError: `config.json`"):
+        with pytest.raises(ModelError, match="cannot be loaded: ValueError: Preset .* has no config.json"):
             load_preset(str(tmp_path))
 
     def test_a_network_for_texts(self, tmp_path: Path) -> None:
@@ -252,7 +287,7 @@ class TestRefused:
         )
         folder = folder_of(tmp_path / "bert", text)
         (tmp_path / "bert" / "model.weights.h5").unlink()  # it is refused before weights are asked for
-        with pytest.raises(ModelError, match="must be a network that takes pictures. Received: BertBackbone"):
+        with pytest.raises(ModelError, match="bert is a BertBackbone. Allowed: ResNetBackbone, "):
             load_preset(folder)
 
     def test_keras_hub_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,26 @@ def test_each_block_of_the_encoder_is_a_block_and_a_stage(tmp_path: Path) -> Non
     assert model.get_layer("vit_patching_and_embedding_positions").trainable
 
 
+@pytest.mark.parametrize("family", ["deit", "dinov2", "siglip"])
+def test_every_family_has_a_block_for_each_of_its_encoder(family: str, tmp_path: Path) -> None:
+    model = built(load_preset(folder_of(tmp_path / family, presets.small(family))), SIDE)
+    assert len(ends(model)) == len(stages(model)) == 3
+
+
+def test_dinov2_with_gated_layers_is_counted(tmp_path: Path) -> None:
+    theirs = presets.small("dinov2", use_swiglu_ffn=True)
+    assert count(built(load_preset(folder_of(tmp_path / "dinov2", theirs)), SIDE)).macs > 0
+
+
+def test_frozen_attention_drops_nothing(tmp_path: Path) -> None:
+    theirs = presets.small("vit", attention_dropout=0.5, dropout_rate=0.5)
+    model = built(load_preset(folder_of(tmp_path / "vit", theirs)), SIDE)
+    x = pictures(SIDE)
+    assert np.abs(np.asarray(model(x, training=True)) - np.asarray(model(x))).max() > 0.01
+    freeze(model, 0)
+    np.testing.assert_allclose(np.asarray(model(x, training=True)), np.asarray(model(x)), atol=1e-6)
+
+
 class TestSides:
     def test_begin_with_two_patches_or_more(self, tmp_path: Path) -> None:
         own = load_preset(folder_of(tmp_path / "vit", presets.small("vit", patch_size=12)))

@@ -54,7 +54,8 @@ def siglip(image_shape: tuple[int, int, int] = (96, 96, 3)) -> Any:
 # A small network of each family: the name of its class, and its configuration.
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet": ("ResNetBackbone", RESNET),
-    "resnet_vd": ("ResNetBackbone", RESNET | {"block_type": "basic_block_vd", "use_pre_activation": False}),
+    "resnet_vd": ("ResNetBackbone", RESNET | {"block_type": "basic_block_vd"}),
+    "resnet_v2": ("ResNetBackbone", RESNET | {"use_pre_activation": True}),
     "mobilenet_v5": ("MobileNetV5Backbone", MOBILENET_V5 | {"use_msfa": False}),
     "hgnet_v2": ("HGNetV2Backbone", HGNET_V2),
     "cspnet": ("CSPNetBackbone", CSPNET),
@@ -79,7 +80,7 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
 # Published networks that are small as they are: the names by which keras-hub knows those of timm.
 PUBLISHED = {"mobilenet": "mobilenetv3_small_050", "efficientnet": "efficientnet_lite0"}
 FAMILIES = (*SMALL, *TRANSFORMERS, "siglip", *PUBLISHED)
-_HOMES = {"cspdarknet53": "cspnet", "hgnetv2_b0": "hgnetv2", "resnetv2_50": "resnet", "vgg16": "vgg"}
+_HOMES = {"cspdarknet53": "cspnet", "hgnetv2_b0": "hgnetv2", "vgg16": "vgg"}
 
 
 def published(architecture: str) -> Any:

@@ -26,11 +26,8 @@ from models.quiet import quiet_import
 from models.weights.values import set_weights, weights_digest
 
 CONVERTER = "image_converter.json"  # of a preset: how it takes pictures
-TRUSTED = (
-    "keras",
-    "keras_hub",
-    "keras_nlp",
-)  # packages whose classes a preset may name; the last is the second's old name
+# Packages whose classes a preset may name; the last is the old name of the second.
+TRUSTED = ("keras", "keras_hub", "keras_nlp")
 BACKBONES = (
     "ResNetBackbone", "DenseNetBackbone", "VGGBackbone", "XceptionBackbone", "MobileNetBackbone", "MobileNetV5Backbone",
     "EfficientNetBackbone", "CSPNetBackbone", "HGNetV2Backbone", "ViTBackbone", "DeiTBackbone", "DINOV2Backbone",
@@ -47,7 +44,7 @@ def load_preset(preset: str) -> Own:
 
     Raises:
         ModelError: keras-hub is not installed; it knows no such preset, or cannot have it; or the preset names code, or
-            is no network that takes pictures alone.
+            is of a network that is not in `BACKBONES`.
     """
     hub = _imported()
     _check_name(hub, preset)

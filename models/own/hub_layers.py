@@ -62,14 +62,9 @@ def opened(layer: Any) -> Callable[..., Any] | None:
     """
     if not type(layer).__module__.startswith(HOME):
         return None
-    if type(layer).__name__ == "MultiQueryAttention2d":
-        return functools.partial(_multi_query_attention, layer)
-    if type(layer).__name__ in EMBEDDINGS:
-        return functools.partial(embedded, layer)
-    if type(layer).__name__ == "DeiTEncoder":
-        return functools.partial(_deit_encoder, layer)
-    if type(layer).__name__ == "DINOV2DropPath":
-        return functools.partial(_drop_path, layer)
+    instead = INSTEAD.get(type(layer).__name__)
+    if instead is not None:
+        return functools.partial(instead, layer)
     return opening(layer) if parts(layer) else None
 
 
@@ -115,3 +110,12 @@ def _through(layers: Sequence[Any], x: Any) -> Any:
     for layer in layers:
         x = layer(x)
     return x
+
+
+# What cannot be taken apart as it is, by its class: what is called with the layer and its input instead.
+INSTEAD: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(EMBEDDINGS, embedded),
+    "MultiQueryAttention2d": _multi_query_attention,
+    "DeiTEncoder": _deit_encoder,
+    "DINOV2DropPath": _drop_path,
+}

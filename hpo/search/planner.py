@@ -89,6 +89,8 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         fixed: parameters that are given.
         usual: assignments that are always among those to choose from.
         lessons: what a trial teaches.
+        least: by how much the first objective has to be better to count. What was told is the luckiest of its like,
+            and where trials are cheap, hoping to be a little luckier would else be worth one after another.
     """
 
     def __init__(
@@ -100,9 +102,10 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         fixed: Params | None = None,
         usual: Sequence[Params] = (),
         lessons: Callable[[FrozenTrial], Sequence[Lesson]] = last_value,
+        least: float = 0.0,
     ):
         self._space, self._look, self._fixed = dict(space), look, dict(fixed or {})
-        self._lessons, self._usual = lessons, usual
+        self._lessons, self._usual, self.least = lessons, usual, least
         self._rng = np.random.default_rng(seed)
         self._random = optuna.samplers.RandomSampler(seed)
 
@@ -197,7 +200,7 @@ class PlannerSampler(optuna.samplers.BaseSampler):
             sign * mean,
             std,
             scaled[len(costs) :],
-            front_values,
+            front_values + self.least,
             scaled[: len(costs)],
             worst,
             np.full(scaled.shape[1], 1 + MARGIN),

@@ -18,7 +18,8 @@ from studies.probes import Map, Probe
 from studies.records import State, TrialRecord
 
 DECADES = 0.5  # of the learning rate around the usual one: what is believed falls off like a normal distribution
-LEAST_SECONDS, TRAINED_PER_SECOND = 10.0, 20e9  # of a trial, and FLOPs of training beyond that
+LEAST_SECONDS = 10.0  # of a trial
+LEAST_GAIN = 0.5  # standard errors of a validation accuracy by which a trial has to be better to count
 MOST_USUAL = 4  # stages that are fine-tuned
 # Of what a frozen network lacks to the best place of its side, so much is believed to be made up for by fine-tuning:
 # the median of 11 cases (benchmarks/first_ends.py).
@@ -73,6 +74,12 @@ class Outlook:
         measured = {key: record.latency_ms for record, key in known if record.latency_ms is not None}
         return cls(found, space, config, classes, refused, measured)
 
+    @property
+    def standard_error(self) -> float:
+        """Of the accuracy of the best place, were it measured on all validation pictures of the study."""
+        best = max(probe.val_accuracy for probe in self.found.probes)
+        return math.sqrt(best * (1 - best) / self.found.of_val)
+
     def place(self, candidate: Candidate) -> Place:
         """Where its network ends."""
         return self._at(candidate.resolution, candidate.keep_blocks or len(self._space.stages))
@@ -92,8 +99,9 @@ class Outlook:
         return self._measured.get(candidate.architecture_key(), estimate), place.flops + more
 
     def seconds(self, candidate: Candidate) -> float:
-        """What a trial takes, roughly: its free stages three times for each picture and epoch.
+        """What a trial takes, roughly: three times the latency of its free stages for each picture and epoch.
 
+        Latency and not FLOPs, of which layers of one kind have ten times as many done in a second as those of another.
         The least stands also for its share of the trials that were asked for: heads alone take less.
         """
         if not candidate.unfreeze_depth:
@@ -101,9 +109,8 @@ class Outlook:
         stages, place = self._space.stages, self.place(candidate)
         kept = candidate.keep_blocks or len(stages)
         frozen = [n for n in range(1, kept) if stages[n - 1] <= stages[kept - 1] - candidate.unfreeze_depth]
-        below = self._at(candidate.resolution, frozen[-1]).flops if frozen else 0.0
-        work = 3 * (place.flops - below) * self._n_train * self._config.epochs
-        return LEAST_SECONDS + work / TRAINED_PER_SECOND
+        below = self._at(candidate.resolution, frozen[-1]).latency_ms if frozen else 0.0
+        return LEAST_SECONDS + 3 * max(0.0, place.latency_ms - below) / 1e3 * self._n_train * self._config.epochs
 
     def allows(self, candidate: Candidate) -> bool:
         """Whether it is within the budgets, as far as that is known: what an estimate leaves open is tried."""
@@ -183,4 +190,5 @@ def make_planner(outlook: Outlook, space: Space, epochs: int, seed: int, fixed: 
         fixed=fixed,
         usual=usual_ways(outlook.found, space),
         lessons=lambda trial: lessons(trial, epochs),
+        least=LEAST_GAIN * outlook.standard_error,
     )

@@ -115,6 +115,24 @@ def test_where_nothing_is_allowed_what_is_fixed_stays_all_the_same():
     assert {trial.params["size"] for trial in study.trials} == {3}
 
 
+def test_hoping_for_luck_is_worth_nothing():
+    """Small trials are cheap and all alike but for their luck; of large ones little is known, and they are slow."""
+
+    def look_slow(params):
+        return View(params, [params["size"] ** 2], seconds=100.0 if params["size"] == 10 else 1.0)
+
+    luck = (0.0, 0.004, -0.004, 0.002, -0.002, 0.003, -0.003, 0.001)
+    tried = [((1, 10 ** -(1.0 + number / 2), "plain"), 0.5 + more) for number, more in enumerate(luck)]
+    study = known_study(*tried, ((10, 1e-3, "plain"), 0.505))
+    space = SPACE | {"size": CategoricalDistribution((1, 10))}
+    sizes = []
+    for least in (0.0, 0.01):
+        study.sampler = PlannerSampler(space, look_slow, seed=0, fixed={"kind": "plain"}, least=least)
+        sizes.append(study.ask(space).params["size"])
+        study.tell(study.trials[-1].number, state=TrialState.FAIL)
+    assert sizes == [1, 10]
+
+
 def test_trials_that_failed_teach_nothing():
     proposals = []
     for state in (None, TrialState.FAIL):

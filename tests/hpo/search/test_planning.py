@@ -8,10 +8,10 @@ import pytest
 from hpo.config import make_config
 from hpo.search.planner import Lesson
 from hpo.search.planning import (
+    LEAST_GAIN,
     LEAST_SECONDS,
     MADE_UP,
     MS_PER_MFLOP,
-    TRAINED_PER_SECOND,
     Outlook,
     lessons,
     make_planner,
@@ -155,12 +155,19 @@ def test_a_trial_teaches_half_way_and_as_far_as_it_came():
 
 
 def test_training_takes_what_is_trained():
-    """Of 12 blocks the top stage is 7 to 12: 12 MFLOPs less the 6 below, three times, 4,000 pictures, 8 epochs."""
+    """Of 12 blocks the top stage is 7 to 12: 1.2 ms less the 0.6 below, three times, 4,000 pictures, 8 epochs."""
     here = outlook()
     assert here.seconds(candidate(keep_blocks=12)) == LEAST_SECONDS
-    work = 3 * 6e6 * 4000 * 8
-    assert here.seconds(candidate(keep_blocks=12, unfreeze_depth=1)) == LEAST_SECONDS + work / TRAINED_PER_SECOND
-    assert here.seconds(candidate(keep_blocks=12, unfreeze_depth=4)) == LEAST_SECONDS + 2 * work / TRAINED_PER_SECOND
+    work = 3 * 0.6e-3 * 4000 * 8
+    assert here.seconds(candidate(keep_blocks=12, unfreeze_depth=1)) == pytest.approx(LEAST_SECONDS + work)
+    assert here.seconds(candidate(keep_blocks=12, unfreeze_depth=4)) == pytest.approx(LEAST_SECONDS + 2 * work)
+
+
+def test_a_trial_has_to_be_better_by_more_than_luck():
+    """The best place has 0.8 of 1,000 pictures; half a standard error of that."""
+    assert outlook().standard_error == pytest.approx(math.sqrt(0.8 * 0.2 / 1000))
+    planner = make_planner(outlook(), SPACE, 4, 0)
+    assert planner.least == pytest.approx(LEAST_GAIN * outlook().standard_error)
 
 
 def test_it_proposes_candidates_of_the_space_within_the_budget():

@@ -131,24 +131,6 @@ def test_from_nothing_to_a_front(tmp_path):
 
 
 @pytest.mark.slow
-def test_same_seed_same_trials(tmp_path):
-    """Behind the queued first candidates, too, where the sampler chooses."""
-    numbers = []
-    for name in ("a", "b"):
-        words = ["--trials", "6", "--sampler", "random", "--stopping", "none"]
-        code, _, _ = run(tmp_path / name, *SMALL, *words)
-        assert code == 0
-        numbers.append(
-            [
-                (t.params, t.values[0], t.values[2], t.user_attrs["learning_curve"])
-                for t in study_of(tmp_path / name).trials
-            ]
-        )
-    assert len(numbers[0]) == 6
-    assert numbers[0] == numbers[1]
-
-
-@pytest.mark.slow
 def test_nothing_within_the_budget(tmp_path):
     code, out, err = run(tmp_path, *SMALL, "--trials", "2", "--max-gflops", "1e-6")
     assert (code, err.count("\n")) == (1, 1)
@@ -202,11 +184,11 @@ def test_two_runs_at_once_and_the_second_is_told_who_holds_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_kills_of_everything(tmp_path):
-    wanted, kills, generator = 24, 0, random.Random(0)
+def test_kills_of_everything(tmp_path):
+    wanted, kills, generator = 16, 0, random.Random(0)
     words = ["--train-size", "100", "--val-size", "50", "--epochs", "1", "--trials", str(wanted)]
     finished: set[int] = set()
-    for _ in range(10):
+    for _ in range(6):
         process = start(tmp_path, *words)
         time.sleep(generator.uniform(1, 10))
         kills += process.poll() is None
@@ -215,7 +197,7 @@ def test_ten_kills_of_everything(tmp_path):
         out, _ = process.communicate()
         finished |= {int(number) for number in re.findall(r"trial (\d+) val_accuracy", out)}
         time.sleep(0.2)
-    assert kills >= 5  # of a study that was not yet done
+    assert kills >= 3  # of a study that was not yet done
     code, _, err = run(tmp_path, *words)
     assert (code, err) == (0, "")
     records = read_study(study_of(tmp_path))
@@ -258,9 +240,10 @@ def test_killed_between_rungs_and_continued(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_and_continued_proposes_what_it_would_have_proposed(tmp_path):
+def test_killed_and_continued_it_has_the_same_trials_as_in_one_run(tmp_path):
+    """Same seed, same trials, behind the queued first candidates, too, where the sampler chooses."""
     # One head at a time: where a run ends, a group of heads ends too, and the next ones are free to be anything.
-    words = [*SMALL, "--trials", "7", "--sampler", "random", "--heads", "1"]
+    words = [*SMALL, "--trials", "7", "--sampler", "random", "--stopping", "none", "--heads", "1"]
     process = start(tmp_path / "killed", *words)
     while "trial 5 val_accuracy" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
@@ -270,9 +253,14 @@ def test_killed_and_continued_proposes_what_it_would_have_proposed(tmp_path):
     assert run(tmp_path / "killed", *words)[0] == 0
     assert run(tmp_path / "whole", *words)[0] == 0
     killed, whole = (
-        {(r.candidate, r.val_accuracy) for r in read_study(study_of(tmp_path / name)) if r.state == "complete"}
+        {
+            record.candidate: (record.val_accuracy, record.flops, record.learning_curve)
+            for record in read_study(study_of(tmp_path / name))
+            if record.state == "complete"
+        }
         for name in ("killed", "whole")
     )
+    assert len(whole) == 7
     assert killed == whole
 
 

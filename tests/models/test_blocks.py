@@ -58,9 +58,12 @@ def test_a_shorter_network_has_the_stages_that_are_said(name: str, build: Callab
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_blocks_do_not_depend_on_the_resolution(name: str, build: Callable[..., Any]) -> None:
+def test_neither_blocks_nor_stages_depend_on_the_resolution(name: str, build: Callable[..., Any]) -> None:
     backbone = BACKBONES[name]
     small, native = (build(name, side) for side in (backbone.min_resolution, backbone.native_resolution))
+    assert [(stage.cut, stage.layers) for stage in stages(small)] == [
+        (stage.cut, stage.layers) for stage in stages(native)
+    ]
     assert [(end.index, end.tensor.shape[-1]) for end in ends(small)] == [
         (end.index, end.tensor.shape[-1]) for end in ends(native)
     ]

@@ -12,7 +12,7 @@ from models import ModelError
 from models.backbones import features
 from models.catalogue import BACKBONES
 from models.cuts import cut_points, cut_tensor, freeze, stages
-from tests.models.families import FAMILIES, families
+from tests.models.families import families
 
 EXPECTED = {
     "vgg19": ["block1_pool", "block2_pool", "block3_pool", "block4_pool"],
@@ -41,15 +41,6 @@ FROZEN_EXACTLY = ("custom_cnn", "googlenet", "resnet18", "mobilenet_v2_0.35", "e
 @pytest.mark.parametrize("name", families(EXPECTED))
 def test_blocks_begin_where_expected(name: str, build: Callable[..., Any]) -> None:
     assert [stage.cut for stage in stages(build(name))[1:]] == EXPECTED[name]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
-def test_blocks_do_not_depend_on_the_resolution(name: str, build: Callable[..., Any]) -> None:
-    backbone = BACKBONES[name]
-    small = [(stage.cut, stage.layers) for stage in stages(build(name, backbone.min_resolution))]
-    native = [(stage.cut, stage.layers) for stage in stages(build(name, backbone.native_resolution))]
-    assert small == native
 
 
 def test_each_layer_is_in_one_block(build: Callable[..., Any]) -> None:

@@ -384,7 +384,7 @@ FIVE = (
     ("custom_cnn", 32, "pretrained"),
     ("mobilenet_0.25", 64, "pretrained"),
     ("mobilenet_v2_0.35", 64, "pretrained"),
-    ("vgg16", 32, "random"),
+    ("resnet18", 32, "random"),
     ("efficientnet_b0", 32, "random"),
 )
 

@@ -47,6 +47,8 @@ def usual_rate(candidate: Candidate, frozen: float) -> float:
 def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda candidate: True) -> list[Candidate]:
     """The most accurate probe at the smallest side as a head, which is soon there, and a fine-tune for each side.
 
+    Behind that of the smallest side also the cheapest network of all, which is trained within seconds: where a front
+    begins.
     When the map is complete also the most accurate probe of all as a head, and last the whole network fine-tuned at the
     largest side: what a map that is under way says to begin with is what it says when it is complete.
 
@@ -58,10 +60,12 @@ def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda
     if not probes:
         return []
     smallest = min(probe.resolution for probe in probes)
-    first = max((p for p in probes if p.resolution == smallest), key=lambda probe: probe.val_accuracy)
+    at_smallest = [probe for probe in probes if probe.resolution == smallest]
+    first = max(at_smallest, key=lambda probe: probe.val_accuracy)
+    cheapest = min(at_smallest, key=lambda probe: (probe.flops, probe.kept))
+    tail, *larger = enough(probes, found.n_val).values()
     tails = [
-        usual_way(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), space)
-        for probe in enough(probes, found.n_val).values()
+        usual_way(probe, min(DEPTH, space.stages_of(probe.keep_blocks)), space) for probe in (tail, cheapest, *larger)
     ]
     candidates = [usual_way(first, 0, space), *tails]
     if found.complete:

@@ -22,11 +22,12 @@ def ways(found):
     return [(one.resolution, one.keep_blocks, one.unfreeze_depth) for one in found]
 
 
-def test_two_heads_and_a_fine_tune_for_each_side():
+def test_two_heads_a_fine_tune_for_each_side_and_the_cheapest_network():
     found = seeds(MAP, SPACE)
     assert ways(found) == [
         (32, 13, 0),  # the most accurate probe of the smallest side
         (32, 12, 2),  # cannot be told from 13 blocks on 1,000 pictures
+        (32, 1, 1),  # the cheapest, and all of its stages
         (64, 0, 2),
         (64, 0, 0),  # the most accurate probe of all
     ]
@@ -37,14 +38,14 @@ def test_two_heads_and_a_fine_tune_for_each_side():
 def test_a_map_that_is_under_way_says_what_it_says_when_it_is_complete():
     one = replace(MAP, probes=tuple(probe for probe in MAP.probes if probe.resolution == 32))
     assert not one.complete
-    assert ways(seeds(one, SPACE)) == [(32, 13, 0), (32, 12, 2)] == ways(seeds(MAP, SPACE))[:2]
+    assert ways(seeds(one, SPACE)) == [(32, 13, 0), (32, 12, 2), (32, 1, 1)] == ways(seeds(MAP, SPACE))[:3]
     assert seeds(replace(MAP, probes=()), SPACE) == []
 
 
 def test_the_more_is_right_already_the_smaller_the_rate():
     found = seeds(made.network_map(made.probe(12, 64, 0.9), made.probe(0, 64, 0.96)), SPACE)
     rates = {(one.keep_blocks, one.unfreeze_depth): one.learning_rate for one in found}
-    assert rates == pytest.approx({(0, 0): 3e-3, (0, 2): 1.4e-4})
+    assert rates == pytest.approx({(0, 0): 3e-3, (0, 2): 1.4e-4, (12, 2): 3.5e-4})
     ended = seeds(made.network_map(made.probe(12, 64, 0.9), made.probe(0, 64, 0.9)), SPACE)
     assert {(one.keep_blocks, one.unfreeze_depth): one.learning_rate for one in ended} == pytest.approx(
         {(12, 0): 3e-3, (12, 2): 3.5e-4, (0, 2): 3e-4}

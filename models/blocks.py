@@ -94,7 +94,7 @@ def _ends(model: Any) -> tuple[CutPoint, ...]:
 
 def _closed_blocks(sweep: Sequence[Segment]) -> tuple[CutPoint, ...]:
     """What comes out of each block, by rules 1 and 2."""
-    starts = [index for index, (_, segment) in enumerate(sweep) if _has(segment, MIXING)]
+    starts = [n for n, (_, segment) in enumerate(sweep) if _has(segment, MIXING) and not _has(segment, ATTENTION)]
     if not starts:
         raise ModelError("there is no block: the model has no layer that mixes channels")
     closed = [

@@ -6,13 +6,18 @@ from typing import NamedTuple
 
 import keras
 
-from models import blocks, cuts
+from models import ModelError, blocks, cuts
 from models.backbones import features, get_backbone, stages_of
 from models.candidate import Architecture, Candidate
+from models.tokens import class_token
 from models.training.heads import initial_head
 from models.weights.loading import load_backbone_weights
 
-POOLINGS = {"average": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+POOLINGS = {
+    "average": keras.layers.GlobalAveragePooling2D,
+    "max": keras.layers.GlobalMaxPooling2D,
+    "token": keras.layers.Flatten,  # of a map of one cell: the class token of a transformer
+}
 HEAD_NORM_MOMENTUM = 0.9  # of the statistics: Keras' 0.99 needs more steps than a short fine-tuning has
 
 
@@ -70,7 +75,7 @@ class Network(NamedTuple):
     above: int = 0
 
     def base(self) -> keras.Model:
-        """Pictures to the feature map: the backbone's part of the layers."""
+        """Pictures to what is pooled: the backbone's part of the layers."""
         return keras.Model(self.logits.input, self.logits.get_layer("pool").input)
 
     def prefix(self) -> keras.Model:
@@ -80,8 +85,8 @@ class Network(NamedTuple):
     @property
     def pooling(self) -> str:
         """One of `POOLINGS`."""
-        pool = type(self.logits.get_layer("pool"))
-        return next(name for name, layer in POOLINGS.items() if layer is pool)
+        kind = type(self.logits.get_layer("pool"))
+        return next(name for name, layer in POOLINGS.items() if layer is kind)
 
     @property
     def resized(self) -> keras.KerasTensor:
@@ -140,11 +145,30 @@ def build_ends(candidates: Sequence[Candidate], task: Task) -> keras.Model:
     base = build_base(task, first.backbone, first.resolution)
     ends, outputs = blocks.ends(base), []
     for candidate in candidates:
-        pool = POOLINGS[candidate.pooling](name=f"hpo_pool_{candidate.keep_blocks}")
-        pooled = pool(ends[candidate.keep_blocks - 1].tensor)
+        end = ends[candidate.keep_blocks - 1].tensor
+        pooled = pool(candidate.pooling, end, base.input, f"hpo_pool_{candidate.keep_blocks}")
         head = head_alone(candidate, pooled.shape[-1], task.n_logits, f"hpo_head_{candidate.keep_blocks}")
         outputs.append(head(pooled))
     return keras.Model(base.input, outputs, name=base.name)
+
+
+def pool(pooling: str, feature_map: keras.KerasTensor, inputs: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """What a head stands on, (n, channels).
+
+    Args:
+        pooling: one of `POOLINGS`.
+        feature_map: (n, h, w, channels), the end of a network.
+        inputs: that it is made of.
+        name: of the layer.
+
+    Raises:
+        ModelError: the class token is wanted of a network that has none.
+    """
+    if pooling == "token":
+        feature_map = class_token(feature_map, inputs)
+        if feature_map is None:
+            raise ModelError("pooling must be average or max of a network without class token. Received: token")
+    return POOLINGS[pooling](name=name)(feature_map)
 
 
 def _whole(architecture: Architecture) -> int:
@@ -182,12 +206,12 @@ def _head(
 def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) -> Network:
     """A new head on a base that may have others already.
 
-    Head: global pooling, a hidden layer of `head_width` units with ReLU if that is above 0, dropout, and a dense layer
-    with one logit for two classes (sigmoid of it and of its negative: probabilities of both) or one for each class
-    (softmax). With `batch_norm_head` there is a
-    BatchNormalization before the ReLU, or before the dropout of a head without hidden layer.
+    Head: global pooling or the class token, a hidden layer of `head_width` units with ReLU if that is above 0, dropout,
+    and a dense layer with one logit for two classes (sigmoid of it and of its negative: probabilities of both) or one
+    for each class (softmax). With `batch_norm_head` there is a BatchNormalization before the ReLU, or before the
+    dropout of a head without hidden layer.
     """
-    pooled = POOLINGS[candidate.pooling](name="pool")(base.output)  # (n, channels)
+    pooled = pool(candidate.pooling, base.output, base.input, "pool")  # (n, channels)
     n_logits = task.n_logits
     logits, probabilities = _head(pooled, candidate, n_logits)
 

@@ -95,8 +95,8 @@ ROWS = (
               first=1e-4, part="training", each_head=True, words="decay {0.weight_decay:.1e}"),
     Dimension(name="label_smoothing", values=Range(0.0, 0.2), check=SHARE, searched=ON_REQUEST, default=0.0,
               part="training", each_head=True, words="smoothing {0.label_smoothing:.2f}"),
-    Dimension(name="pooling", values=("average", "max"), searched=ON_REQUEST, default="average", part="head", key="/{}",
-              words="{0.pooling} pooling"),
+    Dimension(name="pooling", values=("average", "max", "token"), searched=ON_REQUEST, default="average", part="head",
+              key="/{}", words="{0.pooling} pooling"),
     Dimension(name="batch_norm_head", values=(False, True), check=SWITCH, searched=ON_REQUEST, default=False,
               part="head", key="/bn", words="batch norm"),
     Dimension(name="batch_size", values=(16, 32, 64, 128), check=COUNT, searched=ON_REQUEST, option="batch_size",
@@ -143,7 +143,7 @@ class Architecture(_Checked):
         resolution: side of the square picture that the backbone sees, in pixels.
         head_width: units of the hidden layer of the head, 0 for none.
         keep_blocks: blocks of the backbone that are kept, the last one up to its end (`models.blocks`), 0 for all.
-        pooling: of the feature map before the head, average or max.
+        pooling: before the head: average or max of the feature map, or token, the class token of a transformer.
         batch_norm_head: BatchNormalization before the head's activation, or before its last layer without a hidden one.
     """
 

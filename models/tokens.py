@@ -2,7 +2,7 @@
 
 A head stands on a feature map. So where a network ends with tokens, those of its patches are put where the patches lie,
 and those before them (class, distillation and register tokens) are left out: what pooling gives is the mean over
-patches.
+patches. The first of those before is the class token, on which a head may stand instead.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from math import prod
 from typing import Any
 
 from models import ModelError
-from models.keras_graph import Call, calls
+from models.keras_graph import Call, calls, made_by
 
-ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention")
+# Layers by which attention is known; the last one is that with which DINOv3's begins, which is made of dense layers.
+ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "DINOV3RopePositionEmbedding")
 
 
 def are_tokens(tensor: Any) -> bool:
@@ -49,6 +50,29 @@ def as_map(tensor: Any, inputs: Any, name: str) -> Any:
     others = n_tokens - prod(grid)
     patches = Cropping1D((others, 0))(tensor) if others else tensor
     return Reshape((*grid, channels))(patches)
+
+
+def class_token(patches: Any, inputs: Any) -> Any | None:
+    """The first of the tokens before those of patches, as a feature map of one cell, (None, 1, 1, channels).
+
+    Args:
+        patches: Keras tensor, what `as_map` made.
+        inputs: Keras tensor that it is made of.
+
+    Returns:
+        None where there is none before them, and of a feature map that was not made of tokens.
+    """
+    import keras
+    from keras.layers import Cropping1D, Reshape
+
+    graph = calls(keras.Function(inputs, patches))
+    made = {id(tensor): call for call in graph for tensor in call.outputs}
+    cropped = made[id(patches)].inputs[0] if isinstance(made_by(patches), Reshape) else None
+    if cropped is None or not isinstance(made_by(cropped), Cropping1D):
+        return None
+    tokens = made[id(cropped)].inputs[0]
+    n_tokens, channels = tokens.shape[1:]
+    return Reshape((1, 1, channels))(Cropping1D((0, n_tokens - 1))(tokens))
 
 
 def _grid(graph: Sequence[Call]) -> tuple[int, int] | None:

@@ -41,7 +41,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             config = as_begun(config, storage)
             facts = _prepared(config, workers, display, parts)
-            space = make_space(config, facts.stages, facts.resolutions)
+            space = make_space(config, facts.stages, facts.resolutions, facts.class_token)
             mark = fingerprint(config, facts, space).to_dict()
             study = open_study(storage, config.study_name, mark)
             if adopted:

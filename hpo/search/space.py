@@ -74,13 +74,16 @@ def _described(values: Values) -> list[Any]:
     return [values.low, values.high, *([values.step] if values.step not in (None, 1) else [])]
 
 
-def make_space(config: StudyConfig, stages: Sequence[int], resolutions: tuple[int, ...]) -> Space:
+def make_space(
+    config: StudyConfig, stages: Sequence[int], resolutions: tuple[int, ...], class_token: bool = False
+) -> Space:
     """From scratch every stage is trained, and the optimizer is searched; else any number of stages from the top.
 
     Args:
         config: of the study.
         stages: that the backbone has behind its first block, its second, ..., all.
         resolutions: sides in pixels, ascending.
+        class_token: whether the backbone has one, on which a head can stand.
     """
     from_scratch = config.weights == "none"
     requested = {*config.search} | ({"optimizer"} if from_scratch else set())
@@ -89,6 +92,8 @@ def make_space(config: StudyConfig, stages: Sequence[int], resolutions: tuple[in
         "unfreeze_depth": Range(stages[-1] if from_scratch else 0, stages[-1], step=1),
         "resolution": resolutions,
     }
+    if not class_token:
+        of_study["pooling"] = ("average", "max")
     searched: dict[str, Values] = {}
     fixed: dict[str, Any] = {}
     left_out = ONE_RATE if config.splits_rates else RATES_BY_PART
@@ -101,7 +106,7 @@ def make_space(config: StudyConfig, stages: Sequence[int], resolutions: tuple[in
         elif name in left_out or (name == "keep_blocks" and not config.searches_ends):
             continue
         elif dimension.searched == Searched.ALWAYS or name in requested:
-            searched[name] = of_study[name] if dimension.of_study else dimension.values
+            searched[name] = of_study.get(name, dimension.values)
         elif dimension.option:
             fixed[name] = given
     possible = {name: values for name, values in searched.items() if _can_apply(DIMENSIONS[name], searched, fixed)}

@@ -43,6 +43,7 @@ class Facts:
     ends: str | None  # the rule of where it ends, see `models.blocks.rule_of`
     weights_digest: str
     machine: dict[str, Any]
+    class_token: bool = False  # whether the network has one
     source: str | None = None  # which code of the user's builds it, see `models.own.reference.Own`
 
     @property
@@ -128,6 +129,7 @@ def find_out(
     from models import blocks
     from models.build import build_base
     from models.own.contract import check_usable
+    from models.tokens import class_token
     from models.weights.values import weights_digest
 
     source = None
@@ -153,6 +155,7 @@ def find_out(
         stages=blocks.stages_kept(base),
         channels=tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
         ends=blocks.rule_of(base),
+        class_token=class_token(base.output, base.input) is not None,
         source=source,
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,

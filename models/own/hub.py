@@ -31,7 +31,7 @@ TRUSTED = ("keras", "keras_hub", "keras_nlp")
 BACKBONES = (
     "ResNetBackbone", "DenseNetBackbone", "VGGBackbone", "XceptionBackbone", "MobileNetBackbone", "MobileNetV5Backbone",
     "EfficientNetBackbone", "CSPNetBackbone", "HGNetV2Backbone", "ViTBackbone", "DeiTBackbone", "DINOV2Backbone",
-    "SigLIPBackbone",
+    "DINOV3Backbone", "SigLIPBackbone",
 )  # fmt: skip
 SIDE_FIELDS = ("image_shape", "input_shape")  # of a network's configuration
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.flops import Call, is_registered, register_flops
 from models.keras_graph import all_layers, opening, parts, prefix_names
+from models.own.hub_rotary import rotary_attention, rotary_encoder
 from models.own.hub_tokens import EMBEDDINGS, embedded
 
 HOME = "keras_hub."  # with which the names of its modules begin
@@ -52,6 +53,8 @@ FORMULAS: dict[str, Callable[[Call], tuple[int, int]]] = {
     "RmsNorm2d": _each(4),
     "DropPath": _each(0),
     "DINOV2LayerScale": _each(1),
+    "DINOV3LayerScale": _each(1),
+    "DINOV3RopePositionEmbedding": lambda call: (0, 0),  # of no picture: the same for all
 }
 
 
@@ -118,4 +121,7 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "MultiQueryAttention2d": _multi_query_attention,
     "DeiTEncoder": _deit_encoder,
     "DINOV2DropPath": _drop_path,
+    "DINOV3DropPath": _drop_path,
+    "DINOV3Encoder": rotary_encoder,
+    "DINOV3Attention": rotary_attention,
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from models.build import POOLINGS
+from models.build import pool
 from models.reuse.activations import ActivationStore, FeatureOverflow, Key
 from models.reuse.features import BATCH
 from models.reuse.frozen import run_frozen
@@ -19,7 +19,7 @@ def pooled_at(
 
     It will be run on `n` pictures.
     """
-    outputs = [POOLINGS[pooling](name=f"pool_of_end_{number}")(tensor) for number, tensor in enumerate(tensors)]
+    outputs = [pool(pooling, tensor, inputs, f"pool_of_end_{number}") for number, tensor in enumerate(tensors)]
     return run_frozen(keras.Model(inputs, outputs), n, BATCH)
 
 

@@ -1,9 +1,9 @@
 """Activations behind frozen layers, computed once: from the pictures, or from a shallower cut that is stored already.
 
-The cuts of a candidate, from the deepest to the shallowest: `pooled` or `pooled_max` (behind global pooling, when only
-the head is trained; `pooled_e12` where the network ends with its 12th block), `top1`, `top2`, ... (what enters the
-top stages, counted in the whole backbone, so that networks which end earlier share them), `resized` (the pictures at
-the backbone's resolution).
+The cuts of a candidate, from the deepest to the shallowest: `pooled`, `pooled_max` or `pooled_token` (what the head
+stands on, when only it is trained; `pooled_e12` where the network ends with its 12th block), `top1`, `top2`, ... (what
+enters the top stages, counted in the whole backbone, so that networks which end earlier share them), `resized` (the
+pictures at the backbone's resolution).
 """
 
 import weakref

@@ -13,7 +13,7 @@ from models.blocks import ends, keep, rule_of, stages_kept
 from models.cuts import freeze, stages
 from models.own.network import built
 from models.own.reference import Own
-from models.tokens import as_map
+from models.tokens import as_map, class_token
 
 WIDTH = 8
 
@@ -82,6 +82,27 @@ def test_each_end_has_the_patches_of_its_part() -> None:
     model = keras.Model(inputs, coarse)
     assert as_map(heads, inputs, model.name).shape == (None, 4, 4, 8)
     assert as_map(coarse, inputs, model.name).shape == (None, 2, 2, 12)
+
+
+def test_the_class_token_is_the_first_before_the_patches() -> None:
+    """At each end of the network; the frozen patches are one."""
+    network = transformer((16, 16, 3), class_token=True)
+    model = built(Own("mine", lambda _: network, None, "mine:build 0"), 16)
+    x = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+    for end, layer in zip(ends(model), ("class_token", "out_0", "out_1", "last"), strict=True):
+        found = keras.Model(model.input, class_token(end.tensor, model.input))
+        assert found.output_shape == (None, 1, 1, WIDTH)
+        expected = keras.Model(network.input, network.get_layer(layer).output)(x)
+        np.testing.assert_array_equal(np.asarray(found(x))[:, 0, 0], np.asarray(expected)[:, 0])
+
+
+def test_a_network_may_have_no_class_token() -> None:
+    without = built(own(), 16)
+    inputs = keras.Input((8, 8, 3))
+    feature_map = keras.layers.Conv2D(2, 3)(inputs)
+    assert class_token(without.output, without.input) is None
+    assert class_token(feature_map, inputs) is None
+    assert class_token(inputs, inputs) is None
 
 
 def test_a_feature_map_is_left_as_it_is() -> None:

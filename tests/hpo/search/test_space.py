@@ -117,6 +117,12 @@ def test_what_is_searched_on_request():
     assert {(c.batch_size, c.augmentation, c.strategy, c.weight_decay) for c in plain} == {(64, "light", "plain", 0.0)}
 
 
+def test_a_head_stands_on_the_class_token_where_there_is_one():
+    config = make_config({"backbone": "vgg19", "search": ("pooling",)})
+    searched = [make_space(config, STAGES, (32,), token).searched["pooling"] for token in (False, True)]
+    assert searched == [("average", "max"), ("average", "max", "token")]
+
+
 def test_heads_that_are_trained_together_share_what_they_see_and_their_steps():
     candidate = next(c for c in drawn(SEARCHED) if c.unfreeze_depth == 0 and c.augmentation == "light")
     assert sibling_heads(candidate, SPACE) == {"unfreeze_depth": 0, "resolution": candidate.resolution}

@@ -66,7 +66,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
         {"stackwise_conv_filters": [[8, 8], [16, 16]], "stackwise_pooling": [True, False]},
     ),
 }
-# Vision transformers with the positions of pictures of 96 px; DINOv2 has two registers.
+# Vision transformers with the positions of pictures of 96 px; DINOv2 and DINOv3 have two registers.
 TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
     "vit": ("ViTBackbone", TRANSFORMER | {"mlp_dim": 32, "patch_size": 16, "image_shape": (96, 96, 3)}),
     "deit": ("DeiTBackbone", TRANSFORMER | {"intermediate_dim": 32, "patch_size": 16, "image_shape": (96, 96, 3)}),
@@ -75,6 +75,12 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
         TRANSFORMER
         | {"intermediate_dim": 32, "patch_size": 16, "num_register_tokens": 2, "drop_path_rate": 0.1}
         | {"image_shape": (96, 96, 3), "position_embedding_shape": (96, 96, 3)},
+    ),
+    "dinov3": (
+        "DINOV3Backbone",
+        TRANSFORMER
+        | {"intermediate_dim": 32, "patch_size": 16, "num_register_tokens": 2, "drop_path_rate": 0.1}
+        | {"image_shape": (96, 96, 3)},
     ),
 }
 # Published networks that are small as they are: the names by which keras-hub knows those of timm.

@@ -32,10 +32,10 @@ def tokens(backbone: Any, x: np.ndarray) -> np.ndarray:
     if hasattr(backbone, "vision_encoder"):
         encoder = backbone.vision_encoder
         backbone = keras.Model(encoder.inputs, encoder.post_layer_norm.output)
-    return np.asarray(backbone({"images": x} if isinstance(backbone.input, dict) else x))
+    return np.asarray(backbone(dict.fromkeys(backbone.input, x) if isinstance(backbone.input, dict) else x))
 
 
-@pytest.mark.parametrize(("family", "before"), [("vit", 1), ("deit", 2), ("dinov2", 3), ("siglip", 0)])
+@pytest.mark.parametrize(("family", "before"), [("vit", 1), ("deit", 2), ("dinov2", 3), ("dinov3", 3), ("siglip", 0)])
 def test_the_tokens_of_patches_are_those_of_keras_hub(family: str, before: int, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     theirs = presets.small(family)
@@ -46,9 +46,10 @@ def test_the_tokens_of_patches_are_those_of_keras_hub(family: str, before: int, 
     np.testing.assert_allclose(found, expected[:, before:].reshape(2, GRID, GRID, 16), atol=1e-6)
 
 
-def test_dinov2_at_another_side_is_that_of_keras_hub(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["dinov2", "dinov3"])
+def test_those_for_any_side_are_those_of_keras_hub_at_another(family: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    folder = folder_of(tmp_path / "dinov2", presets.small("dinov2"))
+    folder = folder_of(tmp_path / family, presets.small(family))
     theirs = hub.models.Backbone.from_preset(folder, image_shape=(64, 64, 3))
     found = np.asarray(built(load_preset(folder), 64)(pictures(64)))
     np.testing.assert_allclose(found, tokens(theirs, pictures(64))[:, 3:].reshape(2, 4, 4, 16), atol=1e-5)
@@ -65,6 +66,16 @@ class TestResampled:
         slopes = np.stack([rows, columns], axis=1).astype("float32")
         found = resampled(slopes, (3, 12)).reshape(3, 12, 2)
         assert (np.diff(found[..., 0], axis=0) > 1).all() and (np.diff(found[:, 2:-2, 1], axis=1) > 0.3).all()
+
+    @pytest.mark.parametrize("antialias", [False, True])
+    @pytest.mark.parametrize("grid", [(3, 3), (4, 9), (14, 7)])
+    def test_as_keras_does(self, grid: tuple[int, int], antialias: bool) -> None:
+        """Without antialiasing TensorFlow takes its weights from a table of 1,024."""
+        square = self.POSITIONS.reshape(1, GRID, GRID, 3)
+        expected = keras.ops.image.resize(square, grid, interpolation="bicubic", antialias=antialias)
+        found = resampled(self.POSITIONS, grid, antialias)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, np.asarray(expected).reshape(-1, 3), atol=1e-5 if antialias else 5e-3)
 
     def test_constant_ones_stay_so(self) -> None:
         np.testing.assert_allclose(resampled(np.full((GRID * GRID, 2), 3.0, "float32"), (4, 9)), 3.0, rtol=1e-6)
@@ -101,10 +112,18 @@ def test_each_block_of_the_encoder_is_a_block_and_a_stage(tmp_path: Path) -> Non
     assert model.get_layer("vit_patching_and_embedding_positions").trainable
 
 
-@pytest.mark.parametrize("family", ["deit", "dinov2", "siglip"])
+@pytest.mark.parametrize("family", ["deit", "dinov2", "dinov3", "siglip"])
 def test_every_family_has_a_block_for_each_of_its_encoder(family: str, tmp_path: Path) -> None:
     model = built(load_preset(folder_of(tmp_path / family, presets.small(family))), SIDE)
     assert len(ends(model)) == len(stages(model)) == 3
+
+
+def test_dinov3_costs_what_its_layers_do(tmp_path: Path) -> None:
+    """Of 39 tokens: patches, four projections and scores of attention, and two layers behind it."""
+    theirs = presets.small("dinov3")
+    n, width, wide = 39, 16, 32
+    macs = count(built(load_preset(folder_of(tmp_path / "dinov3", theirs)), SIDE)).macs
+    assert macs == 36 * 16 * 16 * 3 * width + 2 * (4 * n * width**2 + 2 * n**2 * width + 2 * n * width * wide)
 
 
 def test_dinov2_with_gated_layers_is_counted(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ class Pictures:
 def open_run(job: Job, data_dir: Path, seed: int, whole: bool) -> tuple[Setup, Pictures]:
     """The pictures, cut as a study with this seed cuts them, and the space: of whole networks, or ours."""
     words = {"keep": "full", "rates": "one"} if whole else {}
-    config = make_config({**job.settings(data_dir), "seed": seed, **words})
+    # one array for all of its networks, which resize inside; their latencies on record are those without that
+    config = make_config({**job.settings(data_dir), "seed": seed, "decode": "largest", **words})
     session = Session()
     facts = session.facts(config)
     side = facts.resolutions[-1]

@@ -30,10 +30,11 @@ from jobs import JOBS, Job
 from volumes import AXES, curve, reached, when
 
 from hpo.config import make_config
+from hpo.worker.mapping import job_of
 from hpo.worker.memory import Memory
 from hpo.worker.session import Session
 from hpo.worker.survey import Survey
-from models.build import Task, build_network
+from models.build import build_network
 from models.candidate import Candidate
 from models.flops import count
 from studies.paths import write_text
@@ -67,7 +68,7 @@ def with_latencies(trials: Sequence[dict[str, Any]], job: Job, data_dir: Path, f
     config = make_config({**job.settings(data_dir), "cache_dir": folder})
     session = Session()
     facts = session.facts(config)
-    task = Task(*facts.shape, len(facts.class_names), config.weights)
+    task = session.task(job_of(config, facts, facts.resolutions[-1]))
     memory = Memory(folder, facts.measured_with)
     runtime, threads = facts.machine["latency_runtime"], facts.machine["latency_threads"]
     survey = Survey(task, facts.channels, runtime, threads, facts.resolutions, True, memory, folder)

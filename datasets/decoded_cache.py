@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,20 @@ class Decoded:
     readable: np.ndarray  # (n,) int64
     left_out: tuple[tuple[int, str], ...]  # (index of the file, reason)
     digest: str
+    files: str  # SHA-256 of all files' names, sizes and times, the same for every side
 
 
 def decode_all(
-    folder: Path, files: Sequence[PictureFile], class_names: Sequence[str], side: int, store: ArrayStore
+    folder: Path,
+    files: Sequence[PictureFile],
+    class_names: Sequence[str],
+    side: int,
+    store: ArrayStore,
+    on_step: Callable[[float], None] = lambda share: None,
 ) -> Decoded:
     """All readable ones of `files` at `side` x `side`, from the store if it has them.
+
+    `on_step` is called with the share that is done while they are decoded.
 
     Raises:
         DataError: the store cannot be used, or no picture can be read.
@@ -66,6 +74,7 @@ def decode_all(
         with contextlib.closing(_decoded(folder, files, side)) as results:
             for index, result in results:
                 say("decoded %d of %d pictures", index, len(files))
+                on_step(index / len(files))
                 if isinstance(result, str):
                     left_out.append((index, result))
                     continue
@@ -83,11 +92,12 @@ def decode_all(
 
     def waiting() -> None:
         say("waiting for another process that decodes %d pictures", len(files))
+        on_step(0.0)
 
     key, shape = _key(folder, files, class_names, side), (len(files), side, side, 3)
     try:
         stored = store.get(key, shape, "uint8", pictures, "decoded pictures", details, waiting)
-        return _from_store(stored, len(files))
+        return _from_store(stored, len(files), key["files"])
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise DataError(
@@ -109,10 +119,10 @@ def _key(folder: Path, files: Sequence[PictureFile], class_names: Sequence[str],
     }
 
 
-def _from_store(stored: Stored, n_files: int) -> Decoded:
+def _from_store(stored: Stored, n_files: int, files: str) -> Decoded:
     left_out = tuple((int(index), str(reason)) for index, reason in stored.details["left_out"])
     labels = np.array(stored.details["labels"], dtype=np.int64)
-    return Decoded(stored.array, labels, _readable(n_files, left_out), left_out, str(stored.details["digest"]))
+    return Decoded(stored.array, labels, _readable(n_files, left_out), left_out, str(stored.details["digest"]), files)
 
 
 def _readable(n_files: int, left_out: Sequence[tuple[int, str]]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A folder of pictures as a data set: its typical size, its development part and its test split, decoded."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from datasets.store import ArrayStore
 from datasets.wording import counted, printable
 
 _SAMPLE = 200
+OnStep = Callable[[float], None]  # called with the share that is done
 
 
 def typical_side(folder: Folder) -> int:
@@ -32,10 +34,10 @@ def typical_side(folder: Folder) -> int:
 
 
 def decode_development(
-    folder: Folder, side: int, store: ArrayStore, skip_unreadable: bool
+    folder: Folder, side: int, store: ArrayStore, skip_unreadable: bool, on_step: OnStep
 ) -> tuple[Decoded, np.ndarray | None]:
     """The development part, and the rows of it that are the folder's own validation split, if it has one."""
-    decoded = _decode(folder, folder.development, side, store, skip_unreadable, need_two=folder.val is None)
+    decoded = _decode(folder, folder.development, side, store, skip_unreadable, on_step, need_two=folder.val is None)
     if folder.val is None:
         return decoded, None
     in_val = decoded.readable >= len(folder.train)
@@ -44,17 +46,23 @@ def decode_development(
     return decoded, np.flatnonzero(in_val).astype(np.int64)
 
 
-def decode_test(folder: Folder, side: int, store: ArrayStore, skip_unreadable: bool) -> Decoded:
+def decode_test(folder: Folder, side: int, store: ArrayStore, skip_unreadable: bool, on_step: OnStep) -> Decoded:
     """The test split. To be called by `datasets.registry.open_test` alone."""
     if folder.test is None:
         raise DataError(f"{printable(folder.path)} has no test split: it has train/ but no test/")
-    return _decode(folder, folder.test, side, store, skip_unreadable, need_two=False)
+    return _decode(folder, folder.test, side, store, skip_unreadable, on_step, need_two=False)
 
 
 def _decode(
-    folder: Folder, files: tuple[PictureFile, ...], side: int, store: ArrayStore, skip_unreadable: bool, need_two: bool
+    folder: Folder,
+    files: tuple[PictureFile, ...],
+    side: int,
+    store: ArrayStore,
+    skip_unreadable: bool,
+    on_step: OnStep,
+    need_two: bool,
 ) -> Decoded:
-    decoded = decode_all(folder.path, files, folder.class_names, side, store)
+    decoded = decode_all(folder.path, files, folder.class_names, side, store, on_step)
     if decoded.left_out and not skip_unreadable:
         named = "; ".join(f"{printable(files[index].relative)}: {reason}" for index, reason in decoded.left_out[:3])
         more = f"; and {len(decoded.left_out) - 3} more" if len(decoded.left_out) > 3 else ""

@@ -8,6 +8,7 @@ followed by a colon and the classes that are wanted, see `datasets.subset`.
 import difflib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Dataset:
     labels: np.ndarray  # (n,) int64
     fixed_val: np.ndarray | None  # sorted int64 indices of the validation split that the data set brings
     digest: str  # SHA-256 in hex over pictures, shape, class names and labels
+    files: str = ""  # of a folder SHA-256 over the names, sizes and times of its files, whatever the side
 
 
 def check_name(name_or_folder: str) -> None:
@@ -114,6 +116,7 @@ def open_dataset(
     side: int | None,
     skip_unreadable: bool = False,
     follow_links: bool = False,
+    on_step: Callable[[float], None] = lambda share: None,
 ) -> Dataset:
     """Read the development part.
 
@@ -126,6 +129,7 @@ def open_dataset(
             of the catalogue keep their own size.
         skip_unreadable: leave out, and count, what cannot be read in a folder.
         follow_links: also those that lead out of a folder.
+        on_step: called with the share that is done while a folder's pictures are decoded.
 
     Raises:
         DataError: whatever is wrong with the data, the options or the store, in one line.
@@ -139,9 +143,9 @@ def open_dataset(
         return Dataset(facts, images, labels, None, digest(images, labels, facts.class_names))
     folder = list_folder(Path(base), skip_unreadable, rest, follow_links)
     side = _checked_side(folder, side)
-    decoded, fixed_val = image_folder.decode_development(folder, side, store, skip_unreadable)
+    decoded, fixed_val = image_folder.decode_development(folder, side, store, skip_unreadable, on_step)
     facts = _folder_facts(folder, side, decoded.readable, len(decoded.left_out))
-    return Dataset(facts, decoded.images, decoded.labels, fixed_val, decoded.digest)
+    return Dataset(facts, decoded.images, decoded.labels, fixed_val, decoded.digest, decoded.files)
 
 
 def open_test(
@@ -151,6 +155,7 @@ def open_test(
     side: int | None,
     skip_unreadable: bool = False,
     follow_links: bool = False,
+    on_step: Callable[[float], None] = lambda share: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The test split: (n, h, w, c) uint8 and (n,) int64. Arguments and errors are those of `open_dataset`.
 
@@ -162,7 +167,7 @@ def open_test(
         info, classes = _array(base, rest)
         return arrays.read_test(info, data_dir, classes)
     folder = list_folder(Path(base), skip_unreadable, rest, follow_links)
-    decoded = image_folder.decode_test(folder, _checked_side(folder, side), store, skip_unreadable)
+    decoded = image_folder.decode_test(folder, _checked_side(folder, side), store, skip_unreadable, on_step)
     return decoded.images, decoded.labels
 
 

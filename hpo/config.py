@@ -21,7 +21,9 @@ from pydantic import (
     model_validator,
 )
 
+from datasets.catalogue import DATASETS
 from datasets.registry import check_name, safe_name
+from datasets.subset import base_name
 from hpo.errors import BadField, BadInput, explain_field
 from models.backbones import get_backbone
 from models.candidate import DIMENSIONS
@@ -34,7 +36,7 @@ from studies.presets import read_preset
 from studies.url import database_path
 
 # Options as they were in studies that do not keep them.
-BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random", "rates": "one"}
+BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random", "rates": "one", "decode": "largest"}
 MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
@@ -126,6 +128,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         env="HPO_DATA_DIR")
     skip_unreadable: bool = option(False, IDENTITY, WHAT, "leave unreadable pictures out, with a count, instead of "
         "refusing the folder")
+    decode: Literal["auto", "network", "largest"] = option("auto", IDENTITY, WHAT, "size to which pictures of a folder "
+        "are decoded: network (the side that the network sees, so that nothing is resized inside it) or largest (the "
+        "largest side that is searched, from which other networks resize); auto: network")
     follow_links: bool = option(False, PLACE, WHAT, "follow links that lead out of the folder of pictures, instead of "
         "refusing it")
     weights: str = option("pretrained", IDENTITY, WHAT, "pretrained, none (train the whole network from scratch), or a "
@@ -323,6 +328,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
                 f"--no-map; allowed without it: {others}. Received: planner",
             )
         return self
+
+    @property
+    def decodes_each(self) -> bool:
+        """Whether networks get pictures at the side that they see: of a folder, whose pictures have no common size."""
+        return self.decode != "largest" and base_name(self.dataset) not in DATASETS
 
     @property
     def searches_ends(self) -> bool:

@@ -28,7 +28,7 @@ def main(
     """Classify pictures with a final model of STUDY.
 
     Prints class and probability of each. Pictures are prepared as the data set's own were: the middle square, scaled to
-    its size, EXIF orientation respected, grey where it is grey. Models: see `python -m hpo.evaluate`.
+    what the model takes, EXIF orientation respected, grey where it is grey. Models: see `python -m hpo.evaluate`.
     """
     from hpo.study import load_study
     from studies.paths import check_writable, is_special, write_where_told

@@ -23,8 +23,9 @@ HEAD_NORM_MOMENTUM = 0.9  # of the statistics: Keras' 0.99 needs more steps than
 
 @dataclass(frozen=True)
 class Task:
-    """What the study fixes for every model: the pictures' own size, the classes, and where the weights come from.
+    """What the study fixes for every model: the size of pictures, the classes, and where the weights come from.
 
+    `any_side`: pictures come at the side that the backbone sees, `height` and `width` being the largest.
     `weights` is "pretrained", "none" (then the whole network is trained, batch norm included) or a file.
     """
 
@@ -33,6 +34,11 @@ class Task:
     channels: int
     n_classes: int
     weights: str
+    any_side: bool = False
+
+    def size(self, resolution: int) -> tuple[int, int]:
+        """Height and width of the pictures that a network gets whose backbone sees `resolution` pixels a side."""
+        return (resolution, resolution) if self.any_side else (self.height, self.width)
 
     @property
     def n_logits(self) -> int:
@@ -46,14 +52,15 @@ class Task:
 
     def resizing(self, resolution: int) -> str:
         """What is done to a picture before the backbone sees it, as a text: part of the identity of stored features."""
-        if (self.height, self.width) == (resolution, resolution):
-            return f"{self.height}x{self.width}x{self.channels}"
+        height, width = self.size(resolution)
+        if (height, width) == (resolution, resolution):
+            return f"{height}x{width}x{self.channels}"
         how = "antialiased" if self.shrinks(resolution) else "plain"
-        return f"{self.height}x{self.width}x{self.channels} bilinear {how}"
+        return f"{height}x{width}x{self.channels} bilinear {how}"
 
     def shrinks(self, resolution: int) -> bool:
         """Whether resizing to `resolution` drops pixels, and is therefore antialiased."""
-        return min(self.height, self.width) > resolution
+        return min(self.size(resolution)) > resolution
 
 
 class Network(NamedTuple):
@@ -104,9 +111,9 @@ def build_base(task: Task, backbone_name: str, resolution: int, keep_blocks: int
         ModelError: the backbone is unknown, it has fewer blocks, or the weights cannot be used.
     """
     backbone = get_backbone(backbone_name)
-    inputs = keras.Input((task.height, task.width, task.channels), dtype="uint8", name="pictures")
+    inputs = keras.Input((*task.size(resolution), task.channels), dtype="uint8", name="pictures")
     x = keras.layers.Rescaling(1.0, name="to_float")(inputs)  # (n, h, w, c) float32, 0 to 255
-    if (task.height, task.width) != (resolution, resolution):
+    if task.size(resolution) != (resolution, resolution):
         # Keras 3.15's Resizing is called with training=True unless told otherwise, and hands that on to every layer
         # behind it: in a plain `model(x)` BatchNormalization would then use, and change, the statistics of x.
         resize = keras.layers.Resizing(resolution, resolution, antialias=task.shrinks(resolution), name="resize")

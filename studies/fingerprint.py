@@ -34,6 +34,8 @@ class Fingerprint:
         views: of augmented pictures; None where nothing is augmented.
         ends: the rule of where networks end that differs from "behind a block", where that is searched, else None.
         source: which code of the user's builds the network, with its SHA-256; None for one of ours.
+        decoded: "network" where a folder's pictures are decoded to the side that each network sees; None where to one
+            side for all.
         head_start: "probe" where linear heads begin with one; None where they begin at random.
         latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
         latency_runtime: keras, or one that is deployed, then with its threads and the CPU that it runs on.
@@ -58,6 +60,7 @@ class Fingerprint:
     head_start: str | None = None
     ends: str | None = None
     source: str | None = None
+    decoded: str | None = None
     backend: str
     device: str
     dtype: str
@@ -93,7 +96,7 @@ class Fingerprint:
 
     @property
     def side(self) -> int:
-        """Of the pictures of a folder as they were decoded, in pixels: the largest that is searched.
+        """Of the pictures of a folder as its digest is of, in pixels: the largest that is searched.
 
         Raises:
             StudyRefused: it does not say.
@@ -108,7 +111,7 @@ class Fingerprint:
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
             del values["latency_runtime"], values["latency_threads"], values["latency_device"]
-        for name in ("head_start", "ends", "source"):  # studies that were made before them go on
+        for name in ("head_start", "ends", "source", "decoded"):  # studies that were made before them go on
             if values[name] is None:
                 del values[name]
         return values

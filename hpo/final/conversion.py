@@ -10,7 +10,7 @@ from hpo.config import StudyConfig
 from hpo.errors import BadInput
 from hpo.final.training import LONG_SECONDS, classify
 from hpo.worker import session
-from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import to_latency
 from models.export.formats import DEPLOYED
@@ -28,7 +28,8 @@ class Conversion:
     """One final model in one format, for a worker.
 
     Attributes:
-        digest: of the development pictures that the study was made with.
+        digest: of the development pictures that the study was made with, as they are at `side`.
+        side: in pixels, of a folder's.
         original: the files of the run.
         name: a format, or AS_TRAINED for the model as it is.
         path: the file to write, or the model as it is.
@@ -37,6 +38,7 @@ class Conversion:
 
     config: StudyConfig
     digest: str
+    side: int
     run: FinalRun
     original: RunFiles
     name: str
@@ -76,11 +78,12 @@ def _convert(job: Conversion, beat: Beat) -> Form:
 
     config, run, here = job.config, job.run, session.current()
     side = run.shape[0]
-    data = here.data(config, side)
-    images, labels = here.test_data(config, side)
+    known = here.data(config, job.side, decoding(beat)).digest == job.digest
+    data = here.data(config, side, decoding(beat))
+    images, labels = here.test_data(config, side, decoding(beat))
     with np.load(job.original.predictions, allow_pickle=False) as stored:
         expected = stored["probabilities"]
-        if data.digest != job.digest or not np.array_equal(labels, stored["labels"]):
+        if not known or not np.array_equal(labels, stored["labels"]):
             raise BadInput(f"{config.dataset} is not what study {config.study_name} was made with")
     model = restore(run.candidate, run.shape, len(run.class_names), job.original.model)
     if job.name == AS_TRAINED:

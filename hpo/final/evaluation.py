@@ -226,14 +226,12 @@ def write_results(models: Sequence[FinalModel], facts: Facts, config: StudyConfi
     """Tables of all models and forms, and card, numbers by class and confusion matrix of each; returns the paths."""
     files = StudyFiles(config.study_dir)
     forms = all_forms(models, files)
-    height, width, channels = facts.shape
     about = {
         "study": config.study_name,
         "dataset": facts.dataset,
         "digest": facts.dataset_digest,
         "test_split": facts.test_split,
         "overlap": Overlap(models[0].runs[0].overlap, models[0].runs[0].n_test).words,
-        "size": f"{height}x{width}x{channels}",
         "device": facts.machine["device"],
     }
     texts = {

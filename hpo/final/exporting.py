@@ -59,7 +59,7 @@ class Exporter:
     """
 
     def __init__(self, study: optuna.Study, config: StudyConfig, workers: Workers, watcher: StepWatcher):
-        self._digest, self._config = fingerprint_of(study).dataset_digest, config
+        self._fingerprint, self._config = fingerprint_of(study), config
         self._workers, self._watcher = workers, watcher
         self._files = StudyFiles(config.study_dir)
 
@@ -90,7 +90,8 @@ class Exporter:
         for left in folder.glob(".*"):  # of a run that was killed while it wrote
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         original, progress = self._files.run(run.label, run.seed), folder / "export.progress"
-        job = Conversion(self._config, self._digest, run, original, name, self._path(run, name), progress)
+        about, path = self._fingerprint, self._path(run, name)
+        job = Conversion(self._config, about.dataset_digest, about.side, run, original, name, path, progress)
         heartbeat.begin(progress)
         try:
             form = wait(self._workers.submit(convert, job), lambda: self._watcher.tick({name: progress}))

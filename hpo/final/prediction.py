@@ -87,7 +87,7 @@ def to_pictures(given: Sequence[Picture], shape: tuple[int, int, int]) -> np.nda
 
     Args:
         given: arrays are (h, w), (h, w, 1) or (h, w, 3) uint8.
-        shape: height, width and channels of the data set's pictures.
+        shape: height, width and channels of the pictures that the model takes.
 
     Raises:
         BadInput: one cannot be read, or is no picture; it is named.

@@ -13,7 +13,7 @@ from hpo.worker import session
 from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
 from hpo.worker.boundary import OUT_OF_MEMORY, explain
 from hpo.worker.facts import Facts, check_unchanged
-from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
@@ -105,8 +105,6 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
     files.folder.mkdir(parents=True, exist_ok=True)
     for left in files.folder.glob(".*"):  # of a run that was killed while it wrote
         left.unlink()
-    parts = here.split(job.config, facts.resolutions[-1])
-    everything = Split(np.sort(np.concatenate([parts.train, parts.val])), np.empty(0, np.int64))
     seconds: dict[str, float] = {}
     with MachineLock(job.config.cache_dir) as lock:
         with timed("prepare", seconds) as clock, lock.training():
@@ -117,13 +115,15 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
                 lock.give_way()
                 beat(sign)
 
+            parts = session.split_of(job, here, decoding(beat, lock.give_way))
+            everything = Split(np.sort(np.concatenate([parts.train, parts.val])), np.empty(0, np.int64))
             network, trainer, state = _trained(final, everything, on_step, here)
         trainer.restore(state)
         memory = peak_memory_mib()
         with timed("measure", seconds):
             costs = final.costs or (_costs(final, network, here, beat, lock) if final.measure else None)
     with timed("test", seconds):
-        probabilities, labels = _predict(job.config, network, facts, beat, here)
+        probabilities, labels = _predict(job, network, beat, here)
     size = save(network.model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
     run = FinalRun(
@@ -140,7 +140,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         seconds=seconds,
         peak_memory_mib=memory,
         machine=facts.machine,
-        shape=facts.shape,
+        shape=job.shape,
         class_names=facts.class_names,
         overlap=final.overlap,
     )
@@ -166,13 +166,11 @@ def _trained(final: FinalJob, parts: Split, beat: Beat, here: Session) -> "tuple
     return network, trainer, state
 
 
-def _predict(
-    config: StudyConfig, network: "Network", facts: Facts, beat: Beat, here: Session
-) -> tuple[np.ndarray, np.ndarray]:
+def _predict(job: Job, network: "Network", beat: Beat, here: Session) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, classes) float32 and labels (n,) of the test pictures, each seen once."""
     from models.training.backend import forward
 
-    images, labels = here.test_data(config, facts.resolutions[-1])
+    images, labels = here.test_data(job.config, job.side, decoding(beat))
 
     def on_batch(share: float) -> None:
         beat(SignOfLife(Phase.TEST, share=share))

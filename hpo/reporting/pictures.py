@@ -64,8 +64,11 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
             continue
         models[one.model.label] = _mistakes(one, one.file.predictions, images)
         try:
-            path = material.files.run(one.model.label, one.model.runs[0].seed).model
-            models[one.model.label] = _with_looks(models[one.model.label], one, one.file.predictions, path, images)
+            run = one.model.runs[0]
+            path = material.files.run(one.model.label, run.seed).model
+            same = not run.shape or images.shape[1:] == tuple(run.shape)  # early versions did not write it down
+            taken = images if same else session.current().test_data(config, run.shape[0])[0]
+            models[one.model.label] = _with_looks(models[one.model.label], one, one.file.predictions, path, taken)
         except ModelError as error:
             missing[f"Grad-CAM and saliency: {error}"] = None
     return replace(pictures, models=models), list(missing)

@@ -32,6 +32,7 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
         head_start="probe" if config.starts_from_probe else None,
         ends=facts.ends if config.searches_ends else None,
         source=facts.source,
+        decoded="network" if config.decodes_each else None,
         **facts.machine,
     )
 
@@ -39,8 +40,9 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
 def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     """The configuration with which the study of its name goes on.
 
-    By default where the network ends is searched, heads begin with a probe, and learning rates have ranges by what is
-    trained; a study that was begun before that was possible goes on without.
+    By default where the network ends is searched, heads begin with a probe, learning rates have ranges by what is
+    trained, and a folder's pictures are decoded for each network; a study that was begun before that was possible goes
+    on without.
 
     Raises:
         BadField: it has no map then, and the planner was asked for.
@@ -53,6 +55,7 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     before = {
         "keep": ("full", "keep_blocks" in begun["space"]),
         "head_start": ("random", "head_start" in begun),
+        "decode": ("largest", "decoded" in begun),
         "rates": ("one", "fine_tuning_learning_rate" in begun["space"]),
     }
     changes = {name: value for name, (value, has) in before.items() if not has and getattr(config, name) == "auto"}

@@ -139,7 +139,8 @@ def map_networks(configs: Sequence[StudyConfig], watcher: StepWatcher, probe_sid
 
 def _empty(config: StudyConfig, facts: Facts) -> Map:
     """All that identifies a map, without probes."""
-    machine = json.dumps(facts.machine, sort_keys=True).encode()
+    about = facts.machine | ({"decoded": "network"} if config.decodes_each else {})  # latencies depend on that, too
+    machine = json.dumps(about, sort_keys=True).encode()
     return Map(
         backbone=config.backbone,
         dataset=facts.dataset,

@@ -86,10 +86,11 @@ class PlainDisplay:
         self.wanted, self.workers = config.trials, max(1, config.workers)
         self.records, self.members = records, front(records)
         height, width, channels = facts.shape
+        size = "pictures of each network's side" if config.decodes_each else f"{height}x{width}x{channels}"
         self.note(
             f"study {config.study_name}: {config.backbone} ({facts.stages[-1]} stages, {len(facts.stages)} blocks, "
             f"weights {config.weights}) on {facts.dataset} "
-            f"({len(facts.class_names)} classes, {height}x{width}x{channels})"
+            f"({len(facts.class_names)} classes, {size})"
         )
         if facts.skipped:
             self.note(f"left out: {facts.skipped} unreadable files")

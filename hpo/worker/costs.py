@@ -27,7 +27,7 @@ class Costs:
         self._job, self._session, self._lock = job, session, lock
         self._memory = Memory(job.config.cache_dir, job.facts.measured_with)
         # Beside the candidate's own fields the size of the pictures and of the last layer changes inference.
-        size = "x".join(map(str, job.facts.shape))
+        size = "x".join(map(str, job.shape))
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
         deployed = job.facts.machine.get("latency_runtime", KERAS) != KERAS
         known = self._memory.recall(self._key) or {}

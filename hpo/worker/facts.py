@@ -31,7 +31,7 @@ class Facts:
     dataset: str
     dataset_digest: str
     class_names: tuple[str, ...]
-    shape: tuple[int, int, int]  # height, width, channels of a picture
+    shape: tuple[int, int, int]  # height, width, channels of a picture; the largest, if each network has its own
     n_train: int
     n_val: int
     split_digest: str
@@ -108,7 +108,7 @@ def task_of(config: StudyConfig, data: Dataset) -> "Task":
     from models.build import Task
 
     height, width, channels = data.images.shape[1:]
-    return Task(height, width, channels, len(data.facts.class_names), config.weights)
+    return Task(height, width, channels, len(data.facts.class_names), config.weights, config.decodes_each)
 
 
 def find_out(

@@ -18,6 +18,7 @@ class Phase(StrEnum):
     """What a worker can be doing, as people read it."""
 
     STARTING = "starting"
+    DECODE = "decoding pictures"
     MEASURE = "measuring latency and FLOPs"
     EXTRACT = "running the frozen layers once"
     PROBE = "fitting linear probes"
@@ -50,6 +51,16 @@ class SignOfLife:
 
 
 Beat = Callable[[SignOfLife], None]
+
+
+def decoding(beat: Beat, give_way: Callable[[], None] = lambda: None) -> Callable[[float], None]:
+    """What is called with the share that is done while pictures are decoded."""
+
+    def on_step(share: float) -> None:
+        give_way()
+        beat(SignOfLife(Phase.DECODE, share=share))
+
+    return on_step
 
 
 class Heartbeat:

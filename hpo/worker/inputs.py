@@ -13,7 +13,7 @@ from hpo.worker.heartbeat import Beat, Phase, SignOfLife
 from hpo.worker.job import Job
 from hpo.worker.reuse_plan import FLOPS_PER_RESIZED_VALUE, Plan, Work, expected_epochs, expected_uses, plan
 from hpo.worker.rungs import rungs_of
-from hpo.worker.session import Session
+from hpo.worker.session import Session, split_of
 from models.reuse.activations import ActivationStore, Key
 from models.training.batches import Examples, Transform
 
@@ -29,8 +29,7 @@ class Sources:
     def __init__(self, job: Job, session: Session, parts: Split | None = None):
         """`parts` in place of the study's split; its validation part may be empty."""
         self.job, self.config, self.session = job, job.config, session
-        side = job.facts.resolutions[-1]
-        self.data, self.parts = session.data(self.config, side), parts or session.split(self.config, side)
+        self.data, self.parts = session.data(self.config, job.side), parts or split_of(job, session)
         self.cache = ActivationStore(self.config.cache_dir, int(self.config.cache_gib * 2**30))
         facts = job.facts
         self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
@@ -54,7 +53,7 @@ class Sources:
                 cut=cut,
                 resolution=job.candidate.resolution,
                 preprocessing=self.session.task(job).resizing(job.candidate.resolution),
-                dataset=job.facts.dataset_digest,
+                dataset=self.data.digest,  # at the side that it comes at: the same in studies that end at other sides
                 split=split,
                 subset=hashlib.sha256(rows.tobytes()).hexdigest()[:32],
                 view=name,

@@ -27,6 +27,16 @@ class Job:
     spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the pictures that the network gets."""
+        return (self.side, self.side, self.facts.shape[2]) if self.config.decodes_each else self.facts.shape
+
+    @property
+    def side(self) -> int:
+        """To which a folder's pictures are decoded for it."""
+        return self.candidate.resolution if self.config.decodes_each else self.facts.resolutions[-1]
+
+    @property
     def files(self) -> TrialFiles:
         """Where the trial leaves its result, or its error."""
         return TrialFiles(self.folder, self.number)

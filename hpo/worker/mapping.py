@@ -10,7 +10,7 @@ from hpo.config import StudyConfig
 from hpo.worker import session
 from hpo.worker.costs import Costs
 from hpo.worker.facts import Facts, check_unchanged
-from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
@@ -59,8 +59,10 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
     from models.probe import fit
 
     config, facts = job.config, job.facts
-    data = here.data(config, facts.resolutions[-1])
-    parts = chosen(here.split(config, facts.resolutions[-1]), data.labels, config.map_size, config.seed)
+    with lock.training():
+        split = session.split_of(job, here, decoding(beat, lock.give_way))
+    data = here.data(config, job.side)
+    parts = chosen(split, data.labels, config.map_size, config.seed)
     jobs = [
         replace(job, candidate=replace(job.candidate, keep_blocks=blocks % len(facts.stages)))
         for blocks in facts.mapped_blocks
@@ -148,7 +150,7 @@ def _computed(
     tensors = [places[job.candidate.keep_blocks - 1].tensor for job in jobs]
     total = len(parts.train) + len(parts.val)
     run = pooled_at(whole.input, tensors, "average", total)
-    images = here.data(jobs[0].config, jobs[0].facts.resolutions[-1]).images
+    images = here.data(jobs[0].config, jobs[0].side).images
     sets = []
     before = 0
     for rows in (parts.train, parts.val):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from datasets.registry import Dataset, open_dataset, open_test
 from datasets.splits import Split, split
 from hpo.config import StudyConfig
-from hpo.worker.facts import Facts, find_out, machine_of, searched_resolutions, task_of
+from hpo.worker.facts import Changed, Facts, find_out, machine_of, searched_resolutions, task_of
 from hpo.worker.job import Job
 from hpo.worker.memory import Memory
 from hpo.worker.survey import Survey
@@ -30,9 +30,15 @@ if TYPE_CHECKING:
     from models.training.trainer import Trainer
 
 R = TypeVar("R")
+OnStep = Callable[[float], None]
 NETWORKS = 4  # built and traced networks that a worker keeps
+SIDES = 12  # to which a folder's pictures are decoded: files that are mapped
 FLOPS = 1024  # counts between two cuts
 TIDY_EVERY = 10  # tasks
+
+
+def _silent(share: float) -> None:
+    pass
 
 
 class Pictures(NamedTuple):
@@ -58,8 +64,9 @@ class Session:
         self._forgetful: list[Callable[[], None]] = []
         self._tasks = 0
         self._facts = self._keep(self._find_out, 1)
-        self._data = self._keep(_opened, 1)
-        self._split = self._keep(self._cut, 1)
+        self._data = self._keep(self._open, SIDES)
+        self._on_step: OnStep = _silent
+        self._split = self._keep(self._cut, SIDES)
         self._base = self._keep(_build_frozen, NETWORKS)
         self._network = self._keep(self._attach, NETWORKS)
         self._trainer = self._keep(self._trace, NETWORKS)
@@ -100,12 +107,13 @@ class Session:
         """
         return self._facts(config)
 
-    def data(self, config: StudyConfig, side: int) -> Dataset:
-        """The development part; a folder's pictures at `side` pixels.
+    def data(self, config: StudyConfig, side: int, on_step: OnStep = _silent) -> Dataset:
+        """The development part; a folder's pictures at `side` pixels. While they are decoded `on_step` hears the share.
 
         Raises:
             DataError: there is no such data, or it cannot be used.
         """
+        self._on_step = on_step
         return self._data(_pictures(config, side))
 
     def split(self, config: StudyConfig, side: int) -> Split:
@@ -116,13 +124,13 @@ class Session:
         """
         return self._split(_pictures(config, side), config.train_size, config.val_size, config.seed)
 
-    def test_data(self, config: StudyConfig, side: int) -> "tuple[np.ndarray, np.ndarray]":
+    def test_data(self, config: StudyConfig, side: int, on_step: OnStep = _silent) -> "tuple[np.ndarray, np.ndarray]":
         """The test pictures (n, h, w, c) uint8 and their labels (n,) int64; not kept.
 
         Raises:
             DataError: there are none.
         """
-        return open_test(*_pictures(config, side).arguments())
+        return open_test(*_pictures(config, side).arguments(), on_step)
 
     def task(self, job: Job) -> "Task":
         """What all networks of the job's study have in common."""
@@ -174,6 +182,9 @@ class Session:
         side = resolutions[-1]
         return find_out(config, machine, resolutions, self.data(config, side), self.split(config, side))
 
+    def _open(self, pictures: Pictures) -> Dataset:
+        return open_dataset(*pictures.arguments(), self._on_step)
+
     def _cut(self, pictures: Pictures, train_size: int | None, val_size: int | None, seed: int) -> Split:
         data = self._data(pictures)
         return split(data.labels, train_size=train_size, val_size=val_size, seed=seed, fixed_val=data.fixed_val)
@@ -207,6 +218,25 @@ class Session:
         return flops_between(self._network(architecture, depth, task, seed, False), start, end)
 
 
+def split_of(job: Job, session: Session, on_step: OnStep = _silent) -> Split:
+    """The training and validation pictures of a job's study, among those at the side that its network takes.
+
+    Args:
+        job: of the study.
+        session: what this worker keeps open.
+        on_step: called with the share that is done while pictures are decoded.
+
+    Raises:
+        hpo.worker.facts.Changed: a folder, which is read once more for each side, has other pictures than before.
+    """
+    largest, here = (session.data(job.config, side, on_step) for side in (job.facts.resolutions[-1], job.side))
+    if here.files != largest.files:
+        raise Changed(
+            f"the pictures in {job.config.dataset} changed since the study was opened; end this run and start it again"
+        )
+    return session.split(job.config, job.side)
+
+
 def _network_key(job: Job) -> tuple[Architecture, int]:
     """What makes a network: candidates that differ otherwise share it."""
     return job.candidate.architecture, job.candidate.unfreeze_depth
@@ -221,10 +251,6 @@ def _plain(architecture: Architecture, depth: int) -> Candidate:
 def _pictures(config: StudyConfig, side: int) -> Pictures:
     lenience = config.skip_unreadable, config.follow_links
     return Pictures(config.dataset, config.data_dir, config.cache_dir, side, *lenience)
-
-
-def _opened(pictures: Pictures) -> Dataset:
-    return open_dataset(*pictures.arguments())
 
 
 def _headless(architecture: Architecture) -> Architecture:

@@ -256,7 +256,7 @@ class Survey:
 
     def _trunk(self, architecture: Architecture) -> Part:
         bare, task = _bare(architecture), self._task
-        picture = f"{task.height}x{task.width}x{task.channels}"
+        picture = "x".join(map(str, (*task.size(bare.resolution), task.channels)))
         key = f"trunk/{bare.architecture_key()}/{picture}/{task.n_classes}"
         return Part(bare, key, bare.resolution, head=False)
 

@@ -9,7 +9,7 @@ from hpo.worker import checkpoints, costs, session
 from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
 from hpo.worker.boundary import explain
 from hpo.worker.facts import check_unchanged
-from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife
+from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.training import Learned, learn
@@ -73,6 +73,8 @@ def evaluate(
             beat(SignOfLife(Phase.MEASURE))
             with timed("measure", spent):
                 check_unchanged(here.facts(job.config), job.facts)
+                with lock.training():
+                    session.split_of(job, here, decoding(beat, lock.give_way))
                 asked.append(costs.Costs(job, here, lock))
                 asked[-1].want()
                 if job.config.max_latency_ms is not None:

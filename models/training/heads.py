@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import expit
 
 from models.training.batches import DropoutNoise, Examples, keep_mask, training_batches
 from models.training.recipe import BETA_1, BETA_2, EPSILON, Epoch, NonFiniteLoss, Recipe, pack, share
@@ -301,7 +302,7 @@ def _loss(logits: np.ndarray, y: np.ndarray, smoothing: float) -> tuple[float, n
         z = logits[:, 0]  # (n,)
         target = (y * (1 - smoothing) + smoothing / 2).astype("float32")
         loss = np.logaddexp(0, z) - target * z
-        return float(loss.sum()), (z > 0) == (y > 0), (1 / (1 + np.exp(-z)) - target)[:, None]
+        return float(loss.sum()), (z > 0) == (y > 0), (expit(z) - target)[:, None]
     shifted = logits - logits.max(1, keepdims=True)
     powers = np.exp(np.maximum(shifted, LEAST_LOGIT))  # (n, outputs)
     sums = powers.sum(1, keepdims=True)  # (n, 1)

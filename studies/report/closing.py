@@ -3,6 +3,7 @@
 from studies.forms import AS_TRAINED
 from studies.paths import run_name
 from studies.report.blocks import Block, Code, Facts, Section, Text
+from studies.report.detail import Detail
 from studies.report.gallery import Gallery
 from studies.report.material import Material
 from studies.report.summary import evaluate_command
@@ -22,7 +23,7 @@ def loading(material: Material, _gallery: Gallery) -> Section | None:
         text = f"`{evaluate_command(material)}` gives the candidates on the front their final training and saves them."
         return Section("loading", title, (Text(text),))
     paths = [
-        f'path = "final/{one.model.label}/{run_name(one.model.runs[0].seed)}/model.keras"  # {one.title}'
+        f'path = "final/{one.model.label}/{run_name(one.model.runs[0].seed)}/model.keras"  # {one.title}{_sees(one)}'
         for one in details
     ]
     lines = "\n# ".join(paths)  # the first one counts
@@ -42,11 +43,17 @@ probabilities = model.predict(pictures)  # (n, classes), rows sum to 1{COMPLETED
 print([class_names[number] for number in probabilities.argmax(axis=1)])"""
     files = "The file is that of" if len(details) == 1 else "The files are those of"
     text = (
-        f"{files} {listed([one.name for one in details])}, in the study's folder. Raw pictures in the data set's own "
-        "size go in; resizing, preprocessing and the class names are inside. A picture unlike those it was "
-        "trained on gets probabilities all the same."
+        f"{files} {listed([one.name for one in details])}, in the study's folder. Raw pictures of the size that stands "
+        "there go in; preprocessing and the class names are inside. A picture unlike those it was trained on gets "
+        "probabilities all the same."
     )
     return Section("loading", title, (Text(text), Code(code)))
+
+
+def _sees(detail: Detail) -> str:
+    """The size of the pictures that a model takes, where it is known."""
+    shape = detail.file.input_shape
+    return f", pictures of {' x '.join(map(str, shape))}" if shape else ""
 
 
 def reproducing(material: Material, _gallery: Gallery) -> Section:

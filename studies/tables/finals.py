@@ -185,7 +185,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
     Args:
         model: whose card it is.
         class_names: in the order of their labels.
-        about: study, dataset, digest, test split, which of it is trained on (`overlap`), size of pictures and machine.
+        about: study, dataset, digest, test split, which of it is trained on (`overlap`) and machine.
         forms: of this model, as deployed.
     """
     low, high = model.interval
@@ -202,9 +202,9 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 
 {describe(model.candidate)}
 
-- **Use**: classifies one picture as one of {len(class_names)} classes. Input: uint8 pictures of {about["size"]}
-  (height x width x channels), RGB or grey as in training; output: a probability for each class, in
-  the order below.
+- **Use**: classifies one picture as one of {len(class_names)} classes. Input: uint8 pictures of
+  {"x".join(map(str, first.shape))} (height x width x channels), RGB or grey as in training; output: a probability for
+  each class, in the order below.
 - **Load**: `keras.saving.load_model("{run_name(first.seed)}/model.keras")`; the class names are the entry
   `class_names.json` of that file, which is a zip archive.
 - **Trained** on {first.n_train:,} pictures of {table.markdown(table.printable(about["dataset"]))}

@@ -46,6 +46,7 @@ WRONG = [
     ("keep", "half", "auto"),
     ("head_start", "warm", "probe"),
     ("rates", "two", "auto, parts or one"),
+    ("decode", "each", "auto, network or largest"),
     ("no_map", "perhaps", "true or false"),
     ("map_size", "9", "at least 10"),
     ("resolutions", "16,5000", "4096"),

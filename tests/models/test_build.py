@@ -53,6 +53,13 @@ def test_a_small_probability_of_the_first_of_two_classes_is_kept():
     np.testing.assert_allclose(numpy(head(np.array([[30.0]]))), [[np.exp(-30), 1.0]], rtol=1e-4)
 
 
+def test_pictures_may_come_at_the_side_that_the_backbone_sees():
+    task = Task(32, 32, 3, 10, "none", any_side=True)
+    assert (task.size(24), task.shrinks(24), task.resizing(24)) == ((24, 24), False, "24x24x3")
+    assert dataclasses.replace(task, any_side=False).resizing(24) == "32x32x3 bilinear antialiased"
+    assert build_base(task, "custom_cnn", 24).input_shape == (None, 24, 24, 3)
+
+
 def test_the_model_is_flat():
     network = build_network(CANDIDATE, TASK, seed=0)
     assert not [layer.name for layer in network.model.layers if isinstance(layer, keras.Model)]

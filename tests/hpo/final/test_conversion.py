@@ -28,7 +28,7 @@ def make_job(copied, study, tmp_path):
         original = files.run(label, 0)
         same = digest or study.user_attrs["fingerprint"]["dataset_digest"]
         path = original.model if name == AS_TRAINED else tmp_path / "exported"
-        return Conversion(copied, same, run, original, name, path, tmp_path / "x.progress")
+        return Conversion(copied, same, 16, run, original, name, path, tmp_path / "x.progress")
 
     return make
 

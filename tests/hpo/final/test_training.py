@@ -17,6 +17,7 @@ from sklearn import metrics
 from datasets import DataError
 from datasets.registry import open_dataset, open_test
 from datasets.splits import split
+from hpo.final.prediction import probabilities, to_pictures
 from hpo.final.training import FinalJob, classify, look, throughput, train_final
 from hpo.worker.job import Job
 from hpo.worker.session import prepare
@@ -186,6 +187,21 @@ def test_test_pictures_that_are_trained_on_are_counted(configure, tmp_path):
     config = configure(dataset=str(tmp_path / "pictures"), resolutions=(16,))
     facts, overlap = look(config)
     assert (facts.n_train + facts.n_val, overlap) == (10, Overlap(2, 5))
+
+
+def test_a_model_of_a_folder_takes_pictures_of_the_side_that_it_sees(configure, finish, tmp_path):
+    for part, number in (("train", 12), ("test", 3)):
+        for name, grey in (("dark", 40), ("light", 200)):
+            folder = tmp_path / "pictures" / part / name
+            folder.mkdir(parents=True)
+            for index in range(number):
+                Image.new("RGB", (50, 40), (grey, grey + index, number)).save(folder / f"{index}.png")
+    config = configure(dataset=str(tmp_path / "pictures"), resolutions=(16, 32))
+    run, folder = finish(config, dataclasses.replace(TAIL, head_width=0, batch_size=4))
+    assert (run.shape, run.scores.accuracy) == ([16, 16, 3], 1.0)
+    prepared = to_pictures([tmp_path / "pictures" / "test" / name / "0.png" for name in ("dark", "light")], run.shape)
+    assert prepared.shape == (2, 16, 16, 3)
+    assert probabilities(run, folder / "model.keras", prepared).argmax(1).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

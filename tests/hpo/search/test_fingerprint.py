@@ -49,9 +49,10 @@ def test_what_tells_studies_apart(configure, before, after, changed):
 # fingerprint, whatever `device` asks for; a sampler proposes candidates and changes none of their numbers.
 CHANGES = {
     "backbone": ("vgg16", {"backbone"}),
-    "dataset": ("mnist", {"dataset", "dataset_digest"}),
+    "dataset": ("mnist", {"dataset", "dataset_digest", "decoded"}),
     "data_dir": (".", set()),
     "skip_unreadable": (True, {"dataset_digest"}),
+    "decode": ("largest", {"decoded"}),
     "follow_links": (True, set()),
     "weights": ("none", {"weights", "space", "head_start"}),
     "trials": (3, set()),
@@ -112,10 +113,10 @@ def test_every_field_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name):
+def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name, tmp_path):
     value, expected = CHANGES[name]
     base = {"backbone": "vgg19", "augment": "light", "stopping": "dominance", "resolutions": (32,)}
-    base["latency_runtime"] = "litert"
+    base |= {"latency_runtime": "litert", "dataset": str(tmp_path)}
     marks = []
     for config in (configure(**base), configure(**base | {name: value})):
         facts = found(config)
@@ -154,10 +155,10 @@ def test_a_study_goes_on_as_it_was_begun():
         assert as_begun(config, storage) == config
         optuna.create_study(study_name="s", storage=storage).set_user_attr(FINGERPRINT, space)
         found = as_begun(config, storage)
-        return found.keep, found.head_start, found.rates
+        return found.keep, found.head_start, found.rates, found.decode
 
     old = {"space": {"learning_rate": [1e-5, 1e-2]}}
-    assert went_on(old) == ("full", "random", "one")
-    assert went_on(old, rates="parts", keep="search") == ("search", "random", "parts")
+    assert went_on(old) == ("full", "random", "one", "largest")
+    assert went_on(old, rates="parts", keep="search") == ("search", "random", "parts", "largest")
     now = {"head_start": "probe", "space": {"keep_blocks": [1, 16], "fine_tuning_learning_rate": [1e-5, 2e-3]}}
-    assert went_on(now) == ("auto", "auto", "auto")
+    assert went_on(now | {"decoded": "network"}) == ("auto", "auto", "auto", "auto")

@@ -1,14 +1,16 @@
 """Where a candidate becomes numbers: on digits with the embedded custom_cnn, and on tiny made-up pictures."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import hpo.worker.trial
+from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
-from hpo.worker.session import prepare
+from hpo.worker.session import current, prepare
 from hpo.worker.trial import attempt, over_budget
 from models.candidate import Candidate
 from models.training.recipe import Epoch, NonFiniteLoss
@@ -102,19 +104,49 @@ def test_over_budget_is_not_trained(small, tmp_path):
     assert set(outcome.seconds) == {"measure"}
 
 
-def test_a_folder_of_two_classes(configure, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
     rng = np.random.default_rng(0)
     for label, grey in (("dark", 40), ("light", 200)):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for i in range(20):
             pixels = np.clip(rng.normal(grey, 20, (30, 40, 3)), 0, 255).astype("uint8")
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i}.png")
-    config = configure(dataset=str(tmp_path / "photos"), epochs=6)
+    return str(tmp_path / "photos")
+
+
+def test_a_folder_of_two_classes(configure, photos, tmp_path):
+    config = configure(dataset=photos, epochs=6)
     facts = prepare(config)
     assert facts.class_names == ("dark", "light")
     assert facts.shape == (32, 32, 3)  # decoded at the largest searched resolution, not larger
     outcome = evaluate(job(config, tmp_path / "t", dataclasses.replace(PROBE, resolution=32, batch_size=4)))
     assert outcome.val_accuracy == 1.0
+
+
+@pytest.mark.parametrize(("decode", "shape", "resized"), [("auto", (16, 16, 3), False), ("largest", (32, 32, 3), True)])
+def test_pictures_of_a_folder_come_at_the_side_that_a_network_sees(configure, photos, tmp_path, decode, shape, resized):
+    config = configure(dataset=photos, resolutions=(16, 32), decode=decode)
+    one = job(config, tmp_path / "t", dataclasses.replace(PROBE, resolution=16, batch_size=4))
+    evaluate(one)
+    model = current().network(one).model
+    assert one.shape == model.input_shape[1:] == shape
+    assert ("resize" in {layer.name for layer in model.layers}) == resized
+    assert Sources(one, current()).data.images.shape == (32, *shape)  # the others are test pictures
+    assert one.facts.shape == (32, 32, 3)
+
+
+def test_pictures_that_were_changed_after_the_first_side_are_refused(configure, photos, tmp_path):
+    config = configure(dataset=photos, resolutions=(16, 32))
+    one = job(config, tmp_path / "t", dataclasses.replace(PROBE, resolution=16, batch_size=4))
+    (Path(photos) / "dark" / "0.png").unlink()
+    (failed,) = attempt([one], 2)
+    assert isinstance(failed, Failure)
+    assert "photos changed since the study was opened; end this run and start it again" in failed.reason
+
+
+def test_pictures_of_the_catalogue_keep_their_size(small, tmp_path):
+    assert job(small, tmp_path, dataclasses.replace(PROBE, resolution=16)).shape == (8, 8, 1)
 
 
 def test_a_diverged_trial_keeps_its_curve(small, tmp_path, monkeypatch):

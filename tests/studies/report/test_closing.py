@@ -15,7 +15,9 @@ def example(material):
 def test_it_names_the_files_of_both_models_and_the_size(evaluated):
     text, code = example(evaluated())
     assert text.startswith("The files are those of trial 1 and trial 2, in the study's folder.")
-    assert 'path = "final/1/seed-0/model.keras"  # trial 1 (recommended)\n# path = "final/2/seed-0/model.keras"' in code
+    assert 'path = "final/1/seed-0/model.keras"  # trial 1 (recommended), pictures of 8 x 8 x 1\n' in code
+    assert '# path = "final/2/seed-0/model.keras"  # trial 2' in code
+    assert code.count("pictures of 8 x 8 x 1") == 2
     assert "np.zeros((1, 8, 8, 1), " in code
 
 

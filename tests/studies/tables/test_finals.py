@@ -41,7 +41,6 @@ ABOUT = {
     "digest": "d" * 64,
     "test_split": "the test part of my.npz",
     "overlap": "",
-    "size": "8x8x1",
     "device": "a CPU",
 }
 
@@ -179,8 +178,8 @@ def test_card(models):
     low, high = models[0].interval
     for part in (
         "# s, trial 3\n",
-        "one of 2 classes. Input: uint8 pictures of 8x8x1",
-        "output: a probability for each class, in\n  the order below.",
+        "one of 2 classes. Input: uint8 pictures of\n  8x8x1 (height",
+        "output: a probability for\n  each class, in the order below.",
         'keras.saving.load_model("seed-0/model.keras")',
         "on 300 pictures of my\\|data",
         "once on 100 pictures that nothing else read:\n  the test part of my.npz.",

@@ -74,7 +74,8 @@ def decode_all(
         with contextlib.closing(_decoded(folder, files, side)) as results:
             for index, result in results:
                 say("decoded %d of %d pictures", index, len(files))
-                on_step(index / len(files))
+                if (index + 1) % _CHUNK == 0:  # nothing is being decoded at this moment
+                    on_step((index + 1) / len(files))
                 if isinstance(result, str):
                     left_out.append((index, result))
                     continue

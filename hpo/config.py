@@ -130,7 +130,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "refusing the folder")
     decode: Literal["auto", "network", "largest"] = option("auto", IDENTITY, WHAT, "size to which pictures of a folder "
         "are decoded: network (the side that the network sees, so that nothing is resized inside it) or largest (the "
-        "largest side that is searched, from which other networks resize); auto: network")
+        "largest side that is searched, from which other networks resize); auto: network, and as it was in a study "
+        "that was begun before")
     follow_links: bool = option(False, PLACE, WHAT, "follow links that lead out of the folder of pictures, instead of "
         "refusing it")
     weights: str = option("pretrained", IDENTITY, WHAT, "pretrained, none (train the whole network from scratch), or a "

@@ -412,7 +412,7 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
     """Make sure that studies of several backbones see the same pictures.
 
     Raises:
-        BadInput: they would decode a folder's pictures to different sizes, and could not be compared.
+        BadInput: the digest of a folder's pictures would be taken at different sides, and they could not be compared.
     """
     if len(configs) < 2 or base_name(configs[0].dataset) in DATASETS:
         return  # pictures of the catalogue keep their own size
@@ -420,14 +420,14 @@ def check_one_size(configs: Sequence[StudyConfig]) -> None:
         raise BadField(
             "resolutions",
             f"must be given where {own[0]}, a network of your own, is one of several on a folder, whose pictures are "
-            "decoded to the largest side. Received: none",
+            "told apart at the largest side. Received: none",
         )
     sides = {config.backbone: (config.resolutions or searched_resolutions(config))[-1] for config in configs}
     if len(set(sides.values())) > 1:
         text = ", ".join(f"{side} px for {name}" for name, side in sides.items())
         raise BadField(
             "resolutions",
-            "must be given for several backbones on a folder, whose pictures are decoded to the largest "
+            "must be given for several backbones on a folder, whose pictures are told apart at the largest "
             f"side: by default that is {text}, and studies on pictures of different sizes cannot be compared",
         )
 

@@ -11,8 +11,9 @@ The rule, for every backbone and any user's functional network:
    is projected than from the projection, and the layer need not be run. What comes over a shortcut beside it is lost,
    and worth less, as measured by `benchmarks/inner_ends.py`. Transformers, which live by their shortcuts, are left as
    they are.
-4. Attention belongs to the block that follows: with the dense layers behind it it is one block of a transformer. Where
-   a network ends with tokens, they are made a feature map (`models.tokens`).
+4. Attention belongs to the block that follows: with the dense layers behind it it is one block of a transformer; so
+   does DINOv3's, which is made of dense layers itself. Where a network ends with tokens, they are made a feature map
+   (`models.tokens`).
 
 Names of layers say nothing that lasts: Keras numbers those without a name anew in each process. So an end is known by
 the number of blocks that are kept; the last one is the whole network.
@@ -27,7 +28,7 @@ from typing import Any
 from models import ModelError
 from models.cuts import RANDOM_LAYERS, CutPoint, Segment, boundaries, leaves, sweep_of
 from models.keras_graph import Call, calls, made_by
-from models.tokens import ATTENTION, are_tokens, as_map
+from models.tokens import ATTENTION, ROTATION, are_tokens, as_map
 
 BEFORE_PROJECTIONS = "before projections"  # rule 3, for the record of a study whose networks it changes
 MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense")
@@ -94,7 +95,7 @@ def _ends(model: Any) -> tuple[CutPoint, ...]:
 
 def _closed_blocks(sweep: Sequence[Segment]) -> tuple[CutPoint, ...]:
     """What comes out of each block, by rules 1 and 2."""
-    starts = [n for n, (_, segment) in enumerate(sweep) if _has(segment, MIXING) and not _has(segment, ATTENTION)]
+    starts = [n for n, (_, segment) in enumerate(sweep) if _has(segment, MIXING) and not _has(segment, (ROTATION,))]
     if not starts:
         raise ModelError("there is no block: the model has no layer that mixes channels")
     closed = [

@@ -14,8 +14,8 @@ from typing import Any
 from models import ModelError
 from models.keras_graph import Call, calls, made_by
 
-# Layers by which attention is known; the last one is that with which DINOv3's begins, which is made of dense layers.
-ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", "DINOV3RopePositionEmbedding")
+ROTATION = "DINOV3RopePositionEmbedding"  # with which DINOv3's attention begins, which is made of dense layers
+ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", ROTATION)  # by which attention is known
 
 
 def are_tokens(tensor: Any) -> bool:

@@ -26,6 +26,7 @@ COMMON = (
     "latency_runtime",
     "latency_threads",
     "latency_device",
+    "decoded",
 )
 FROZEN, CUSTOMISED = f"{PRETRAINED}, frozen", "customised"
 

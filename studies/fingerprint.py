@@ -96,7 +96,7 @@ class Fingerprint:
 
     @property
     def side(self) -> int:
-        """Of the pictures of a folder as its digest is of, in pixels: the largest that is searched.
+        """At which the digest of a folder's pictures was taken, in pixels: the largest that is searched.
 
         Raises:
             StudyRefused: it does not say.

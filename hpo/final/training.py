@@ -115,7 +115,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
                 lock.give_way()
                 beat(sign)
 
-            parts = session.split_of(job, here, decoding(beat, lock.give_way))
+            parts = session.split_of(job, here, decoding(on_step))
             everything = Split(np.sort(np.concatenate([parts.train, parts.val])), np.empty(0, np.int64))
             network, trainer, state = _trained(final, everything, on_step, here)
         trainer.restore(state)

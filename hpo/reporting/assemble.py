@@ -9,6 +9,8 @@ from typing import Any
 
 import optuna
 
+from datasets.catalogue import DATASETS
+from datasets.subset import base_name
 from hpo.config import BEFORE, Role, StudyConfig, fields_of, make_config, restore_config, usual_name
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.reporting.files import ReportFiles, write_report
@@ -136,6 +138,8 @@ def run_command(options: Mapping[str, Any], study: str, code: str = "") -> str:
     kept = {**usual, **BEFORE, **options}
     unnamed = usual_name(*(str(kept[name]) for name in ("backbone", "dataset", "weights")))
     kept["backbone"] = code or kept["backbone"]
+    if base_name(str(kept["dataset"])) in DATASETS:
+        kept["decode"] = usual["decode"]  # its pictures are not decoded
     words, places = ["python", "-m", "hpo.run"], fields_of(Role.PLACE)
     for name in StudyConfig.model_fields:
         value = kept.get(name)

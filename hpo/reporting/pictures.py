@@ -66,10 +66,13 @@ def gallery(material: Material, config: StudyConfig) -> tuple[Gallery, list[str]
         try:
             run = one.model.runs[0]
             path = material.files.run(one.model.label, run.seed).model
-            same = not run.shape or images.shape[1:] == tuple(run.shape)  # early versions did not write it down
-            taken = images if same else session.current().test_data(config, run.shape[0])[0]
+            taken, again = images, labels
+            if run.shape and images.shape[1:] != tuple(run.shape):  # early versions did not write it down
+                taken, again = session.current().test_data(config, run.shape[0])
+            if not np.array_equal(again, labels):
+                raise DataError(f"the pictures at {run.shape[0]} px are not those at {side} px")
             models[one.model.label] = _with_looks(models[one.model.label], one, one.file.predictions, path, taken)
-        except ModelError as error:
+        except (ModelError, DataError) as error:
             missing[f"Grad-CAM and saliency: {error}"] = None
     return replace(pictures, models=models), list(missing)
 

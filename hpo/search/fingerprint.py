@@ -55,7 +55,7 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     before = {
         "keep": ("full", "keep_blocks" in begun["space"]),
         "head_start": ("random", "head_start" in begun),
-        "decode": ("largest", "decoded" in begun),
+        "decode": ("largest", "decoded" in begun or not config.decodes_each),
         "rates": ("one", "fine_tuning_learning_rate" in begun["space"]),
     }
     changes = {name: value for name, (value, has) in before.items() if not has and getattr(config, name) == "auto"}

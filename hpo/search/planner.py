@@ -90,7 +90,7 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         usual: assignments that are always among those to choose from.
         lessons: what a trial teaches.
         least: by how much the first objective has to be better to count. What was told is the luckiest of its like,
-            and where trials are cheap, hoping to be a little luckier would else be worth one after another.
+            and where trials are cheap, hoping to be a little luckier would otherwise be worth trial after trial.
     """
 
     def __init__(

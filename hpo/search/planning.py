@@ -19,6 +19,9 @@ from studies.records import State, TrialRecord
 
 DECADES = 0.5  # of the learning rate around the usual one: what is believed falls off like a normal distribution
 LEAST_SECONDS = 10.0  # of a trial
+# Of a training step and a block that is trained, beside its arithmetic: 1.3 to 2.0 ms in nine trials of three networks
+# (benchmarks/search.json).
+STEP_SECONDS = 1.4e-3
 LEAST_GAIN = 0.5  # standard errors of a validation accuracy by which a trial has to be better to count
 MOST_USUAL = 4  # stages that are fine-tuned
 # Of what a frozen network lacks to the best place of its side, so much is believed to be made up for by fine-tuning:
@@ -99,7 +102,7 @@ class Outlook:
         return self._measured.get(candidate.architecture_key(), estimate), place.flops + more
 
     def seconds(self, candidate: Candidate) -> float:
-        """What a trial takes, roughly: three times the latency of its free stages for each picture and epoch.
+        """What a trial takes, roughly: three times the latency of its free stages for each picture, and steps.
 
         Latency and not FLOPs, of which layers of one kind have ten times as many done in a second as those of another.
         The least stands also for its share of the trials that were asked for: heads alone take less.
@@ -110,7 +113,9 @@ class Outlook:
         kept = candidate.keep_blocks or len(stages)
         frozen = [n for n in range(1, kept) if stages[n - 1] <= stages[kept - 1] - candidate.unfreeze_depth]
         below = self._at(candidate.resolution, frozen[-1]).latency_ms if frozen else 0.0
-        return LEAST_SECONDS + 3 * max(0.0, place.latency_ms - below) / 1e3 * self._n_train * self._config.epochs
+        steps = math.ceil(self._n_train / candidate.batch_size) * STEP_SECONDS * (kept - len(frozen))
+        work = 3 * max(0.0, place.latency_ms - below) / 1e3 * self._n_train
+        return LEAST_SECONDS + self._config.epochs * (steps + work)
 
     def allows(self, candidate: Candidate) -> bool:
         """Whether it is within the budgets, as far as that is known: what an estimate leaves open is tried."""

@@ -47,8 +47,9 @@ def usual_rate(candidate: Candidate, frozen: float) -> float:
 def seeds(found: Map, space: Space, allows: Callable[[Candidate], bool] = lambda candidate: True) -> list[Candidate]:
     """The most accurate probe at the smallest side as a head, which is soon there, and a fine-tune for each side.
 
-    Behind that of the smallest side also the cheapest network of all, which is trained within seconds: where a front
-    begins.
+    After that of the smallest side comes the cheapest network of all, which is trained within seconds: a front begins
+    there.
+
     When the map is complete also the most accurate probe of all as a head, and last the whole network fine-tuned at the
     largest side: what a map that is under way says to begin with is what it says when it is complete.
 

@@ -43,7 +43,7 @@ class Facts:
     ends: str | None  # the rule of where it ends, see `models.blocks.rule_of`
     weights_digest: str
     machine: dict[str, Any]
-    class_token: bool = False  # whether the network has one
+    class_token: bool = False  # whether the network has one, wherever it ends
     source: str | None = None  # which code of the user's builds it, see `models.own.reference.Own`
 
     @property
@@ -155,7 +155,7 @@ def find_out(
         stages=blocks.stages_kept(base),
         channels=tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
         ends=blocks.rule_of(base),
-        class_token=class_token(base.output, base.input) is not None,
+        class_token=all(class_token(end.tensor, base.input) is not None for end in blocks.ends(base)),
         source=source,
         weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
@@ -163,7 +163,7 @@ def find_out(
 
 
 def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
-    """Sides in pixels, ascending; the pictures of a folder are decoded to the largest.
+    """Sides in pixels, ascending; the digest of a folder's pictures is taken at the largest.
 
     Raises:
         DataError: there is no such data, or it cannot be used.

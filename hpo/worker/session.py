@@ -13,8 +13,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from datasets.catalogue import DATASETS
 from datasets.registry import Dataset, open_dataset, open_test
 from datasets.splits import Split, split
+from datasets.subset import base_name
 from hpo.config import StudyConfig
 from hpo.worker.facts import Changed, Facts, find_out, machine_of, searched_resolutions, task_of
 from hpo.worker.job import Job
@@ -24,8 +28,6 @@ from models.candidate import Architecture, Candidate
 from models.reuse.store import Store, picture_store
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from models.build import Network, Task
     from models.training.trainer import Trainer
 
@@ -42,16 +44,19 @@ def _silent(share: float) -> None:
 
 
 class Pictures(NamedTuple):
-    """Which pictures, at which side in pixels: what does not change them, such as a seed, does not open them anew."""
+    """Which pictures, at which side in pixels: what does not change them, such as a seed, does not open them anew.
+
+    Those of the catalogue keep their own side, None.
+    """
 
     dataset: str
     data_dir: Path | None
     cache_dir: Path
-    side: int
+    side: int | None
     skip_unreadable: bool
     follow_links: bool
 
-    def arguments(self) -> tuple[str, Path | None, Store, int, bool, bool]:
+    def arguments(self) -> tuple[str, Path | None, Store, int | None, bool, bool]:
         """For `datasets.registry.open_dataset` and `open_test`."""
         store = picture_store(self.cache_dir)
         return self.dataset, self.data_dir, store, self.side, self.skip_unreadable, self.follow_links
@@ -64,7 +69,8 @@ class Session:
         self._forgetful: list[Callable[[], None]] = []
         self._tasks = 0
         self._facts = self._keep(self._find_out, 1)
-        self._data = self._keep(self._open, SIDES)
+        self._array = self._keep(self._open, 1)
+        self._folder = self._keep(self._open, SIDES)
         self._on_step: OnStep = _silent
         self._split = self._keep(self._cut, SIDES)
         self._base = self._keep(_build_frozen, NETWORKS)
@@ -115,6 +121,9 @@ class Session:
         """
         self._on_step = on_step
         return self._data(_pictures(config, side))
+
+    def _data(self, pictures: Pictures) -> Dataset:
+        return self._array(pictures) if pictures.side is None else self._folder(pictures)
 
     def split(self, config: StudyConfig, side: int) -> Split:
         """The study's training and validation pictures.
@@ -230,7 +239,7 @@ def split_of(job: Job, session: Session, on_step: OnStep = _silent) -> Split:
         hpo.worker.facts.Changed: a folder, which is read once more for each side, has other pictures than before.
     """
     largest, here = (session.data(job.config, side, on_step) for side in (job.facts.resolutions[-1], job.side))
-    if here.files != largest.files:
+    if here.files != largest.files or not np.array_equal(here.labels, largest.labels):  # one may be unreadable now
         raise Changed(
             f"the pictures in {job.config.dataset} changed since the study was opened; end this run and start it again"
         )
@@ -250,7 +259,8 @@ def _plain(architecture: Architecture, depth: int) -> Candidate:
 
 def _pictures(config: StudyConfig, side: int) -> Pictures:
     lenience = config.skip_unreadable, config.follow_links
-    return Pictures(config.dataset, config.data_dir, config.cache_dir, side, *lenience)
+    own = None if base_name(config.dataset) in DATASETS else side
+    return Pictures(config.dataset, config.data_dir, config.cache_dir, own, *lenience)
 
 
 def _headless(architecture: Architecture) -> Architecture:

@@ -73,8 +73,6 @@ def evaluate(
             beat(SignOfLife(Phase.MEASURE))
             with timed("measure", spent):
                 check_unchanged(here.facts(job.config), job.facts)
-                with lock.training():
-                    session.split_of(job, here, decoding(beat, lock.give_way))
                 asked.append(costs.Costs(job, here, lock))
                 asked[-1].want()
                 if job.config.max_latency_ms is not None:
@@ -124,6 +122,7 @@ def _train(
             lock.give_way()
             beat(sign)
 
+        session.split_of(jobs[0], session.current(), decoding(on_step))  # opened for all of them
         begun = [checkpoints.load(job.checkpoint_path) for job in jobs]
         return learn(jobs, begun, until, on_step, session.current())
 

@@ -19,7 +19,7 @@ CLASS_NAMES = "class_names.json"  # inside the .keras file, which is a zip archi
 def save(model: keras.Model, class_names: Sequence[str], path: Path) -> int:
     """Write the `.keras` file with the class names inside, in one step; returns its size in bytes.
 
-    It takes raw uint8 pictures in the data set's size and gives probabilities, and loads with plain
+    It takes raw uint8 pictures of one size and gives probabilities, and loads with plain
     `keras.saving.load_model`, which leaves the entry `class_names.json` of the archive alone.
     """
     part = path.with_name(f".{secrets.token_hex(8)}.{path.name}")

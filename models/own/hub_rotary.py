@@ -23,7 +23,7 @@ def rotary_encoder(
     Args:
         layer: a DINOV3Encoder.
         x: Keras tensor, (None, tokens, channels), the patches being those of a square.
-        position_embeddings: cosines and sines, as the layer made them that each block has one like.
+        position_embeddings: cosines and sines, as made by the layer of which each block gets a copy.
         num_prefix_tokens: those before the patches.
     """
     from keras.layers import Cropping1D, Reshape

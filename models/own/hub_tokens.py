@@ -97,7 +97,8 @@ def resampled(positions: np.ndarray, grid: tuple[int, int], antialias: bool = Fa
         return positions
     down, across = (_bicubic(side, n, antialias) for n in grid)
     square = positions.reshape(side, side, channels).astype("float64")
-    return np.einsum("rh,cw,hwd->rcd", down, across, square).astype("float32").reshape(-1, channels)
+    rows = np.einsum("rh,hwd->rwd", down, square)
+    return np.einsum("cw,rwd->rcd", across, rows).astype("float32").reshape(-1, channels)
 
 
 def _bicubic(n: int, wanted: int, antialias: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from models.reuse.frozen import run_frozen
 def pooled_at(
     inputs: keras.KerasTensor, tensors: Sequence[keras.KerasTensor], pooling: str, n: int
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """A function from pictures (m, h, w, c) uint8 to what is behind global pooling of each tensor, (m, channels).
+    """A function from pictures (m, h, w, c) uint8 to what a head stands on at each tensor, (m, channels).
 
     It will be run on `n` pictures.
     """

@@ -43,9 +43,9 @@ probabilities = model.predict(pictures)  # (n, classes), rows sum to 1{COMPLETED
 print([class_names[number] for number in probabilities.argmax(axis=1)])"""
     files = "The file is that of" if len(details) == 1 else "The files are those of"
     text = (
-        f"{files} {listed([one.name for one in details])}, in the study's folder. Raw pictures of the size that stands "
-        "there go in; preprocessing and the class names are inside. A picture unlike those it was trained on gets "
-        "probabilities all the same."
+        f"{files} {listed([one.name for one in details])}, in the study's folder. Raw pictures of the size that the "
+        "model takes go in; preprocessing and the class names are inside. A picture unlike those it was trained on "
+        "gets probabilities all the same."
     )
     return Section("loading", title, (Text(text), Code(code)))
 

@@ -53,7 +53,8 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ("weights", "none: trained from scratch" if scratch
                     else f"{material.origin}, SHA-256 {fingerprint.weights[:16]}…"),
         ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),
-        ("pictures", f"{fingerprint.train_size:,} to train on, {fingerprint.val_size:,} to validate on; "
+        ("pictures", f"{fingerprint.train_size:,} to train on, {fingerprint.val_size:,} to validate on"
+                     f"{', decoded to the side that each network sees' * bool(fingerprint.decoded)}; "
                      "test pictures kept apart"),
         ("split", f"stratified, seed {fingerprint.seed}, SHA-256 {fingerprint.split[:16]}…"),
         ("trials", f"{len(ended):,}, {duration(sum(r.seconds for r in material.records))} of work in all"),

@@ -208,7 +208,7 @@ def card(model: FinalModel, class_names: Sequence[str], about: Mapping[str, Any]
 - **Load**: `keras.saving.load_model("{run_name(first.seed)}/model.keras")`; the class names are the entry
   `class_names.json` of that file, which is a zip archive.
 - **Trained** on {first.n_train:,} pictures of {table.markdown(table.printable(about["dataset"]))}
-  (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seeds.
+  (SHA-256 {about["digest"][:16]}...), {first.epochs} epochs, {len(model.runs)} seed{"s" * (len(model.runs) > 1)}.
 - **Tested** once on {sum(first.scores.support):,} pictures that nothing else read:
   {table.markdown(table.printable(about["test_split"]))}.{overlap}
 - **Accuracy** {model.accuracy:.4f}, 95 % interval {low:.4f} to {high:.4f} ({_varies(model)}).

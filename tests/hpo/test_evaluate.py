@@ -316,7 +316,7 @@ def test_killed_and_interrupted_it_goes_on(tmp_path):
     config = make_config({**places, **sizes, "stopping": "none"})
     run_search(config, Recorder())
     done: dict[str, FinalRun] = {}
-    for pause, number in ((0.5, signal.SIGKILL), (1.0, signal.SIGINT)):
+    for pause, number in ((0.1, signal.SIGKILL), (1.0, signal.SIGINT)):
         process = start(config)
         while "trained in" not in (line := process.stdout.readline()):
             assert line, process.stderr.read()

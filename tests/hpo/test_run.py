@@ -243,7 +243,7 @@ def test_killed_between_rungs_and_continued(tmp_path):
 def test_killed_and_continued_it_has_the_same_trials_as_in_one_run(tmp_path):
     """Same seed, same trials, behind the queued first candidates, too, where the sampler chooses."""
     # One head at a time: where a run ends, a group of heads ends too, and the next ones are free to be anything.
-    words = [*SMALL, "--trials", "7", "--sampler", "random", "--stopping", "none", "--heads", "1"]
+    words = [*SMALL, "--trials", "7", "--sampler", "random", "--heads", "1"]
     process = start(tmp_path / "killed", *words)
     while "trial 5 val_accuracy" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
@@ -253,11 +253,11 @@ def test_killed_and_continued_it_has_the_same_trials_as_in_one_run(tmp_path):
     assert run(tmp_path / "killed", *words)[0] == 0
     assert run(tmp_path / "whole", *words)[0] == 0
     killed, whole = (
-        {
-            record.candidate: (record.val_accuracy, record.flops, record.learning_curve)
+        [
+            (record.candidate, record.val_accuracy, record.flops, record.learning_curve)
             for record in read_study(study_of(tmp_path / name))
             if record.state == "complete"
-        }
+        ]
         for name in ("killed", "whole")
     )
     assert len(whole) == 7

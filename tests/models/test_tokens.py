@@ -55,6 +55,17 @@ def test_each_block_is_a_stage() -> None:
     assert trained[0] == "norm_1" and trained[-1] == "last"
 
 
+def test_attention_beside_dense_layers_is_a_block_with_them() -> None:
+    """As in parallel transformers (Dehghani et al. 2023, arXiv 2302.05442): all three are in one residual."""
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Reshape((16, WIDTH), name="flat")(keras.layers.Conv2D(WIDTH, 4, strides=4)(inputs))
+    for number in range(3):
+        y = keras.layers.LayerNormalization()(x)
+        y = [x, keras.layers.MultiHeadAttention(2, 4)(y, y), keras.layers.Dense(WIDTH)(y)]
+        x = keras.layers.Add(name=f"sum_{number}")(y)
+    assert [end.layer for end in ends(keras.Model(inputs, x))][:3] == ["flat", "sum_0", "sum_1"]
+
+
 def test_tokens_of_patches_lie_where_the_patches_do() -> None:
     """Those before them are left out."""
     network = transformer((16, 24, 3), class_token=True)

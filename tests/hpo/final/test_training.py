@@ -17,6 +17,7 @@ from sklearn import metrics
 from datasets import DataError
 from datasets.registry import open_dataset, open_test
 from datasets.splits import split
+from hpo.final.conversion import Conversion, convert
 from hpo.final.prediction import probabilities, to_pictures
 from hpo.final.training import FinalJob, classify, look, throughput, train_final
 from hpo.worker.job import Job
@@ -29,7 +30,9 @@ from models.training.batches import Examples
 from models.training.recipe import Recipe
 from models.training.trainer import train
 from studies.finals import FinalRun
+from studies.forms import AS_TRAINED
 from studies.overlap import Overlap
+from studies.paths import RunFiles
 
 TAIL = Candidate(
     backbone="custom_cnn",
@@ -46,6 +49,7 @@ TAIL = Candidate(
 def finish(tmp_path, monkeypatch):
     """Runs of a candidate: the result, and the folder it lies in."""
     monkeypatch.setattr("hpo.final.training.LONG_SECONDS", 0.1)
+    monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)
 
     def finish(config, candidate, seed=0, epochs=2, plateaus=(), measure=False):
         job = Job(config, "id", 3, candidate, prepare(config), tmp_path / "final")
@@ -202,6 +206,9 @@ def test_a_model_of_a_folder_takes_pictures_of_the_side_that_it_sees(configure, 
     prepared = to_pictures([tmp_path / "pictures" / "test" / name / "0.png" for name in ("dark", "light")], run.shape)
     assert prepared.shape == (2, 16, 16, 3)
     assert probabilities(run, folder / "model.keras", prepared).argmax(1).tolist() == [0, 1]
+    digest, files = prepare(config).dataset_digest, RunFiles(folder)  # of the pictures at the largest side
+    same = convert(Conversion(config, digest, 32, run, files, AS_TRAINED, files.model, tmp_path / "x.progress"))
+    assert (same.accuracy, same.max_difference < 1e-6) == (1.0, True)
 
 
 @pytest.mark.parametrize(

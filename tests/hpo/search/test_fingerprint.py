@@ -146,12 +146,12 @@ def test_where_networks_end_tells_studies_apart_that_search_it(configure, keep, 
     assert Fingerprint.from_dict(mark.to_dict()) == mark
 
 
-def test_a_study_goes_on_as_it_was_begun():
+def test_a_study_goes_on_as_it_was_begun(tmp_path):
     """With what has become the default since only if its fingerprint has it, or if it is asked for."""
 
     def went_on(space, **options):
         storage = optuna.storages.InMemoryStorage()
-        config = StudyConfig(backbone="vgg19", study="s", **options)
+        config = StudyConfig(**{"backbone": "vgg19", "study": "s", "dataset": str(tmp_path), **options})
         assert as_begun(config, storage) == config
         optuna.create_study(study_name="s", storage=storage).set_user_attr(FINGERPRINT, space)
         found = as_begun(config, storage)
@@ -160,5 +160,6 @@ def test_a_study_goes_on_as_it_was_begun():
     old = {"space": {"learning_rate": [1e-5, 1e-2]}}
     assert went_on(old) == ("full", "random", "one", "largest")
     assert went_on(old, rates="parts", keep="search") == ("search", "random", "parts", "largest")
+    assert went_on(old, dataset="mnist")[-1] == "auto"  # nothing of it is decoded
     now = {"head_start": "probe", "space": {"keep_blocks": [1, 16], "fine_tuning_learning_rate": [1e-5, 2e-3]}}
     assert went_on(now | {"decoded": "network"}) == ("auto", "auto", "auto", "auto")

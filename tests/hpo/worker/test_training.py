@@ -30,7 +30,7 @@ from models.training.recipe import Epoch, NonFiniteLoss
 # Families of networks of keras-hub, see tests/models/own/presets.py, which needs keras-hub.
 PRESETS = (
     "resnet", "mobilenet_v5", "hgnet_v2", "cspnet", "vgg", "densenet", "xception", "mobilenet", "efficientnet", "vit",
-    "deit", "dinov2", "siglip",
+    "deit", "dinov2", "dinov3", "siglip",
 )  # fmt: skip
 HEAD = Candidate(
     backbone="custom_cnn",
@@ -384,7 +384,7 @@ FIVE = (
     ("custom_cnn", 32, "pretrained"),
     ("mobilenet_0.25", 64, "pretrained"),
     ("mobilenet_v2_0.35", 64, "pretrained"),
-    ("resnet18", 32, "random"),
+    ("alexnet", 64, "random"),
     ("efficientnet_b0", 32, "random"),
 )
 
@@ -467,5 +467,9 @@ def test_a_network_of_each_family_of_keras_hub_is_trained(family, small, teach, 
     stored = teach(config, tail)
     assert np.isfinite(stored.curve[0].loss)
     assert "times less work with a store" in stored.plan
+    if family == "dinov3":
+        on_token = dataclasses.replace(tail, pooling="token")
+        for one in (on_token, dataclasses.replace(on_token, unfreeze_depth=0)):
+            assert np.isfinite(teach(config, one).curve[0].loss)
     if family == "hgnet_v2":
         assert_alike(stored, teach(without_room(config), tail), rel=1e-2)

@@ -11,12 +11,17 @@ import pytest
 
 from models import ModelError
 from models.blocks import ends
+from models.build import Task, build_network
+from models.candidate import Candidate
 from models.cuts import freeze, stages
+from models.export.keras_file import restore, save
 from models.flops import count
 from models.own.contract import check_usable
 from models.own.hub import load_preset
 from models.own.hub_tokens import resampled
 from models.own.network import built
+from models.own.registry import named
+from models.reuse.features import cut_tensors
 from tests.models.own import presets
 from tests.models.own.presets import folder_of, hub
 
@@ -138,6 +143,34 @@ def test_frozen_attention_drops_nothing(tmp_path: Path) -> None:
     assert np.abs(np.asarray(model(x, training=True)) - np.asarray(model(x))).max() > 0.01
     freeze(model, 0)
     np.testing.assert_allclose(np.asarray(model(x, training=True)), np.asarray(model(x)), atol=1e-6)
+
+
+def test_a_head_stands_on_the_class_token(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    theirs = presets.small("deit")
+    candidate = Candidate(
+        backbone=named(f"keras_hub:{folder_of(tmp_path / 'deit', theirs)}"), resolution=SIDE, pooling="token",
+        unfreeze_depth=1, head_width=0, dropout=0.0, learning_rate=1e-3, lr_schedule="constant",
+    )  # fmt: skip
+    task = Task(SIDE, SIDE, 3, 4, "pretrained")
+    network = build_network(candidate, task, 0)
+    x = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), "uint8")
+    pooled = keras.Model(network.logits.input, network.logits.get_layer("pool").output)
+    np.testing.assert_allclose(np.asarray(pooled(x)), tokens(theirs, x.astype("float32"))[:, 0], atol=1e-5)
+    assert (network.pooling, next(iter(cut_tensors(network)))) == ("token", "pooled_token")
+    save(network.model, ("a", "b", "c", "d"), tmp_path / "model.keras")
+    again = restore(candidate, (SIDE, SIDE, 3), 4, tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(network.model(x)))
+
+
+def test_of_a_network_without_one_a_class_token_is_refused() -> None:
+    task = Task(32, 32, 3, 4, "none")
+    candidate = Candidate(
+        backbone="custom_cnn", resolution=32, pooling="token", unfreeze_depth=0, head_width=0, dropout=0.0,
+        learning_rate=1e-3, lr_schedule="constant",
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="pooling must be average or max of a network without class token"):
+        build_network(candidate, task, 0)
 
 
 class TestSides:

@@ -139,3 +139,10 @@ def test_from_scratch_nothing_is_said_of_a_frozen_network(make_material, curved)
         .items[1]
         .endswith("weights; everything was trained from scratch, so there is no pretrained network beside it.")
     )
+
+
+@pytest.mark.parametrize(("decoded", "said"), [("network", ", decoded to the side that each network sees"), (None, "")])
+def test_it_is_said_where_networks_have_pictures_of_their_own_side(make_material, curved, decoded, said):
+    material = make_material(curved, fingerprint=made.fingerprint(decoded=decoded))
+    facts = next(block for block in sections(material)["setup"].blocks if isinstance(block, Facts))
+    assert dict(facts.pairs)["pictures"] == f"100 to train on, 50 to validate on{said}; test pictures kept apart"

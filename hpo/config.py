@@ -30,7 +30,8 @@ from models.candidate import DIMENSIONS
 from models.catalogue import UNPUBLISHED
 from models.dimension import Searched
 from models.latency.runtimes import AUTO, MOST_THREADS, RUNTIMES
-from models.own.backbone import Backbone
+from models.own.backbone import Backbone, register_hypermodel
+from models.own.registry import is_hypermodel
 from studies.paths import ARTIFACTS, OF_SEVERAL
 from studies.presets import read_preset
 from studies.url import database_path
@@ -39,6 +40,11 @@ from studies.url import database_path
 BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random", "rates": "one", "decode": "largest"}
 MOST_SEEDS = 100  # training runs of a final model
 SAMPLERS = ("auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp")
+# What a HyperModel decides itself, or has no use for.
+NOT_OF_HYPERMODELS = (
+    "weights", "decode", "augment", "views", "strategy", "search", "keep", "head_start", "rates", "no_map", "map_size",
+    "sampler", "heads", "cache_dtype",
+)  # fmt: skip
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:
     Requested = str
@@ -296,6 +302,41 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("must be auto, cpu, gpu or gpu:N with N the number of the GPU")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _hypermodel_of_python(cls, values: Any) -> Any:
+        """`hypermodel=` takes the place of `backbone=`: a HyperModel itself, never a text, which might be anyone's."""
+        if not isinstance(values, dict) or "hypermodel" not in values:
+            return values
+        others = {name: value for name, value in values.items() if name != "hypermodel"}
+        if isinstance(values["hypermodel"], str):
+            raise BadField(
+                "hypermodel", f"must be an instance of keras_tuner.HyperModel. Received: {values['hypermodel']!r}"
+            )
+        return others | {"backbone": register_hypermodel(values["hypermodel"])}
+
+    @model_validator(mode="after")
+    def _what_a_hypermodel_leaves(self) -> "StudyConfig":
+        """What does not apply to a HyperModel must be left out."""
+        if not self.is_hypermodel:
+            return self
+        for name in NOT_OF_HYPERMODELS:
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default and not (name == "sampler" and self.sampler != "planner"):
+                raise BadField(name, f"must be left out with a HyperModel. Received: {getattr(self, name)}")
+        if base_name(self.dataset) in DATASETS:
+            if self.resolutions is not None:
+                raise BadField(
+                    "resolutions", f"must be left out with a HyperModel on {self.dataset}, whose pictures have one size"
+                )
+        elif self.resolutions is None or len(self.resolutions) != 1:
+            given = "none" if self.resolutions is None else ",".join(map(str, self.resolutions))
+            raise BadField(
+                "resolutions",
+                f"must be one side in px for a HyperModel on a folder of pictures. Received: {given}",
+            )
+        return self
+
     @model_validator(mode="after")
     def _sensible_resolutions(self) -> "StudyConfig":
         least = get_backbone(self.backbone).min_resolution
@@ -331,25 +372,30 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @property
+    def is_hypermodel(self) -> bool:
+        """Whether its networks are built by a HyperModel of KerasTuner, which `backbone` is the name of."""
+        return is_hypermodel(self.backbone)
+
+    @property
     def decodes_each(self) -> bool:
         """Whether networks get pictures at the side that they see: of a folder, whose pictures have no common size."""
-        return self.decode != "largest" and base_name(self.dataset) not in DATASETS
+        return not self.is_hypermodel and self.decode != "largest" and base_name(self.dataset) not in DATASETS
 
     @property
     def searches_ends(self) -> bool:
         """Whether it is searched how much of the backbone is kept."""
         published = get_backbone(self.backbone).weights != UNPUBLISHED
-        return self.keep == "search" or (self.keep == "auto" and published)
+        return self.keep == "search" or (self.keep == "auto" and published and not self.is_hypermodel)
 
     @property
     def starts_from_probe(self) -> bool:
         """Whether linear heads begin with a probe: on features that mean something."""
-        return self.head_start != "random" and self.weights != "none"
+        return self.head_start != "random" and self.weights != "none" and not self.is_hypermodel
 
     @property
     def splits_rates(self) -> bool:
         """Whether heads and fine-tuned stages have learning rates of their own: where either may be trained alone."""
-        return self.rates != "one" and self.weights != "none"
+        return self.rates != "one" and self.weights != "none" and not self.is_hypermodel
 
     @property
     def is_mapped(self) -> bool:

@@ -10,15 +10,19 @@ from typing import Any
 
 import click
 
-from hpo.config import StudyConfig, load_preset, make_config
+from hpo.config import Group, StudyConfig, load_preset, make_config
 from hpo.errors import MISTAKES, BadField, StudyStopped
-from hpo.terminal.command import DONE, NO_SUCCESS, GroupedCommand, field_option
+from hpo.terminal.command import DONE, NO_SUCCESS, FieldOption, GroupedCommand, field_option
 from models.backbones import get_backbone
 from models.catalogue import UNPUBLISHED
 from models.command import BAD_INPUT
 from models.own.registry import named
 from studies.presets import PRESETS
 
+HYPERMODEL = (
+    "in place of --backbone: a keras_tuner.HyperModel, such as my_module:Class or path/file.py:Class, an instance or a "
+    "function from hyperparameters to a compiled model; its hyperparameters are searched"
+)
 EPILOG = """\b
 Exit codes: 0 done; 1 no trial succeeded, or three in a row failed in the same way;
 2 bad input; 3 storage trouble; 130 interrupted (the same command continues)."""
@@ -42,10 +46,13 @@ def _all_fields(function: Any) -> Any:
     metavar="PRESET",
     help=f"{', '.join(PRESETS)}, or your own TOML file; options override it  [default: standard]",
 )
+@click.option("--hypermodel", cls=FieldOption, group=Group.WHAT, metavar="CODE", help=HYPERMODEL)
 @click.option("--adopt", is_flag=True, help="the database is lost: make a study of what trials left below --out")
 @click.option("--list-backbones", is_flag=True, help="print a table of networks and exit")
 @click.option("--list-datasets", is_flag=True, help="print a table of data sets and exit")
-def main(preset: str, adopt: bool, list_backbones: bool, list_datasets: bool, **options: Any) -> int:
+def main(
+    preset: str, hypermodel: str | None, adopt: bool, list_backbones: bool, list_datasets: bool, **options: Any
+) -> int:
     """Search for the best ways to turn a pretrained Keras network into a classifier for your pictures.
 
     Searches how much of the network is kept, unfreeze depth, head width, dropout, learning rate and schedule, and
@@ -60,7 +67,8 @@ def main(preset: str, adopt: bool, list_backbones: bool, list_datasets: bool, **
         if list_datasets:
             print_datasets()
         return DONE
-    configs = each_backbone({name: value for name, value in options.items() if value is not None}, preset)
+    given = {name: value for name, value in options.items() if value is not None}
+    configs = [of_hypermodel(given, hypermodel, preset)] if hypermodel else each_backbone(given, preset)
     words = [word for word in sys.argv[1:] if word != "--adopt"]  # for the hint on how to go on
     return run(configs[0], words, adopt=adopt) if len(configs) == 1 else run_each(configs, words, adopt=adopt)
 
@@ -96,6 +104,22 @@ def each_backbone(options: dict[str, Any], preset: str) -> list[StudyConfig]:
 
     check_one_size(configs)
     return configs
+
+
+def of_hypermodel(options: dict[str, Any], code: str, preset: str) -> StudyConfig:
+    """The configuration of a study of a HyperModel.
+
+    Args:
+        options: those that were given, by name.
+        code: where it is.
+        preset: its name or file.
+
+    Raises:
+        BadInput: before anything is run.
+    """
+    if "backbone" in options:
+        raise BadField("hypermodel", f"takes the place of backbone. Received: {code} and {options['backbone']}")
+    return make_config({**options, "backbone": named(code, hypermodel=True)}, preset)
 
 
 def default_weights(backbone: str) -> str:

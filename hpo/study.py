@@ -300,7 +300,7 @@ def load_study(
     data_dir: Path | str | None = None,
     device: str | None = None,
     follow_links: bool | None = None,
-    backbone: Backbone | str | None = None,
+    backbone: Backbone | str | Any = None,
 ) -> Study:
     """A study that was run before.
 
@@ -313,7 +313,7 @@ def load_study(
         device: auto, cpu, gpu or gpu:N.
         follow_links: also those that lead out of a folder of pictures.
         backbone: where the study is of a network of your own, to go on with it: the network, or its code as
-            `--backbone` names it. What the study left can be read without.
+            `--backbone` names it; or the HyperModel, an instance or its code. What the study left can be read without.
 
     Raises:
         BadInput: an argument is wrong.
@@ -326,7 +326,7 @@ def load_study(
     with quiet_optuna(), database.storage_trouble(url):
         study = database.load_study(url, name)
     if backbone is not None and (source := fingerprint_of(study).source):
-        allow(fingerprint_of(study).backbone, source, backbone)
+        allow(fingerprint_of(study).backbone, source, backbone, fingerprint_of(study).is_hypermodel)
     folder = prediction.results_folder(study) if out is None else check_field("out", out)
     return Study(study, url, folder, places)
 

@@ -20,6 +20,7 @@ PACKAGED_FROM = "cifar10"  # the data set that the weights in the package come f
 # What is built where pictures have colour, if not the network of that name. Up to version 0.2 `lenet5` was grey
 # everywhere: a name stands for one network for good, so that what was stored of it is never taken for another one.
 _IN_COLOUR = {"lenet5": "lenet5_colour"}
+TO_FLOAT = "to_float"  # the layer behind the raw pictures of every classifier: float32, 0 to 255
 GREY = ("lenet5_grey", "lenet5")  # see the brightness alone, whatever the pictures
 
 

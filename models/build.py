@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
 from models import ModelError, blocks, cuts
-from models.backbones import features, get_backbone, stages_of
-from models.candidate import Architecture, Candidate
+from models.backbones import TO_FLOAT, features, get_backbone, stages_of
+from models.candidate import AnyCandidate, Architecture, Candidate, HyperCandidate
 from models.tokens import class_token
 from models.training.heads import initial_head
 from models.weights.loading import load_backbone_weights
+
+if TYPE_CHECKING:
+    from models.own.hyper_network import Built
 
 POOLINGS = {
     "average": keras.layers.GlobalAveragePooling2D,
@@ -102,6 +105,30 @@ class Network(NamedTuple):
         return self.logits.get_layer("resize").output if "resize" in names else self.logits.input
 
 
+def build_classifier(candidate: AnyCandidate, task: Task, seed: int) -> keras.Model:
+    """Pictures (n, height, width, channels) uint8 to probabilities (n, classes), of either kind of candidate.
+
+    Raises:
+        ModelError: it cannot be built.
+    """
+    if isinstance(candidate, Candidate):
+        return build_network(candidate, task, seed).model
+    return build_hyper(candidate, task, seed).classifier
+
+
+def build_hyper(candidate: HyperCandidate, task: Task, seed: int) -> "Built":
+    """What its HyperModel makes of a candidate's values.
+
+    Raises:
+        ModelError: its code was not named, fails, or builds what cannot be used.
+    """
+    from models.own.hyper_network import build
+    from models.own.registry import hyper_of
+
+    shape = (task.height, task.width, task.channels)
+    return build(hyper_of(candidate.backbone), candidate.settings(), shape, task.n_classes, seed)
+
+
 def build_base(task: Task, backbone_name: str, resolution: int, keep_blocks: int = 0) -> keras.Model:
     """Raw uint8 pictures to the feature map behind the first `keep_blocks` blocks, 0 for all, with the task's weights.
 
@@ -112,7 +139,7 @@ def build_base(task: Task, backbone_name: str, resolution: int, keep_blocks: int
     """
     backbone = get_backbone(backbone_name)
     inputs = keras.Input((*task.size(resolution), task.channels), dtype="uint8", name="pictures")
-    x = keras.layers.Rescaling(1.0, name="to_float")(inputs)  # (n, h, w, c) float32, 0 to 255
+    x = keras.layers.Rescaling(1.0, name=TO_FLOAT)(inputs)  # (n, h, w, c) float32, 0 to 255
     if task.size(resolution) != (resolution, resolution):
         # Keras 3.15's Resizing is called with training=True unless told otherwise, and hands that on to every layer
         # behind it: in a plain `model(x)` BatchNormalization would then use, and change, the statistics of x.

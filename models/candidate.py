@@ -12,6 +12,7 @@ from typing import Any
 
 from models.backbones import blocks_of
 from models.dimension import PARTS, Check, Dimension, Range, Searched
+from models.hyper import HyperCandidate
 from models.training.schedules import LR_SCHEDULES
 
 __all__ = [
@@ -19,12 +20,16 @@ __all__ = [
     "FIELDS",
     "HEAD_WIDTHS",
     "READING",
+    "AnyArchitecture",
+    "AnyCandidate",
     "Architecture",
     "Candidate",
     "Dimension",
+    "HyperCandidate",
     "Range",
     "Searched",
     "Training",
+    "candidate_of",
 ]
 
 
@@ -226,6 +231,22 @@ class Candidate(Training, Architecture):
         """The fields in which heads that are trained together agree: what they see, in which steps, and how."""
         return {name: getattr(self, name) for name in FIELDS if not DIMENSIONS[name].each_head}
 
+    def settings(self) -> dict[str, Any]:
+        """By dimension, with the number of blocks where all are kept: for tables and figures."""
+        return {name: getattr(self, name) for name in FIELDS} | {"keep_blocks": self.blocks_kept}
+
+    def describe(self) -> str:
+        """In one short line: `96 px, top 2 stages free, head 256, dropout 0.21, 3.0e-04 cosine`.
+
+        What is searched only on request is named where it is not the default.
+        """
+        shown = [
+            dimension
+            for dimension in READING
+            if dimension.searched == ALWAYS or getattr(self, dimension.field) != dimension.default
+        ]
+        return ", ".join(text for dimension in shown if (text := dimension.say(self)))
+
     def to_dict(self) -> dict[str, Any]:
         """Fields by name, as plain values; what is kept of the backbone only where that is not all of it.
 
@@ -268,3 +289,17 @@ class Candidate(Training, Architecture):
             return cls.from_dict(json.loads(text))
         except RecursionError as error:
             raise ValueError("a candidate is not nested so deeply") from error
+
+
+# What a trial decides: of a backbone, or of a HyperModel.
+AnyCandidate = Candidate | HyperCandidate
+AnyArchitecture = Architecture | HyperCandidate
+
+
+def candidate_of(values: Any) -> AnyCandidate:
+    """From `to_dict` of either kind.
+
+    Raises:
+        ValueError: naming what is missing, unknown or out of range.
+    """
+    return (HyperCandidate if isinstance(values, dict) and "values" in values else Candidate).from_dict(values)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from models import ModelError
+from models.backbones import TO_FLOAT
 from models.build import Network
 from models.cuts import cut_points
 from models.keras_graph import made_by
@@ -20,6 +21,7 @@ LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an ea
 SMOOTH_SAMPLES = 16
 AT_ONCE = 8  # pictures: gradients of more would need gigabytes
 SMOOTH_NOISE = 0.15
+SMALLEST = 1e-7  # probability whose logarithm is looked at
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,46 @@ class Looks:
     cells: int
 
 
-def looks(network: Network, images: np.ndarray, classes: np.ndarray) -> Looks:
+@dataclass(frozen=True)
+class View:
+    """What of a network is looked at.
+
+    Attributes:
+        pictures: its input, raw.
+        start: the tensor from which gradients are taken, float32.
+        scores: before the last activation, or the logarithms of probabilities.
+        layer: whose feature map the Grad-CAM is of.
+    """
+
+    pictures: keras.KerasTensor
+    start: keras.KerasTensor
+    scores: keras.KerasTensor
+    layer: keras.Layer
+
+
+def view_of(network: Network) -> View:
+    """Of one of ours."""
+    return View(network.logits.input, _as_floats(network), network.logits.output, map_layer(network))
+
+
+def view_of_classifier(model: keras.Model) -> View:
+    """Of what a HyperModel builds, behind raw pictures.
+
+    Raises:
+        ModelError: it has no feature map, as a network of dense layers alone.
+    """
+    start = model.get_layer(TO_FLOAT).output
+    maps = [
+        cut.tensor
+        for cut in cut_points(keras.Model(start, model.output))
+        if len(cut.tensor.shape) == 4 and min(cut.tensor.shape[1:3]) >= LEAST_CELLS
+    ]
+    if not maps or made_by(maps[-1]).name == TO_FLOAT:
+        raise ModelError("the network has no feature map")
+    return View(model.input, start, keras.ops.log(model.output + SMALLEST), made_by(maps[-1]))
+
+
+def looks(view: View, images: np.ndarray, classes: np.ndarray) -> Looks:
     """What in `images` (n, h, w, c) uint8 speaks for `classes` (n,), numbers of classes.
 
     Raises:
@@ -49,13 +90,12 @@ def looks(network: Network, images: np.ndarray, classes: np.ndarray) -> Looks:
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.saliency import Saliency
 
-    start = _as_floats(network)
-    tail = keras.Model(start, network.logits.output)
+    start, layer = view.start, view.layer
+    tail = keras.Model(start, view.scores)
     fresh = keras.models.clone_model(tail)  # tf-keras-vis takes a layer's first output for its only one
     fresh.set_weights(tail.get_weights())
     model = keras.Model(fresh.inputs, fresh.outputs[0])  # a list of inputs, as tf-keras-vis gives it
-    x = keras.ops.convert_to_numpy(keras.Model(network.logits.input, start)(images, training=False))
-    layer = map_layer(network)
+    x = keras.ops.convert_to_numpy(keras.Model(view.pictures, start)(images, training=False))
     cam, saliency = Gradcam(model, clone=False), Saliency(model, clone=False)
     cams, saliencies = [], []
     for first in range(0, len(x), AT_ONCE):
@@ -100,7 +140,7 @@ def map_layer(network: Network) -> keras.Layer:
 def _as_floats(network: Network) -> keras.KerasTensor:
     """The pictures as the backbone gets them, before grey becomes three channels: (n, side, side, c) float32."""
     names = {layer.name for layer in network.logits.layers}
-    return network.resized if "resize" in names else network.logits.get_layer("to_float").output
+    return network.resized if "resize" in names else network.logits.get_layer(TO_FLOAT).output
 
 
 def _scaled(maps: np.ndarray) -> np.ndarray:

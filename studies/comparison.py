@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from models.candidate import Candidate
+from models.candidate import AnyCandidate
 from studies.errors import NotComparable
 from studies.finals import FinalCosts, FinalModel, Guesses
-from studies.fingerprint import PRETRAINED, SCRATCH, Fingerprint, origin
+from studies.fingerprint import HYPERMODEL, PRETRAINED, SCRATCH, Fingerprint, origin
 from studies.outcomes import Measurement
 from studies.pareto import front
 from studies.paths import BASELINE
@@ -72,7 +72,7 @@ class Row:
     """The model that stands for one kind of a study: of the search, of the final evaluation, or of both.
 
     Attributes:
-        kind: FROZEN, CUSTOMISED or SCRATCH; with a file of weights its name stands in it.
+        kind: FROZEN, CUSTOMISED, SCRATCH or HYPERMODEL; with a file of weights its name stands in it.
         name: of the model among the others, for sentences and figures.
         record: the trial; None for a baseline that only the final evaluation has.
         final: the same candidate on the test pictures; None where it was not evaluated.
@@ -90,7 +90,7 @@ class Row:
     val_size: int
 
     @property
-    def candidate(self) -> Candidate:
+    def candidate(self) -> AnyCandidate:
         """What was decided."""
         if self.record is not None:
             return self.record.candidate
@@ -185,6 +185,8 @@ def _final_of(study: Studied, kind: str, record: CompleteTrial | None) -> FinalM
 
 def _named(study: Studied, kind: str) -> tuple[str, str]:
     """The kind and the model by the weights that it begins with."""
+    if study.origin == HYPERMODEL:
+        return HYPERMODEL, f"{study.backbone} ({HYPERMODEL})"
     word = "frozen" if kind == FROZEN else kind
     if study.origin in (PRETRAINED, SCRATCH):
         return kind, f"{study.backbone} {word}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BeforeValidator, WrapSerializer, with_config
 
-from models.candidate import Candidate
+from models.candidate import AnyCandidate
 from studies import strict
 from studies.difference import Difference, Verdict, accuracy_interval, compare_all, graded, pool_seeds
 from studies.outcomes import CheckedCandidate, DeployedLatency, Latency
@@ -126,7 +126,7 @@ class FinalModel:
     """
 
     label: str
-    candidate: Candidate
+    candidate: AnyCandidate
     runs: Sequence[FinalRun]
     accuracy: float
     interval: tuple[float, float]

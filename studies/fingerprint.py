@@ -15,8 +15,9 @@ from studies import attributes, strict
 from studies.errors import StudyRefused
 
 Setting = bool | int | float | str | None
+ADDED = ("head_start", "ends", "source", "decoded", "batch_size", "picture_side")  # left out where they are None
 KERAS = "keras"  # as `models.latency.runtimes` has it
-PRETRAINED, SCRATCH = "pretrained", "from scratch"
+PRETRAINED, SCRATCH, HYPERMODEL = "pretrained", "from scratch", "HyperModel"
 
 
 @with_config(strict.STRICT)
@@ -36,6 +37,8 @@ class Fingerprint:
         source: which code of the user's builds the network, with its SHA-256; None for one of ours.
         decoded: "network" where a folder's pictures are decoded to the side that each network sees; None where to one
             side for all.
+        batch_size: of what a HyperModel builds, unless its `fit` has its own; None of others, whose space has it.
+        picture_side: of the pictures that a HyperModel gets, in pixels; None of others.
         head_start: "probe" where linear heads begin with one; None where they begin at random.
         latency_protocol: that of `models.latency.call` or of `models.latency.deployed`.
         latency_runtime: keras, or one that is deployed, then with its threads and the CPU that it runs on.
@@ -61,6 +64,8 @@ class Fingerprint:
     ends: str | None = None
     source: str | None = None
     decoded: str | None = None
+    batch_size: int | None = None
+    picture_side: int | None = None
     backend: str
     device: str
     dtype: str
@@ -69,6 +74,11 @@ class Fingerprint:
     latency_runtime: str = KERAS
     latency_threads: int | None = None
     latency_device: str | None = None
+
+    @property
+    def is_hypermodel(self) -> bool:
+        """Whether it is of a HyperModel of KerasTuner."""
+        return self.picture_side is not None
 
     @property
     def from_scratch(self) -> bool:
@@ -92,7 +102,7 @@ class Fingerprint:
     @property
     def code_words(self) -> str:
         """What a command that builds the network is given beside the study's name; empty for one of ours."""
-        return f" --backbone {shlex.quote(self.code)}" if self.code else ""
+        return f" --{'hypermodel' if self.is_hypermodel else 'backbone'} {shlex.quote(self.code)}" if self.code else ""
 
     @property
     def side(self) -> int:
@@ -101,6 +111,8 @@ class Fingerprint:
         Raises:
             StudyRefused: it does not say.
         """
+        if self.picture_side is not None:
+            return self.picture_side
         sides = self.space.get("resolution")
         if not isinstance(sides, list) or not sides or not isinstance(sides[-1], int):
             raise StudyRefused(f"a study's space must have a list of resolutions. Received: {sides}")
@@ -111,7 +123,14 @@ class Fingerprint:
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
             del values["latency_runtime"], values["latency_threads"], values["latency_device"]
-        for name in ("head_start", "ends", "source", "decoded"):  # studies that were made before them go on
+        for name in (
+            "head_start",
+            "ends",
+            "source",
+            "decoded",
+            "batch_size",
+            "picture_side",
+        ):  # studies that were made before them go on
             if values[name] is None:
                 del values[name]
         return values
@@ -137,12 +156,14 @@ def _is_range(described: Sequence[Setting]) -> bool:
 
 
 def origin(mark: Fingerprint, options: Mapping[str, Any]) -> str:
-    """What the networks of a study begin with: `pretrained`, `from scratch`, or the name of the user's file.
+    """What the networks of a study begin with: `pretrained`, `from scratch`, the name of the user's file, `HyperModel`.
 
     Args:
         mark: of the study.
         options: that it was run with; studies of the first versions do not keep them.
     """
+    if mark.is_hypermodel:
+        return HYPERMODEL  # whose code decides
     if mark.from_scratch:
         return SCRATCH
     weights = str(options.get("weights", PRETRAINED))

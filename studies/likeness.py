@@ -20,7 +20,7 @@ def notes(studies: Sequence[Studied]) -> tuple[str, ...]:
     for what, value in (
         ("Training pictures", lambda study: f"{study.fingerprint.train_size:,}"),
         ("Epochs of a trial", lambda study: f"at most {study.fingerprint.epochs:,}"),
-        ("Sides at which pictures are seen", lambda study: f"{_texts(study.fingerprint.space.get('resolution'))} px"),
+        ("Sides at which pictures are seen", lambda study: f"{_sides(study)} px"),
         ("Early stopping", _stopping),
         ("Stored views of augmented pictures", lambda study: str(study.fingerprint.views or "none")),
         ("Stored features", lambda study: study.fingerprint.cache_dtype or "unknown"),
@@ -77,6 +77,11 @@ def _differing(studies: Sequence[Studied], what: str, value: Callable[[Studied],
     if len(names) < 2:
         return []
     return [f"{what} differ: {'; '.join(f'{text} in {listed(own)}' for text, own in names.items())}."]
+
+
+def _sides(study: Studied) -> str:
+    mark = study.fingerprint
+    return str(mark.picture_side) if mark.is_hypermodel else _texts(mark.space.get("resolution"))
 
 
 def _texts(values: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, PlainValidator, with_config
 
-from models.candidate import Candidate
+from models.candidate import AnyCandidate, Candidate, HyperCandidate, candidate_of
 from studies import attributes, strict
 
 # Failures that may say nothing about the candidate: the trial does not count, its candidate is queued again once, with
@@ -19,13 +19,17 @@ WITHDRAWN = "withdrawn"  # by the user's Ctrl-C, as often as he likes: that says
 DIVERGED = "diverged"  # how the reason of a trial begins that was stopped since its loss rose and it learned nothing
 
 
-def _to_candidate(value: Any) -> Candidate:
-    return value if isinstance(value, Candidate) else Candidate.from_dict(value)
+def _to_candidate(value: Any) -> AnyCandidate:
+    return value if isinstance(value, AnyCandidate) else candidate_of(value)
+
+
+def _to_dict(candidate: AnyCandidate) -> dict[str, Any]:
+    return candidate.to_dict()
 
 
 # It checks itself.
 CheckedCandidate = Annotated[
-    Candidate, PlainValidator(_to_candidate), PlainSerializer(Candidate.to_dict, dict[str, Any])
+    Candidate | HyperCandidate, PlainValidator(_to_candidate), PlainSerializer(_to_dict, dict[str, Any])
 ]
 
 
@@ -135,6 +139,7 @@ class Outcome:
         stopped: why it was stopped, at a rung or where it diverged; empty for a trial that was not.
         val_right: which validation pictures are right after the best epoch, see `studies.answers`; empty where an
             earlier version did not keep it.
+        ended: trained to the end that a `fit` of the user's came to before the last epoch.
     """
 
     study_id: str
@@ -153,12 +158,14 @@ class Outcome:
     plan: str = ""
     stopped: str = ""
     val_right: str = ""
+    ended: bool = False
 
     def to_json(self) -> str:
         """The text of a result file; that of an earlier version as it wrote it."""
         values = strict.to_values(self)
-        if not self.val_right:
-            del values["val_right"]
+        for name in ("val_right", "ended"):
+            if not values[name]:
+                del values[name]
         return json.dumps(values, indent=1)
 
     @classmethod
@@ -177,7 +184,7 @@ class Outcome:
 
     def goes_on(self, epochs: int) -> bool:
         """Whether it is that of a trial at a rung, of so many epochs in the end."""
-        return self.feasible and not self.stopped and len(self.curve) < epochs
+        return self.feasible and not self.stopped and not self.ended and len(self.curve) < epochs
 
     def values(self) -> tuple[float, float, float]:
         """In the order of `studies.objectives.OBJECTIVES`; only for a candidate that was trained."""

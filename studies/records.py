@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from models.candidate import Candidate
+from models.candidate import AnyCandidate, candidate_of
 from studies import strict
 from studies.fingerprint import val_size_of
 from studies.kept import Kept, kept
@@ -62,7 +62,7 @@ class TrialRecord:
 
     number: int
     state: State
-    candidate: Candidate | None
+    candidate: AnyCandidate | None
     val_accuracy: float | None = None
     best_epoch: int | None = None
     epochs: int = 0
@@ -116,7 +116,7 @@ class CompleteTrial(TrialRecord):
     """A trial that was trained to the end: it has all of its numbers."""
 
     state: State = State.COMPLETE
-    candidate: Candidate
+    candidate: AnyCandidate
     val_accuracy: float
     best_epoch: int
     trainable_parameters: int
@@ -168,7 +168,7 @@ def _read_trial(trial: FrozenTrial, attrs: Kept, latencies: Latencies, val_size:
     known: dict[str, Any] = {
         "number": trial.number,
         "state": _state_of(trial.state, attrs),
-        "candidate": None if attrs.candidate is None else Candidate.from_dict(attrs.candidate),
+        "candidate": None if attrs.candidate is None else candidate_of(attrs.candidate),
         "best_epoch": attrs.best_epoch,
         "epochs": len(attrs.learning_curve),
         "seconds": sum(attrs.seconds.values()),

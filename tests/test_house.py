@@ -36,7 +36,7 @@ ROOMS = {
     "hpo": {"study", "config", "errors"},
     "study": {"terminal", "search", "final", "reporting", "worker", "config", "errors"},
     "terminal": {"final", "reporting", "worker", "config", "errors"},
-    "search": {"worker", "config", "errors"},
+    "search": {"integrations", "worker", "config", "errors"},
     "final": {"worker", "config", "errors"},
     "reporting": {"worker", "config", "errors"},
     "worker": {"config", "errors"},

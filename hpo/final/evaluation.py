@@ -16,7 +16,7 @@ from hpo.final.training import FinalJob, look, train_final
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.pool import StepWatcher, Workers, wait
-from models.candidate import Architecture
+from models.candidate import AnyArchitecture
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID
 from studies.finals import FinalCosts, FinalModel, FinalRun, read_answers, summarise
@@ -111,7 +111,10 @@ def _train(
         check_overlap(overlap, allow_overlap, watcher.note)
         beside = baseline(records, config, facts.resolutions[-1])
         if beside is None:
-            watcher.note("no pretrained baseline: this study trains from scratch")
+            why = (
+                "a HyperModel decides with what it begins" if config.is_hypermodel else "this study trains from scratch"
+            )
+            watcher.note(f"no pretrained baseline: {why}")
         finalists = beside_baseline(finalists, beside, named=trials is not None)
         finals = jobs_for(finalists, seeds, config, facts, study.user_attrs[STUDY_ID], overlap.shared)
         runs, failures = run_all(finals, workers, watcher)
@@ -173,7 +176,7 @@ def run_all(finals: Sequence[FinalJob], workers: Workers, watcher: StepWatcher) 
     """Results of all runs and why some failed, one after the other: latencies are measured between them."""
     runs: list[FinalRun] = []
     failures: list[str] = []
-    costs: dict[Architecture, FinalCosts] = {}  # one network is measured once
+    costs: dict[AnyArchitecture, FinalCosts] = {}  # one network is measured once
     spent: Counter[str] = Counter()
     for number, final in enumerate(finals, start=1):
         watcher.steps(number - 1, len(finals))

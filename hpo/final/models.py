@@ -12,7 +12,7 @@ import numpy as np
 from hpo.errors import BadInput
 from hpo.final.prediction import Picture, Prediction, pick, probabilities, to_pictures, to_predictions
 from hpo.worker.pool import Workers, wait
-from models.candidate import Candidate
+from models.candidate import AnyCandidate
 from models.export.formats import FORMATS
 from studies.finals import FinalModel
 from studies.forms import Form, Ranked, all_forms
@@ -170,7 +170,7 @@ class Model:
         return name_of(self.final.label)
 
     @property
-    def candidate(self) -> Candidate:
+    def candidate(self) -> AnyCandidate:
         """What the trial decided."""
         return self.final.candidate
 

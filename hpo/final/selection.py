@@ -8,7 +8,7 @@ from hpo.errors import BadField, BadInput
 from hpo.final.training import FinalJob
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from models.candidate import Candidate
+from models.candidate import AnyCandidate, Candidate
 from models.training import schedules
 from studies.fingerprint import Fingerprint
 from studies.pareto import front
@@ -32,7 +32,7 @@ class Finalist:
 
     label: str
     number: int
-    candidate: Candidate
+    candidate: AnyCandidate
     epochs: int
     plateaus: tuple[float, ...]
     search_accuracy: float | None
@@ -68,9 +68,9 @@ def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: in
     """The pretrained network with all of it frozen and a linear head: what everything else has to beat.
 
     The best such trial of the search; where there is none, one with usual values at this resolution, in pixels. None
-    where training is from scratch: nothing is pretrained.
+    where training is from scratch, or a HyperModel decides with what it begins.
     """
-    if config.weights == "none":
+    if config.weights == "none" or config.is_hypermodel:
         return None
     tried = linear_probe(records)
     if tried is not None:
@@ -111,7 +111,7 @@ def jobs_for(
 def _of(record: CompleteTrial, label: str | None = None) -> Finalist:
     losses = [point["val_loss"] for point in record.learning_curve]
     plateaus: tuple[float, ...] = ()
-    if record.candidate.lr_schedule == "reduce_on_plateau":
+    if isinstance(record.candidate, Candidate) and record.candidate.lr_schedule == "reduce_on_plateau":
         plateaus = tuple(schedules.plateau_scale(losses[:epoch]) for epoch in range(len(losses)))
     return Finalist(
         label or str(record.number), record.number, record.candidate, record.best_epoch, plateaus, record.val_accuracy

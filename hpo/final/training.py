@@ -1,8 +1,8 @@
 """How a worker gives a chosen model its final training: on train and validation pictures, tested once, then saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
 from hpo.worker.boundary import OUT_OF_MEMORY, explain
 from hpo.worker.facts import Facts, check_unchanged
 from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
+from hpo.worker.hypermodel import train_hyper
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
@@ -21,15 +22,13 @@ from hpo.worker.memory import to_latency
 from hpo.worker.session import Session
 from hpo.worker.start import first_head
 from hpo.worker.training import recipe_of, training
+from models.candidate import HyperCandidate
+from models.training.recipe import Epoch
 from studies.finals import FinalCosts, FinalRun
 from studies.fingerprint import KERAS
 from studies.overlap import Overlap
 from studies.paths import RunFiles, run_name, write_arrays, write_text
 from studies.scores import score
-
-if TYPE_CHECKING:
-    from models.build import Network
-    from models.training.trainer import State, Trainer
 
 LONG_SECONDS = 3.0  # of measured runs for the final latency
 LONG_CALL_SECONDS = 10.0  # a batch that takes longer than this is not measured: the protocol needs some twenty calls
@@ -117,14 +116,13 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
 
             parts = session.split_of(job, here, decoding(on_step))
             everything = Split(np.sort(np.concatenate([parts.train, parts.val])), np.empty(0, np.int64))
-            network, trainer, state = _trained(final, everything, on_step, here)
-        trainer.restore(state)
+            model, curve = _trained(final, everything, on_step, here)
         memory = peak_memory_mib()
         with timed("measure", seconds):
-            costs = final.costs or (_costs(final, network, here, beat, lock) if final.measure else None)
+            costs = final.costs or (_costs(final, model, here, beat, lock) if final.measure else None)
     with timed("test", seconds):
-        probabilities, labels = _predict(job, network, beat, here)
-    size = save(network.model, facts.class_names, files.model)
+        probabilities, labels = _predict(job, model, beat, here)
+    size = save(model, facts.class_names, files.model)
     write_arrays(files.predictions, probabilities=probabilities, labels=labels)
     run = FinalRun(
         study_id=job.study_id,
@@ -133,7 +131,7 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
         candidate=job.candidate,
         epochs=final.epochs,
         n_train=len(everything.train),
-        curve=[point.numbers() for point in state.curve],
+        curve=[point.numbers() for point in curve],
         scores=score(probabilities, labels),
         costs=costs,
         model_bytes=size,
@@ -147,26 +145,36 @@ def _train_final(final: FinalJob, beat: Beat, here: Session) -> None:
     write_text(files.result, run.to_json())
 
 
-def _trained(final: FinalJob, parts: Split, beat: Beat, here: Session) -> "tuple[Network, Trainer, State]":
-    """A network of its own, trained from where the planner says: nothing is shared with other runs but the store."""
+def _trained(final: FinalJob, parts: Split, beat: Beat, here: Session) -> tuple[Any, Sequence[Epoch]]:
+    """A `keras.Model` of its own, from pictures to probabilities, and its curve."""
+    # The seed rules this run alone: data and split stay those that are open, which are the study's.
+    own = replace(final.job, config=final.job.config.model_copy(update={"seed": final.seed}))
+    if isinstance(own.candidate, HyperCandidate):
+        return train_hyper(own, parts, final.epochs, beat, here)
+    return _trained_backbone(final, own, parts, beat, here)
+
+
+def _trained_backbone(
+    final: FinalJob, own: Job, parts: Split, beat: Beat, here: Session
+) -> tuple[Any, Sequence[Epoch]]:
+    """Trained from where the planner says: nothing is shared with other runs but the store."""
     from models.build import build_network
     from models.reuse.features import PICTURES, cut_tensors
     from models.training.trainer import Trainer
 
-    # The seed rules this run alone: data and split stay those that are open, which are the study's.
-    own = replace(final.job, config=final.job.config.model_copy(update={"seed": final.seed}))
     sources = Sources(own, here, parts)
     start, train_set, val_set, _ = sources.start(beat)
-    network = build_network(own.candidate, here.task(own), final.seed)
-    trainer = Trainer(network, cut_tensors(network)[start], own.candidate.optimizer)
+    network = build_network(own.of_backbone, here.task(own), final.seed)
+    trainer = Trainer(network, cut_tensors(network)[start], own.of_backbone.optimizer)
     state = trainer.begin(first_head(sources, beat))
     recipe = replace(recipe_of(own), plateaus=final.plateaus)
     transform = sources.transform if start == PICTURES else None
     trainer.run(state, train_set, val_set, recipe, final.epochs, training(beat), transform=transform)
-    return network, trainer, state
+    trainer.restore(state)
+    return network.model, state.curve
 
 
-def _predict(job: Job, network: "Network", beat: Beat, here: Session) -> tuple[np.ndarray, np.ndarray]:
+def _predict(job: Job, model: Any, beat: Beat, here: Session) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, classes) float32 and labels (n,) of the test pictures, each seen once."""
     from models.training.backend import forward
 
@@ -175,7 +183,7 @@ def _predict(job: Job, network: "Network", beat: Beat, here: Session) -> tuple[n
     def on_batch(share: float) -> None:
         beat(SignOfLife(Phase.TEST, share=share))
 
-    return classify(forward(network.model), images, on_batch), labels
+    return classify(forward(model), images, on_batch), labels
 
 
 def classify(
@@ -192,32 +200,32 @@ def classify(
     return np.concatenate(batches)
 
 
-def _costs(final: FinalJob, network: "Network", here: Session, beat: Beat, lock: MachineLock) -> FinalCosts:
+def _costs(final: FinalJob, model: Any, here: Session, beat: Beat, lock: MachineLock) -> FinalCosts:
     """Measured as the study's latencies are, but longer, and never put together from parts."""
     from models import flops
     from models.latency import call, deployed
     from models.latency.conversion import convert
 
     job, machine = final.job, final.job.facts.machine
-    cost = flops.count(network.model)
+    cost = flops.count(model)
     beat(SignOfLife(Phase.LATENCY))
     runtime, path = machine.get("latency_runtime", KERAS), final.files.folder / ".latency"
     if runtime != KERAS:
         with lock.training():
-            convert(network.model, runtime, job.candidate.architecture, here.task(job), path)
+            convert(model, runtime, job.candidate.architecture, here.task(job), path)
     with lock.measuring():
         beat(SignOfLife(Phase.LATENCY))
         if runtime == KERAS:
-            latency = call.measure(network.model, run_seconds=LONG_SECONDS)
+            latency = call.measure(model, run_seconds=LONG_SECONDS)
         else:
             seconds = LONG_SECONDS / deployed.ROUNDS
             (latency,) = deployed.measure_files([path], runtime, machine["latency_threads"], seconds=seconds)
             path.unlink()
         beat(SignOfLife(Phase.THROUGHPUT))
         measured = to_latency(asdict(latency))
-        rates = throughput(lambda batch: call.measure(network.model, batch).median_ms / 1e3, measured.record_ms / 1e3)
+        rates = throughput(lambda batch: call.measure(model, batch).median_ms / 1e3, measured.record_ms / 1e3)
     return FinalCosts(
-        parameters=network.model.count_params(),
+        parameters=model.count_params(),
         macs=cost.macs,
         flops=cost.flops,
         latency=measured,

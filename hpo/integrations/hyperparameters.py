@@ -1,4 +1,4 @@
-"""KerasTuner's hyperparameters as parameters of Optuna, one for each.
+"""KerasTuner's hyperparameters as parameters of Optuna, one for each. KerasTuner itself is not imported.
 
 A value is the same in both, but for scales that Optuna does not have: what grows by a factor from step to step is
 searched by the number of the step, and a reversed logarithm by what is left to the sum of both ends, on a logarithm.
@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 import optuna
-from keras_tuner.engine import hyperparameters as kinds
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+KINDS = ("Fixed", "Boolean", "Choice", "Int", "Float")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Parameter:
     to_value: Callable[[Any], Any]
     from_value: Callable[[Any], Any]
 
-    def suggest(self, trial: optuna.Trial) -> Any:
+    def suggest(self, trial: optuna.Trial | optuna.trial.FixedTrial) -> Any:
         """A value as KerasTuner has it."""
         kind = self.distribution
         if isinstance(kind, CategoricalDistribution):
@@ -44,27 +45,78 @@ class Parameter:
         return self.to_value(ask(self.name, kind.low, kind.high, step=kind.step, log=kind.log))
 
 
-def parameter_of(hyperparameter: Any) -> Parameter | None:
-    """How Optuna searches a hyperparameter; None of one that is fixed.
+@dataclass(frozen=True)
+class Condition:
+    """Under which a hyperparameter is active: where that of `name` has one of `values`."""
 
-    Args:
-        hyperparameter: a `keras_tuner.engine.hyperparameters.HyperParameter`.
+    name: str
+    values: tuple[Any, ...]
+
+    def is_met(self, values: Mapping[str, Any]) -> bool:
+        """By values of active hyperparameters."""
+        return self.name in values and values[self.name] in self.values
+
+
+@dataclass(frozen=True)
+class HyperParameter:
+    """A hyperparameter as KerasTuner describes it.
+
+    Attributes:
+        kind: Fixed, Boolean, Choice, Int or Float.
+        settings: its own, such as `min_value`, by name.
+    """
+
+    kind: str
+    name: str
+    conditions: tuple[Condition, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def default(self) -> Any:
+        """The value where nobody says otherwise: if its code does not, the lowest, the first, or False."""
+        if self.settings["default"] is not None:
+            return self.settings["default"]
+        return False if self.kind == "Boolean" else (self.settings.get("values") or [self.settings.get("min_value")])[0]
+
+    def is_active(self, values: Mapping[str, Any]) -> bool:
+        """Whether all of its conditions are met by the values of those before it."""
+        return all(condition.is_met(values) for condition in self.conditions)
+
+
+def read(described: Mapping[str, Any]) -> HyperParameter:
+    """From `{"class_name": ..., "config": ...}`, as a `keras_tuner.HyperParameters.get_config()` has it."""
+    settings = described["config"]
+    conditions = [each["config"] for each in settings["conditions"]]
+    found = tuple(Condition(each["name"], tuple(each["values"])) for each in conditions)
+    return HyperParameter(described["class_name"], settings["name"], found, settings)
+
+
+def described(hyperparameter: Any) -> HyperParameter:
+    """Of a `keras_tuner.engine.hyperparameters.HyperParameter`; a class of the user's own is what it is made from."""
+    kind = next((each for each in type(hyperparameter).__mro__ if each.__name__ in KINDS), type(hyperparameter))
+    return read({"class_name": kind.__name__, "config": hyperparameter.get_config()})
+
+
+def parameter_of(hyperparameter: HyperParameter) -> Parameter | None:
+    """How Optuna searches a hyperparameter; None of one that is fixed.
 
     Raises:
         TypeError: it is of a kind of the user's own.
     """
-    name = _name(hyperparameter)
-    if isinstance(hyperparameter, kinds.Fixed):
-        return None
-    if isinstance(hyperparameter, kinds.Boolean):
-        return Parameter(name, CategoricalDistribution((False, True)), bool, bool)
-    if isinstance(hyperparameter, kinds.Choice):
-        return Parameter(name, CategoricalDistribution(tuple(dict.fromkeys(hyperparameter.values))), _same, _same)
-    if not isinstance(hyperparameter, kinds.Int | kinds.Float):
-        raise TypeError(f"{name} must be fixed, boolean, choice, int or float. Received: {type(hyperparameter)}")
-    if hyperparameter.sampling == "linear":
-        return _linear(name, hyperparameter)
-    return _on_a_logarithm(name, hyperparameter) if hyperparameter.step is None else _by_factors(name, hyperparameter)
+    name, settings = _name(hyperparameter), hyperparameter.settings
+    match hyperparameter.kind:
+        case "Fixed":
+            return None
+        case "Boolean":
+            return Parameter(name, CategoricalDistribution((False, True)), bool, bool)
+        case "Choice":
+            return Parameter(name, CategoricalDistribution(tuple(dict.fromkeys(settings["values"]))), _same, _same)
+        case "Int" | "Float":
+            if settings["sampling"] == "linear":
+                return _linear(name, hyperparameter)
+            make = _on_a_logarithm if settings["step"] is None else _by_factors
+            return make(name, hyperparameter)
+    raise TypeError(f"{name} must be fixed, boolean, choice, int or float. Received: {hyperparameter.kind}")
 
 
 def params_of(space: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
@@ -78,7 +130,7 @@ def params_of(space: Any, values: Mapping[str, Any]) -> tuple[dict[str, Any], di
     own.values = dict(values)
     params, distributions = {}, {}
     for each in own.space:
-        parameter = parameter_of(each)
+        parameter = parameter_of(described(each))
         if parameter is not None and own.is_active(each) and each.name in values:
             value = parameter.from_value(values[each.name])
             if _allowed(parameter.distribution, value):  # KerasTuner does not look whether a default is
@@ -111,7 +163,7 @@ def ensure_active_values(space: Any) -> None:
             space.values.pop(each.name, None)
 
 
-def _name(hyperparameter: Any) -> str:
+def _name(hyperparameter: HyperParameter) -> str:
     """With the conditions under which it is active: the same name under others is another parameter."""
     conditions = [f"{each.name} = {' or '.join(map(str, each.values))}" for each in hyperparameter.conditions]
     return hyperparameter.name + (f" ({' and '.join(conditions)})" if conditions else "")
@@ -121,9 +173,10 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _linear(name: str, hyperparameter: Any) -> Parameter:
-    low, high, step = hyperparameter.min_value, hyperparameter.max_value, hyperparameter.step
-    if isinstance(hyperparameter, kinds.Int):
+def _linear(name: str, hyperparameter: HyperParameter) -> Parameter:
+    low, high, step = (hyperparameter.settings[key] for key in ("min_value", "max_value", "step"))
+    if hyperparameter.kind == "Int":
+        step = step or 1
         return Parameter(name, IntDistribution(low, low + (high - low) // step * step, step=step), int, int)
     if step is None:
         return Parameter(name, FloatDistribution(low, high), float, float)
@@ -139,10 +192,10 @@ def _linear(name: str, hyperparameter: Any) -> Parameter:
     return Parameter(name, FloatDistribution(low, float(last), step=step), to_value, from_value)
 
 
-def _on_a_logarithm(name: str, hyperparameter: Any) -> Parameter:
-    low, high = hyperparameter.min_value, hyperparameter.max_value
-    number, kind = (int, IntDistribution) if isinstance(hyperparameter, kinds.Int) else (float, FloatDistribution)
-    if hyperparameter.sampling == "log":
+def _on_a_logarithm(name: str, hyperparameter: HyperParameter) -> Parameter:
+    low, high = hyperparameter.settings["min_value"], hyperparameter.settings["max_value"]
+    number, kind = (int, IntDistribution) if hyperparameter.kind == "Int" else (float, FloatDistribution)
+    if hyperparameter.settings["sampling"] == "log":
         return Parameter(name, kind(low, high, log=True), number, number)
 
     def mirrored(x: Any) -> Any:
@@ -151,15 +204,15 @@ def _on_a_logarithm(name: str, hyperparameter: Any) -> Parameter:
     return Parameter(f"{name}, mirrored", kind(low, high, log=True), mirrored, mirrored)
 
 
-def _by_factors(name: str, hyperparameter: Any) -> Parameter:
+def _by_factors(name: str, hyperparameter: HyperParameter) -> Parameter:
     """From one value to the next by a factor, `step`: from the lowest on, or from the highest where it is reversed."""
-    low, high, factor = hyperparameter.min_value, hyperparameter.max_value, hyperparameter.step
-    number = int if isinstance(hyperparameter, kinds.Int) else float
+    low, high, factor = (hyperparameter.settings[key] for key in ("min_value", "max_value", "step"))
+    number = int if hyperparameter.kind == "Int" else float
     last = int(math.log(high / low, factor) + 1e-8)
 
     def to_value(index: int) -> Any:
         grown = low * math.pow(factor, index)
-        return number(grown if hyperparameter.sampling == "log" else high + low - grown)
+        return number(grown if hyperparameter.settings["sampling"] == "log" else high + low - grown)
 
     def from_value(value: Any) -> int:
         return min(range(last + 1), key=lambda index: abs(to_value(index) - value))

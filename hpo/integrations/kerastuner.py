@@ -26,7 +26,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection, StudySummary
 from optuna.trial import TrialState
 
-from hpo.integrations.hyperparameters import ensure_active_values, parameter_of, params_of
+from hpo.integrations.hyperparameters import described, ensure_active_values, parameter_of, params_of
 from studies.storage import open_storage
 from studies.url import address
 
@@ -213,7 +213,7 @@ class OptunaOracle(keras_tuner.Oracle):
         for each in self.hyperparameters.space:
             space.merge([each])
             if space.is_active(each):
-                parameter = parameter_of(each)
+                parameter = parameter_of(described(each))
                 space.values[each.name] = each.value if parameter is None else parameter.suggest(trial)
         return trial, space.values
 

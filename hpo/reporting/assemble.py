@@ -124,13 +124,14 @@ def report(
     return ReportFiles(folder, written.written, missing)
 
 
-def run_command(options: Mapping[str, Any], study: str, code: str = "") -> str:
+def run_command(options: Mapping[str, Any], study: str, code: str = "", hypermodel: bool = False) -> str:
     """The line that runs a study again: what is not a default, without the places of this machine.
 
     Args:
         options: that it was run with.
         study: its name.
         code: of a network of the user's own, as `--backbone` names it.
+        hypermodel: whether it is that of a HyperModel.
     """
     if not options:
         return f"python -m hpo.run --study {study}   # its options were not kept"
@@ -146,7 +147,7 @@ def run_command(options: Mapping[str, Any], study: str, code: str = "") -> str:
         as_usual = value == usual[name] and name not in ("backbone", "dataset", "trials")
         if name in places or value is None or as_usual:
             continue
-        flag = "--" + name.replace("_", "-")
+        flag = "--" + ("hypermodel" if hypermodel and name == "backbone" else name.replace("_", "-"))
         if isinstance(value, bool):
             words += [flag] if value else []
         else:
@@ -156,7 +157,8 @@ def run_command(options: Mapping[str, Any], study: str, code: str = "") -> str:
 
 def _command_of(study: optuna.Study) -> str:
     try:
-        return run_command(study.user_attrs.get(OPTIONS) or {}, study.study_name, fingerprint_of(study).code)
+        mark = fingerprint_of(study)
+        return run_command(study.user_attrs.get(OPTIONS) or {}, study.study_name, mark.code, mark.is_hypermodel)
     except MISTAKES:  # its options are damaged
         return f"python -m hpo.run --study {shlex.quote(study.study_name)}"
 

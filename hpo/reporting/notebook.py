@@ -27,8 +27,9 @@ DPI = 100
 def to_frame(records: Sequence[TrialRecord]) -> "pandas.DataFrame":
     """A row for each trial, with the columns of trials.csv; the trial's number is the index."""
     members = {record.number for record in front(records)}
-    rows = [tables.row(record, record.number in members) for record in records]
-    return records_to_frame(rows, tables.COLUMNS).set_index("trial")
+    columns = tables.columns_of(records)
+    rows = [tables.row(record, record.number in members, columns) for record in records]
+    return records_to_frame(rows, columns).set_index("trial")
 
 
 def draw(name: str, records: Sequence[TrialRecord], against: str) -> "go.Figure":

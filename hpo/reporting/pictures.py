@@ -17,6 +17,7 @@ from datasets.wording import counted, printable
 from hpo.config import StudyConfig
 from hpo.worker import session
 from models import ModelError
+from models.candidate import Candidate
 from studies.errors import StudyRefused
 from studies.finals import Predictions
 from studies.report.blocks import Picture
@@ -116,18 +117,22 @@ def _with_looks(
     so_far: ModelPictures, detail: Detail, predictions: Predictions, path: Path, images: np.ndarray
 ) -> ModelPictures:
     """Grad-CAM and saliency of correct and wrong pictures. Raises ModelError if the model cannot be used."""
-    from models.export.keras_file import restore_network
-    from models.saliency import looks
+    from models.export.keras_file import restore, restore_network
+    from models.saliency import looks, view_of, view_of_classifier
 
-    names = detail.class_names
+    names, candidate = detail.class_names, detail.model.candidate
     wrong = worst_mistakes(predictions, LOOKED_AT)
     right = judged(predictions, [example.place for example in right_ones(predictions, MOST_CLASSES)])
     shown = [*right, *wrong]
     if not shown:
         return so_far
     pictures = np.asarray(images[[example.place for example in shown]])
-    network = restore_network(detail.model.candidate, images.shape[1:], len(names), path)
-    seen = looks(network, pictures, np.array([example.predicted for example in shown]))
+    shape = images.shape[1:]
+    if isinstance(candidate, Candidate):
+        view = view_of(restore_network(candidate, shape, len(names), path))
+    else:
+        view = view_of_classifier(restore(candidate, shape, len(names), path))
+    seen = looks(view, pictures, np.array([example.predicted for example in shown]))
     panels = []
     for row, example in enumerate(shown):
         true, guess = names[example.true], names[example.predicted]

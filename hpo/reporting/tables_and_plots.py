@@ -17,7 +17,7 @@ from studies.records import TrialRecord
 from studies.report.comparing_tables import models_table, settings_table
 from studies.tables import comparison
 from studies.tables.table import markdown
-from studies.tables.trials import row, to_csv
+from studies.tables.trials import columns_of, row, to_csv
 from studies.wording import printable
 
 
@@ -31,10 +31,10 @@ def write_study(name: str, records: Sequence[TrialRecord], folder: Path, found: 
     folder.mkdir(parents=True, exist_ok=True)
     chosen = front(records)
     numbers = {record.number for record in chosen}
-    written = []
+    columns, written = columns_of(records), []
     for stem, shown in (("trials", records), ("front", chosen)):
-        rows = [row(record, record.number in numbers) for record in shown]
-        for suffix, text in (("csv", to_csv(rows)), ("json", json.dumps(rows, indent=1))):
+        rows = [row(record, record.number in numbers, columns) for record in shown]
+        for suffix, text in (("csv", to_csv(rows, columns)), ("json", json.dumps(rows, indent=1))):
             written.append(folder / f"{stem}.{suffix}")
             write_text(written[-1], text)
     drawings = [

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hpo.errors import BadField
-from hpo.search.space import Space, parameters, suggest
+from hpo.search.hyperspace import AnySpace
 from hpo.search.telling import tell_failure, tell_outcome
 from studies import attributes, strict
 from studies.attributes import RETRY_OF
@@ -45,7 +45,7 @@ def remember(study: optuna.Study, files: StudyFiles, note: Callable[[str], None]
     write_text(files.remains, text)
 
 
-def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[str], None]) -> None:
+def adopt(study: optuna.Study, space: AnySpace, files: StudyFiles, note: Callable[[str], None]) -> None:
     """Tell a new study what the trials of an earlier one left in its folder; their numbers stay.
 
     Called again after it was interrupted, it goes on; where nothing is left to adopt it says so.
@@ -79,18 +79,18 @@ def adopt(study: optuna.Study, space: Space, files: StudyFiles, note: Callable[[
     for frozen in trials:
         if frozen.state == TrialState.RUNNING and frozen.number in outcomes:  # it was being adopted
             trial = resumed(study, frozen)
-            suggest(trial, space)
+            space.suggest(trial)
             tell_outcome(trial, outcomes[frozen.number])
     for number in left:
         outcome = outcomes.get(number)
         if outcome is not None and number >= len(trials):  # else it was queued already
-            study.enqueue_trial(parameters(outcome.candidate, space))
+            study.enqueue_trial(space.parameters(outcome.candidate))
         trial = study.ask()
         if outcome is None:
             trial.set_user_attr(RETRY_OF, number)  # it is not tried again: nobody knows what it was
             tell_failure(trial, Failure(INTERRUPTED, "lost with the database"))
         else:
-            suggest(trial, space)
+            space.suggest(trial)
             tell_outcome(trial, outcome)
     note(f"adopted {sum(number in left for number in outcomes)} trials from {files.trials}")
 

@@ -4,13 +4,13 @@ import optuna
 from optuna.storages import BaseStorage
 
 from hpo.config import StudyConfig
-from hpo.search.space import Space
+from hpo.search.hyperspace import AnySpace
 from hpo.worker.facts import Facts
 from studies.attributes import FINGERPRINT
 from studies.fingerprint import Fingerprint
 
 
-def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
+def fingerprint(config: StudyConfig, facts: Facts, space: AnySpace) -> Fingerprint:
     """Everything that makes the numbers of two trials comparable, and nothing else."""
     return Fingerprint(
         backbone=config.backbone,
@@ -28,11 +28,13 @@ def fingerprint(config: StudyConfig, facts: Facts, space: Space) -> Fingerprint:
         stopping=config.stopping,
         reduction_factor=None if config.stopping == "none" else config.reduction_factor,
         views=None if config.augment == ("none",) else config.views,
-        cache_dtype=config.cache_dtype,
+        cache_dtype=None if config.is_hypermodel else config.cache_dtype,
         head_start="probe" if config.starts_from_probe else None,
         ends=facts.ends if config.searches_ends else None,
         source=facts.source,
         decoded="network" if config.decodes_each else None,
+        batch_size=config.batch_size if config.is_hypermodel else None,
+        picture_side=facts.resolutions[-1] if config.is_hypermodel else None,
         **facts.machine,
     )
 

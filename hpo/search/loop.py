@@ -13,17 +13,18 @@ from optuna.trial import TrialState
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.asking import Asker
+from hpo.search.hyperspace import AnySpace, HyperSpace
 from hpo.search.mapping import Mapping, keep
 from hpo.search.parts import REAL, Display, Leg, Parts
 from hpo.search.space import Space, sibling_heads
-from hpo.search.stopping import reached_at
+from hpo.search.stopping import Judge, reached_at, said
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
 from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent
 from hpo.worker.rungs import rungs_of
-from models.candidate import Candidate
+from models.candidate import AnyCandidate
 from studies import attributes
 from studies.fingerprint import val_size_of
 from studies.latencies import latencies_of
@@ -41,7 +42,7 @@ class Search:
         config: StudyConfig,
         study: optuna.Study,
         facts: Facts,
-        space: Space,
+        space: AnySpace,
         workers: Workers,
         display: Display,
         parts: Parts = REAL,
@@ -146,9 +147,9 @@ class Search:
         mapped = self.mapping is None or not self.mapping.missing
         while not self.waiting and self._wanted() > 0 and (mapped or self.asker.queued):  # a duplicate ends at once
             self._ask_one({})
-        if not self.waiting or not self.waiting[0].job.candidate.joins_heads:
+        if not self.waiting or not self.waiting[0].job.candidate.joins_heads or not isinstance(self.space, Space):
             return
-        fixed = sibling_heads(self.waiting[0].job.candidate, self.space)
+        fixed = sibling_heads(self.waiting[0].job.of_backbone, self.space)
         for _ in range(min(self.config.heads - 1, self._wanted())):
             if self.asker.queued or not mapped:
                 return
@@ -167,7 +168,7 @@ class Search:
             self.waiting.append(Leg(trial, job, self._next_stop(0), attributes.RETRY_OF in trial.user_attrs))
             self._renew(trial.number)
 
-    def _same_as(self, candidate: Candidate) -> int | None:
+    def _same_as(self, candidate: AnyCandidate) -> int | None:
         """The number of a trial of the same candidate that has its numbers, is about to, or has failed."""
         known = (State.COMPLETE, State.STOPPED, State.INFEASIBLE, State.RUNNING, State.FAILED)
         alike = (record.number for record in self.records if record.candidate == candidate and record.state in known)
@@ -183,8 +184,18 @@ class Search:
         legs = [first, *(leg for leg in self.waiting[1:] if leg.joins(first))][: self.config.heads]
         self.waiting = [leg for leg in self.waiting if leg not in legs]
         heartbeat.begin(first.job.files.progress)
-        future = self.workers.submit(self.parts.attempt, [leg.job for leg in legs], first.until)
+        future = self.workers.submit(self.parts.attempt, [self._judged(leg.job) for leg in legs], first.until)
         self.running[future] = legs
+
+    def _judged(self, job: Job) -> Job:
+        """With what decides at its rungs, where it is trained in one go."""
+        if not isinstance(self.space, HyperSpace) or not self.space.fits_itself:
+            return job
+        others = {
+            rung: [trial for trial in reached_at(self.records, rung) if trial.number != job.number]
+            for rung in self.rungs
+        }
+        return replace(job, judge=Judge(job.number, self.config.stopping, self.config.reduction_factor, others))
 
     def _receive(self, future: concurrent.futures.Future) -> None:
         """Take in what a worker brings back."""
@@ -233,7 +244,7 @@ class Search:
         others = [trial for trial in reached if trial is not own]
         decision = self.parts.decide(self.config.stopping, own, others, self.config.reduction_factor)
         if decision.stop:
-            stopped = replace(outcome, stopped=f"stopped at epoch {leg.until}: {decision.why}")
+            stopped = replace(outcome, stopped=said(leg.until, decision))
             self._tell(leg, stopped)
             self.streak.add(
                 stopped, leg.job.files.error

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import optuna
 
 from hpo.config import StudyConfig
+from hpo.search.hyperspace import AnySpace
 from hpo.search.mapping import ProbeSide
-from hpo.search.space import Space, first_candidates
 from hpo.search.stopping import Decision, decide
 from hpo.worker.facts import Facts
+from hpo.worker.hypermodel import explore
 from hpo.worker.job import Job
 from hpo.worker.mapping import probe_side
 from hpo.worker.pool import Watcher
@@ -18,9 +19,12 @@ from hpo.worker.remeasure import measure_again
 from hpo.worker.rungs import FIRST_RUNG
 from hpo.worker.session import prepare
 from hpo.worker.trial import attempt
-from models.candidate import Architecture, Candidate
+from models.candidate import AnyArchitecture, AnyCandidate, Candidate
 from studies.outcomes import Failure, Latency, Outcome
 from studies.records import TrialRecord
+
+if TYPE_CHECKING:
+    from models.own.hyper_network import Asked
 
 
 class Display(Watcher, Protocol):
@@ -33,22 +37,28 @@ class Display(Watcher, Protocol):
         """A trial ended; `records` are all of the study's."""
 
 
+def first_candidates(space: AnySpace) -> Sequence[AnyCandidate]:
+    """Those that a study without a map begins with."""
+    return space.first_candidates()
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a search is put together from; tests hand over others.
 
     Attributes:
-        prepare, probe_side, attempt, measure_again: what workers are given to do.
+        prepare, explore, probe_side, attempt, measure_again: what workers are given to do; `explore` for a HyperModel.
         first_candidates: those that a study without a map begins with.
         decide: whether a trial goes on from a rung.
         first_rung: epochs before the first decision.
     """
 
     prepare: Callable[[StudyConfig], Facts] = prepare
+    explore: Callable[[StudyConfig], "Asked"] = explore
     probe_side: ProbeSide = probe_side
     attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
-    measure_again: Callable[[Sequence[Job], Sequence[Architecture]], Mapping[str, Latency]] = measure_again
-    first_candidates: Callable[[Space], Sequence[Candidate]] = first_candidates
+    measure_again: Callable[[Sequence[Job], Sequence[AnyArchitecture]], Mapping[str, Latency]] = measure_again
+    first_candidates: Callable[[AnySpace], Sequence[AnyCandidate]] = first_candidates
     decide: Callable[..., Decision] = decide
     first_rung: int = FIRST_RUNG
 
@@ -68,6 +78,7 @@ class Leg:
     def joins(self, other: "Leg") -> bool:
         """Whether the two can be trained together: heads on the same features, equally far."""
         mine, theirs = self.job.candidate, other.job.candidate
+        if not (isinstance(mine, Candidate) and isinstance(theirs, Candidate) and mine.joins_heads):
+            return False
         alike = mine.shared_by_heads() == theirs.shared_by_heads()
-        together = mine.joins_heads and alike and self.until == other.until
-        return together and not (self.alone or other.alone)
+        return alike and self.until == other.until and not (self.alone or other.alone)

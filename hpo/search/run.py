@@ -5,13 +5,14 @@ from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.adopting import adopt, remember
 from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import as_begun, fingerprint
+from hpo.search.hyperspace import AnySpace, HyperSpace
 from hpo.search.looking import first_look
 from hpo.search.loop import Search
 from hpo.search.mapping import Mapping
 from hpo.search.parts import REAL, Display, Parts
 from hpo.search.space import make_space
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Workers
+from hpo.worker.pool import Workers, wait
 from studies import attributes
 from studies.errors import StorageError
 from studies.paths import StudyFiles
@@ -41,7 +42,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             config = as_begun(config, storage)
             facts = _prepared(config, workers, display, parts)
-            space = make_space(config, facts.stages, facts.resolutions, facts.class_token)
+            space = _space(config, facts, workers, display, parts)
             mark = fingerprint(config, facts, space).to_dict()
             study = open_study(storage, config.study_name, mark)
             if adopted:
@@ -66,6 +67,18 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
                 if isinstance(error, StudyStopped):
                     error.records = search.records
                 raise
+
+
+def _space(config: StudyConfig, facts: Facts, workers: Workers, display: Display, parts: Parts) -> AnySpace:
+    """What is searched; a HyperModel is asked for it."""
+    if not config.is_hypermodel:
+        return make_space(config, facts.stages, facts.resolutions, facts.class_token)
+    text = f"building {config.backbone} to see what it asks for"
+    try:
+        found = wait(workers.submit(parts.explore, config), lambda: display.waiting(text))
+    except (WorkerLost, TaskFailed) as error:
+        raise StudyStopped(f"before the first trial: {error}", []) from error
+    return HyperSpace.of(config.backbone, found)
 
 
 def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:

@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo.config import StudyConfig
-from models.candidate import DIMENSIONS, ONE_RATE, RATES_BY_PART, Candidate
+from models.candidate import DIMENSIONS, ONE_RATE, RATES_BY_PART, AnyCandidate, Candidate
 from models.dimension import Dimension, Range, Searched, Values, share
 
 
@@ -49,6 +49,19 @@ class Space:
     def stages_of(self, keep_blocks: int) -> int:
         """How many stages can be unfrozen of what a candidate keeps."""
         return self.stages[keep_blocks - 1]
+
+    def suggest(self, trial: optuna.Trial | optuna.trial.FixedTrial) -> Candidate:
+        """See the function of this name."""
+        return suggest(trial, self)
+
+    def parameters(self, candidate: AnyCandidate) -> dict[str, Any]:
+        """See the function of this name."""
+        assert isinstance(candidate, Candidate)
+        return parameters(candidate, self)
+
+    def first_candidates(self) -> Sequence[Candidate]:
+        """See the function of this name."""
+        return first_candidates(self)
 
     def describe(self) -> dict[str, Any]:
         """For the fingerprint: trials of a study with another description cannot be compared.

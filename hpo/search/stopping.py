@@ -18,13 +18,14 @@ stopped by those that cost exactly the same, never by dearer ones.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from studies import dominance
 from studies.objectives import LATENCY, MAXIMISE, OBJECTIVES
+from studies.outcomes import Measurement
 from studies.records import State, TrialRecord
 
 STOPPING = ("dominance", "moasha", "none")
@@ -55,6 +56,39 @@ class Decision:
 
     stop: bool
     why: str
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Decides in a worker, at each rung, whether a trial goes on that is trained in one go.
+
+    A `fit` of the user's cannot be interrupted and gone on with, so the trial is compared with what others had reached
+    when it was begun.
+
+    Attributes:
+        number: of the trial.
+        rule, factor: see `decide`.
+        others: what others had reached, by rung.
+    """
+
+    number: int
+    rule: str
+    factor: int
+    others: Mapping[int, Sequence[Reached]]
+
+    def __call__(self, epoch: int, val_accuracy: float, measurement: Measurement) -> str:
+        """Why the trial stops behind an epoch, its best accuracy being this one; empty where it goes on."""
+        if epoch not in self.others:
+            return ""
+        unsure = measurement.latency.uncertainty_ms
+        own = Reached(self.number, val_accuracy, measurement.latency_ms, float(measurement.flops), unsure)
+        decision = decide(self.rule, own, self.others[epoch], self.factor)
+        return said(epoch, decision) if decision.stop else ""
+
+
+def said(epoch: int, decision: Decision) -> str:
+    """Why a trial was stopped, for its record."""
+    return f"stopped at epoch {epoch}: {decision.why}"
 
 
 def reached_at(records: Sequence[TrialRecord], epoch: int) -> list[Reached]:

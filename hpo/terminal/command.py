@@ -93,8 +93,10 @@ def field_option(name: str) -> Callable[[Any], Any]:
 
 code_option = click.option(
     "--backbone",
+    "--hypermodel",
+    "backbone",
     metavar="CODE",
-    help="where the study is of a network of your own: its code, such as path/file.py:build",
+    help="where the study is of a network or a HyperModel of your own: its code, such as path/file.py:build",
 )
 storage_option = click.option(
     "--storage",

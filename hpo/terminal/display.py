@@ -87,16 +87,18 @@ class PlainDisplay:
         self.records, self.members = records, front(records)
         height, width, channels = facts.shape
         size = "pictures of each network's side" if config.decodes_each else f"{height}x{width}x{channels}"
+        what = f"{facts.stages[-1]} stages, {len(facts.stages)} blocks, weights {config.weights}"
+        if config.is_hypermodel:
+            what = "a HyperModel"
         self.note(
-            f"study {config.study_name}: {config.backbone} ({facts.stages[-1]} stages, {len(facts.stages)} blocks, "
-            f"weights {config.weights}) on {facts.dataset} "
+            f"study {config.study_name}: {config.backbone} ({what}) on {facts.dataset} "
             f"({len(facts.class_names)} classes, {size})"
         )
         if facts.skipped:
             self.note(f"left out: {facts.skipped} unreadable files")
         self.note(f"{facts.n_train} pictures to train on, {facts.n_val} to validate on; test: {facts.test_split}")
-        sides = ", ".join(map(str, facts.resolutions))
-        self.note(f"resolutions {sides} px; {config.epochs} epochs a trial; device {facts.machine['device']}")
+        sides = "" if config.is_hypermodel else f"resolutions {', '.join(map(str, facts.resolutions))} px; "
+        self.note(f"{sides}{config.epochs} epochs a trial; device {facts.machine['device']}")
         runtime = facts.machine.get("latency_runtime", KERAS)
         if runtime != KERAS:
             self.note(f"latency: {runtimes.describe(runtime, facts.machine['latency_threads'])}")

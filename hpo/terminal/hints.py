@@ -46,7 +46,8 @@ def show_files(config: StudyConfig, files: Sequence[Path], words: Sequence[str])
     )
     out = "" if config.out == StudyConfig.model_fields["out"].default else f" --out {shlex.quote(str(config.out))}"
     own = code_of(config.backbone)
-    code = f" --backbone {shlex.quote(own)}" if own else ""
+    option = "hypermodel" if config.is_hypermodel else "backbone"
+    code = f" --{option} {shlex.quote(own)}" if own else ""
     click.echo("\nGo on with:")
     click.echo(f"  python -m hpo.run {shlex.join(with_more_trials(words, config.trials))}   # more trials")
     again = f"{config.study_name}{code}{storage}{out}"

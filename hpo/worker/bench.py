@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from hpo.worker.machine_lock import MachineLock
 from models import ModelError
-from models.candidate import Architecture
+from models.candidate import AnyArchitecture, Architecture
 from models.latency.conversion import Converter
 from models.latency.deployed import MOST_ROUNDS, ROUND_SECONDS, ROUNDS, measure_files
 from models.reuse.shared import make_folder, open_lock
@@ -41,7 +41,7 @@ class Part:
         head: whether it is a head.
     """
 
-    architecture: Architecture
+    architecture: AnyArchitecture
     key: str
     size: int
     head: bool
@@ -148,19 +148,25 @@ class Bench:
     def _convert_group(self, group: Sequence[Part], paths: Sequence[Path]) -> None:
         first, converter = group[0], self._converter
         if first.head:
+            assert isinstance(first.architecture, Architecture)
             channels = self._channels[first.architecture.keep_blocks - 1]
             converter.head(first.architecture, channels, self._task.n_logits, paths[0])
         elif len(group) == 1:
             converter.network(first.architecture, self._task, paths[0])
         else:
-            converter.ends([part.architecture for part in group], self._task, paths)
+            ends = [part.architecture for part in group if isinstance(part.architecture, Architecture)]
+            converter.ends(ends, self._task, paths)
 
 
 def _at_once(parts: Sequence[Part]) -> list[list[Part]]:
     """Parts that are converted together: trunks that differ only in the blocks that they keep."""
     groups: dict[object, list[Part]] = {}
     for part in parts:
-        groups.setdefault(part if part.head else replace(part.architecture, keep_blocks=0), []).append(part)
+        architecture = part.architecture
+        if isinstance(architecture, Architecture) and not part.head:
+            groups.setdefault(replace(architecture, keep_blocks=0), []).append(part)
+        else:
+            groups[part] = [part]
     return list(groups.values())
 
 

@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from models.candidate import Candidate
+from models.candidate import AnyCandidate
 from models.training.recipe import Epoch
 from studies import paths
 
@@ -26,7 +26,7 @@ class Checkpoint:
     curve: Sequence[Epoch]
 
 
-def path_of(trials: Path, study_id: str, candidate: Candidate) -> Path:
+def path_of(trials: Path, study_id: str, candidate: AnyCandidate) -> Path:
     """In the study's folder `trials`. Of the candidate, not of the trial: one tried again goes on where it was."""
     name = hashlib.sha256(f"{study_id} {candidate.to_json()}".encode()).hexdigest()[:32]
     return paths.checkpoints(trials) / f"{name}.npz"

@@ -62,7 +62,7 @@ class Costs:
         with self._lock.training():  # building and importing disturb a measurement too
             from models import flops
 
-            model = self._session.network(self._job).model
+            model = self._session.classifier_of(self._job)
             cost = flops.count(model)
         counts = {"macs": cost.macs, "flops": cost.flops, "other_flops": cost.other_flops}
         return counts | {"parameters": model.count_params()}
@@ -72,7 +72,7 @@ class Costs:
         from models.latency import call
 
         with self._lock.training():
-            model = self._session.network(self._job).model
+            model = self._session.classifier_of(self._job)
         with self._lock.measuring():
             known = self._memory.recall(self._key) or {}  # another worker may have measured it while this one waited
             return to_latency(known.get("latency") or asdict(call.measure(model)))

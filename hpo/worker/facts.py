@@ -9,7 +9,7 @@ from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.errors import BadField
 from models.backbones import get_backbone, patch_of, sides_of
-from models.own.registry import own_of, pin
+from models.own.registry import hyper_of, own_of, pin
 
 if TYPE_CHECKING:
     from models.build import Task
@@ -126,19 +126,7 @@ def find_out(
     Raises:
         ModelError: the weights cannot be used.
     """
-    from models import blocks
-    from models.build import build_base
-    from models.own.contract import check_usable
-    from models.tokens import class_token
-    from models.weights.values import weights_digest
-
-    source = None
-    if get_backbone(config.backbone).is_own:
-        own = own_of(config.backbone)
-        check_usable(own, resolutions, config.weights == "pretrained")
-        source = own.source
-        pin(config.backbone, source)  # for processes that are started later
-    base = build_base(task_of(config, data), config.backbone, resolutions[0])
+    network = _of_hypermodel(config) if config.is_hypermodel else _of_network(config, resolutions, data)
     facts = data.facts
     height, width, channels = data.images.shape[1:]
     return Facts(
@@ -152,14 +140,42 @@ def find_out(
         test_split=facts.test_split,
         skipped=facts.skipped,
         resolutions=resolutions,
-        stages=blocks.stages_kept(base),
-        channels=tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
-        ends=blocks.rule_of(base),
-        class_token=all(class_token(end.tensor, base.input) is not None for end in blocks.ends(base)),
-        source=source,
-        weights_digest="none" if config.weights == "none" else weights_digest(base),
         machine=machine,
+        **network,
     )
+
+
+def _of_network(config: StudyConfig, resolutions: tuple[int, ...], data: Dataset) -> dict[str, Any]:
+    """What is found out of a backbone."""
+    from models import blocks
+    from models.build import build_base
+    from models.own.contract import check_usable
+    from models.tokens import class_token
+    from models.weights.values import weights_digest
+
+    source = None
+    if get_backbone(config.backbone).is_own:
+        own = own_of(config.backbone)
+        check_usable(own, resolutions, config.weights == "pretrained")
+        source = own.source
+        pin(config.backbone, source)  # for processes that are started later
+    base = build_base(task_of(config, data), config.backbone, resolutions[0])
+    return {
+        "stages": blocks.stages_kept(base),
+        "channels": tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
+        "ends": blocks.rule_of(base),
+        "class_token": all(class_token(end.tensor, base.input) is not None for end in blocks.ends(base)),
+        "source": source,
+        "weights_digest": "none" if config.weights == "none" else weights_digest(base),
+    }
+
+
+def _of_hypermodel(config: StudyConfig) -> dict[str, Any]:
+    """What is found out of a HyperModel: its code, which decides the weights, too."""
+    source = hyper_of(config.backbone).source
+    pin(config.backbone, source)
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return {"stages": (1,), "channels": (1,), "ends": None, "source": source, "weights_digest": digest}
 
 
 def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
@@ -168,9 +184,11 @@ def searched_resolutions(config: StudyConfig) -> tuple[int, ...]:
     Raises:
         DataError: there is no such data, or it cannot be used.
     """
+    look = inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links)
+    if config.is_hypermodel:
+        return config.resolutions or (max(look.height, look.width),)
     backbone = get_backbone(config.backbone)
     least, native = sides_of(backbone)
-    look = inspect(config.dataset, config.data_dir, config.skip_unreadable, config.follow_links)
     return config.resolutions or default_resolutions(least, native, min(look.height, look.width), patch_of(backbone))
 
 

@@ -32,7 +32,7 @@ class Sources:
         self.data, self.parts = session.data(self.config, job.side), parts or split_of(job, session)
         self.cache = ActivationStore(self.config.cache_dir, int(self.config.cache_gib * 2**30))
         facts = job.facts
-        self.transform: Transform | None = augmentation(job.candidate.augmentation, facts.dataset, facts.class_names)
+        self.transform: Transform | None = augmentation(job.of_backbone.augmentation, facts.dataset, facts.class_names)
 
     def features(self, cut: str) -> list["Features"]:
         """Training pictures (each view), then validation pictures."""
@@ -40,7 +40,7 @@ class Sources:
 
         job, config = self.job, self.config
         images, sets, traced = self.data.images, [], {}  # type: ignore[var-annotated]
-        kind = job.candidate.augmentation
+        kind = job.of_backbone.augmentation
         views = [""] if self.transform is None else [f"{kind} {n} seed {config.seed}" for n in range(config.views)]
         wanted = [(self.parts.train, name, "train") for name in views]
         if len(self.parts.val):
@@ -48,11 +48,11 @@ class Sources:
         for number, (rows, name, split) in enumerate(wanted):
             shared = cut == RESIZED  # the same for every backbone
             key = Key(
-                backbone="" if shared else job.candidate.backbone,
+                backbone="" if shared else job.of_backbone.backbone,
                 weights="" if shared else job.facts.frozen,
                 cut=cut,
-                resolution=job.candidate.resolution,
-                preprocessing=self.session.task(job).resizing(job.candidate.resolution),
+                resolution=job.of_backbone.resolution,
+                preprocessing=self.session.task(job).resizing(job.of_backbone.resolution),
                 dataset=self.data.digest,  # at the side that it comes at: the same in studies that end at other sides
                 split=split,
                 subset=hashlib.sha256(rows.tobytes()).hexdigest()[:32],
@@ -88,7 +88,7 @@ class Sources:
         """The cut behind which the candidate is trained."""
         from models.reuse.features import cut_name
 
-        candidate, stages = self.job.candidate, self.job.facts.stages
+        candidate, stages = self.job.of_backbone, self.job.facts.stages
         above = stages[-1] - stages[candidate.keep_blocks - 1]
         return cut_name(candidate.unfreeze_depth, candidate.pooling, candidate.keep_blocks, above)
 

@@ -1,13 +1,14 @@
 """What a worker is given to do, and where it leaves what comes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpo.config import StudyConfig
 from hpo.worker import checkpoints
 from hpo.worker.facts import Facts
-from models.candidate import Candidate
+from models.candidate import AnyCandidate, Candidate
+from studies.outcomes import Measurement
 from studies.paths import TrialFiles
 
 
@@ -16,15 +17,23 @@ class Job:
     """One trial for a worker, up to its next rung.
 
     `folder` receives the outcome, signs of life and checkpoints; `spent` are the seconds of the rungs before, by phase.
+    `judge` says why the trial stops behind an epoch, of an accuracy and what it costs: then it is trained in one go.
     """
 
     config: StudyConfig
     study_id: str
     number: int
-    candidate: Candidate
+    candidate: AnyCandidate
     facts: Facts
     folder: Path
     spent: Mapping[str, float] = field(default_factory=dict)
+    judge: Callable[[int, float, Measurement], str] | None = None
+
+    @property
+    def of_backbone(self) -> Candidate:
+        """Its candidate, where that is one of a backbone."""
+        assert isinstance(self.candidate, Candidate)
+        return self.candidate
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -34,7 +43,9 @@ class Job:
     @property
     def side(self) -> int:
         """To which a folder's pictures are decoded for it."""
-        return self.candidate.resolution if self.config.decodes_each else self.facts.resolutions[-1]
+        if self.config.decodes_each and isinstance(self.candidate, Candidate):
+            return self.candidate.resolution
+        return self.facts.resolutions[-1]
 
     @property
     def files(self) -> TrialFiles:

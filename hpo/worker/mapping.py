@@ -64,7 +64,7 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
     data = here.data(config, job.side)
     parts = chosen(split, data.labels, config.map_size, config.seed)
     jobs = [
-        replace(job, candidate=replace(job.candidate, keep_blocks=blocks % len(facts.stages)))
+        replace(job, candidate=replace(job.of_backbone, keep_blocks=blocks % len(facts.stages)))
         for blocks in facts.mapped_blocks
     ]
     with lock.training():
@@ -81,9 +81,9 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
     return [
         Probe(
             backbone=config.backbone,
-            keep_blocks=each.candidate.keep_blocks,
+            keep_blocks=each.of_backbone.keep_blocks,
             blocks=len(facts.stages),
-            resolution=each.candidate.resolution,
+            resolution=each.of_backbone.resolution,
             channels=channels,
             val_accuracy=accuracy,
             strength=strength,
@@ -106,10 +106,10 @@ def _latencies(
     if job.facts.machine.get("latency_runtime", KERAS) == KERAS:  # calls of the training backend
         return lambda costs: [cost.measurement(on_step).latency for cost in costs]
     survey, sides = here.survey(job), job.facts.resolutions
-    later = sides[sides.index(job.candidate.resolution) + 1 :]
+    later = sides[sides.index(job.of_backbone.resolution) + 1 :]
     estimates = [
-        survey.estimate([replace(each.candidate.architecture, resolution=side) for each in jobs], on_step)
-        for side in (job.candidate.resolution, *later[:1])
+        survey.estimate([replace(each.of_backbone.architecture, resolution=side) for each in jobs], on_step)
+        for side in (job.of_backbone.resolution, *later[:1])
     ]
     return lambda costs: estimates[0]([cost.counts["flops"] for cost in costs])
 
@@ -122,7 +122,7 @@ def _features(
     from models.reuse.features import cut_name
 
     sources = [Sources(job, here, parts) for job in jobs]
-    wanted = [source.features(cut_name(0, keep_blocks=source.job.candidate.keep_blocks)) for source in sources]
+    wanted = [source.features(cut_name(0, keep_blocks=source.job.of_backbone.keep_blocks)) for source in sources]
     missing = [number for number, sets in enumerate(wanted) if not all(features.present() for features in sets)]
     computed = dict(zip(missing, _computed([jobs[number] for number in missing], here, parts, lock, beat), strict=True))
     found = []
@@ -145,9 +145,9 @@ def _computed(
 
     if not jobs:
         return []
-    whole = here.network(replace(jobs[0], candidate=replace(jobs[0].candidate, keep_blocks=0))).base()
+    whole = here.network(replace(jobs[0], candidate=replace(jobs[0].of_backbone, keep_blocks=0))).base()
     places = ends(whole)
-    tensors = [places[job.candidate.keep_blocks - 1].tensor for job in jobs]
+    tensors = [places[job.of_backbone.keep_blocks - 1].tensor for job in jobs]
     total = len(parts.train) + len(parts.val)
     run = pooled_at(whole.input, tensors, "average", total)
     images = here.data(jobs[0].config, jobs[0].side).images

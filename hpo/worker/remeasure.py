@@ -9,11 +9,11 @@ from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import to_latency
-from models.candidate import Architecture
+from models.candidate import AnyArchitecture
 from studies.outcomes import Latency
 
 
-def measure_again(jobs: Sequence[Job], architectures: Sequence[Architecture]) -> Mapping[str, Latency]:
+def measure_again(jobs: Sequence[Job], architectures: Sequence[AnyArchitecture]) -> Mapping[str, Latency]:
     """The latencies of the architectures of a study, after those of `jobs` were measured again; by their keys.
 
     Args:
@@ -48,7 +48,7 @@ def _calls(jobs: Sequence[Job], lock: MachineLock, on_step: Callable[[], None]) 
     from models.latency.call import measure_together
 
     with lock.training():
-        models = [session.current().network(job).model for job in jobs]
+        models = [session.current().classifier_of(job) for job in jobs]
     with lock.measuring():
         latencies = measure_together(models, on_step)
     keys = (job.candidate.architecture_key() for job in jobs)

@@ -24,7 +24,7 @@ from hpo.worker.facts import Changed, Facts, find_out, machine_of, searched_reso
 from hpo.worker.job import Job
 from hpo.worker.memory import Memory
 from hpo.worker.survey import Survey
-from models.candidate import Architecture, Candidate
+from models.candidate import AnyCandidate, Architecture, Candidate, HyperCandidate
 from models.reuse.store import Store, picture_store
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Session:
         self._base = self._keep(_build_frozen, NETWORKS)
         self._network = self._keep(self._attach, NETWORKS)
         self._trainer = self._keep(self._trace, NETWORKS)
+        self._built = self._keep(_built_classifier, 1)
         self._flops = self._keep(self._count, FLOPS)
         self._survey = self._keep(_surveyed, NETWORKS)
         self._classifier = self._keep(_restored, NETWORKS)
@@ -149,9 +150,15 @@ class Session:
         """The job's network as it was first built; shared by all jobs of one architecture, so never changed."""
         return self._network(*_network_key(job), self.task(job), job.seed, False)
 
+    def classifier_of(self, job: Job) -> Any:
+        """The job's network as a `keras.Model` from pictures to probabilities, as it was first built."""
+        if isinstance(job.candidate, Candidate):
+            return self.network(job).model
+        return self._built(job.candidate, self.task(job), job.seed)
+
     def trainer(self, job: Job, start: str) -> "Trainer":
         """The traced training step of the job's network from the cut `start`; shared like the network."""
-        return self._trainer(*_network_key(job), self.task(job), job.seed, start, job.candidate.optimizer)
+        return self._trainer(*_network_key(job), self.task(job), job.seed, start, job.of_backbone.optimizer)
 
     def flops(self, job: Job, start: str, end: str | None = None) -> int:
         """FLOPs of one picture from a cut of the job's network to a deeper one, or to the logits."""
@@ -170,7 +177,7 @@ class Session:
         )
 
     def classifier(
-        self, candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path
+        self, candidate: AnyCandidate, shape: Sequence[int], n_classes: int, path: Path
     ) -> "Callable[[np.ndarray], np.ndarray]":
         """A final model's file as a function from pictures (n, h, w, c) uint8 to probabilities (n, classes).
 
@@ -248,7 +255,7 @@ def split_of(job: Job, session: Session, on_step: OnStep = _silent) -> Split:
 
 def _network_key(job: Job) -> tuple[Architecture, int]:
     """What makes a network: candidates that differ otherwise share it."""
-    return job.candidate.architecture, job.candidate.unfreeze_depth
+    return job.of_backbone.architecture, job.of_backbone.unfreeze_depth
 
 
 def _plain(architecture: Architecture, depth: int) -> Candidate:
@@ -275,8 +282,14 @@ def _build_frozen(headless: Architecture, depth: int | None, task: "Task", seed:
     return build_frozen(headless, depth, task, seed)
 
 
+def _built_classifier(candidate: HyperCandidate, task: "Task", seed: int) -> Any:
+    from models.build import build_classifier
+
+    return build_classifier(candidate, task, seed)
+
+
 def _restored(
-    path: Path, _changed: int, candidate: Candidate, shape: tuple[int, ...], n_classes: int
+    path: Path, _changed: int, candidate: AnyCandidate, shape: tuple[int, ...], n_classes: int
 ) -> "Callable[[np.ndarray], np.ndarray]":
     from models.export.keras_file import restore
     from models.training.backend import forward

@@ -42,7 +42,7 @@ def first_head(sources: Sources, beat: Beat, everywhere: bool = False) -> list[n
     from models.reuse.features import cut_name
 
     job, config = sources.job, sources.config
-    candidate = job.candidate
+    candidate = job.of_backbone
     if not config.starts_from_probe or candidate.head_width or candidate.batch_norm_head:
         return None
     whole = candidate.unfreeze_depth > 0 and not candidate.keep_blocks

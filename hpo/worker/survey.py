@@ -14,7 +14,7 @@ from hpo.worker.bench import POLL_SECONDS, Bench, Part
 from hpo.worker.estimates import Estimates
 from hpo.worker.latency_table import WIDTHS, LatencyTable, combine, contradictions
 from hpo.worker.memory import Memory, to_latency
-from models.candidate import Architecture
+from models.candidate import AnyArchitecture, Architecture
 from studies.outcomes import DeployedLatency
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class Survey:
         self._working = False
         self._steps = 0
 
-    def want(self, architecture: Architecture) -> None:
+    def want(self, architecture: AnyArchitecture) -> None:
         """Measure what the latencies of an architecture and of all of its kind are made of."""
         with self._guard:
             for part in self._parts_of(architecture):
                 self._errors.pop(part.key, None)
         self._settled(self._kind(architecture))
 
-    def latency(self, architecture: Architecture, on_step: Callable[[], None] = lambda: None) -> DeployedLatency:
+    def latency(self, architecture: AnyArchitecture, on_step: Callable[[], None] = lambda: None) -> DeployedLatency:
         """Of an architecture; waits until its kind is measured, and calls `on_step` when a step was done meanwhile.
 
         Raises:
@@ -116,8 +116,8 @@ class Survey:
         return self._estimates.begin([self._trunk(each) for each in trunks], on_step)
 
     def measure_again(
-        self, near: Iterable[Architecture], everything: Iterable[Architecture], on_step: Callable[[], None]
-    ) -> dict[Architecture, DeployedLatency]:
+        self, near: Iterable[AnyArchitecture], everything: Iterable[AnyArchitecture], on_step: Callable[[], None]
+    ) -> dict[AnyArchitecture, DeployedLatency]:
         """Measure what the latencies of `near` are made of once more, in rounds together, and take the means.
 
         What is remembered for other studies stays as it is: it is not to change while they run.
@@ -220,7 +220,7 @@ class Survey:
             found += [part for part in known if part.size in sizes and known[part][1] < MOST_MEASUREMENTS]
         return found
 
-    def _latency(self, architecture: Architecture, again: Mapping[str, DeployedLatency]) -> DeployedLatency:
+    def _latency(self, architecture: AnyArchitecture, again: Mapping[str, DeployedLatency]) -> DeployedLatency:
         """With what is known; `again` has, by their keys, parts that stand for those that are remembered."""
 
         def known(part: Part) -> DeployedLatency | None:
@@ -228,12 +228,15 @@ class Survey:
 
         kind = self._kind(architecture)
         trunks, heads = ({part.size: latency for part in group if (latency := known(part))} for group in kind.groups)
-        last = known(kind.last) if kind.last and architecture.batch_norm_head else None
+        head = architecture if isinstance(architecture, Architecture) else None
+        last = known(kind.last) if kind.last and head and head.batch_norm_head else None
         table = LatencyTable.of(trunks, heads, last)
-        return table.latency(self._trunk(architecture).size, architecture.head_width)
+        return table.latency(self._trunk(architecture).size, head.head_width if head else 0)
 
-    def _kind(self, architecture: Architecture) -> Kind:
-        """What is measured together with an architecture."""
+    def _kind(self, architecture: AnyArchitecture) -> Kind:
+        """What is measured together with an architecture; what a HyperModel builds is one part."""
+        if not isinstance(architecture, Architecture):
+            return Kind((self._trunk(architecture),), (), None)
         bare = _bare(architecture)
         if self._many_ends and not _has_head(architecture):
             return Kind((self._trunk(bare),), (), None)
@@ -244,21 +247,23 @@ class Survey:
             self._head(bare),
         )
 
-    def _parts_of(self, architecture: Architecture) -> list[Part]:
+    def _parts_of(self, architecture: AnyArchitecture) -> list[Part]:
         """What one latency is made of; a last layer alone is part of the trunk."""
-        width = architecture.head_width
         parts = [self._trunk(architecture)]
-        if _has_head(architecture):
+        if isinstance(architecture, Architecture) and _has_head(architecture):
+            width = architecture.head_width
             near = (max(size for size in WIDTHS if size <= width), min(size for size in WIDTHS if size >= width))
             parts += [self._head(replace(architecture, head_width=size)) for size in near]
             parts.append(self._head(_bare(architecture)))
         return list(dict.fromkeys(parts))
 
-    def _trunk(self, architecture: Architecture) -> Part:
-        bare, task = _bare(architecture), self._task
-        picture = "x".join(map(str, (*task.size(bare.resolution), task.channels)))
+    def _trunk(self, architecture: AnyArchitecture) -> Part:
+        task = self._task
+        bare = _bare(architecture) if isinstance(architecture, Architecture) else architecture
+        side = bare.resolution if isinstance(bare, Architecture) else task.height
+        picture = "x".join(map(str, (*task.size(side), task.channels)))
         key = f"trunk/{bare.architecture_key()}/{picture}/{task.n_classes}"
-        return Part(bare, key, bare.resolution, head=False)
+        return Part(bare, key, side, head=False)
 
     def _head(self, architecture: Architecture) -> Part:
         norm = "+bn" if architecture.batch_norm_head else ""

@@ -23,12 +23,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Learned:
-    """A trial at a rung, or at its end. `plan` says where training started from and why, `diverged` if it did."""
+    """A trial at a rung, or at its end. `plan` says where training started from and why, `diverged` if it did.
+
+    `ended`: before the last epoch, by a `fit` of the user's; `stopped` why it was, where it is trained in one go.
+    """
 
     curve: Sequence[Epoch]
     trainable_parameters: int
     plan: str
     diverged: str = ""
+    ended: bool = False
+    stopped: str = ""
 
 
 def learn(
@@ -61,7 +66,7 @@ def training(beat: Beat) -> Callable[[int, float], None]:
 
 def recipe_of(job: Job) -> Recipe:
     """All of a job's training but the network."""
-    candidate, config = job.candidate, job.config
+    candidate, config = job.of_backbone, job.config
     return Recipe(
         candidate.learning_rate,
         candidate.lr_schedule,
@@ -87,7 +92,7 @@ def _learn_heads(
     _log.info("trials %s: %s", ", ".join(str(job.number) for job in jobs), why)
     width = val_set.take(val_set.indices[:1]).shape[-1]
     fresh = [job for job, checkpoint in zip(jobs, begun, strict=True) if checkpoint is None]
-    linear = next((job for job in fresh if not job.candidate.head_width), None)  # all such heads begin alike
+    linear = next((job for job in fresh if not job.of_backbone.head_width), None)  # all such heads begin alike
     first = first_head(Sources(linear, session), beat) if linear else None
     heads = [_head(job, checkpoint, width, session, first) for job, checkpoint in zip(jobs, begun, strict=True)]
     failed: dict[int, NonFiniteLoss] = {}
@@ -107,7 +112,7 @@ def _learn_heads(
 
 
 def _head(job: Job, begun: Checkpoint | None, features: int, session: Session, first: list[np.ndarray] | None) -> Head:
-    width = job.candidate.head_width
+    width = job.of_backbone.head_width
     if first is None or width:
         first = initial_head(job.seed, features, width, session.task(job).n_logits)
     head = Head([array.copy() for array in first], recipe_of(job))

@@ -10,9 +10,11 @@ from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
 from hpo.worker.boundary import explain
 from hpo.worker.facts import check_unchanged
 from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
+from hpo.worker.hypermodel import learn_hyper
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.training import Learned, learn
+from models.candidate import HyperCandidate
 from models.training.recipe import NonFiniteLoss
 from studies.outcomes import DIVERGED, Failure, Measurement, Outcome
 from studies.paths import write_text
@@ -75,10 +77,11 @@ def evaluate(
                 check_unchanged(here.facts(job.config), job.facts)
                 asked.append(costs.Costs(job, here, lock))
                 asked[-1].want()
-                if job.config.max_latency_ms is not None:
+                if job.config.max_latency_ms is not None or job.judge is not None:
                     asked[-1].measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
         within = [n for n, job in enumerate(jobs) if _is_within(job.config, asked[n])]
-        learned = _train([jobs[n] for n in within], until, beat, [seconds[n] for n in within], lock) if within else []
+        chosen = [(jobs[n], asked[n]) for n in within]
+        learned = _train(chosen, until, beat, [seconds[n] for n in within], lock) if within else []
         measurements = [_measured(cost, spent, beat) for cost, spent in zip(asked, seconds, strict=True)]
     by_job = dict(zip(within, learned, strict=True))
     results: list[Outcome | Failure] = []
@@ -111,7 +114,11 @@ def _is_within(config: StudyConfig, cost: costs.Costs) -> bool:
 
 
 def _train(
-    jobs: Sequence[Job], until: int, beat: Beat, seconds: Sequence[dict[str, float]], lock: MachineLock
+    chosen: Sequence[tuple[Job, costs.Costs]],
+    until: int,
+    beat: Beat,
+    seconds: Sequence[dict[str, float]],
+    lock: MachineLock,
 ) -> list[Learned | NonFiniteLoss]:
     """Building, extracting and tracing are "prepare"; the first training step ends them."""
     with timed("prepare", *seconds) as clock, lock.training():
@@ -122,14 +129,22 @@ def _train(
             lock.give_way()
             beat(sign)
 
-        session.split_of(jobs[0], session.current(), decoding(on_step))  # opened for all of them
+        jobs, here = [job for job, _ in chosen], session.current()
+        session.split_of(jobs[0], here, decoding(on_step))  # opened for all of them
         begun = [checkpoints.load(job.checkpoint_path) for job in jobs]
-        return learn(jobs, begun, until, on_step, session.current())
+        if not isinstance(jobs[0].candidate, HyperCandidate):
+            return learn(jobs, begun, until, on_step, here)
+        return [
+            learn_hyper(job, cost.measurement, checkpoint, until, on_step, here)
+            for (job, cost), checkpoint in zip(chosen, begun, strict=True)
+        ]
 
 
 def _outcome(job: Job, measurement: Measurement, learned: Learned | None, seconds: dict[str, float]) -> Outcome:
     """The record of a trial, on disk if it is final."""
-    points = learned.curve if learned else ()
+    points, stopped = learned.curve if learned else (), ""
+    if learned:
+        stopped = f"{DIVERGED} in epoch {len(points)}: {learned.diverged}" if learned.diverged else learned.stopped
     best = max(points, key=lambda point: point.val_accuracy or 0.0, default=None)  # the first of equals
     outcome = Outcome(
         study_id=job.study_id,
@@ -147,9 +162,10 @@ def _outcome(job: Job, measurement: Measurement, learned: Learned | None, second
         machine=job.facts.machine,
         plan=learned.plan if learned else "",
         val_right=best.val_right if best else "",
-        stopped=f"{DIVERGED} in epoch {len(points)}: {learned.diverged}" if learned and learned.diverged else "",
+        stopped=stopped,
+        ended=bool(learned and learned.ended),
     )
-    if learned is None or outcome.stopped or len(points) >= job.config.epochs:
+    if learned is None or not outcome.goes_on(job.config.epochs):
         write_text(job.files.outcome, outcome.to_json())
     return outcome
 

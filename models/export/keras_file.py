@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 
 from models import ModelError
-from models.build import Network, Task, build_network
-from models.candidate import Candidate
+from models.build import Network, Task, build_classifier, build_network
+from models.candidate import AnyCandidate, Candidate
 
 CLASS_NAMES = "class_names.json"  # inside the .keras file, which is a zip archive
 
@@ -33,9 +33,17 @@ def save(model: keras.Model, class_names: Sequence[str], path: Path) -> int:
     return path.stat().st_size
 
 
-def restore(candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path) -> keras.Model:
-    """The model of `restore_network`: raw pictures in, probabilities out."""
-    return restore_network(candidate, shape, n_classes, path).model
+def restore(candidate: AnyCandidate, shape: Sequence[int], n_classes: int, path: Path) -> keras.Model:
+    """The model that `save` wrote: raw pictures in, probabilities out; see `restore_network`.
+
+    Raises:
+        ModelError: as `restore_network`, or the code of a HyperModel was not named.
+    """
+    if isinstance(candidate, Candidate):
+        return restore_network(candidate, shape, n_classes, path).model
+    model = build_classifier(candidate, _task(shape, n_classes), 0)
+    _load(model, path)
+    return model
 
 
 def restore_network(candidate: Candidate, shape: Sequence[int], n_classes: int, path: Path) -> Network:
@@ -50,14 +58,23 @@ def restore_network(candidate: Candidate, shape: Sequence[int], n_classes: int, 
     Raises:
         ModelError: the file is not there, damaged, or of another network; one line.
     """
+    network = build_network(candidate, _task(shape, n_classes), 0)
+    shorter = "; or it is of a version in which shorter networks ended elsewhere" if candidate.keep_blocks else ""
+    _load(network.model, path, shorter)
+    return network
+
+
+def _task(shape: Sequence[int], n_classes: int) -> Task:
     height, width, channels = shape
-    network = build_network(candidate, Task(height, width, channels, n_classes, "none"), 0)
+    return Task(height, width, channels, n_classes, "none")
+
+
+def _load(model: keras.Model, path: Path, perhaps: str = "") -> None:
+    """Raises ModelError where the file is not of this model; `perhaps` says what else it may be."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns of layers for which the file has nothing
-            network.model.load_weights(path)
+            model.load_weights(path)
     except (OSError, ValueError, KeyError, UserWarning, zipfile.BadZipFile) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        shorter = "; or it is of a version in which shorter networks ended elsewhere" if candidate.keep_blocks else ""
-        raise ModelError(f"{path} is not the model that it should be: {reason}{shorter}") from error
-    return network
+        raise ModelError(f"{path} is not the model that it should be: {reason}{perhaps}") from error

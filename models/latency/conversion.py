@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import ModelError
-from models.candidate import Architecture, Candidate
+from models.candidate import AnyArchitecture, AnyCandidate, Architecture, Candidate, HyperCandidate
 from models.latency.children import command, environment
 from models.latency.runtimes import RUNTIMES
 
@@ -50,13 +50,14 @@ class Converter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def network(self, architecture: Architecture, task: Task, path: Path) -> None:
+    def network(self, architecture: AnyArchitecture, task: Task, path: Path) -> None:
         """Convert the network of an architecture, from raw pictures to probabilities.
 
         Raises:
             ModelError: it cannot be converted.
         """
-        whole = {"architecture": dict(vars(architecture)), "task": {**vars(task), "weights": "none"}}
+        values = architecture.to_dict() if isinstance(architecture, HyperCandidate) else dict(vars(architecture))
+        whole = {"architecture": values, "task": {**vars(task), "weights": "none"}}
         self._ask({**whole, "path": str(path)})
 
     def ends(self, architectures: Sequence[Architecture], task: Task, paths: Sequence[Path]) -> None:
@@ -137,7 +138,7 @@ def _start() -> subprocess.Popen[str]:
     )
 
 
-def convert(model: keras.Model, runtime: str, architecture: Architecture, task: Task, path: Path) -> None:
+def convert(model: keras.Model, runtime: str, architecture: AnyArchitecture, task: Task, path: Path) -> None:
     """Convert a network that is there: in this process where its backend is TensorFlow, else from its architecture.
 
     Raises:
@@ -182,7 +183,7 @@ def _convert(request: Mapping[str, Any]) -> None:
     import keras
 
     from models.backbones import get_backbone, with_top, without_top
-    from models.build import Task, build_ends, build_network, head_alone
+    from models.build import Task, build_classifier, build_ends, head_alone
     from models.export.one_output import extract
     from models.export.runtimes import export_one
 
@@ -201,10 +202,14 @@ def _convert(request: Mapping[str, Any]) -> None:
         build = with_top if request["top"] else without_top
         model = build(get_backbone(request["backbone"]), request["resolution"])
     elif "task" in request:
-        model = build_network(_candidate(request["architecture"]), Task(**request["task"]), 0).model
+        model = build_classifier(_any(request["architecture"]), Task(**request["task"]), 0)
     else:
         model = head_alone(_candidate(request["architecture"]), request["channels"], request["n_logits"])
     export_one(model, request["runtime"], Path(request["path"]))
+
+
+def _any(architecture: Mapping[str, Any]) -> AnyCandidate:
+    return HyperCandidate.from_dict(architecture) if "values" in architecture else _candidate(architecture)
 
 
 def _candidate(architecture: Mapping[str, Any]) -> Candidate:

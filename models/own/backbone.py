@@ -64,20 +64,43 @@ class Backbone:
         return Registered(_reference(self.build, "build"), settings)
 
 
-def allow(name: str, source: str, given: Backbone | str) -> None:
+def register_hypermodel(instance: Any) -> str:
+    """Allow this process and its workers to build with a `keras_tuner.HyperModel`; returns the name that it has.
+
+    That is the instance's own `name`, or its class's.
+
+    Raises:
+        ModelError: it is none, or worker processes could not have it.
+    """
+    from models.own.hypermodel import state_of
+
+    kind = type(instance)
+    if not any(each.__name__ == "HyperModel" and each.__module__.startswith("keras_tuner") for each in kind.__mro__):
+        raise ModelError(f"hypermodel must be an instance of keras_tuner.HyperModel. Received: {kind.__name__}")
+    name = getattr(instance, "name", None) or kind.__name__
+    register(name, Registered(_reference(kind, "hypermodel"), hypermodel=True, state=state_of(instance)))
+    return name
+
+
+def allow(name: str, source: str, given: Any, hypermodel: bool = False) -> None:
     """Allow the network of a study to be built again, if its code is still the same.
 
     Args:
         name: that the study has for it.
         source: that it was begun with.
         given: the network, or its code as `--backbone` names it; of several separated by commas the one of this name is
-            taken, and one alone whatever its file is called.
+            taken, and one alone whatever its file is called. Or a HyperModel, an instance or its code.
+        hypermodel: whether the study is of one.
 
     Raises:
         ModelError: there is no such file, or the name cannot be that of a network of the user's own.
     """
     if isinstance(given, Backbone):
         given.register()
+    elif not isinstance(given, str):
+        register_hypermodel(given)
+    elif hypermodel:
+        named(given, name, hypermodel=True)
     else:
         codes = [part.strip() for part in given.split(",") if part.strip()]
         fitting = [code for code in codes if parse(code).name == name] or codes

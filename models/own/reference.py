@@ -140,6 +140,18 @@ def function_of(reference: Reference) -> Callable[..., Any]:
     return function
 
 
+def member_of(reference: Reference) -> Any:
+    """What a reference names, a function or not.
+
+    Raises:
+        ModelError: there is no such file, module or name, or its code fails.
+    """
+    module = module_of(reference)
+    if not hasattr(module, reference.function):
+        raise ModelError(f"{reference.function} is not there in {reference.module}")
+    return getattr(module, reference.function)
+
+
 def source_of(*references: Reference) -> str:
     """Which code they are, see `Own.source`: the same for a module and for its file, wherever it lies.
 

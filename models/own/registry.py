@@ -12,10 +12,14 @@ import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from models import ModelError
 from models.catalogue import BACKBONES
 from models.own.reference import LEAST_SIDE, NATIVE_SIDE, SAVED, Own, Reference, function_of, load, parse, source_of
+
+if TYPE_CHECKING:
+    from models.own.hypermodel import Hyper
 
 VARIABLE = "HPO_OWN_NETWORKS"  # in the environment of processes that we start: what this one knows
 NAME = re.compile(r"\w[\w.+-]{0,99}")  # of a network: names of studies and folders are made of it
@@ -38,11 +42,15 @@ class Registered:
         code: what builds it.
         settings: what else was said of it, if it was named in Python.
         source: that it must have, see `models.own.reference.Own`; empty where any will do.
+        hypermodel: whether it is a HyperModel of KerasTuner, and not a network.
+        state: of an instance of one that Python handed over, see `models.own.hypermodel.state_of`.
     """
 
     code: Reference
     settings: Settings | None = None
     source: str = ""
+    hypermodel: bool = False
+    state: str = ""
 
 
 _known: dict[str, Registered] = {}  # what was named in this process
@@ -100,19 +108,28 @@ def is_registered(name: str) -> bool:
     return name in _registered()
 
 
-def named(text: str, name: str = "") -> str:
+def is_hypermodel(name: str) -> bool:
+    """Whether it is the name of a HyperModel that was named here."""
+    known = _registered().get(name)
+    return known is not None and known.hypermodel
+
+
+def named(text: str, name: str = "", hypermodel: bool = False) -> str:
     """The name of a network as a command line has it; one of the user's own may be built from now on.
 
     Args:
         text: the name of one of ours, or code, such as path/file.py:build.
         name: that it is to have; default one made from its code.
+        hypermodel: whether it is a HyperModel of KerasTuner, which is always code.
 
     Raises:
         ModelError: there is no such file, or its name cannot be that of a network.
     """
-    if ":" not in text and not text.endswith((".py", SAVED)):
+    if ":" not in text and not text.endswith((".py", SAVED)) and not hypermodel:
         return text
     code = parse(text)
+    if hypermodel and (code.is_preset or not code.function):
+        raise ModelError(f"a HyperModel must be named as my_module:Class or path/file.py:Class. Received: {text}")
     if code.is_file:
         path = Path(code.module).expanduser()
         if not path.is_file():
@@ -123,7 +140,7 @@ def named(text: str, name: str = "") -> str:
         code = Reference(code.module, str(folder.resolve()) if folder.is_dir() else code.function)
     else:
         code = Reference(code.module, code.function, os.getcwd())
-    register(name or code.name, Registered(code))
+    register(name or code.name, Registered(code, hypermodel=hypermodel))
     return name or code.name
 
 
@@ -133,13 +150,43 @@ def own_of(name: str) -> Own:
     Raises:
         ModelError: its code was not named, cannot be used, or is not the one that it must be.
     """
+    network = _named(name)
+    own = _loaded(name, replace(network, source=""))
+    _check_source(name, own.source, network.source)
+    return own
+
+
+def hyper_of(name: str) -> Hyper:
+    """The HyperModel of a name, its code imported.
+
+    Raises:
+        ModelError: as `own_of`.
+    """
+    network = _named(name)
+    own = _loaded_hyper(name, network.code, network.state)
+    _check_source(name, own.source, network.source)
+    return own
+
+
+def _named(name: str) -> Registered:
     known = _registered()
     if name not in known:
-        raise ModelError(f"the code of {name}, a network of your own, was not named")
-    own, wanted = _loaded(name, replace(known[name], source="")), known[name].source
-    if wanted and own.source != wanted:
-        raise ModelError(f"the code of {name} has changed. Received: {own.source}. Begun with: {wanted}")
-    return own
+        raise ModelError(
+            f"the code of {name}, a network of your own, was not named: --backbone or --hypermodel CODE does that"
+        )
+    return known[name]
+
+
+def _check_source(name: str, source: str, wanted: str) -> None:
+    if wanted and source != wanted:
+        raise ModelError(f"the code of {name} has changed. Received: {source}. Begun with: {wanted}")
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded_hyper(name: str, code: Reference, state: str) -> Hyper:
+    from models.own.hypermodel import load_hyper
+
+    return load_hyper(name, code, state)
 
 
 @functools.lru_cache(maxsize=16)
@@ -167,9 +214,9 @@ def _registered() -> dict[str, Registered]:
     return inherited | _known
 
 
-def _restored(code: dict[str, str], settings: dict | None, source: str) -> Registered:
+def _restored(code: dict[str, str], settings: dict | None, **others: Any) -> Registered:
     found = None
     if settings is not None:
         beside = settings["preprocess"]
         found = Settings(**settings | {"preprocess": beside and Reference(**beside)})
-    return Registered(Reference(**code), found, source)
+    return Registered(Reference(**code), found, **others)

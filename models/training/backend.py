@@ -120,6 +120,23 @@ def forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: keras.ops.convert_to_numpy(run(x))
 
 
+def forward_now(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """As `forward`, with the weights that the model has when it is called: it may be trained in between."""
+
+    def call(trained: Any, others: Any, x: Any) -> Any:
+        x = keras.ops.cast(x, model.inputs[0].dtype)
+        return model.stateless_call(trained, others, x, training=False)[0]
+
+    run = compiled(call)
+
+    def now(x: np.ndarray) -> np.ndarray:
+        trained = [variable.value for variable in model.trainable_variables]
+        others = [variable.value for variable in model.non_trainable_variables]
+        return keras.ops.convert_to_numpy(run(trained, others, x))
+
+    return now
+
+
 def forward_all(model: keras.Model) -> Callable[[np.ndarray], list[np.ndarray]]:
     """All outputs of a model, in a list even if there is but one."""
     run = _inference(model)

@@ -76,7 +76,8 @@ def _front(material: Material, _gallery: Gallery) -> Section | None:
     if not material.complete:
         return None
     star = material.recommended_number
-    never = "" if material.fingerprint.from_scratch else f"{NEVER} "  # from scratch there is no baseline
+    without = material.fingerprint.from_scratch or material.fingerprint.is_hypermodel
+    never = "" if without else f"{NEVER} "  # there is no baseline
     blocks: list[Block] = [
         Text(f"{FRONT_RULE} Recommended is {RULES[material.rule]}. {never}Here that is trial {star}.")
     ]

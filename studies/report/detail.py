@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.candidate import Candidate
+from models.candidate import AnyCandidate
 from studies.finals import FinalModel, Predictions, read_predictions
 from studies.paths import RunFiles, name_of
 from studies.recommendation import Recommendation
@@ -63,7 +63,7 @@ def choose(models: Sequence[FinalModel], found: Recommendation | None) -> list[D
         models: that were evaluated, from the most to the least accurate on the test pictures.
         found: what the search recommends.
     """
-    roles: dict[Candidate, list[str]] = {}
+    roles: dict[AnyCandidate, list[str]] = {}
     if found is not None:
         roles.setdefault(found.record.candidate, []).append(RECOMMENDED)
         roles.setdefault(found.best.candidate, []).append(BEST_SEARCHED)

@@ -9,7 +9,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from models.candidate import DIMENSIONS
+from models.candidate import DIMENSIONS, HyperCandidate
 from studies.objectives import OBJECTIVES, Objective
 from studies.records import CompleteTrial
 
@@ -42,11 +42,12 @@ def importances(study: optuna.Study, records: Sequence[CompleteTrial] = ()) -> I
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if len(complete) < LEAST_TRIALS:
         return Importances({}, f"importances need at least {LEAST_TRIALS} complete trials; there are {len(complete)}")
+    of_hypermodel = any(isinstance(record.candidate, HyperCandidate) for record in records)
     quantile = max(0.1, GOOD_TRIALS / len(complete))
     evaluator = _quiet_evaluator(quantile)
     shares = {}
     for number, objective in enumerate(OBJECTIVES):
-        asked = _asked(objective, complete)
+        asked = _asked(objective, complete, of_hypermodel)
         if not asked or len({value(trial, number) for trial in complete}) == 1:
             continue  # nothing tells the trials apart
         sign = -1 if objective.maximise else 1  # it takes lower values for better ones
@@ -61,11 +62,14 @@ def importances(study: optuna.Study, records: Sequence[CompleteTrial] = ()) -> I
     return Importances(shares, why, quantile)
 
 
-def _asked(objective: Objective, trials: Sequence[FrozenTrial]) -> list[str]:
-    """The parameters to compare: those in which trials differ, also if only some trials have them."""
+def _asked(objective: Objective, trials: Sequence[FrozenTrial], of_hypermodel: bool) -> list[str]:
+    """The parameters to compare: those in which trials differ, also if only some trials have them.
+
+    Which hyperparameters of a HyperModel change the network is not known: all are considered.
+    """
     names = dict.fromkeys(name for trial in trials for name in trial.params)
     differing = [name for name in names if len({trial.params.get(name) for trial in trials} - {None}) > 1]
-    return [name for name in differing if not objective.known_before_training or name in ARCHITECTURE]
+    return [name for name in differing if not objective.known_before_training or of_hypermodel or name in ARCHITECTURE]
 
 
 def _signed(value: Callable[[FrozenTrial, int], float], number: int, sign: int, trial: FrozenTrial) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.candidate import DIMENSIONS, Dimension, Range
 from studies.finals import FinalModel
-from studies.fingerprint import PRETRAINED, SCRATCH
+from studies.fingerprint import HYPERMODEL, PRETRAINED, SCRATCH
 from studies.overlap import Overlap
 from studies.records import CompleteTrial, TrialRecord
 from studies.report.detail import Detail
@@ -63,6 +63,8 @@ def models_title(material: Material, models: Sequence[Shown]) -> str:
     """What a section on these models is called: after what is in it."""
     if material.origin == SCRATCH:
         return "Models trained from scratch"
+    if material.origin == HYPERMODEL:
+        return "Models of the HyperModel"
     frozen = [model for model in models if model.record.candidate.linear_probe]
     if len(frozen) in (0, len(models)):
         return "Frozen models" if frozen else "Customised models"
@@ -234,13 +236,16 @@ def mistakes_table(mistakes: Sequence[Judged], detail: Detail) -> Table:
     return Table(f"mistakes_{model.label}", caption, columns, rows)
 
 
-def space_table(space: dict[str, Any]) -> Table:
-    """The fingerprint's description of the search space."""
-    rows = tuple((name, _in_words(DIMENSIONS.get(name), values)) for name, values in space.items())
+def space_table(space: dict[str, Any], of_hypermodel: bool = False) -> Table:
+    """The fingerprint's description of the search space; that of a HyperModel is in words."""
+    rows = tuple(
+        (name, str(values) if of_hypermodel else _in_words(DIMENSIONS.get(name), values))
+        for name, values in space.items()
+    )
     return Table(
         "space",
         "What the search decides for each trial.",
-        (Column("dimension"), Column("values", wide=True)),
+        (Column("hyperparameter" if of_hypermodel else "dimension"), Column("values", wide=True)),
         rows,
     )
 

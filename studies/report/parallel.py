@@ -18,7 +18,7 @@ from studies.plots.page import log_ticks
 from studies.plots.style import AXIS, FAINT, FRONT, RECOMMENDED
 from studies.records import CompleteTrial, TrialRecord, complete
 from studies.report.charts import bare
-from studies.tables.trials import row
+from studies.tables.trials import columns_of, row, settings_of
 
 RESULTS = sorted(OBJECTIVES, key=lambda objective: not objective.known_before_training)
 CAME_OUT = tuple(objective.name for objective in RESULTS)
@@ -45,14 +45,14 @@ class Axis:
     @property
     def title(self) -> str:
         """What people read beside the row."""
-        return TITLES[self.name] + (", log" if self.log else "")
+        return TITLES.get(self.name, self.name) + (", log" if self.log else "")
 
 
 def axes(records: Sequence[TrialRecord]) -> list[Axis]:
     """Of complete trials: all that differs between them, and the three objectives."""
-    rows = [row(record, False) for record in records]
+    rows, settings = [row(record, False, columns_of(records)) for record in records], settings_of(records)
     drawn = []
-    for name in (*FIELDS, *CAME_OUT):
+    for name in (*settings, *CAME_OUT):
         values = [trial[name] for trial in rows]
         if name in CAME_OUT or len(set(values)) > 1:
             drawn.append(_axis(name, values))
@@ -60,7 +60,12 @@ def axes(records: Sequence[TrialRecord]) -> list[Axis]:
 
 
 def _axis(name: str, values: Sequence[Any]) -> Axis:
-    kinds = sorted(set(values))
+    values = ["none" if value is None else value for value in values]  # of a hyperparameter that is not active
+    try:
+        kinds = sorted(set(values))
+    except TypeError:
+        values = [_label(value) for value in values]
+        kinds = sorted(set(values))
     if isinstance(kinds[0], (str, bool)):
         at = {kind: place / max(1, len(kinds) - 1) if len(kinds) > 1 else 0.5 for place, kind in enumerate(kinds)}
         return Axis(name, tuple(at[value] for value in values), tuple((at[kind], _label(kind)) for kind in kinds))

@@ -11,13 +11,16 @@ from studies.report.wording import counted, duration, listed
 def setup(material: Material, gallery: Gallery) -> Section:
     """What was searched, on which pictures and on which machine."""
     fingerprint = material.fingerprint
+    what = "turns the backbone into a classifier in a different way"
+    if fingerprint.is_hypermodel:
+        what = "builds and trains the HyperModel with other values of its hyperparameters"
     blocks: list[Block] = [
         Text(
-            "Each trial turns the backbone into a classifier in a different way and gets three numbers: validation "
+            f"Each trial {what} and gets three numbers: validation "
             "accuracy (higher is better), and latency and FLOPs for one picture on this machine (lower is better)."
         ),
         Facts(tuple((name, text) for name, text in _facts(material) if text)),
-        model_tables.space_table(dict(fingerprint.space)),
+        model_tables.space_table(dict(fingerprint.space), fingerprint.is_hypermodel),
     ]
     if gallery.counts:
         total = sum(gallery.counts)
@@ -48,9 +51,9 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     if sampler == "auto":
         sampler = "planner" if material.map and not options.get("no_map") else "tpe"  # as the search takes it
     return [
-        ("backbone", fingerprint.backbone),
+        ("HyperModel" if fingerprint.is_hypermodel else "backbone", fingerprint.backbone),
         *([("its code", fingerprint.short_source)] if fingerprint.source else []),
-        ("weights", "none: trained from scratch" if scratch
+        ("weights", "as its code builds them" if fingerprint.is_hypermodel else "none: trained from scratch" if scratch
                     else f"{material.origin}, SHA-256 {fingerprint.weights[:16]}…"),
         ("data set", f"{fingerprint.dataset}, SHA-256 of its pictures and labels {fingerprint.dataset_digest[:16]}…"),
         ("pictures", f"{fingerprint.train_size:,} to train on, {fingerprint.val_size:,} to validate on"

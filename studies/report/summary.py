@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from studies.difference import Difference, Verdict, among_all, in_points, size_in_points
 from studies.finals import FinalModel
-from studies.fingerprint import SCRATCH
+from studies.fingerprint import HYPERMODEL, SCRATCH
 from studies.paths import BASELINE, called
 from studies.recommendation import Recommendation
 from studies.records import CompleteTrial, linear_probe
@@ -82,6 +82,8 @@ def _beside_baseline(material: Material) -> str:
         f"{mega(best.flops)} MFLOPs and {best.latency_ms:.3g} ms for one picture and has "
         f"{best.measurement.parameters:,} weights"
     )
+    if material.origin == HYPERMODEL:
+        return f"It needs {cost}."
     if material.origin == SCRATCH:
         return f"It needs {cost}; everything was trained from scratch, so there is no pretrained network beside it."
     if first is None:
@@ -90,7 +92,7 @@ def _beside_baseline(material: Material) -> str:
         return f"It is the {baseline_of(material)} itself, a linear head on the frozen network, and needs {cost}."
     baseline = (
         f"the {baseline_of(material)} (trial {first.number}, a linear head on the frozen network at "
-        f"{first.candidate.resolution} px)"
+        f"{first.candidate.settings()['resolution']} px)"
     )
     return (
         f"{_gained(material, best, first, baseline)}, at {times(best.flops / first.flops)} the FLOPs and "

@@ -1,19 +1,15 @@
 """Trial records as rows: for the terminal, CSV and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from models.candidate import FIELDS, READING, Candidate, Searched
+from models.candidate import FIELDS, AnyCandidate, HyperCandidate
 from studies.outcomes import Measurement
 from studies.records import CompleteTrial, State, TrialRecord
 from studies.tables import table
 
-COLUMNS = (
-    "trial",
-    "state",
-    "on_front",
-    "backbone",
-    *FIELDS,
+WHICH = ("trial", "state", "on_front", "backbone")
+CAME_OUT = (
     "val_accuracy",
     "val_accuracy_low",
     "val_accuracy_high",
@@ -35,11 +31,32 @@ COLUMNS = (
     "seconds",
     "reason",
 )
+COLUMNS = (*WHICH, *FIELDS, *CAME_OUT)  # of trials of a backbone
 
 
-def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
-    """One flat row with the keys of `COLUMNS`; None where the trial has no such value."""
-    candidate = record.candidate.to_dict() | {"keep_blocks": record.candidate.blocks_kept} if record.candidate else {}
+def settings_of(records: Iterable[TrialRecord]) -> tuple[str, ...]:
+    """The columns of what trials decide: dimensions, or the hyperparameters that a HyperModel's trials have."""
+    hyper = [record.candidate for record in records if isinstance(record.candidate, HyperCandidate)]
+    names = dict.fromkeys(name for candidate in hyper for name in candidate.settings())
+    return tuple(map(column_of, names)) if hyper else FIELDS
+
+
+def columns_of(records: Iterable[TrialRecord]) -> tuple[str, ...]:
+    """The columns of a table of these trials."""
+    return (*WHICH, *settings_of(records), *CAME_OUT)
+
+
+def column_of(hyperparameter: str) -> str:
+    """Its name, unless another column has it."""
+    taken = hyperparameter in WHICH or hyperparameter in CAME_OUT
+    return f"{hyperparameter} (hyperparameter)" if taken else hyperparameter
+
+
+def row(record: TrialRecord, on_front: bool, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
+    """One flat row with the keys of `columns`; None where the trial has no such value."""
+    settings = record.candidate.settings() if record.candidate else {}
+    if isinstance(record.candidate, HyperCandidate):
+        settings = {column_of(name): value for name, value in settings.items()}
     cost = record.measurement
     spread = cost.latency if cost else None
     low, high = record.interval or (None, None)
@@ -47,7 +64,8 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
         "trial": record.number,
         "state": record.state,
         "on_front": on_front,
-        **candidate,
+        "backbone": record.candidate.backbone if record.candidate else None,
+        **settings,
         "val_accuracy": record.val_accuracy,
         "val_accuracy_low": low,
         "val_accuracy_high": high,
@@ -69,12 +87,12 @@ def row(record: TrialRecord, on_front: bool) -> dict[str, Any]:
         "seconds": round(record.seconds, 3),
         "reason": why(record),
     }
-    return {column: values.get(column) for column in COLUMNS}
+    return {column: values.get(column) for column in columns}
 
 
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
     """All trials, with a line of column names."""
-    return table.records_to_csv(rows, COLUMNS)
+    return table.records_to_csv(rows, columns)
 
 
 def why(record: TrialRecord) -> str:
@@ -85,19 +103,9 @@ def why(record: TrialRecord) -> str:
     return over or record.reason
 
 
-def describe(candidate: Candidate | None) -> str:
-    """A candidate in one short line: `96 px, top 2 stages free, head 256, dropout 0.21, 3.0e-04 cosine`.
-
-    What is searched only on request is named where it is not the default.
-    """
-    if candidate is None:
-        return "?"
-    shown = [
-        dimension
-        for dimension in READING
-        if dimension.searched == Searched.ALWAYS or getattr(candidate, dimension.field) != dimension.default
-    ]
-    return ", ".join(text for dimension in shown if (text := dimension.say(candidate)))
+def describe(candidate: AnyCandidate | None) -> str:
+    """A candidate in one short line."""
+    return "?" if candidate is None else candidate.describe()
 
 
 def accuracy(record: CompleteTrial) -> str:

@@ -9,7 +9,7 @@ import pytest
 from models import ModelError, saliency
 from models.build import Task, build_network
 from models.candidate import Candidate
-from models.saliency import looks, map_layer
+from models.saliency import looks, map_layer, view_of
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 LINEAR = Candidate(
@@ -46,7 +46,7 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(keep_blocks):
     maps = keras.ops.convert_to_numpy(keras.Model(net.logits.input, layer.output)(images, training=False))
     kernel = keras.ops.convert_to_numpy(net.logits.get_layer("logits").kernel)  # (channels, classes)
     wanted = upsampled(np.maximum(np.einsum("nhwk,kn->nhw", maps, kernel[:, classes]), 0), 32)
-    seen = looks(net, images, classes)
+    seen = looks(view_of(net), images, classes)
     wanted = wanted / np.maximum(wanted.max(axis=(1, 2), keepdims=True), 1e-12)
     np.testing.assert_allclose(seen.cam, wanted, atol=1e-3)
     assert (seen.layer, seen.cells) == (layer.name, maps.shape[1])
@@ -54,7 +54,7 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(keep_blocks):
 
 @pytest.mark.parametrize(("n_classes", "channels", "side"), [(2, 1, 8), (3, 3, 48)])
 def test_pictures_of_any_kind(n_classes, channels, side):
-    seen = looks(network(n_classes, channels, side), pictures(2, side, channels), np.array([0, 1]))
+    seen = looks(view_of(network(n_classes, channels, side)), pictures(2, side, channels), np.array([0, 1]))
     assert seen.cam.shape == seen.saliency.shape == (2, 32, 32)
     for maps in (seen.cam, seen.saliency):
         assert maps.min() >= 0 and maps.max() <= 1
@@ -63,7 +63,7 @@ def test_pictures_of_any_kind(n_classes, channels, side):
 
 def test_two_classes_are_the_two_signs_of_one_logit():
     net, image = network(2), pictures(1, 32, 3)
-    both = looks(net, np.concatenate([image, image]), np.array([0, 1]))
+    both = looks(view_of(net), np.concatenate([image, image]), np.array([0, 1]))
     np.testing.assert_allclose(both.saliency[0].mean(), both.saliency[1].mean(), rtol=0.5)  # noise is drawn anew
     assert not np.allclose(both.cam[0], both.cam[1])
 
@@ -90,4 +90,4 @@ def test_other_backends_are_named(monkeypatch):
     net = network()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ModelError, match="needs the tensorflow backend, this is jax"):
-        looks(net, pictures(1, 32, 3), np.array([0]))
+        looks(view_of(net), pictures(1, 32, 3), np.array([0]))

@@ -10,11 +10,11 @@ import pytest
 from keras_tuner.engine import hyperparameters as kinds
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.integrations.hyperparameters import Parameter, parameter_of, params_of
+from hpo.integrations.hyperparameters import Parameter, described, parameter_of, params_of
 
 
 def found(kind: str, *values: Any, **settings: Any) -> Parameter:
-    parameter = parameter_of(getattr(kinds, kind)("a", *values, **settings))
+    parameter = parameter_of(described(getattr(kinds, kind)("a", *values, **settings)))
     assert parameter is not None
     return parameter
 
@@ -81,7 +81,7 @@ def test_a_reversed_logarithm_is_dense_at_the_top() -> None:
 
 def test_values_are_kerastuners_to_the_last_bit() -> None:
     hyperparameter = kinds.Float("a", 0, 1, step=0.1)
-    parameter = parameter_of(hyperparameter)
+    parameter = parameter_of(described(hyperparameter))
     assert parameter is not None
     own = set(hyperparameter.values)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
@@ -90,7 +90,7 @@ def test_values_are_kerastuners_to_the_last_bit() -> None:
 
 
 def test_a_fixed_one_is_not_searched() -> None:
-    assert parameter_of(kinds.Fixed("a", 7)) is None
+    assert parameter_of(described(kinds.Fixed("a", 7))) is None
 
 
 def test_a_kind_of_ones_own_is_refused() -> None:
@@ -98,7 +98,7 @@ def test_a_kind_of_ones_own_is_refused() -> None:
         pass
 
     with pytest.raises(TypeError, match="a must be fixed, boolean, choice, int or float"):
-        parameter_of(Odd("a"))
+        parameter_of(described(Odd("a")))
 
 
 def conditional() -> keras_tuner.HyperParameters:

@@ -1,0 +1,274 @@
+"""What a HyperModel builds: checked, put behind raw pictures, and asked what hyperparameters it has."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models import ModelError
+from models.backbones import TO_FLOAT
+from models.keras_graph import calls, continued, functional
+from models.own.hypermodel import Hyper
+from models.own.reference import where
+
+MOST_BUILDS = 24  # in which hyperparameters are looked for
+TRIED_ON = 64  # made pictures, for what a `fit` asks for
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a HyperModel makes of values.
+
+    Attributes:
+        hypermodel: the `keras_tuner.HyperModel`.
+        values: the `keras_tuner.HyperParameters` that it was built with; what it asked for beside them is there.
+        model: as `build` returns it, compiled.
+        classifier: the same layers behind raw pictures, (n, height, width, channels) uint8 -> (n, classes)
+            probabilities; layers that only change training pictures are left out.
+        prepare: from pictures uint8 to what `model` takes, float32.
+        targets: from labels (n,) to what its loss takes.
+    """
+
+    hypermodel: Any
+    values: Any
+    model: Any
+    classifier: Any
+    prepare: Callable[[np.ndarray], np.ndarray]
+    targets: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Weights that are trained."""
+        return sum(math.prod(weight.shape) for weight in self.model.trainable_weights)
+
+    @property
+    def asked(self) -> list[str]:
+        """The hyperparameters that `build` asked for, but those that are fixed."""
+        described = self.values.get_config()["space"]
+        return list(dict.fromkeys(each["config"]["name"] for each in described if each["class_name"] != "Fixed"))
+
+    @property
+    def fits_itself(self) -> bool:
+        """Whether the HyperModel has a `fit` of its own."""
+        import keras_tuner
+
+        return type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
+
+
+def build(own: Hyper, values: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int, seed: int) -> Built:
+    """Build a HyperModel with values; hyperparameters that they do not have are at their defaults.
+
+    Args:
+        own: the HyperModel.
+        values: by hyperparameter.
+        shape: height, width and channels of the pictures.
+        n_classes: number of classes.
+        seed: of initial weights.
+
+    Raises:
+        ModelError: its code fails, or what it returns cannot be trained to tell classes.
+    """
+    import keras
+    import keras_tuner
+
+    keras.utils.set_random_seed(seed)
+    found = keras_tuner.HyperParameters()
+    found.values = dict(values)
+    try:
+        hypermodel = own.make(shape, n_classes)
+        model = hypermodel.build(found)
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's
+        raise ModelError(f"{own.name} could not be built: {where(error)}") from error
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, *shape))
+    _check(own.name, model, shape, n_classes)
+    inner = tuple(model.inputs[0].shape[1:])
+    n_outputs = model.outputs[0].shape[-1]
+    inputs = keras.Input(shape, dtype="uint8", name="pictures")
+    try:
+        x = _prepared(own, keras.layers.Rescaling(1.0, name=TO_FLOAT)(inputs), inner)
+        y = _probabilities(continued(model, x, _at_inference), n_outputs, from_logits(model.loss))
+        classifier = keras.Model(inputs, y, name="classifier")
+    except Exception as error:  # whatever a layer says
+        raise ModelError(f"{own.name} cannot be put behind its pictures: {where(error)}") from error
+
+    def targets(labels: np.ndarray) -> np.ndarray:
+        if n_outputs == 1:
+            return labels.astype("float32")[:, None]
+        if "sparse" in name_of_loss(model.loss):
+            return labels
+        return np.eye(n_classes, dtype="float32")[labels]
+
+    return Built(hypermodel, found, model, classifier, lambda x: _floats(own, x, inner), targets)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a HyperModel asks for.
+
+    Attributes:
+        hyperparameters: as KerasTuner describes them, in the order in which it asks.
+        fits_itself: whether it has a `fit` of its own.
+    """
+
+    hyperparameters: Sequence[Mapping[str, Any]]
+    fits_itself: bool
+
+
+def explore(own: Hyper, shape: tuple[int, int, int], n_classes: int) -> Asked:
+    """The hyperparameters that a HyperModel asks for.
+
+    What is behind conditions is found by building: with defaults, then with all integers at their largest (a number of
+    layers asks for those of each), then with each other choice alone, and again with what that has brought, at most
+    `MOST_BUILDS` times. A `fit` of the user's is called once, on a few made pictures. What is still not found stays at
+    its default in trials.
+
+    Raises:
+        ModelError: it cannot be built with its defaults, or its `fit` fails.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    waiting: list[dict[str, Any]] = [{}]
+    tried: list[dict[str, Any]] = []
+    while waiting and len(tried) < MOST_BUILDS:
+        values = waiting.pop(0)
+        tried.append(values)
+        try:
+            asked = build(own, values, shape, n_classes, 0).values
+        except ModelError:
+            if not values:
+                raise
+            continue  # some choices may not go together: a trial that makes them says so
+        described = asked.get_config()["space"]
+        new = [each for each in described if _identity(each) not in found]
+        found |= {_identity(each): each for each in new}
+        for variation in _variations(new, described, asked.values):
+            if variation not in (*tried, *waiting):
+                waiting.append(variation)
+    built = build(own, {}, shape, n_classes, 0)
+    if built.fits_itself:
+        _fit_once(own.name, built, shape, n_classes)
+        found |= {_identity(each): each for each in built.values.get_config()["space"] if _identity(each) not in found}
+    return Asked(tuple(found.values()), built.fits_itself)
+
+
+def accepted(fit: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that a `fit` of the user's takes."""
+    parameters = inspect.signature(fit).parameters
+    takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return {name: value for name, value in given.items() if takes_all or name in parameters}
+
+
+def _fit_once(name: str, built: Built, shape: tuple[int, int, int], n_classes: int) -> None:
+    """One epoch of the user's `fit`, on made pictures."""
+    labels = np.arange(TRIED_ON) % n_classes
+    pictures = np.random.default_rng(0).integers(0, 256, (TRIED_ON, *shape), np.uint8)
+    x, y = built.prepare(pictures), built.targets(labels)
+    others = {"validation_data": (x, y), "epochs": 1, "callbacks": [], "verbose": 0}
+    try:
+        built.hypermodel.fit(built.values, built.model, x, y, **accepted(built.hypermodel.fit, others))
+    except Exception as error:  # whatever the user's code raises is the user's
+        raise ModelError(f"fit of {name} failed on {TRIED_ON} made pictures: {where(error)}") from error
+
+
+def from_logits(loss: Any) -> bool:
+    """Whether a loss takes what is before the last activation."""
+    return bool(getattr(loss, "from_logits", False))
+
+
+def name_of_loss(loss: Any) -> str:
+    """Such as sparse_categorical_crossentropy, of a loss as `compile` takes it."""
+    return str(loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", "")))
+
+
+def _variations(
+    new: list[dict[str, Any]], described: list[dict[str, Any]], values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Other values under which a HyperModel may ask for more."""
+    largest = {each["config"]["name"]: each["config"]["max_value"] for each in described if each["class_name"] == "Int"}
+    found = [dict(values) | largest] if any(each["class_name"] == "Int" for each in new) else []
+    for each in new:
+        settings, name = each["config"], each["config"]["name"]
+        choices = {"Boolean": (False, True), "Choice": settings.get("values", ())}.get(each["class_name"], ())
+        found += [dict(values) | {name: choice} for choice in choices if choice != values.get(name)]
+    return found
+
+
+def _identity(described: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and conditions: the same name under others is another hyperparameter."""
+    return described["config"]["name"], str(described["config"]["conditions"])
+
+
+def _check(name: str, model: Any, shape: tuple[int, int, int], n_classes: int) -> None:
+    """Raises where it is no compiled functional model from a picture to its class."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{name} must build a keras.Model. Received: {type(model).__name__}")
+    if getattr(model, "optimizer", None) is None or getattr(model, "loss", None) is None:
+        raise ModelError(f"{name} must build a compiled model: model.compile(optimizer, loss) is missing")
+    try:
+        calls(functional(model))
+    except ModelError as error:
+        raise ModelError(
+            f"{name} must build a functional or a sequential model. Received: {type(model).__name__}"
+        ) from error
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        found = f"inputs: {len(model.inputs)}, outputs: {len(model.outputs)}"
+        raise ModelError(f"{name} must build a model with one input and one output. Received: {found}")
+    taken, given = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
+    if None in taken or math.prod(taken) != math.prod(shape):
+        raise ModelError(f"{name} must build a model for pictures of shape {shape}. Received: {taken}")
+    if given != (n_classes,) and not (given == (1,) and n_classes == 2):
+        allowed = "1 or 2" if n_classes == 2 else str(n_classes)
+        raise ModelError(f"{name} must build a model with {allowed} outputs, one a class. Received: {given}")
+
+
+def _prepared(own: Hyper, x: Any, inner: tuple[int, ...]) -> Any:
+    """What the model takes, of pictures from 0 to 255 as a Keras tensor."""
+    import keras
+
+    try:
+        x = own.preprocess(x) if own.preprocess else keras.layers.Rescaling(1 / 255, name="to_unit")(x)
+    except Exception as error:
+        raise ModelError(f"preprocess failed: {where(error)}") from error
+    return x if tuple(x.shape[1:]) == inner else keras.layers.Reshape(inner, name="to_input")(x)
+
+
+def _floats(own: Hyper, pictures: np.ndarray, inner: tuple[int, ...]) -> np.ndarray:
+    """The same of an array (n, height, width, channels) uint8."""
+    import keras
+
+    if own.preprocess is None:
+        return (pictures.astype("float32") * np.float32(1 / 255)).reshape((-1, *inner))
+    inputs = keras.Input(pictures.shape[1:])
+    model = keras.Model(inputs, _prepared(own, inputs, inner))
+    return model.predict(pictures.astype("float32"), batch_size=BATCH, verbose=0)
+
+
+def _probabilities(y: Any, n_outputs: int, logits: bool) -> Any:
+    import keras
+
+    if n_outputs == 1:
+        y = keras.layers.Activation("sigmoid", name="probability")(y) if logits else y
+        return keras.ops.concatenate([1 - y, y], axis=-1)
+    return keras.layers.Softmax(name="probabilities")(y) if logits else y
+
+
+def _at_inference(layer: Any) -> Callable[..., Any] | None:
+    """What is called in place of layers that change pictures: nothing of those that do so while a network is trained.
+
+    Keras 3.15 calls the others with training=True unless told otherwise, and hands that on to all behind them.
+    """
+    if ".image_preprocessing." not in type(layer).__module__:
+        return None
+    if type(layer).__name__.startswith(("Rand", "AugMix", "CutMix", "MixUp")):
+        return lambda x, **_: x
+    return None

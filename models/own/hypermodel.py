@@ -1,0 +1,132 @@
+"""HyperModels of KerasTuner: a class, an instance or a function that was named, imported."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from models import ModelError
+from models.own.reference import Reference, member_of, module_of, source_of, where
+
+SHAPE, CLASSES = "input_shape", ("classes", "num_classes")  # arguments of a class that the data decides
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """A HyperModel, its code imported.
+
+    Attributes:
+        name: that the study has for it.
+        make: from the shape (height, width, channels) of a picture and the number of classes to the
+            `keras_tuner.HyperModel`.
+        preprocess: from a Keras tensor (None, height, width, channels) float32, 0 to 255, to what its models take; None
+            where they take pictures from 0 to 1.
+        source: which code it is, see `models.own.reference.Own`; what an instance was made with is part of it.
+    """
+
+    name: str
+    make: Callable[[tuple[int, int, int], int], Any]
+    preprocess: Callable[[Any], Any] | None
+    source: str
+
+
+def load_hyper(name: str, code: Reference, state: str) -> Hyper:
+    """The HyperModel that a reference names: a class, an instance, or a function from hyperparameters to a model.
+
+    Args:
+        name: that it is to have.
+        code: where it is; of an instance that Python handed over, where its class is.
+        state: what that instance has, from `state_of`; empty otherwise.
+
+    Raises:
+        ModelError: there is no such code, it fails, or it is no HyperModel.
+    """
+    import keras_tuner
+
+    target = member_of(code)
+    is_class = isinstance(target, type) and issubclass(target, keras_tuner.HyperModel)
+    if (
+        not is_class
+        and not isinstance(target, keras_tuner.HyperModel)
+        and (isinstance(target, type) or not callable(target))
+    ):
+        raise ModelError(
+            f"{code} must be a keras_tuner.HyperModel, an instance of one, or a function from hyperparameters to a "
+            f"model. Received: {target.__name__ if isinstance(target, type) else type(target).__name__}"
+        )
+    preprocess = getattr(module_of(code), "preprocess", None)
+    if preprocess is not None and not callable(preprocess):
+        raise ModelError(f"preprocess in {code.module} must be a function. Received: {type(preprocess).__name__}")
+    beside = [Reference(code.module, "preprocess", code.folder)] if preprocess else []
+    source = source_of(code, *beside)
+    if state:
+        source += f" and settings {_digest(state)}"
+
+    def make(shape: tuple[int, int, int], n_classes: int) -> Any:
+        if state:
+            return _restored(target, state)
+        return _instance(target, shape, n_classes, code) if is_class else _as_hypermodel(target)
+
+    return Hyper(name, make, preprocess, source)
+
+
+def state_of(instance: Any) -> str:
+    """What a HyperModel has beside its class, as text.
+
+    Raises:
+        ModelError: other processes could not have it.
+    """
+    own = {name: value for name, value in vars(instance).items() if name not in ("build", "_build")}
+    try:
+        return base64.b64encode(pickle.dumps(own)).decode("ascii")
+    except Exception as error:  # whatever an attribute of the user's raises
+        raise ModelError(
+            f"hypermodel cannot be handed to worker processes: {where(error)}; name a function or an instance at the "
+            "top level of a file instead"
+        ) from error
+
+
+def _instance(kind: Any, shape: tuple[int, int, int], n_classes: int, code: Reference) -> Any:
+    """Of a class, with what it asks for of the data."""
+    known = {SHAPE: shape} | dict.fromkeys(CLASSES, n_classes)
+    parameters = list(inspect.signature(kind).parameters.values())
+    given = {each.name: known[each.name] for each in parameters if each.name in known}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    lacking = [p.name for p in parameters if p.kind in kinds and p.default is p.empty and p.name not in given]
+    if lacking:
+        raise ModelError(
+            f"{code} cannot be made without {', '.join(lacking)}: of a class only {SHAPE}, {' and '.join(CLASSES)} are "
+            "known. Name an instance at the top level of the module, or hand one over in Python"
+        )
+    return kind(**given)
+
+
+def _as_hypermodel(target: Any) -> Any:
+    import keras_tuner
+
+    if isinstance(target, keras_tuner.HyperModel):
+        return target
+
+    class OfFunction(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            return target(hp)
+
+    return OfFunction()
+
+
+def _restored(kind: Any, state: str) -> Any:
+    import keras_tuner
+
+    instance = kind.__new__(kind)
+    keras_tuner.HyperModel.__init__(instance)
+    vars(instance).update(pickle.loads(base64.b64decode(state)))
+    return instance
+
+
+def _digest(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()

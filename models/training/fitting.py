@@ -1,0 +1,213 @@
+"""Training what a KerasTuner HyperModel builds: by its own `fit`, or by Keras', from one rung to the next.
+
+A callback counts epochs, classifies the validation pictures after each, and ends the run at the rung, or where it is
+told to. From a rung a later call goes on with the weights and the optimizer's variables.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.own.hyper_network import Built, accepted
+from models.training.backend import forward_now, pointwise_products
+from models.training.recipe import Epoch, pack, share
+
+BATCH = 256  # pictures that are classified at once
+JUDGED = 1000  # training pictures that stand for all where `fit` tells no accuracy or loss
+SMALLEST = 1e-7  # probability in a logarithm, as in Keras
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is trained on, or validated on: none where nothing is.
+
+    Attributes:
+        images: (n, height, width, channels) uint8.
+        labels: (n,).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Length:
+    """How far, and in which steps.
+
+    Attributes:
+        epochs: of the whole run, as `fit` is told.
+        until: the epoch, from 1, at which to end now.
+        batch_size: pictures in a step; a `fit` of the user's has its own.
+        seed: of the order of pictures and of dropout.
+    """
+
+    epochs: int
+    until: int
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Where a run stands: `ended` where its `fit` came to its end before; `stopped` says why it was stopped."""
+
+    curve: Sequence[Epoch]
+    ended: bool
+    stopped: str = ""
+
+
+def state(built: Built) -> list[np.ndarray]:
+    """All that a run goes on with: the model's variables and the optimizer's."""
+    built.model.optimizer.build(built.model.trainable_variables)
+    return [keras.ops.convert_to_numpy(variable) for variable in _variables(built)]
+
+
+def resume(built: Built, arrays: Sequence[np.ndarray]) -> None:
+    """Put the model where `state` was taken.
+
+    Raises:
+        ValueError: the arrays are not those of this model.
+    """
+    built.model.optimizer.build(built.model.trainable_variables)
+    variables = _variables(built)
+    if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
+        raise ValueError("the arrays are of another model")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def run(
+    built: Built,
+    train: Pictures,
+    val: Pictures,
+    curve: Sequence[Epoch],
+    length: Length,
+    on_step: Callable[[int, float], None] = lambda epoch, done: None,
+    why_stop: Callable[[Sequence[Epoch]], str] = lambda curve: "",
+) -> Fitted:
+    """Train on to the end of epoch `length.until`, or to where `fit` ends itself.
+
+    Args:
+        built: what is trained, standing where the curve ends.
+        train: pictures.
+        val: pictures to judge by after each epoch; none where nothing is judged. A `fit` of the user's gets them, too,
+            and where there are none the training pictures in their place.
+        curve: of the epochs before.
+        length: how far.
+        on_step: called after each step with the epoch, from 1, and the share of it that is done.
+        why_stop: asked after each epoch; a reason ends the run.
+
+    Raises:
+        NonFiniteLoss: the loss became infinite or NaN.
+    """
+    keras.utils.set_random_seed((length.seed + len(curve)) % 2**32)
+    x, y = built.prepare(train.images), built.targets(train.labels)
+    recorder = _Recorder(built, train, val, curve, length.until, on_step, why_stop)
+    steps: dict[str, Any] = {
+        "epochs": length.epochs,
+        "initial_epoch": len(curve),
+        "callbacks": [recorder],
+        "verbose": 0,
+    }
+    fit = built.hypermodel.fit
+    if built.fits_itself:
+        judge = val if len(val.labels) else train
+        steps["validation_data"] = (built.prepare(judge.images), built.targets(judge.labels))
+        steps = accepted(fit, steps)
+    else:
+        steps["batch_size"] = length.batch_size
+    try:
+        with pointwise_products(built.model):
+            fit(built.values, built.model, x, y, **steps)
+    except _Over:
+        pass
+    if len(recorder.curve) == len(curve):  # a `fit` that calls no callbacks
+        recorder.judge({})
+    return Fitted(recorder.curve, len(recorder.curve) < length.until and not recorder.stopped, recorder.stopped)
+
+
+def _variables(built: Built) -> list[Any]:
+    return [*built.model.variables, *built.model.optimizer.variables]
+
+
+class _Over(Exception):
+    """The rung is reached, and a `fit` that does not heed `stop_training` goes on all the same."""
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Judges after each epoch, and ends the run at the rung."""
+
+    def __init__(
+        self,
+        built: Built,
+        train: Pictures,
+        val: Pictures,
+        curve: Sequence[Epoch],
+        until: int,
+        on_step: Callable[[int, float], None],
+        why_stop: Callable[[Sequence[Epoch]], str],
+    ):
+        super().__init__()
+        self.curve, self.stopped, self._why_stop = tuple(curve), "", why_stop
+        self._built, self._train, self._val, self._until, self._on_step = built, train, val, until, on_step
+        self._run = forward_now(built.classifier)
+
+    @property
+    def _is_over(self) -> bool:
+        return len(self.curve) >= self._until or self.stopped != ""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._is_over:
+            raise _Over
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._is_over:
+            raise _Over
+        steps = (self.params or {}).get("steps") or math.inf
+        self._on_step(len(self.curve) + 1, min(1.0, (batch + 1) / steps))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._is_over:
+            raise _Over
+        self._on_step(len(self.curve) + 1, 1.0)  # a loop of the user's may tell of epochs alone
+        self.judge(logs or {})
+        self.stopped = self._why_stop(self.curve)
+        if self._is_over:
+            self._built.model.stop_training = True
+
+    def judge(self, logs: dict[str, Any]) -> None:
+        """Add a point to the curve."""
+        told = {name: float(value) for name, value in logs.items() if not name.startswith("val_")}
+        accuracy = next(
+            (value for name, value in told.items() if name in ("accuracy", "acc") or "_accuracy" in name), None
+        )
+        loss = told.get("loss")
+        if accuracy is None or loss is None:
+            sample = Pictures(self._train.images[:JUDGED], self._train.labels[:JUDGED])
+            own_loss, hits = self._look(sample)
+            loss, accuracy = own_loss if loss is None else loss, share(hits) if accuracy is None else accuracy
+        val_loss, right = self._look(self._val) if len(self._val.labels) else (None, None)
+        rate = keras.ops.convert_to_numpy(self._built.model.optimizer.learning_rate)
+        point = Epoch(
+            epoch=len(self.curve) + 1,
+            loss=loss,
+            accuracy=accuracy,
+            val_loss=val_loss,
+            val_accuracy=None if right is None else share(right),
+            learning_rate=float(rate),
+            val_right="" if right is None else pack(right),
+        )
+        point.check(self.curve)
+        self.curve += (point,)
+
+    def _look(self, pictures: Pictures) -> tuple[float, np.ndarray]:
+        """Mean cross-entropy in nats, and which pictures are right."""
+        begins = range(0, len(pictures.labels), BATCH)
+        shares = np.concatenate([self._run(pictures.images[begin : begin + BATCH]) for begin in begins])
+        own = shares[np.arange(len(shares)), pictures.labels]
+        # NaN stays NaN, and is told
+        return float(-np.log(np.maximum(own, SMALLEST)).mean()), shares.argmax(1) == pictures.labels

@@ -43,7 +43,7 @@ SAMPLERS = ("auto", "planner", "tpe", "nsga2", "nsga3", "random", "gp")
 # What a HyperModel decides itself, or has no use for.
 NOT_OF_HYPERMODELS = (
     "weights", "decode", "augment", "views", "strategy", "search", "keep", "head_start", "rates", "no_map", "map_size",
-    "sampler", "heads", "cache_dtype",
+    "sampler", "heads",
 )  # fmt: skip
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:

@@ -53,6 +53,11 @@ def parts(layer: Any) -> tuple[Any, ...]:
     return () if layer._seed_generators else tuple(layer._flatten_layers(include_self=False, recursive=False))
 
 
+def draws(layer: Any) -> bool:
+    """Whether a layer has random numbers of its own."""
+    return bool(getattr(layer, "_seed_generators", ()))
+
+
 def all_layers(model: Any) -> list[Any]:
     """The layers of a model or layer and those that they are made of, to any depth; none of an operation."""
     return list(model._flatten_layers(include_self=False)) if hasattr(model, "_flatten_layers") else []

@@ -28,7 +28,7 @@ def fingerprint(config: StudyConfig, facts: Facts, space: AnySpace) -> Fingerpri
         stopping=config.stopping,
         reduction_factor=None if config.stopping == "none" else config.reduction_factor,
         views=None if config.augment == ("none",) else config.views,
-        cache_dtype=None if config.is_hypermodel else config.cache_dtype,
+        cache_dtype=config.cache_dtype,
         head_start="probe" if config.starts_from_probe else None,
         ends=facts.ends if config.searches_ends else None,
         source=facts.source,

@@ -18,6 +18,7 @@ from models.own.reference import where
 
 MOST_BUILDS = 24  # in which hyperparameters are looked for
 TRIED_ON = 64  # made pictures, for what a `fit` asks for
+AUGMENTING = ("Rand", "AugMix", "CutMix", "MixUp")  # what the names of such layers begin with
 BATCH = 256
 
 
@@ -26,6 +27,8 @@ class Built:
     """What a HyperModel makes of values.
 
     Attributes:
+        own: what it was built from.
+        shape: height, width and channels of the pictures.
         hypermodel: the `keras_tuner.HyperModel`.
         values: the `keras_tuner.HyperParameters` that it was built with; what it asked for beside them is there.
         model: as `build` returns it, compiled.
@@ -35,6 +38,8 @@ class Built:
         targets: from labels (n,) to what its loss takes.
     """
 
+    own: Hyper
+    shape: tuple[int, int, int]
     hypermodel: Any
     values: Any
     model: Any
@@ -90,13 +95,13 @@ def build(own: Hyper, values: Mapping[str, Any], shape: tuple[int, int, int], n_
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))
     _check(own.name, model, shape, n_classes)
-    inner = tuple(model.inputs[0].shape[1:])
-    n_outputs = model.outputs[0].shape[-1]
-    inputs = keras.Input(shape, dtype="uint8", name="pictures")
+    inner, n_outputs = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
     try:
-        x = _prepared(own, keras.layers.Rescaling(1.0, name=TO_FLOAT)(inputs), inner)
-        y = _probabilities(continued(model, x, _at_inference), n_outputs, from_logits(model.loss))
+        inputs, x = _raw(own, shape, inner)
+        y = probabilities(continued(model, x, _at_inference), model.loss)
         classifier = keras.Model(inputs, y, name="classifier")
+    except ModelError:
+        raise
     except Exception as error:  # whatever a layer says
         raise ModelError(f"{own.name} cannot be put behind its pictures: {where(error)}") from error
 
@@ -107,7 +112,19 @@ def build(own: Hyper, values: Mapping[str, Any], shape: tuple[int, int, int], n_
             return labels
         return np.eye(n_classes, dtype="float32")[labels]
 
-    return Built(hypermodel, found, model, classifier, lambda x: _floats(own, x, inner), targets)
+    return Built(own, shape, hypermodel, found, model, classifier, lambda x: _floats(own, x, inner), targets)
+
+
+def raw_pictures(built: Built) -> tuple[Any, Any]:
+    """Keras tensors: raw pictures, uint8, and what the model takes of them."""
+    return _raw(built.own, built.shape, tuple(built.model.inputs[0].shape[1:]))
+
+
+def _raw(own: Hyper, shape: tuple[int, int, int], inner: tuple[int, ...]) -> tuple[Any, Any]:
+    import keras
+
+    inputs = keras.Input(shape, dtype="uint8", name="pictures")
+    return inputs, _prepared(own, keras.layers.Rescaling(1.0, name=TO_FLOAT)(inputs), inner)
 
 
 @dataclass(frozen=True)
@@ -253,22 +270,22 @@ def _floats(own: Hyper, pictures: np.ndarray, inner: tuple[int, ...]) -> np.ndar
     return model.predict(pictures.astype("float32"), batch_size=BATCH, verbose=0)
 
 
-def _probabilities(y: Any, n_outputs: int, logits: bool) -> Any:
+def probabilities(y: Any, loss: Any) -> Any:
+    """Of each class, (None, classes), from what a model gives that has this loss, as Keras tensors."""
     import keras
 
-    if n_outputs == 1:
+    logits = from_logits(loss)
+    if y.shape[-1] == 1:
         y = keras.layers.Activation("sigmoid", name="probability")(y) if logits else y
         return keras.ops.concatenate([1 - y, y], axis=-1)
     return keras.layers.Softmax(name="probabilities")(y) if logits else y
 
 
 def _at_inference(layer: Any) -> Callable[..., Any] | None:
-    """What is called in place of layers that change pictures: nothing of those that do so while a network is trained.
+    """What is called in place of a layer that changes training pictures: nothing.
 
-    Keras 3.15 calls the others with training=True unless told otherwise, and hands that on to all behind them.
+    KerasTuner's own, of `HyperImageAugment`, would change others, too.
     """
-    if ".image_preprocessing." not in type(layer).__module__:
-        return None
-    if type(layer).__name__.startswith(("Rand", "AugMix", "CutMix", "MixUp")):
-        return lambda x, **_: x
-    return None
+    kind = type(layer)
+    of_libraries = ".image_preprocessing." in kind.__module__ or kind.__module__.startswith("keras_tuner.")
+    return (lambda x, **_: x) if of_libraries and kind.__name__.startswith(AUGMENTING) else None

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from models.own.hyper_network import Built, accepted
+from models.own.hyper_prefix import Prefix
 from models.training.backend import forward_now, pointwise_products
 from models.training.recipe import Epoch, pack, share
 
@@ -22,15 +23,15 @@ SMALLEST = 1e-7  # probability in a logarithm, as in Keras
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Examples:
     """What is trained on, or validated on: none where nothing is.
 
     Attributes:
-        images: (n, height, width, channels) uint8.
+        x: (n, ...) raw pictures, uint8, or features behind what is frozen.
         labels: (n,).
     """
 
-    images: np.ndarray
+    x: np.ndarray
     labels: np.ndarray
 
 
@@ -82,10 +83,11 @@ def resume(built: Built, arrays: Sequence[np.ndarray]) -> None:
 
 def run(
     built: Built,
-    train: Pictures,
-    val: Pictures,
+    train: Examples,
+    val: Examples,
     curve: Sequence[Epoch],
     length: Length,
+    prefix: Prefix | None = None,
     on_step: Callable[[int, float], None] = lambda epoch, done: None,
     why_stop: Callable[[Sequence[Epoch]], str] = lambda curve: "",
 ) -> Fitted:
@@ -98,6 +100,7 @@ def run(
             and where there are none the training pictures in their place.
         curve: of the epochs before.
         length: how far.
+        prefix: behind which it is trained, on features; None on pictures. Only without a `fit` of the user's.
         on_step: called after each step with the epoch, from 1, and the share of it that is done.
         why_stop: asked after each epoch; a reason ends the run.
 
@@ -105,8 +108,10 @@ def run(
         NonFiniteLoss: the loss became infinite or NaN.
     """
     keras.utils.set_random_seed((length.seed + len(curve)) % 2**32)
-    x, y = built.prepare(train.images), built.targets(train.labels)
-    recorder = _Recorder(built, train, val, curve, length.until, on_step, why_stop)
+    model = prefix.tail if prefix else built.model
+    x, y = train.x if prefix else built.prepare(train.x), built.targets(train.labels)
+    run = forward_now(prefix.classifier if prefix else built.classifier)
+    recorder = _Recorder(model, run, train, val, curve, length.until, on_step, why_stop)
     steps: dict[str, Any] = {
         "epochs": length.epochs,
         "initial_epoch": len(curve),
@@ -116,13 +121,13 @@ def run(
     fit = built.hypermodel.fit
     if built.fits_itself:
         judge = val if len(val.labels) else train
-        steps["validation_data"] = (built.prepare(judge.images), built.targets(judge.labels))
+        steps["validation_data"] = (built.prepare(judge.x), built.targets(judge.labels))
         steps = accepted(fit, steps)
     else:
         steps["batch_size"] = length.batch_size
     try:
-        with pointwise_products(built.model):
-            fit(built.values, built.model, x, y, **steps)
+        with pointwise_products(model):
+            fit(built.values, model, x, y, **steps)
     except _Over:
         pass
     if len(recorder.curve) == len(curve):  # a `fit` that calls no callbacks
@@ -143,9 +148,10 @@ class _Recorder(keras.callbacks.Callback):
 
     def __init__(
         self,
-        built: Built,
-        train: Pictures,
-        val: Pictures,
+        model: keras.Model,
+        run: Callable[[np.ndarray], np.ndarray],
+        train: Examples,
+        val: Examples,
         curve: Sequence[Epoch],
         until: int,
         on_step: Callable[[int, float], None],
@@ -153,8 +159,8 @@ class _Recorder(keras.callbacks.Callback):
     ):
         super().__init__()
         self.curve, self.stopped, self._why_stop = tuple(curve), "", why_stop
-        self._built, self._train, self._val, self._until, self._on_step = built, train, val, until, on_step
-        self._run = forward_now(built.classifier)
+        self._trained, self._run, self._train, self._val = model, run, train, val
+        self._until, self._on_step = until, on_step
 
     @property
     def _is_over(self) -> bool:
@@ -177,7 +183,7 @@ class _Recorder(keras.callbacks.Callback):
         self.judge(logs or {})
         self.stopped = self._why_stop(self.curve)
         if self._is_over:
-            self._built.model.stop_training = True
+            self._trained.stop_training = True
 
     def judge(self, logs: dict[str, Any]) -> None:
         """Add a point to the curve."""
@@ -187,11 +193,11 @@ class _Recorder(keras.callbacks.Callback):
         )
         loss = told.get("loss")
         if accuracy is None or loss is None:
-            sample = Pictures(self._train.images[:JUDGED], self._train.labels[:JUDGED])
+            sample = Examples(self._train.x[:JUDGED], self._train.labels[:JUDGED])
             own_loss, hits = self._look(sample)
             loss, accuracy = own_loss if loss is None else loss, share(hits) if accuracy is None else accuracy
         val_loss, right = self._look(self._val) if len(self._val.labels) else (None, None)
-        rate = keras.ops.convert_to_numpy(self._built.model.optimizer.learning_rate)
+        rate = keras.ops.convert_to_numpy(self._trained.optimizer.learning_rate)
         point = Epoch(
             epoch=len(self.curve) + 1,
             loss=loss,
@@ -204,10 +210,10 @@ class _Recorder(keras.callbacks.Callback):
         point.check(self.curve)
         self.curve += (point,)
 
-    def _look(self, pictures: Pictures) -> tuple[float, np.ndarray]:
+    def _look(self, examples: Examples) -> tuple[float, np.ndarray]:
         """Mean cross-entropy in nats, and which pictures are right."""
-        begins = range(0, len(pictures.labels), BATCH)
-        shares = np.concatenate([self._run(pictures.images[begin : begin + BATCH]) for begin in begins])
-        own = shares[np.arange(len(shares)), pictures.labels]
+        begins = range(0, len(examples.labels), BATCH)
+        shares = np.concatenate([self._run(examples.x[begin : begin + BATCH]) for begin in begins])
+        own = shares[np.arange(len(shares)), examples.labels]
         # NaN stays NaN, and is told
-        return float(-np.log(np.maximum(own, SMALLEST)).mean()), shares.argmax(1) == pictures.labels
+        return float(-np.log(np.maximum(own, SMALLEST)).mean()), shares.argmax(1) == examples.labels

@@ -326,9 +326,9 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
                 raise BadField(name, f"must be left out with a HyperModel. Received: {getattr(self, name)}")
         if base_name(self.dataset) in DATASETS:
             if self.resolutions is not None:
-                raise BadField(
-                    "resolutions", f"must be left out with a HyperModel on {self.dataset}, whose pictures have one size"
-                )
+                sides = ",".join(map(str, self.resolutions))
+                why = f"must be left out with a HyperModel on {self.dataset}, whose pictures have one size"
+                raise BadField("resolutions", f"{why}. Received: {sides}")
         elif self.resolutions is None or len(self.resolutions) != 1:
             given = "none" if self.resolutions is None else ",".join(map(str, self.resolutions))
             raise BadField(

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 Value = bool | int | float | str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HyperCandidate:
     """One way to build and train a HyperModel. Same candidate and seed: same model, if its code has it so.
+
+    Two are equal that have the same values, in whatever order.
 
     Attributes:
         backbone: the HyperModel's name, by which the study knows it.
@@ -31,6 +33,12 @@ class HyperCandidate:
         for name, value in self.values:
             if not isinstance(name, str) or not isinstance(value, Value):
                 raise ValueError(f"{name} must be true or false, a number or a text. Received: {value!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HyperCandidate) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
 
     @property
     def architecture(self) -> "HyperCandidate":

@@ -49,7 +49,7 @@ def as_begun(config: StudyConfig, storage: BaseStorage) -> StudyConfig:
     Raises:
         BadField: it has no map then, and the planner was asked for.
     """
-    if config.study_name not in optuna.get_all_study_names(storage):
+    if config.is_hypermodel or config.study_name not in optuna.get_all_study_names(storage):
         return config
     begun = optuna.load_study(study_name=config.study_name, storage=storage).user_attrs.get(FINGERPRINT)
     if not isinstance(begun, dict) or not isinstance(begun.get("space"), dict):  # `open_study` says what is wrong

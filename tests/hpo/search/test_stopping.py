@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from hpo.search.stopping import Reached, decide, moasha_order, reached_at
+from hpo.search.stopping import Judge, Reached, decide, moasha_order, reached_at
 from studies.records import State, TrialRecord
 from tests import made
 
@@ -264,3 +264,16 @@ def test_moasha_sorts_by_latencies_that_differ():
     assert moasha_order(trials) == [2, 1, 0]  # 1, which is no slower, dominates 0
     exact = [dataclasses.replace(trial, uncertainty_ms=0.0) for trial in trials]
     assert moasha_order(exact) == [2, 0, 1]  # none dominates another: the farthest from 2 first
+
+
+@pytest.mark.parametrize("rule", ["dominance", "moasha", "none"])
+@pytest.mark.parametrize("accuracy", [0.2, 0.6])
+def test_a_judge_in_a_worker_decides_as_the_search_does(rule, accuracy):
+    """Of a trial in one go: at a rung it says what `decide` says, and nothing between rungs."""
+    others = ladder([0.3, 0.5, 0.4], latency_ms=1.0, flops=2e6)
+    judge = Judge(7, rule, 2, {2: others, 4: ()})
+    cost = made.measurement(1.0, 2_000_000, unsure=0.1)
+    decision = decide(rule, Reached(7, accuracy, 1.0, 2e6, 0.1), others, 2)
+    assert judge(2, accuracy, cost) == (f"stopped at epoch 2: {decision.why}" if decision.stop else "")
+    assert (rule != "none" and accuracy < 0.3) == decision.stop
+    assert judge(3, accuracy, cost) == judge(4, accuracy, cost) == ""

@@ -1,11 +1,12 @@
 """Rows of trials for the terminal, CSV and JSON."""
 
 import csv
+import dataclasses
 import io
 
 import pytest
 
-from models.candidate import Candidate
+from models.candidate import FIELDS, Candidate, HyperCandidate
 from studies.tables import trials
 
 
@@ -123,3 +124,20 @@ def test_an_accuracy_stands_with_its_interval(make_record):
     assert trials.front_table([record]).columns[1].head == "val_accuracy (95 %)"
     row = trials.row(record, on_front=True)
     assert (row["val_accuracy_low"], row["val_accuracy_high"]) == pytest.approx((0.713, 0.767), abs=5e-4)
+
+
+def test_hyperparameters_are_columns_of_their_own(records):
+    """Of a HyperModel: those of all its trials, and none of the dimensions of backbones."""
+    values = ((("units", 8), ("epochs", 3)), (("units", 16), ("rate", 0.1)))
+    hyper = [
+        dataclasses.replace(record, candidate=HyperCandidate(backbone="lab.Net", values=own))
+        for record, own in zip(records, values, strict=False)
+    ]
+    columns = trials.columns_of(hyper)
+    assert columns == (*trials.WHICH, "units", "epochs (hyperparameter)", "rate", *trials.CAME_OUT)
+    first, second = (trials.row(record, False, columns) for record in hyper)
+    assert (first["units"], first["epochs (hyperparameter)"], first["rate"]) == (8, 3, None)
+    assert (second["backbone"], second["rate"]) == ("lab.Net", 0.1)
+    assert first["epochs"] == hyper[0].epochs
+    assert trials.columns_of(records) == trials.COLUMNS == (*trials.WHICH, *FIELDS, *trials.CAME_OUT)
+    assert trials.describe(hyper[1].candidate) == "units 16, rate 0.1"

@@ -17,14 +17,17 @@ from models.device import cpu_name
 ROOT = Path(__file__).parent.parent
 
 
-def run(job: Job, options: Sequence[str], seed: int, data_dir: Path) -> dict[str, Any]:
+def run(job: Job, options: Sequence[str], seed: int, data_dir: Path, named: bool = True) -> dict[str, Any]:
     """One study with empty folders in a process of its own: {"seconds" of the command, "trials"}.
 
-    The trials are in the order in which they ended; the second of each is counted from the command.
+    The trials are in the order in which they ended; the second of each is counted from the command. `named`: the job
+    names the backbone, and not the options.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hpo.run", "--seed", str(seed), *options]
         for name, value in job.settings(data_dir).items():
+            if name == "backbone" and not named:
+                continue
             command += [f"--{name.replace('_', '-')}", str(value)]
         command += [
             "--out",

@@ -60,7 +60,7 @@ class TestHyperModel:
         code, out, err = searched.type("predict", NAME, PICTURE, *CODE)
         assert code == 0 and re.search(r"front.png +\d +0\.\d+", out), err
         trial = next(path.name for path in sorted((searched.path / "runs" / NAME / "final").iterdir()) if path.is_dir())
-        assert (searched.path / "runs" / NAME / "final" / trial / "export" / "model.tflite").is_file()
+        assert (searched.path / "runs" / NAME / "exports" / f"trial-{trial}" / "model.tflite").is_file()
         import keras
 
         model = keras.saving.load_model(searched.path / "runs" / NAME / "final" / trial / "seed-0" / "model.keras")

@@ -12,7 +12,7 @@ from hpo.search.space import Space
 from models.candidate import AnyCandidate, HyperCandidate
 
 if TYPE_CHECKING:
-    from models.own.hyper_network import Asked
+    from models.own.hyper_space import Asked
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class HyperSpace:
 
     @classmethod
     def of(cls, backbone: str, found: "Asked") -> "HyperSpace":
-        """From what `models.own.hyper_network.explore` found."""
+        """From what `models.own.hyper_space.explore` found."""
         return cls(backbone, tuple(map(read, found.hyperparameters)), found.fits_itself)
 
     def describe(self) -> dict[str, str]:

@@ -24,7 +24,7 @@ from studies.outcomes import Failure, Latency, Outcome
 from studies.records import TrialRecord
 
 if TYPE_CHECKING:
-    from models.own.hyper_network import Asked
+    from models.own.hyper_space import Asked
 
 
 class Display(Watcher, Protocol):

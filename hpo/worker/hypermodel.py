@@ -21,8 +21,9 @@ from models.training.recipe import Epoch, NonFiniteLoss
 from studies.outcomes import Measurement
 
 if TYPE_CHECKING:
-    from models.own.hyper_network import Asked, Built
+    from models.own.hyper_network import Built
     from models.own.hyper_prefix import Prefix
+    from models.own.hyper_space import Asked
     from models.training.fitting import Examples
 
 
@@ -32,10 +33,10 @@ def explore(config: StudyConfig) -> "Asked":
     Raises:
         ModelError: it cannot be built with its defaults.
     """
-    from models.own import hyper_network
+    from models.own import hyper_space
 
     facts = session.current().facts(config)
-    return hyper_network.explore(hyper_of(config.backbone), facts.shape, len(facts.class_names))
+    return hyper_space.explore(hyper_of(config.backbone), facts.shape, len(facts.class_names))
 
 
 def learn_hyper(

@@ -1,10 +1,10 @@
-"""What a HyperModel builds: checked, put behind raw pictures, and asked what hyperparameters it has."""
+"""What a HyperModel builds: checked, and put behind raw pictures."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,6 @@ from models.keras_graph import calls, continued, functional
 from models.own.hypermodel import Hyper
 from models.own.reference import where
 
-MOST_BUILDS = 24  # in which hyperparameters are looked for
-TRIED_ON = 64  # made pictures, for what a `fit` asks for
 AUGMENTING = ("Rand", "AugMix", "CutMix", "MixUp")  # what the names of such layers begin with
 BATCH = 256
 
@@ -127,72 +125,11 @@ def _raw(own: Hyper, shape: tuple[int, int, int], inner: tuple[int, ...]) -> tup
     return inputs, _prepared(own, keras.layers.Rescaling(1.0, name=TO_FLOAT)(inputs), inner)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a HyperModel asks for.
-
-    Attributes:
-        hyperparameters: as KerasTuner describes them, in the order in which it asks.
-        fits_itself: whether it has a `fit` of its own.
-    """
-
-    hyperparameters: Sequence[Mapping[str, Any]]
-    fits_itself: bool
-
-
-def explore(own: Hyper, shape: tuple[int, int, int], n_classes: int) -> Asked:
-    """The hyperparameters that a HyperModel asks for.
-
-    What is behind conditions is found by building: with defaults, then with all integers at their largest (a number of
-    layers asks for those of each), then with each other choice alone, and again with what that has brought, at most
-    `MOST_BUILDS` times. A `fit` of the user's is called once, on a few made pictures. What is still not found stays at
-    its default in trials.
-
-    Raises:
-        ModelError: it cannot be built with its defaults, or its `fit` fails.
-    """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    waiting: list[dict[str, Any]] = [{}]
-    tried: list[dict[str, Any]] = []
-    while waiting and len(tried) < MOST_BUILDS:
-        values = waiting.pop(0)
-        tried.append(values)
-        try:
-            asked = build(own, values, shape, n_classes, 0).values
-        except ModelError:
-            if not values:
-                raise
-            continue  # some choices may not go together: a trial that makes them says so
-        described = asked.get_config()["space"]
-        new = [each for each in described if _identity(each) not in found]
-        found |= {_identity(each): each for each in new}
-        for variation in _variations(new, described, asked.values):
-            if variation not in (*tried, *waiting):
-                waiting.append(variation)
-    built = build(own, {}, shape, n_classes, 0)
-    if built.fits_itself:
-        _fit_once(own.name, built, shape, n_classes)
-        found |= {_identity(each): each for each in built.values.get_config()["space"] if _identity(each) not in found}
-    return Asked(tuple(found.values()), built.fits_itself)
-
-
 def accepted(fit: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the arguments that a `fit` of the user's takes."""
     parameters = inspect.signature(fit).parameters
     takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     return {name: value for name, value in given.items() if takes_all or name in parameters}
-
-
-def _fit_once(name: str, built: Built, shape: tuple[int, int, int], n_classes: int) -> None:
-    """One epoch of the user's `fit`, on made pictures."""
-    labels = np.arange(TRIED_ON) % n_classes
-    pictures = np.random.default_rng(0).integers(0, 256, (TRIED_ON, *shape), np.uint8)
-    x, y = built.prepare(pictures), built.targets(labels)
-    others = {"validation_data": (x, y), "epochs": 1, "callbacks": [], "verbose": 0}
-    try:
-        built.hypermodel.fit(built.values, built.model, x, y, **accepted(built.hypermodel.fit, others))
-    except Exception as error:  # whatever the user's code raises is the user's
-        raise ModelError(f"fit of {name} failed on {TRIED_ON} made pictures: {where(error)}") from error
 
 
 def from_logits(loss: Any) -> bool:
@@ -203,24 +140,6 @@ def from_logits(loss: Any) -> bool:
 def name_of_loss(loss: Any) -> str:
     """Such as sparse_categorical_crossentropy, of a loss as `compile` takes it."""
     return str(loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", "")))
-
-
-def _variations(
-    new: list[dict[str, Any]], described: list[dict[str, Any]], values: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Other values under which a HyperModel may ask for more."""
-    largest = {each["config"]["name"]: each["config"]["max_value"] for each in described if each["class_name"] == "Int"}
-    found = [dict(values) | largest] if any(each["class_name"] == "Int" for each in new) else []
-    for each in new:
-        settings, name = each["config"], each["config"]["name"]
-        choices = {"Boolean": (False, True), "Choice": settings.get("values", ())}.get(each["class_name"], ())
-        found += [dict(values) | {name: choice} for choice in choices if choice != values.get(name)]
-    return found
-
-
-def _identity(described: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and conditions: the same name under others is another hyperparameter."""
-    return described["config"]["name"], str(described["config"]["conditions"])
 
 
 def _check(name: str, model: Any, shape: tuple[int, int, int], n_classes: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.search.hyperspace import HyperSpace
 from models.candidate import HyperCandidate
-from models.own.hyper_network import Asked
+from models.own.hyper_space import Asked
 
 
 def asked() -> keras_tuner.HyperParameters:

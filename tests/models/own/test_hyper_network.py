@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models import ModelError, flops
-from models.own.hyper_network import Built, build, explore
+from models.own.hyper_network import Built, build
 from models.own.hypermodel import Hyper, load_hyper
 from models.own.reference import Reference
 from tests import hypermodels
@@ -97,32 +97,3 @@ def test_what_cannot_be_used_is_refused_in_a_line(name: str, message: str) -> No
     with pytest.raises(ModelError, match=message) as caught:
         built(name)
     assert "\n" not in str(caught.value)
-
-
-def asked(name: str) -> list[tuple[str, str]]:
-    found = explore(hyper(name), (8, 8, 1), 10).hyperparameters
-    return [(each["class_name"], each["config"]["name"]) for each in found]
-
-
-def test_what_stands_behind_conditions_is_found() -> None:
-    assert asked("Layers") == [
-        ("Int", "layers"), ("Int", "units_0"), ("Boolean", "dropout"), ("Fixed", "note"),
-        ("Int", "units_1"), ("Int", "units_2"), ("Float", "share"),
-    ]  # fmt: skip
-    scoped = explore(hyper("Scoped"), (8, 8, 1), 10).hyperparameters
-    units = [each["config"] for each in scoped if each["config"]["name"] == "units"]
-    assert [(one["min_value"], one["conditions"][0]["config"]["values"]) for one in units] == [
-        (8, ["mlp"]),
-        (16, ["cnn"]),
-    ]
-
-
-def test_what_fit_asks_for_is_found() -> None:
-    assert asked("Loop") == [("Choice", "units"), ("Int", "batch_size")]
-    assert explore(hyper("Loop"), (8, 8, 1), 10).fits_itself
-    assert not explore(hyper("function"), (8, 8, 1), 10).fits_itself
-
-
-def test_a_fit_that_fails_is_refused_before_the_first_trial() -> None:
-    with pytest.raises(ModelError, match="fit of mine failed on 64 made pictures: ValueError: not today"):
-        explore(hyper("BadFit"), (8, 8, 1), 10)

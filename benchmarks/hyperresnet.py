@@ -122,9 +122,9 @@ def main(data_dir: Path, seconds: float, seed: int, path: Path | None, begun: fl
     for name in METHODS:
         ended = [trial for trial in runs[name] if trial["t"] <= seconds]
         done = [trial for trial in ended if trial.get("val_accuracy") is not None]
-        numbers = "  ".join(f"{axes} {found[name][axes]:.3f}" for axes in AXES)
+        shown = "  ".join(f"{axes} {found[name][axes]:.3f}" for axes in AXES)
         best = max((trial["val_accuracy"] for trial in done), default=0.0)
-        print(f"{name:22} {numbers}  {len(ended)} trials, {len(done)} with numbers, best {best:.3f}")
+        print(f"{name:22} {shown}  {len(ended)} trials, {len(done)} with numbers, best {best:.3f}")
     return None
 
 

@@ -201,10 +201,15 @@ def probabilities(y: Any, loss: Any) -> Any:
 
 
 def _at_inference(layer: Any) -> Callable[..., Any] | None:
-    """What is called in place of a layer that changes training pictures: nothing.
+    """What is called in place of a layer that changes training pictures: nothing; of a Lambda: its function.
 
-    KerasTuner's own, of `HyperImageAugment`, would change others, too.
+    KerasTuner's own, of `HyperImageAugment`, would change other pictures, too. What a function does can be counted, and
+    a file with it loaded safely, where it is made of Keras' operations.
     """
+    import keras
+
     kind = type(layer)
+    if kind is keras.layers.Lambda:
+        return lambda x, **_: layer.function(x, **(layer.arguments or {}))
     of_libraries = ".image_preprocessing." in kind.__module__ or kind.__module__.startswith("keras_tuner.")
     return (lambda x, **_: x) if of_libraries and kind.__name__.startswith(AUGMENTING) else None

@@ -108,9 +108,10 @@ def main(data_dir: Path, seconds: float, seed: int, path: Path | None, begun: fl
         return hyperband(data_dir, seconds, seed, begun or time.time(), path)
     runs = {"KerasTuner Hyperband": run_hyperband(data_dir, seconds, seed)}
     # `backbone` is only the name that the axes belong to
-    largest = {"version": "next", "conv3_depth": 8, "conv4_depth": 36, "pooling": "avg"}
+    deepest = {"conv3_depth": 8, "conv4_depth": 36}
     with tempfile.TemporaryDirectory() as folder:
-        most = costs(largest, data_dir, Path(folder))
+        each = [costs({"version": version, **deepest}, data_dir, Path(folder)) for version in ("v1", "v2", "next")]
+    most = {name: max(one[name] for one in each) for name in ("ms", "mflops")}
     job = Job("HyperResNet", "cifar10", 2000, 1000, 1, most["mflops"], most["ms"], LEAST_MFLOPS)
     limit = ["--hypermodel", CODE, "--epochs", "8", "--trials", "10000", "--timeout", str(seconds)]
     runs["ours"] = ours.run(job, limit, seed, data_dir, named=False)["trials"]

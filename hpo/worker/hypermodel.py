@@ -1,7 +1,8 @@
 """Trials of a KerasTuner HyperModel in a worker: what it asks for, and how one is trained."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from models.training.fitting import Examples
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A trial at a rung: its model, built and traced, where the curve ends."""
+
+    built: "Built"
+    prefix: "Prefix | None"
+    curve: tuple[Epoch, ...] = ()
+
+
 def explore(config: StudyConfig) -> "Asked":
     """In a worker: what a study's HyperModel asks for.
 
@@ -46,17 +56,11 @@ def learn_hyper(
 
     A HyperModel with a `fit` of its own is trained in one go, and stopped at a rung where its judge says so.
     """
-    from models.build import build_hyper
     from models.training import fitting
 
-    assert isinstance(job.candidate, HyperCandidate)
-    config, parts = job.config, split_of(job, here)
-    built, curve = build_hyper(job.candidate, here.task(job), job.seed), tuple[Epoch, ...]()
-    if begun is not None:
-        with contextlib.suppress(ValueError):  # a checkpoint of another version
-            fitting.resume(built, begun.arrays)
-            curve = tuple(begun.curve)
-    (train, val), prefix, from_where = _examples(job, built, parts, beat, here)
+    config, parts, stands = job.config, split_of(job, here), _where_it_stands(job, begun, here)
+    built = stands.built
+    (train, val), prefix, from_where = _examples(job, stands, parts, beat, here)
     length = fitting.Length(config.epochs, config.epochs if job.judge else until, config.batch_size, job.seed)
 
     def why_stop(curve: Sequence[Epoch]) -> str:
@@ -64,13 +68,39 @@ def learn_hyper(
         return job.judge(len(curve), best, measurement()) if job.judge and len(curve) < config.epochs else ""
 
     try:
-        fitted = fitting.run(built, train, val, curve, length, prefix, training(beat), why_stop)
+        fitted = fitting.run(built, train, val, stands.curve, length, prefix, training(beat), why_stop)
     except NonFiniteLoss as error:
         return error
     if not fitted.ended and not fitted.stopped and len(fitted.curve) < config.epochs:
         checkpoints.save(job.checkpoint_path, Checkpoint(fitting.state(built), fitted.curve))
-    plan = _plan(built, job.candidate, from_where)
+        here.under_way[job.study_id, job.number] = replace(stands, curve=tuple(fitted.curve))
+    plan = _plan(built, from_where, job.candidate.settings())
     return Learned(fitted.curve, built.trainable_parameters, plan, ended=fitted.ended, stopped=fitted.stopped)
+
+
+def _where_it_stands(job: Job, begun: Checkpoint | None, here: Session) -> Standing:
+    """As this worker left it, or built anew and put where the checkpoint is: both are the same."""
+    from models.training import fitting
+
+    kept = here.under_way.pop((job.study_id, job.number), None)
+    if kept is not None and begun is not None and kept.curve == tuple(begun.curve):
+        return kept
+    here.under_way.clear()  # at most one: a network and its traces take memory
+    fresh = _fresh(job, job.seed, here)
+    if begun is not None:
+        with contextlib.suppress(ValueError):  # a checkpoint of another version
+            fitting.resume(fresh.built, begun.arrays)
+            return replace(fresh, curve=tuple(begun.curve))
+    return fresh
+
+
+def _fresh(job: Job, seed: int, here: Session) -> Standing:
+    from models.build import build_hyper
+    from models.own.hyper_prefix import find_prefix
+
+    assert isinstance(job.candidate, HyperCandidate)
+    built = build_hyper(job.candidate, here.task(job), seed)
+    return Standing(built, None if built.fits_itself else find_prefix(built))
 
 
 def train_hyper(job: Job, parts: Split, epochs: int, beat: Beat, here: Session) -> tuple[Any, Sequence[Epoch]]:
@@ -79,23 +109,19 @@ def train_hyper(job: Job, parts: Split, epochs: int, beat: Beat, here: Session) 
     Raises:
         NonFiniteLoss: the loss became infinite or NaN.
     """
-    from models.build import build_hyper
     from models.training import fitting
 
-    assert isinstance(job.candidate, HyperCandidate)
-    config = job.config
-    built = build_hyper(job.candidate, here.task(job), config.seed)
-    (train, none), prefix, _ = _examples(job, built, parts, beat, here)
+    config, stands = job.config, _fresh(job, job.seed, here)
+    (train, none), prefix, _ = _examples(job, stands, parts, beat, here)
     length = fitting.Length(config.epochs, epochs, config.batch_size, config.seed)
-    fitted = fitting.run(built, train, none, (), length, prefix, training(beat))
-    return built.classifier, fitted.curve
+    fitted = fitting.run(stands.built, train, none, (), length, prefix, training(beat))
+    return stands.built.classifier, fitted.curve
 
 
 def _examples(
-    job: Job, built: "Built", parts: Split, beat: Beat, here: Session
+    job: Job, stands: Standing, parts: Split, beat: Beat, here: Session
 ) -> "tuple[tuple[Examples, Examples], Prefix | None, str]":
     """What to train and to validate on, behind what the HyperModel froze itself where storing that pays; and why."""
-    from models.own.hyper_prefix import find_prefix
     from models.training.fitting import Examples
 
     data = here.data(job.config, job.side)
@@ -105,7 +131,7 @@ def _examples(
         return train, val
 
     pictures, why = examples(lambda rows: data.images[rows]), ""
-    prefix = None if built.fits_itself else find_prefix(built)
+    prefix = stands.prefix
     if prefix is None:
         return pictures, None, why
     store = Frozen(job, prefix, data, beat)
@@ -118,9 +144,9 @@ def _examples(
     return pictures, None, why + decision.why
 
 
-def _plan(built: "Built", candidate: HyperCandidate, from_where: str) -> str:
+def _plan(built: "Built", from_where: str, values: Mapping[str, Any]) -> str:
     """Who trained it, from where, and what of it was not searched."""
     who = "trained by its own fit" if built.fits_itself else "trained by Keras' fit"
-    others = [name for name in built.asked if name not in candidate.settings()]
+    others = [name for name in built.asked if name not in values]
     left = f"not searched, at their defaults: {', '.join(others)}" if others else ""
     return "; ".join(filter(None, (who, from_where, left)))

@@ -80,6 +80,7 @@ class Session:
         self._flops = self._keep(self._count, FLOPS)
         self._survey = self._keep(_surveyed, NETWORKS)
         self._classifier = self._keep(_restored, NETWORKS)
+        self.under_way: dict[Any, Any] = {}  # the model of a HyperModel's trial that goes on from its rung
         self.in_memory: dict[Any, Any] = {}  # pooled features that found no room on disk; the last ones
 
     def _keep(self, function: Callable[..., R], size: int) -> Callable[..., R]:
@@ -92,6 +93,7 @@ class Session:
         for clear in self._forgetful:
             clear()
         self.in_memory.clear()
+        self.under_way.clear()
 
     def tidy(self) -> None:
         """To be called after each task: every tenth time, memory of networks that are gone is given back.

@@ -5,6 +5,7 @@ told to. From a rung a later call goes on with the weights and the optimizer's v
 """
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +111,7 @@ def run(
     keras.utils.set_random_seed((length.seed + len(curve)) % 2**32)
     model = prefix.tail if prefix else built.model
     x, y = train.x if prefix else built.prepare(train.x), built.targets(train.labels)
-    run = forward_now(prefix.classifier if prefix else built.classifier)
+    run = _judging(prefix.classifier if prefix else built.classifier)
     recorder = _Recorder(model, run, train, val, curve, length.until, on_step, why_stop)
     steps: dict[str, Any] = {
         "epochs": length.epochs,
@@ -133,6 +134,16 @@ def run(
     if len(recorder.curve) == len(curve):  # a `fit` that calls no callbacks
         recorder.judge({})
     return Fitted(recorder.curve, len(recorder.curve) < length.until and not recorder.stopped, recorder.stopped)
+
+
+_judges: "weakref.WeakKeyDictionary[keras.Model, Callable[[np.ndarray], np.ndarray]]" = weakref.WeakKeyDictionary()
+
+
+def _judging(classifier: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Traced once for each classifier."""
+    if classifier not in _judges:
+        _judges[classifier] = forward_now(classifier)
+    return _judges[classifier]
 
 
 def _variables(built: Built) -> list[Any]:

@@ -82,6 +82,10 @@ def test_from_rung_to_rung_it_goes_on_and_so_does_another_process(tmp_path: Path
     whole = train(task, 4)
     assert list(whole.curve[:2]) == list(half.curve)
     assert not whole.goes_on(4) and task.files.outcome.is_file()
+    task.checkpoint_path.unlink()
+    other = job(mine, tmp_path, 1, layers=1)
+    train(other, 2)  # and now by the model that this worker has kept
+    assert train(other, 4).curve == whole.curve
 
 
 def test_what_it_froze_is_stored_once_and_changes_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from models import ModelError
 from models.backbones import TO_FLOAT
 from models.build import Network
-from models.cuts import cut_points
+from models.cuts import cut_points, sweep_of
 from models.keras_graph import made_by
 
 LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an earlier layer is taken
@@ -69,14 +69,14 @@ def view_of_classifier(model: keras.Model) -> View:
         ModelError: it has no feature map, as a network of dense layers alone.
     """
     start = model.get_layer(TO_FLOAT).output
-    maps = [
-        cut.tensor
-        for cut in cut_points(keras.Model(start, model.output))
-        if len(cut.tensor.shape) == 4 and min(cut.tensor.shape[1:3]) >= LEAST_CELLS
-    ]
-    if not maps or made_by(maps[-1]).name == TO_FLOAT:
-        raise ModelError("the network has no feature map")
-    return View(model.input, start, keras.ops.log(model.output + SMALLEST), made_by(maps[-1]))
+    found, has_weights = None, False
+    for cut, segment in sweep_of(keras.Model(start, model.output)):
+        has_weights = has_weights or any(getattr(operation, "weights", ()) for operation in segment)
+        if has_weights and len(cut.tensor.shape) == 4 and min(cut.tensor.shape[1:3]) >= LEAST_CELLS:
+            found = cut.tensor
+    if found is None:
+        raise ModelError(f"behind its first weights the network has no map of at least {LEAST_CELLS} cells a side")
+    return View(model.input, start, keras.ops.log(model.output + SMALLEST), made_by(found))
 
 
 def looks(view: View, images: np.ndarray, classes: np.ndarray) -> Looks:

@@ -81,6 +81,14 @@ class Fingerprint:
         return self.picture_side is not None
 
     @property
+    def logarithmic(self) -> frozenset[str]:
+        """The hyperparameters of a HyperModel that are searched on a logarithm; their conditions stand behind them."""
+        if not self.is_hypermodel:
+            return frozenset()
+        found = {name for name, words in self.space.items() if str(words).endswith(", logarithmic")}
+        return frozenset(re.split(r" \(|, mirrored", name)[0] for name in found)
+
+    @property
     def from_scratch(self) -> bool:
         """Whether networks begin with random weights."""
         return self.weights == "none"

@@ -134,13 +134,16 @@ def _importance(material: Material, _gallery: Gallery) -> Section | None:
         for objective in OBJECTIVES
         if objective.name in importance.shares
     ]
+    considered = "only parameters that change the network"
+    if material.fingerprint.is_hypermodel:
+        considered = "all hyperparameters, since it is not known which of them change the network,"
     most = [f"{max(shares, key=shares.__getitem__)} for {noun}" for noun, shares in named]
     text = (
         f"PED-ANOVA (Watanabe et al. 2023) compares the best {percent(importance.quantile)} of the "
         f"{counted(len(material.complete), 'complete trial')} by each objective with all of them: a parameter whose "
         f"values differ most between the two matters most. Most important here: {listed(most)}. For latency "
-        "and FLOPs only parameters that change the network are considered. The first candidates of a search are fixed, "
-        "and a sampler prefers what did well, so with few trials this is only a hint."
+        f"and FLOPs {considered} are considered. The first candidates of a search are fixed, and a sampler prefers "
+        "what did well, so with few trials this is only a hint."
     )
     figure = charts.importance(importance)
     n_rows = max(len(shares) for shares in importance.shares.values())
@@ -152,7 +155,7 @@ def _importance(material: Material, _gallery: Gallery) -> Section | None:
 def _parallel(material: Material, _gallery: Gallery) -> Section | None:
     if len(material.complete) < 2 or material.recommended_number is None:
         return None
-    figure, height = parallel.draw(material.records, material.recommended_number)
+    figure, height = parallel.draw(material.records, material.recommended_number, material.fingerprint.logarithmic)
     alt = (
         f"Each of {counted(len(material.complete), 'complete trial')} is a line through its settings and then its "
         f"latency, FLOPs and accuracy; the front and trial {material.recommended_number} stand out."

@@ -5,7 +5,7 @@ parallel coordinates need WebGL and lose their colours on paper.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,18 +48,23 @@ class Axis:
         return TITLES.get(self.name, self.name) + (", log" if self.log else "")
 
 
-def axes(records: Sequence[TrialRecord]) -> list[Axis]:
-    """Of complete trials: all that differs between them, and the three objectives."""
+def axes(records: Sequence[TrialRecord], logarithmic: Collection[str] = ()) -> list[Axis]:
+    """Of complete trials: all that differs between them, and the three objectives.
+
+    Args:
+        records: of the trials.
+        logarithmic: hyperparameters of a HyperModel that are searched on a logarithm.
+    """
     rows, settings = [row(record, False, columns_of(records)) for record in records], settings_of(records)
     drawn = []
     for name in (*settings, *CAME_OUT):
         values = [trial[name] for trial in rows]
         if name in CAME_OUT or len(set(values)) > 1:
-            drawn.append(_axis(name, values))
+            drawn.append(_axis(name, values, name in LOGARITHMIC or name in logarithmic))
     return drawn
 
 
-def _axis(name: str, values: Sequence[Any]) -> Axis:
+def _axis(name: str, values: Sequence[Any], logarithmic: bool) -> Axis:
     values = ["none" if value is None else value for value in values]  # of a hyperparameter that is not active
     try:
         kinds = sorted(set(values))
@@ -72,7 +77,7 @@ def _axis(name: str, values: Sequence[Any]) -> Axis:
     if len(kinds) == 1:
         return Axis(name, (0.5,) * len(values), ((0.5, _label(kinds[0])),))
     low, high = kinds[0], kinds[-1]
-    log = name in LOGARITHMIC and low > 0
+    log = logarithmic and low > 0
     scale = math.log if log else float
     between = kinds[1:-1] if name not in CAME_OUT and len(kinds) <= VALUES_UP_TO else round_values(low, high, log)
 
@@ -117,10 +122,12 @@ def _brief(record: CompleteTrial) -> str:
     return f"trial {record.number}: {', '.join(values)}"
 
 
-def draw(records: Sequence[TrialRecord], recommended: int | None) -> tuple[go.Figure, int]:
+def draw(
+    records: Sequence[TrialRecord], recommended: int | None, logarithmic: Collection[str] = ()
+) -> tuple[go.Figure, int]:
     """The figure and its height in pixels; dominated trials are grey, the front blue, the recommended one thick."""
     trained = complete(records)
-    rows = axes(trained)
+    rows = axes(trained, logarithmic)
     members = {record.number for record in front(trained)} - {recommended}
     groups = (
         ("dominated", [r.number not in members and r.number != recommended for r in trained], FAINT, 1.0, "dot"),

@@ -83,9 +83,10 @@ def _latency(fingerprint: Fingerprint) -> str:
     if fingerprint.latency_runtime == KERAS:
         return f"one compiled call of Keras, batch 1, synchronised, after warm-up; median; {protocol}"
     threads = fingerprint.latency_threads or 1
+    of_what = "" if fingerprint.is_hypermodel else "of trunk and head "
     clock = "processor time" if threads == 1 else "wall clock"
     of_round = "the 5th percentile" if fingerprint.latency_protocol == 3 else "the lowest call"
     return (
-        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, {clock}; of trunk and "
-        f"head {of_round} of each round, mean of the three lowest of at least six; {protocol}"
+        f"{fingerprint.latency_runtime}, {threads} thread{'s' if threads > 1 else ''}, batch 1, {clock}; {of_what}"
+        f"{of_round} of each round, mean of the three lowest of at least six; {protocol}"
     )

@@ -9,7 +9,11 @@ import pytest
 from models import ModelError, saliency
 from models.build import Task, build_network
 from models.candidate import Candidate
-from models.saliency import looks, map_layer, view_of
+from models.own.hyper_network import build as build_hypermodel
+from models.own.hypermodel import load_hyper
+from models.own.reference import Reference
+from models.saliency import looks, map_layer, view_of, view_of_classifier
+from tests import hypermodels
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 LINEAR = Candidate(
@@ -84,6 +88,24 @@ def test_a_tiny_last_map_is_passed_over():
     assert net.logits.get_layer("pool").input.shape[1] == 1
     assert layer.output.shape[1] == saliency.LEAST_CELLS
     assert not isinstance(layer, keras.layers.ZeroPadding2D)
+
+
+def of_hypermodel(name, n_classes=10):
+    code = Reference(hypermodels.__file__, name)
+    return build_hypermodel(load_hyper("mine", code, ""), {}, (8, 8, 1), n_classes, 0).classifier
+
+
+def test_what_a_hypermodel_builds_is_seen_at_its_last_map():
+    view = view_of_classifier(of_hypermodel("function"))
+    assert isinstance(view.layer, keras.layers.BatchNormalization)
+    seen = looks(view, pictures(2, 8, 1), np.array([3, 4]))
+    assert seen.cam.shape == seen.saliency.shape == (2, 8, 8)
+    assert seen.cells == 8
+
+
+def test_a_network_without_maps_is_refused():
+    with pytest.raises(ModelError, match="no map of at least 4 cells a side"):
+        view_of_classifier(of_hypermodel("Layers"))
 
 
 def test_other_backends_are_named(monkeypatch):

@@ -70,3 +70,12 @@ def test_a_size_that_is_none_is_not_known(kept):
     if kept is not None:
         study.set_user_attr("fingerprint", kept)
     assert val_size_of(study) is None
+
+
+def test_hyperparameters_on_a_logarithm_are_known_without_their_conditions():
+    space = {"lr": "0.0001 to 0.01, logarithmic", "units (kind = a)": "1 to 9, logarithmic", "layers": "1 to 3",
+             "momentum, mirrored": "1 to 9, logarithmic"}  # fmt: skip
+    mark = made.fingerprint(space=space, picture_side=8)
+    assert mark.is_hypermodel and mark.logarithmic == {"lr", "units", "momentum"}
+    assert mark.side == 8
+    assert made.fingerprint().logarithmic == frozenset()

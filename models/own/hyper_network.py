@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -44,6 +45,13 @@ class Built:
     classifier: Any
     prepare: Callable[[np.ndarray], np.ndarray]
     targets: Callable[[np.ndarray], np.ndarray]
+
+    @functools.cached_property
+    def judge(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`classifier` as a function of arrays, with the weights that it has when it is called; traced once."""
+        from models.training.backend import forward_now
+
+        return forward_now(self.classifier)
 
     @property
     def trainable_parameters(self) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from models import flops
 from models.cuts import CutPoint, sweep_of
@@ -34,6 +38,13 @@ class Prefix:
     digest: str
     below: int
     above: int
+
+    @functools.cached_property
+    def judge(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`classifier` as a function of arrays, with the weights that it has when it is called; traced once."""
+        from models.training.backend import forward_now
+
+        return forward_now(self.classifier)
 
 
 def find_prefix(built: Built) -> Prefix | None:

@@ -5,7 +5,6 @@ told to. From a rung a later call goes on with the weights and the optimizer's v
 """
 
 import math
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from models.own.hyper_network import Built, accepted
 from models.own.hyper_prefix import Prefix
-from models.training.backend import forward_now, pointwise_products
+from models.training.backend import pointwise_products
 from models.training.recipe import Epoch, pack, share
 
 BATCH = 256  # pictures that are classified at once
@@ -111,8 +110,7 @@ def run(
     keras.utils.set_random_seed((length.seed + len(curve)) % 2**32)
     model = prefix.tail if prefix else built.model
     x, y = train.x if prefix else built.prepare(train.x), built.targets(train.labels)
-    run = _judging(prefix.classifier if prefix else built.classifier)
-    recorder = _Recorder(model, run, train, val, curve, length.until, on_step, why_stop)
+    recorder = _Recorder(model, (prefix or built).judge, train, val, curve, length.until, on_step, why_stop)
     steps: dict[str, Any] = {
         "epochs": length.epochs,
         "initial_epoch": len(curve),
@@ -134,16 +132,6 @@ def run(
     if len(recorder.curve) == len(curve):  # a `fit` that calls no callbacks
         recorder.judge({})
     return Fitted(recorder.curve, len(recorder.curve) < length.until and not recorder.stopped, recorder.stopped)
-
-
-_judges: "weakref.WeakKeyDictionary[keras.Model, Callable[[np.ndarray], np.ndarray]]" = weakref.WeakKeyDictionary()
-
-
-def _judging(classifier: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Traced once for each classifier."""
-    if classifier not in _judges:
-        _judges[classifier] = forward_now(classifier)
-    return _judges[classifier]
 
 
 def _variables(built: Built) -> list[Any]:

@@ -309,6 +309,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         if not isinstance(values, dict) or "hypermodel" not in values:
             return values
         others = {name: value for name, value in values.items() if name != "hypermodel"}
+        if "backbone" in others:
+            raise BadField("hypermodel", f"takes the place of backbone. Received: both, backbone {others['backbone']}")
         if isinstance(values["hypermodel"], str):
             raise BadField(
                 "hypermodel", f"must be an instance of keras_tuner.HyperModel. Received: {values['hypermodel']!r}"

@@ -68,7 +68,7 @@ def main(
             print_datasets()
         return DONE
     given = {name: value for name, value in options.items() if value is not None}
-    configs = [of_hypermodel(given, hypermodel, preset)] if hypermodel else each_backbone(given, preset)
+    configs = [of_hypermodel(given, hypermodel, preset)] if hypermodel is not None else each_backbone(given, preset)
     words = [word for word in sys.argv[1:] if word != "--adopt"]  # for the hint on how to go on
     return run(configs[0], words, adopt=adopt) if len(configs) == 1 else run_each(configs, words, adopt=adopt)
 

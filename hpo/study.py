@@ -30,7 +30,7 @@ from hpo.terminal.watching import Progress, watching
 from hpo.worker.facts import searched_resolutions
 from models.backbones import get_backbone
 from models.export.formats import DEPLOYED, FORMATS
-from models.own.backbone import Backbone, allow
+from models.own.backbone import allow
 from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.fingerprint import fingerprint_of
@@ -300,7 +300,7 @@ def load_study(
     data_dir: Path | str | None = None,
     device: str | None = None,
     follow_links: bool | None = None,
-    backbone: Backbone | str | Any = None,
+    backbone: Any = None,
 ) -> Study:
     """A study that was run before.
 

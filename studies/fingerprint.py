@@ -131,14 +131,7 @@ class Fingerprint:
         values = strict.to_values(self)
         if self.latency_runtime == KERAS:
             del values["latency_runtime"], values["latency_threads"], values["latency_device"]
-        for name in (
-            "head_start",
-            "ends",
-            "source",
-            "decoded",
-            "batch_size",
-            "picture_side",
-        ):  # studies that were made before them go on
+        for name in ADDED:  # studies that were made before them go on
             if values[name] is None:
                 del values[name]
         return values

@@ -178,3 +178,114 @@ class Fewer(keras_tuner.HyperModel):
 class BadFit(Loop):
     def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> float:
         raise ValueError("not today")
+
+
+class Guide(keras_tuner.HyperModel):
+    """The loop of KerasTuner's guide: what `build` returns is not compiled, loss and optimizer are made in `fit`."""
+
+    def build(self, hp: Any) -> keras.Model:
+        inputs = keras.Input((8, 8, 1))
+        x = layers.Dense(hp.Int("units", 16, 32), activation="relu")(layers.Flatten()(inputs))
+        return keras.Model(inputs, layers.Dense(10)(x))
+
+    def fit(
+        self, hp: Any, model: keras.Model, x: Any, y: Any, validation_data: Any, callbacks: Any, **kwargs: Any
+    ) -> float:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(hp.Float("rate", 1e-3, 1e-1, default=1e-2)), loss)
+        for epoch in range(2):
+            for begin in range(0, len(x), 32):
+                model.train_on_batch(x[begin : begin + 32], y[begin : begin + 32])
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, logs={"my_metric": 0.5})
+        return 0.5
+
+
+def with_loss(loss: Any, activation: str | None = "softmax", optimizer: Any = "adam") -> keras.Model:
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, layers.Dense(10, activation=activation)(layers.Flatten()(inputs)))
+    model.compile(optimizer, loss, metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy()])
+    return model
+
+
+def named_loss(hp: Any) -> keras.Model:
+    return with_loss(keras.losses.SparseCategoricalCrossentropy(name="mine"))
+
+
+def list_of_losses(hp: Any) -> keras.Model:
+    return with_loss(["sparse_categorical_crossentropy"])
+
+
+def class_name(hp: Any) -> keras.Model:
+    return with_loss("SparseCategoricalCrossentropy")
+
+
+def hidden_logits(hp: Any) -> keras.Model:
+    def loss(y: Any, z: Any) -> Any:
+        return keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, z, from_logits=True))
+
+    loss.__name__ = "sparse"
+    return with_loss(loss, None)
+
+
+def odd_loss(hp: Any) -> keras.Model:
+    def loss(y: Any, z: Any) -> Any:
+        raise ValueError("no labels for me")
+
+    return with_loss(loss)
+
+
+def averaged(hp: Any) -> keras.Model:
+    return with_loss(SPARSE, optimizer=keras.optimizers.Adam(use_ema=True))
+
+
+def scaled(hp: Any) -> keras.Model:
+    """With an optimizer in an optimizer, as mixed precision has it."""
+    return with_loss(SPARSE, optimizer=keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2)))
+
+
+def fixed(hp: Any) -> keras.Model:
+    """What stands under a fixed hyperparameter is searched, too."""
+    hp.Fixed("kind", "a")
+    with hp.conditional_scope("kind", ["a"]):
+        hp.Int("units", 4, 8)
+    return with_loss(SPARSE)
+
+
+def turned(hp: Any) -> keras.Model:
+    """For pictures whose channels come first."""
+    inputs = keras.Input((1, 8, 8))
+    return compiled(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(inputs)))
+
+
+def resized(hp: Any) -> keras.Model:
+    """With a layer that Keras calls as if it was training."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Dropout(0.9)(layers.BatchNormalization()(layers.Resizing(4, 4)(inputs)))
+    return compiled(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+
+
+def own_frozen(hp: Any) -> keras.Model:
+    """Frozen, behind a layer of the user's own that is random in training."""
+
+    class Noise(layers.Layer):
+        def call(self, x: Any, training: bool = False) -> Any:
+            return x + keras.random.normal(keras.ops.shape(x)) if training else x
+
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, trainable=False)(Noise()(inputs))
+    return compiled(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+
+
+def own_steps(hp: Any) -> keras.Model:
+    """Frozen, with a training step of its own."""
+
+    class Mine(keras.Model):
+        def train_step(self, *args: Any, **kwargs: Any) -> Any:
+            return super().train_step(*args, **kwargs)
+
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Flatten()(layers.Conv2D(4, 3, trainable=False)(inputs))
+    model = Mine(inputs, layers.Dense(10, activation="softmax")(x))
+    model.compile("adam", SPARSE)
+    return model

@@ -78,6 +78,12 @@ class HyperParameter:
             return self.settings["default"]
         return False if self.kind == "Boolean" else (self.settings.get("values") or [self.settings.get("min_value")])[0]
 
+    @property
+    def name_with_conditions(self) -> str:
+        """Its name, and the conditions under which it is active: under others it is another parameter."""
+        conditions = [f"{each.name} = {' or '.join(map(str, each.values))}" for each in self.conditions]
+        return self.name + (f" ({' and '.join(conditions)})" if conditions else "")
+
     def is_active(self, values: Mapping[str, Any]) -> bool:
         """Whether all of its conditions are met by the values of those before it."""
         return all(condition.is_met(values) for condition in self.conditions)
@@ -103,7 +109,7 @@ def parameter_of(hyperparameter: HyperParameter) -> Parameter | None:
     Raises:
         TypeError: it is of a kind of the user's own.
     """
-    name, settings = _name(hyperparameter), hyperparameter.settings
+    name, settings = hyperparameter.name_with_conditions, hyperparameter.settings
     match hyperparameter.kind:
         case "Fixed":
             return None
@@ -161,12 +167,6 @@ def ensure_active_values(space: Any) -> None:
             space.values[each.name] = each.random_sample()
         elif not space.is_active(each.name):  # under none of its conditions
             space.values.pop(each.name, None)
-
-
-def _name(hyperparameter: HyperParameter) -> str:
-    """With the conditions under which it is active: the same name under others is another parameter."""
-    conditions = [f"{each.name} = {' or '.join(map(str, each.values))}" for each in hyperparameter.conditions]
-    return hyperparameter.name + (f" ({' and '.join(conditions)})" if conditions else "")
 
 
 def _same(value: Any) -> Any:

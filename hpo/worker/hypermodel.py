@@ -1,6 +1,6 @@
 """Trials of a KerasTuner HyperModel in a worker: what it asks for, and how one is trained."""
 
-import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from models.own.hyper_prefix import Prefix
     from models.own.hyper_space import Asked
     from models.training.fitting import Examples
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,11 @@ def _where_it_stands(job: Job, begun: Checkpoint | None, here: Session) -> Stand
     here.under_way.clear()  # at most one: a network and its traces take memory
     fresh = _fresh(job, job.seed, here)
     if begun is not None:
-        with contextlib.suppress(ValueError):  # a checkpoint of another version
+        try:
             fitting.resume(fresh.built, begun.arrays)
             return replace(fresh, curve=tuple(begun.curve))
+        except ValueError as error:  # a checkpoint of another version
+            _log.warning("trial %d begins anew: %s", job.number, error)
     return fresh
 
 
@@ -130,10 +135,9 @@ def _examples(
         train, val = (Examples(features(rows), data.labels[rows]) for rows in (parts.train, parts.val))
         return train, val
 
-    pictures, why = examples(lambda rows: data.images[rows]), ""
-    prefix = stands.prefix
+    prefix, why = stands.prefix, ""
     if prefix is None:
-        return pictures, None, why
+        return examples(lambda rows: data.images[rows]), None, why
     store = Frozen(job, prefix, data, beat)
     decision = store.plan(len(parts.train), len(parts.val))
     if decision.store:
@@ -141,7 +145,7 @@ def _examples(
             return examples(store.load), prefix, f"behind {prefix.layer}: {decision.why}"
         except OSError as error:  # another process took the room, or the disk is full
             why = f"no store, {error}; "
-    return pictures, None, why + decision.why
+    return examples(lambda rows: data.images[rows]), None, why + decision.why
 
 
 def _plan(built: "Built", from_where: str, values: Mapping[str, Any]) -> str:

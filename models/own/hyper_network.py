@@ -14,6 +14,7 @@ import numpy as np
 from models import ModelError
 from models.backbones import TO_FLOAT
 from models.keras_graph import calls, continued, functional
+from models.own.hyper_loss import gives_logits, takes_numbers
 from models.own.hypermodel import Hyper
 from models.own.reference import where
 
@@ -67,9 +68,14 @@ class Built:
     @property
     def fits_itself(self) -> bool:
         """Whether the HyperModel has a `fit` of its own."""
-        import keras_tuner
+        return fits_itself(self.hypermodel)
 
-        return type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
+
+def fits_itself(hypermodel: Any) -> bool:
+    """Whether a HyperModel has a `fit` of its own."""
+    import keras_tuner
+
+    return type(hypermodel).fit is not keras_tuner.HyperModel.fit
 
 
 def build(own: Hyper, values: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int, seed: int) -> Built:
@@ -100,11 +106,11 @@ def build(own: Hyper, values: Mapping[str, Any], shape: tuple[int, int, int], n_
         raise ModelError(f"{own.name} could not be built: {where(error)}") from error
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))
-    _check(own.name, model, shape, n_classes)
+    _check(own.name, model, shape, n_classes, fits_itself(hypermodel))
     inner, n_outputs = tuple(model.inputs[0].shape[1:]), model.outputs[0].shape[-1]
     try:
         inputs, x = _raw(own, shape, inner)
-        y = probabilities(continued(model, x, _at_inference), model.loss)
+        y = probabilities(continued(model, x, _at_inference()), gives_logits(model))
         classifier = keras.Model(inputs, y, name="classifier")
     except ModelError:
         raise
@@ -114,7 +120,7 @@ def build(own: Hyper, values: Mapping[str, Any], shape: tuple[int, int, int], n_
     def targets(labels: np.ndarray) -> np.ndarray:
         if n_outputs == 1:
             return labels.astype("float32")[:, None]
-        if "sparse" in name_of_loss(model.loss):
+        if takes_numbers(model):
             return labels
         return np.eye(n_classes, dtype="float32")[labels]
 
@@ -140,24 +146,19 @@ def accepted(fit: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any
     return {name: value for name, value in given.items() if takes_all or name in parameters}
 
 
-def from_logits(loss: Any) -> bool:
-    """Whether a loss takes what is before the last activation."""
-    return bool(getattr(loss, "from_logits", False))
-
-
-def name_of_loss(loss: Any) -> str:
-    """Such as sparse_categorical_crossentropy, of a loss as `compile` takes it."""
-    return str(loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", "")))
-
-
-def _check(name: str, model: Any, shape: tuple[int, int, int], n_classes: int) -> None:
-    """Raises where it is no compiled functional model from a picture to its class."""
+def _check(name: str, model: Any, shape: tuple[int, int, int], n_classes: int, has_fit: bool) -> None:
+    """Raises where it is no functional model from a picture to its class, compiled unless its `fit` is its own."""
     import keras
 
     if not isinstance(model, keras.Model):
         raise ModelError(f"{name} must build a keras.Model. Received: {type(model).__name__}")
-    if getattr(model, "optimizer", None) is None or getattr(model, "loss", None) is None:
+    optimizer = getattr(model, "optimizer", None)
+    if not has_fit and (optimizer is None or getattr(model, "loss", None) is None):
         raise ModelError(f"{name} must build a compiled model: model.compile(optimizer, loss) is missing")
+    if not has_fit and getattr(optimizer, "use_ema", False):
+        raise ModelError(
+            f"{name} must compile without use_ema: fit replaces weights by their averages where it ends, at each rung"
+        )
     try:
         calls(functional(model))
     except ModelError as error:
@@ -168,7 +169,8 @@ def _check(name: str, model: Any, shape: tuple[int, int, int], n_classes: int) -
         found = f"inputs: {len(model.inputs)}, outputs: {len(model.outputs)}"
         raise ModelError(f"{name} must build a model with one input and one output. Received: {found}")
     taken, given = tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:])
-    if None in taken or math.prod(taken) != math.prod(shape):
+    allowed_shapes = [shape, *([shape[:2]] if shape[2] == 1 else []), (math.prod(shape),)]
+    if taken not in allowed_shapes:
         raise ModelError(f"{name} must build a model for pictures of shape {shape}. Received: {taken}")
     if given != (n_classes,) and not (given == (1,) and n_classes == 2):
         allowed = "1 or 2" if n_classes == 2 else str(n_classes)
@@ -197,27 +199,37 @@ def _floats(own: Hyper, pictures: np.ndarray, inner: tuple[int, ...]) -> np.ndar
     return model.predict(pictures.astype("float32"), batch_size=BATCH, verbose=0)
 
 
-def probabilities(y: Any, loss: Any) -> Any:
-    """Of each class, (None, classes), from what a model gives that has this loss, as Keras tensors."""
+def probabilities(y: Any, logits: bool) -> Any:
+    """Of each class, (None, classes), from what a model gives, as Keras tensors."""
     import keras
 
-    logits = from_logits(loss)
     if y.shape[-1] == 1:
         y = keras.layers.Activation("sigmoid", name="probability")(y) if logits else y
         return keras.ops.concatenate([1 - y, y], axis=-1)
     return keras.layers.Softmax(name="probabilities")(y) if logits else y
 
 
-def _at_inference(layer: Any) -> Callable[..., Any] | None:
+def _at_inference() -> Callable[[Any], Callable[..., Any] | None]:
     """What is called in place of a layer that changes training pictures: nothing; of a Lambda: its function.
 
     KerasTuner's own, of `HyperImageAugment`, would change other pictures, too. What a function does can be counted, and
-    a file with it loaded safely, where it is made of Keras' operations.
+    a file with it loaded safely, where it is made of Keras' operations. Keras 3.15 calls other layers that change
+    pictures, such as Resizing, with training=True unless told otherwise, and hands that on to all behind them.
     """
     import keras
 
-    kind = type(layer)
-    if kind is keras.layers.Lambda:
-        return lambda x, **_: layer.function(x, **(layer.arguments or {}))
-    of_libraries = ".image_preprocessing." in kind.__module__ or kind.__module__.startswith("keras_tuner.")
-    return (lambda x, **_: x) if of_libraries and kind.__name__.startswith(AUGMENTING) else None
+    told: set[int] = set()  # layers that are told: once, or their calls would be taken for new ones
+
+    def instead(layer: Any) -> Callable[..., Any] | None:
+        kind = type(layer)
+        if kind is keras.layers.Lambda:
+            return lambda x, **_: layer.function(x, **(layer.arguments or {}))
+        of_keras = ".image_preprocessing." in kind.__module__
+        if kind.__name__.startswith(AUGMENTING) and (of_keras or kind.__module__.startswith("keras_tuner.")):
+            return lambda x, **_: x
+        if of_keras and id(layer) not in told:
+            told.add(id(layer))
+            return lambda x, **_: layer(x, training=False)
+        return None
+
+    return instead

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ import numpy as np
 from models import flops
 from models.cuts import CutPoint, sweep_of
 from models.keras_graph import all_layers, draws, functional
+from models.own.hyper_loss import gives_logits
 from models.own.hyper_network import Built, probabilities, raw_pictures
 from models.weights.values import weights_digest
+
+STEPS = ("train_step", "compute_loss", "compute_metrics")  # of a `keras.Model`, that a subclass may have its own of
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,13 @@ class Prefix:
 def find_prefix(built: Built) -> Prefix | None:
     """The deepest cut below which nothing is trained and nothing is random; None where no weights lie below one.
 
-    Layers that draw random numbers in training count as random even where they are called with training=False.
+    Layers that draw random numbers in training count as random even where they are called with training=False, and so
+    do the user's own that ask whether they are trained. None, too, where a model has training steps of its own.
     """
     import keras
 
     model = functional(built.model)
-    cut = _deepest(model)
+    cut = _deepest(model) if _trains_as_keras(built.model) else None
     if cut is None:
         return None
     below = keras.Model(model.input, cut.tensor)
@@ -64,10 +69,23 @@ def find_prefix(built: Built) -> Prefix | None:
     inputs, x = raw_pictures(built)
     base = keras.Model(inputs, below(x))
     tail = keras.Model(cut.tensor, model.output)
-    tail.compile(optimizer=built.model.optimizer, loss=built.model.loss, metrics=["accuracy"])
-    classifier = keras.Model(cut.tensor, probabilities(model.output, built.model.loss))
-    digest = hashlib.sha256(f"{_structure(below)} {weights_digest(below)}".encode()).hexdigest()
+    how = {name: getattr(built.model, name) for name in ("run_eagerly", "jit_compile", "steps_per_execution")}
+    tail.compile(optimizer=built.model.optimizer, loss=built.model.loss, metrics=["accuracy"], **how)
+    classifier = keras.Model(cut.tensor, probabilities(model.output, gives_logits(built.model)))
+    try:
+        structure = _structure(below)
+    except Exception:  # a layer of the user's that says nothing of itself: what is stored could be another one's
+        return None
+    digest = hashlib.sha256(f"{structure} {weights_digest(below)}".encode()).hexdigest()
     return Prefix(cut.layer, base, tail, classifier, digest, flops.count(base).flops, flops.count(tail).flops)
+
+
+def _trains_as_keras(model: Any) -> bool:
+    """Whether its training step is Keras', with no weights of losses, so that a tail is trained as the whole is."""
+    import keras
+
+    own = any(getattr(type(model), name) is not getattr(keras.Model, name) for name in STEPS)
+    return not own and not (model.get_compile_config() or {}).get("loss_weights")
 
 
 def _deepest(model: Any) -> CutPoint | None:
@@ -88,6 +106,9 @@ def _is_fixed(operation: Any) -> bool:
             return False
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
             return False  # it has the statistics of the batch
+        of_library = type(layer).__module__.startswith(("keras.", "keras_hub."))
+        if not of_library and "training" in inspect.signature(layer.call).parameters:
+            return False
     return True
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from models import ModelError
+from models.own.hyper_loss import loss_of
 from models.own.hyper_network import accepted, build
 from models.own.hypermodel import Hyper
 from models.own.reference import where
 
 MOST_BUILDS = 48  # in which hyperparameters are looked for
 MOST_VALUES = 8  # of one whose values are tried each
+ALMOST = 1e-3  # that the shares of a picture may miss 1 by: outputs may be float16
 TRIED_ON = 64  # made pictures, for what a `fit` asks for
 
 Described = Mapping[str, Any]  # a hyperparameter as KerasTuner describes it
@@ -65,6 +67,7 @@ def explore(own: Hyper, shape: tuple[int, int, int], n_classes: int) -> Asked:
     explorer = Explorer(ask)
     explorer.run()
     built = build(own, {}, shape, n_classes, 0)
+    _check_given(own.name, built, shape, n_classes)
     if built.fits_itself:
         _fit_once(own.name, built, shape, n_classes)
         explorer.take({_identity(each): each for each in built.values.get_config()["space"]})
@@ -181,13 +184,39 @@ def _identity(described: Described) -> Identity:
     return described["config"]["name"], str(described["config"]["conditions"])
 
 
+def _check_given(name: str, built: Any, shape: tuple[int, int, int], n_classes: int) -> None:
+    """Make sure that its loss takes the labels, and that what it gives are probabilities.
+
+    Raises:
+        ModelError: they are not, or it does not.
+    """
+    pictures, labels = _made(shape, n_classes)
+    x, y = built.prepare(pictures), built.targets(labels)
+    if loss_of(built.model) is not None:
+        try:
+            built.model.compute_loss(x, y, built.model(x, training=False))
+        except Exception as error:  # whatever a loss says
+            raise ModelError(f"{name} has a loss that does not take its labels: {where(error)}") from error
+    shares = built.judge(pictures)
+    if not (shares.min() >= -ALMOST and abs(shares.sum(axis=1) - 1).max() <= ALMOST):
+        raise ModelError(
+            f"{name} must end in probabilities (softmax, or sigmoid of one output), or its loss say from_logits=True. "
+            f"Received: outputs of {np.round(shares[0], 3).tolist()} for a picture"
+        )
+
+
+def _made(shape: tuple[int, int, int], n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Made pictures, and labels."""
+    pictures = np.random.default_rng(0).integers(0, 256, (TRIED_ON, *shape), np.uint8)
+    return pictures, np.arange(TRIED_ON) % n_classes
+
+
 def _fit_once(name: str, built: Any, shape: tuple[int, int, int], n_classes: int) -> None:
     """One epoch of the user's `fit`, on made pictures."""
-    labels = np.arange(TRIED_ON) % n_classes
-    pictures = np.random.default_rng(0).integers(0, 256, (TRIED_ON, *shape), np.uint8)
+    pictures, labels = _made(shape, n_classes)
     x, y = built.prepare(pictures), built.targets(labels)
     others = {"validation_data": (x, y), "epochs": 1, "callbacks": [], "verbose": 0}
     try:
         built.hypermodel.fit(built.values, built.model, x, y, **accepted(built.hypermodel.fit, others))
-    except Exception as error:  # whatever the user's code raises is the user's
+    except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's
         raise ModelError(f"fit of {name} failed on {TRIED_ON} made pictures: {where(error)}") from error

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
+import ast
 import hashlib
 import inspect
-import pickle
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from models import ModelError
-from models.own.reference import Reference, member_of, module_of, source_of, where
+from models.own.reference import Reference, member_of, module_of, source_of
 
 SHAPE, CLASSES = "input_shape", ("classes", "num_classes")  # arguments of a class that the data decides
+MOST_STATE = 50_000  # letters: it travels in the environment of processes
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,34 @@ def load_hyper(name: str, code: Reference, state: str) -> Hyper:
 
 
 def state_of(instance: Any) -> str:
-    """What a HyperModel has beside its class, as text.
+    """What a HyperModel has beside its class, as text: Python's literals, which run nothing where they are read.
 
     Raises:
         ModelError: other processes could not have it.
     """
     own = {name: value for name, value in vars(instance).items() if name not in ("build", "_build")}
-    try:
-        return base64.b64encode(pickle.dumps(own)).decode("ascii")
-    except Exception as error:  # whatever an attribute of the user's raises
+    instead = "name an instance at the top level of a file instead"
+    for name, value in own.items():
+        if not _is_plain(value):
+            raise ModelError(
+                f"attributes of a HyperModel that is handed over must be numbers, texts, and lists, tuples and "
+                f"dictionaries of them; {instead}. Received: {name} of class {type(value).__name__}"
+            )
+    state = repr(own)
+    if len(state) > MOST_STATE:
         raise ModelError(
-            f"hypermodel cannot be handed to worker processes: {where(error)}; name a function or an instance at the "
-            "top level of a file instead"
-        ) from error
+            f"attributes of a HyperModel that is handed over are more than {MOST_STATE} letters; {instead}"
+        )
+    return state
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether its text says all of it, and the same in each process."""
+    if isinstance(value, dict):
+        return all(isinstance(key, (str, int)) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value))
 
 
 def _instance(kind: Any, shape: tuple[int, int, int], n_classes: int, code: Reference) -> Any:
@@ -124,7 +140,7 @@ def _restored(kind: Any, state: str) -> Any:
 
     instance = kind.__new__(kind)
     keras_tuner.HyperModel.__init__(instance)
-    vars(instance).update(pickle.loads(base64.b64decode(state)))
+    vars(instance).update(ast.literal_eval(state))
     return instance
 
 

@@ -70,8 +70,9 @@ def register(name: str, network: Registered) -> None:
     if name in BACKBONES:
         raise ModelError(f"{network.code} would be called {name}, which is one of ours: give it another name")
     known = _registered().get(name, network)
-    if known.code != network.code:
-        raise ModelError(f"{network.code} would be called {name}, which {known.code} is called: give it another name")
+    if (known.code, known.state) != (network.code, network.state):
+        other = f"another {known.code}" if known.code == network.code else known.code
+        raise ModelError(f"{network.code} would be called {name}, which {other} is called: give it another name")
     _known[name] = network
 
 

@@ -19,6 +19,8 @@ from models.training.recipe import Epoch, pack, share
 
 BATCH = 256  # pictures that are classified at once
 JUDGED = 1000  # training pictures that stand for all where `fit` tells no accuracy or loss
+# What `fit` may tell of an epoch; other metrics are the user's own affair.
+TOLD = ("loss", "accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
 SMALLEST = 1e-7  # probability in a logarithm, as in Keras
 
 
@@ -63,7 +65,6 @@ class Fitted:
 
 def state(built: Built) -> list[np.ndarray]:
     """All that a run goes on with: the model's variables and the optimizer's."""
-    built.model.optimizer.build(built.model.trainable_variables)
     return [keras.ops.convert_to_numpy(variable) for variable in _variables(built)]
 
 
@@ -73,7 +74,6 @@ def resume(built: Built, arrays: Sequence[np.ndarray]) -> None:
     Raises:
         ValueError: the arrays are not those of this model.
     """
-    built.model.optimizer.build(built.model.trainable_variables)
     variables = _variables(built)
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
         raise ValueError("the arrays are of another model")
@@ -129,13 +129,18 @@ def run(
             fit(built.values, model, x, y, **steps)
     except _Over:
         pass
+    except SystemExit as error:  # of the user's code: an error of this trial, not the end of the worker
+        raise RuntimeError(f"fit called for an exit: {error}") from error
     if len(recorder.curve) == len(curve):  # a `fit` that calls no callbacks
         recorder.judge({})
     return Fitted(recorder.curve, len(recorder.curve) < length.until and not recorder.stopped, recorder.stopped)
 
 
 def _variables(built: Built) -> list[Any]:
-    return [*built.model.variables, *built.model.optimizer.variables]
+    optimizer = built.model.optimizer
+    if not optimizer.built:  # again it would make some variables twice
+        optimizer.build(built.model.trainable_variables)
+    return [*built.model.variables, *optimizer.variables]
 
 
 class _Over(Exception):
@@ -186,17 +191,16 @@ class _Recorder(keras.callbacks.Callback):
 
     def judge(self, logs: dict[str, Any]) -> None:
         """Add a point to the curve."""
-        told = {name: float(value) for name, value in logs.items() if not name.startswith("val_")}
-        accuracy = next(
-            (value for name, value in told.items() if name in ("accuracy", "acc") or "_accuracy" in name), None
-        )
+        told = {name: float(value) for name, value in logs.items() if name in TOLD and np.ndim(value) == 0}
+        accuracy = next((value for name, value in told.items() if name != "loss"), None)
         loss = told.get("loss")
         if accuracy is None or loss is None:
             sample = Examples(self._train.x[:JUDGED], self._train.labels[:JUDGED])
             own_loss, hits = self._look(sample)
             loss, accuracy = own_loss if loss is None else loss, share(hits) if accuracy is None else accuracy
         val_loss, right = self._look(self._val) if len(self._val.labels) else (None, None)
-        rate = keras.ops.convert_to_numpy(self._trained.optimizer.learning_rate)
+        optimizer = getattr(self._trained, "optimizer", None)  # none where a `fit` of the user's has its own
+        rate = keras.ops.convert_to_numpy(optimizer.learning_rate) if optimizer else 0.0
         point = Epoch(
             epoch=len(self.curve) + 1,
             loss=loss,

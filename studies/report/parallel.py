@@ -56,11 +56,12 @@ def axes(records: Sequence[TrialRecord], logarithmic: Collection[str] = ()) -> l
         logarithmic: hyperparameters of a HyperModel that are searched on a logarithm.
     """
     rows, settings = [row(record, False, columns_of(records)) for record in records], settings_of(records)
+    ours = LOGARITHMIC if settings == FIELDS else set(CAME_OUT) & LOGARITHMIC  # a HyperModel's may be called like ours
     drawn = []
     for name in (*settings, *CAME_OUT):
         values = [trial[name] for trial in rows]
         if name in CAME_OUT or len(set(values)) > 1:
-            drawn.append(_axis(name, values, name in LOGARITHMIC or name in logarithmic))
+            drawn.append(_axis(name, values, name in ours or name in logarithmic))
     return drawn
 
 

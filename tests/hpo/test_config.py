@@ -10,7 +10,9 @@ import pytest
 
 from hpo.config import Group, Role, StudyConfig, check_field, fields_of, load_preset, make_config, meta, restore_config
 from hpo.errors import BadField, BadInput
+from models.own import registry
 from studies.presets import PRESETS, PRESETS_DIR
+from tests import hypermodels
 
 WRONG = [
     ("backbone", "vgg20", "vgg19"),
@@ -230,3 +232,56 @@ def test_presets_name_the_command_that_uses_them():
         text = (PRESETS_DIR / f"{name}.toml").read_text(encoding="utf-8")
         assert "python -m hpo.run" in text
         assert tomllib.loads(text)
+
+
+@pytest.fixture
+def hypermodel(monkeypatch):
+    """The name of one that may be built in this test."""
+    monkeypatch.setattr(registry, "_known", {})
+    return registry.named(f"{hypermodels.__file__}:Scoped", hypermodel=True)
+
+
+def test_a_hypermodel_has_no_map_no_ends_and_no_probes(hypermodel):
+    config = make_config({"backbone": hypermodel, "dataset": "digits"})
+    assert config.is_hypermodel
+    assert not (config.is_mapped or config.searches_ends or config.starts_from_probe or config.splits_rates)
+    assert config.study_name == "hypermodels.Scoped-digits"
+    assert make_config({"backbone": hypermodel, "sampler": "nsga2", "epochs": 3, "batch_size": 16}).sampler == "nsga2"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weights", "none"), ("keep", "full"), ("search", "pooling"), ("augment", "light"), ("strategy", "progressive"),
+     ("rates", "one"), ("head_start", "random"), ("no_map", True), ("map_size", 100), ("sampler", "planner"),
+     ("views", 2), ("heads", 2), ("decode", "network")],
+)  # fmt: skip
+def test_what_a_hypermodel_decides_itself_is_refused(hypermodel, name, value):
+    with pytest.raises(BadField, match=f"{name} must be left out with a HyperModel. Received: ") as caught:
+        make_config({"backbone": hypermodel, name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_side_of_a_hypermodels_pictures(hypermodel, tmp_path):
+    from PIL import Image
+
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        Image.new("RGB", (9, 9)).save(tmp_path / kind / "1.png")
+    there = {"backbone": hypermodel, "dataset": str(tmp_path)}
+    assert make_config({**there, "resolutions": "8"}).resolutions == (8,)
+    for given, received in ((None, "none"), ("8,16", "8,16")):
+        with pytest.raises(BadField, match=f"must be one side in px for a HyperModel .* Received: {received}"):
+            make_config(there if given is None else {**there, "resolutions": given})
+    with pytest.raises(BadField, match="must be left out with a HyperModel on digits"):
+        make_config({"backbone": hypermodel, "dataset": "digits", "resolutions": "8"})
+
+
+def test_a_hypermodel_of_python_takes_the_place_of_the_backbone(hypermodel):
+    config = StudyConfig(hypermodel=hypermodels.Needs(4), dataset="digits")
+    assert config.backbone == "Needs" and config.is_hypermodel
+    for values, message in (
+        ({"hypermodel": "mine.py:A"}, "must be an instance of keras_tuner.HyperModel. Received: 'mine.py:A'"),
+        ({"hypermodel": hypermodels.Needs(4), "backbone": "vgg16"}, "takes the place of backbone"),
+    ):
+        with pytest.raises(BadField, match=message):
+            StudyConfig(**values)

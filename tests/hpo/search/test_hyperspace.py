@@ -76,3 +76,15 @@ def test_what_it_would_have_to_draw_gives_the_candidate(seed: int) -> None:
     assert parameters == pytest.approx(trial.params)
     again: Any = SPACE.suggest(optuna.trial.FixedTrial(parameters))
     assert again.settings() == pytest.approx(candidate.settings())
+
+
+def test_what_stands_under_a_fixed_one_is_searched() -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("kind", "a")
+    with hp.conditional_scope("kind", ["a"]):
+        hp.Int("units", 4, 8)
+    space = HyperSpace.of("lab.Net", Asked(hp.get_config()["space"], fits_itself=False))
+    (first,) = space.first_candidates()
+    assert first.settings() == {"units": 4}
+    assert space.parameters(first) == {"units (kind = a)": 4}
+    assert space.suggest(optuna.create_study().ask()).settings()["units"] in range(4, 9)

@@ -60,6 +60,24 @@ def test_labels_come_as_the_loss_wants_them() -> None:
     np.testing.assert_array_equal(built("Layers").targets(labels), np.eye(10)[labels])
 
 
+@pytest.mark.parametrize("name", ["named_loss", "list_of_losses", "class_name", "Guide"])
+def test_a_sparse_loss_is_known_by_what_it_is(name: str) -> None:
+    labels = np.array([3, 0])
+    np.testing.assert_array_equal(built(name).targets(labels), labels)
+
+
+def test_a_fit_that_compiles_has_numbers_and_logits() -> None:
+    mine = built("Guide")
+    assert mine.fits_itself and not hasattr(mine.model, "optimizer")
+    np.testing.assert_allclose(of(mine.classifier, PICTURES).sum(1), 1, atol=1e-6)
+
+
+def test_resizing_is_not_called_as_in_training() -> None:
+    mine = built("resized")
+    plain = keras.ops.convert_to_numpy(mine.classifier(PICTURES))
+    np.testing.assert_allclose(plain, mine.model.predict(mine.prepare(PICTURES), verbose=0), atol=1e-6)
+
+
 def test_what_changes_training_pictures_is_neither_counted_nor_deployed() -> None:
     kinds = {type(layer).__name__ for layer in built("function", filters=4).classifier.layers}
     assert "RandomTranslation" not in kinds and "BatchNormalization" in kinds
@@ -91,6 +109,8 @@ def test_preprocess_beside_it_is_asked(tmp_path: Path) -> None:
         ("Raises", r"mine could not be built: RuntimeError: no such thing \(hypermodels.py, line \d+\)"),
         ("Larger", r"mine must build a model for pictures of shape \(8, 8, 1\). Received: \(32, 32, 3\)"),
         ("Fewer", r"mine must build a model with 10 outputs, one a class. Received: \(7,\)"),
+        ("turned", r"mine must build a model for pictures of shape \(8, 8, 1\). Received: \(1, 8, 8\)"),
+        ("averaged", "mine must compile without use_ema"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_line(name: str, message: str) -> None:

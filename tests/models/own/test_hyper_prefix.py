@@ -45,6 +45,9 @@ def test_one_that_is_the_same_has_the_same_digest() -> None:
     assert prefix is not None and prefix.digest not in digests
 
 
-@pytest.mark.parametrize(("name", "values"), [("Frozen", {"trainable": True}), ("function", {}), ("Layers", {})])
-def test_where_nothing_with_weights_is_frozen_there_is_none(name: str, values: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("Frozen", {"trainable": True}), ("function", {}), ("Layers", {}), ("own_frozen", {}), ("own_steps", {})],
+)
+def test_where_nothing_with_weights_stays_the_same_there_is_none(name: str, values: dict[str, Any]) -> None:
     assert find_prefix(built(name, **values)) is None

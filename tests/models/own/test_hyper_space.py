@@ -45,6 +45,7 @@ def test_what_stands_behind_conditions_is_found() -> None:
 
 def test_what_fit_asks_for_is_found() -> None:
     assert asked("Loop") == [("Choice", "units"), ("Int", "batch_size")]
+    assert asked("Guide") == [("Int", "units"), ("Float", "rate")]
     assert explore(hyper("Loop"), (8, 8, 1), 10).fits_itself
     assert not explore(hyper("function"), (8, 8, 1), 10).fits_itself
 
@@ -52,6 +53,18 @@ def test_what_fit_asks_for_is_found() -> None:
 def test_a_fit_that_fails_is_refused_before_the_first_trial() -> None:
     with pytest.raises(ModelError, match="fit of mine failed on 64 made pictures: ValueError: not today"):
         explore(hyper("BadFit"), (8, 8, 1), 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("odd_loss", "mine has a loss that does not take its labels: ValueError: no labels for me"),
+        ("hidden_logits", "mine must end in probabilities .* or its loss say from_logits=True"),
+    ],
+)
+def test_a_loss_that_cannot_be_is_refused_before_the_first_trial(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        explore(hyper(name), (8, 8, 1), 10)
 
 
 def explored(build: Any) -> dict[str, dict[str, list[Any]]]:

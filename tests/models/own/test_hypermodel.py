@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from models import ModelError
+from models.own import registry
 from models.own.backbone import register_hypermodel
 from models.own.hypermodel import load_hyper, state_of
 from models.own.reference import Reference
@@ -66,20 +67,50 @@ def test_what_is_no_code_is_refused(text: str) -> None:
         named(text, hypermodel=True)
 
 
-def test_an_instance_of_python_is_made_again_elsewhere() -> None:
-    assert register_hypermodel(hypermodels.Needs(6)) == "Needs"
-    mine = hyper_of("Needs")
-    assert mine.make((8, 8, 1), 10).units == 6
-    code, settings = mine.source.split(" and settings ")
-    assert code == f"hypermodels.py:Needs {DIGEST}"
-    assert settings == hashlib.sha256(state_of(hypermodels.Needs(6)).encode()).hexdigest()
-    assert '"hypermodel": true' in variables()["HPO_OWN_NETWORKS"]
+@pytest.fixture
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_known", {})
+    monkeypatch.delenv(registry.VARIABLE, raising=False)
 
 
-def test_what_other_processes_cannot_have_is_refused() -> None:
-    odd = hypermodels.Needs(6)
-    odd.units = lambda: 6  # type: ignore[assignment]
-    with pytest.raises(ModelError, match="hypermodel cannot be handed to worker processes"):
-        register_hypermodel(odd)
-    with pytest.raises(ModelError, match="must be an instance of keras_tuner.HyperModel. Received: int"):
-        register_hypermodel(5)
+@pytest.mark.usefixtures("nothing_known")
+class TestInstance:
+    def test_it_is_made_again_elsewhere(self) -> None:
+        assert register_hypermodel(hypermodels.Needs(6)) == "Needs"
+        mine = hyper_of("Needs")
+        assert mine.make((8, 8, 1), 10).units == 6
+        code, settings = mine.source.split(" and settings ")
+        assert code == f"hypermodels.py:Needs {DIGEST}"
+        state = state_of(hypermodels.Needs(6))
+        assert state == "{'name': None, 'tunable': True, 'units': 6}"
+        assert settings == hashlib.sha256(state.encode()).hexdigest()
+        assert '"hypermodel": true' in variables()["HPO_OWN_NETWORKS"]
+
+    def test_one_name_stands_for_one_instance(self) -> None:
+        register_hypermodel(hypermodels.Needs(6))
+        register_hypermodel(hypermodels.Needs(6))
+        with pytest.raises(
+            ModelError, match="would be called Needs, which another .*:Needs is called: give it another"
+        ):
+            register_hypermodel(hypermodels.Needs(7))
+        other = hypermodels.Needs(7)
+        other.name = "seven"
+        assert register_hypermodel(other) == "seven"
+        assert [hyper_of(name).make((8, 8, 1), 10).units for name in ("Needs", "seven")] == [6, 7]
+
+    @pytest.mark.parametrize("value", [lambda: 6, {1, 2}, float("nan"), [object()], {"a": {3}}, b"x"])
+    def test_what_has_no_text_of_its_own_is_refused(self, value: Any) -> None:
+        odd = hypermodels.Needs(6)
+        odd.units = value
+        with pytest.raises(ModelError, match=r"name an instance at the top level .* Received: units of class \w+"):
+            register_hypermodel(odd)
+
+    def test_more_than_an_environment_takes_is_refused(self) -> None:
+        odd = hypermodels.Needs(6)
+        odd.units = [1.5] * 20_000  # type: ignore[assignment]
+        with pytest.raises(ModelError, match="more than 50000 letters"):
+            register_hypermodel(odd)
+
+    def test_what_is_none_is_refused(self) -> None:
+        with pytest.raises(ModelError, match="must be an instance of keras_tuner.HyperModel. Received: int"):
+            register_hypermodel(5)

@@ -62,6 +62,19 @@ def test_from_a_rung_it_goes_on_where_it_was() -> None:
         fitting.resume(built("Layers", layers=2), fitting.state(first))
 
 
+def test_an_optimizer_in_an_optimizer_goes_on_too() -> None:
+    first, second = built("scaled"), built("scaled")
+    half = run(first, 2)
+    fitting.resume(second, fitting.state(first))
+    assert run(second, 4, half.curve).curve == run(first, 4, half.curve).curve
+
+
+def test_metrics_that_are_no_numbers_are_left_alone() -> None:
+    (point,) = run(built("named_loss"), 1).curve
+    assert 0 <= point.accuracy < 0.9  # not the top five
+    assert run(built("Guide"), 2).ended is False
+
+
 def test_behind_a_prefix_it_learns_the_same() -> None:
     mine, other = built("Frozen"), built("Frozen")
     prefix = find_prefix(other)

@@ -112,7 +112,7 @@ def _train(
         beside = baseline(records, config, facts.resolutions[-1])
         if beside is None:
             why = (
-                "a HyperModel decides with what it begins" if config.is_hypermodel else "this study trains from scratch"
+                "a HyperModel decides what it begins with" if config.is_hypermodel else "this study trains from scratch"
             )
             watcher.note(f"no pretrained baseline: {why}")
         finalists = beside_baseline(finalists, beside, named=trials is not None)

@@ -68,7 +68,7 @@ def baseline(records: Sequence[TrialRecord], config: StudyConfig, resolution: in
     """The pretrained network with all of it frozen and a linear head: what everything else has to beat.
 
     The best such trial of the search; where there is none, one with usual values at this resolution, in pixels. None
-    where training is from scratch, or a HyperModel decides with what it begins.
+    where training is from scratch, or a HyperModel decides what it begins with.
     """
     if config.weights == "none" or config.is_hypermodel:
         return None

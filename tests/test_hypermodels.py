@@ -27,7 +27,10 @@ def test_from_run_to_report_and_export(tmp_path: Path) -> None:
         assert code == 0, err
         return out
 
-    typed("run", *CODE, *SMALL, "--trials", "2")
+    said = typed("run", *CODE, *SMALL, "--trials", "2")
+    assert (
+        "tuned.MyHyperModel asks for num_layers, units_0, activation, dropout, lr, units_1, units_2, shuffle\n" in said
+    )
     assert "2 of 4 trials done, continuing" in typed("run", *CODE, *SMALL, "--trials", "4")
     rows = json.loads((runs / "trials.json").read_text())
     names = ("num_layers", "units_0", "activation", "dropout", "lr", "shuffle")

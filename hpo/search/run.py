@@ -78,7 +78,10 @@ def _space(config: StudyConfig, facts: Facts, workers: Workers, display: Display
         found = wait(workers.submit(parts.explore, config), lambda: display.waiting(text))
     except (WorkerLost, TaskFailed) as error:
         raise StudyStopped(f"before the first trial: {error}", []) from error
-    return HyperSpace.of(config.backbone, found)
+    space = HyperSpace.of(config.backbone, found)
+    names = dict.fromkeys(each.name for each in space.asked if each.kind != "Fixed")
+    display.note(f"{config.backbone} asks for {', '.join(names) or 'no hyperparameters'}")
+    return space
 
 
 def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:

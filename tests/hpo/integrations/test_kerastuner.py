@@ -433,8 +433,8 @@ def test_a_tuner_searches_with_it(tmp_path: Path, data: tuple[np.ndarray, np.nda
 def test_the_example_of_the_docs(
     tmp_path: Path, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = (ROOT / "docs" / "own_networks.md").read_text()
-    example = re.search(r"## KerasTuner.*?```python\n(.*?)```", page, re.DOTALL)
+    page = (ROOT / "docs" / "kerastuner.md").read_text()
+    example = re.search(r"## Optuna under.*?```python\n(.*?)```", page, re.DOTALL)
     assert example is not None
     monkeypatch.chdir(tmp_path)
     text = example[1].replace("max_trials=50", "max_trials=2").replace("epochs=5", "epochs=1, verbose=0")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.config import make_config
+from hpo.config import make_config, restore_config
 from hpo.errors import BadField
 from models import ModelError
 from models.backbones import get_backbone, sides_of, with_top
@@ -134,6 +134,16 @@ def test_what_a_configuration_says_is_never_code(text: str, mine: Path) -> None:
     """So a study's options in a database, and a preset, cannot make code be imported: they pass through here."""
     with pytest.raises(BadField, match="backbone must be a known network.* one of your own is named by its code"):
         make_config({"backbone": text.format(mine)})
+    assert registry.variables() == {}
+
+
+def test_neither_a_preset_nor_a_database_names_a_hypermodel(mine: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "mine.toml"
+    preset.write_text(f'hypermodel = "{mine}:build"\n')
+    with pytest.raises(BadField, match="has the unknown field hypermodel"):
+        make_config({}, str(preset))
+    with pytest.raises(BadField, match="hypermodel must be an instance of keras_tuner.HyperModel"):
+        restore_config({"hypermodel": f"{mine}:build", "dataset": "digits"}, "mine", {})
     assert registry.variables() == {}
 
 

@@ -56,6 +56,8 @@ SWITCH = Check(lambda value: isinstance(value, bool), "true or false")
 
 def _say_kept(candidate: "Candidate") -> str:
     kept, blocks = candidate.keep_blocks, blocks_of(candidate.backbone)
+    if kept == 1 and not blocks:
+        return "first block"
     return f"first {kept}{f' of {blocks}' if blocks else ''} blocks" if kept else ""
 
 

@@ -148,3 +148,18 @@ def test_what_is_kept_of_the_backbone():
     assert not Candidate(
         **values | {"unfreeze_depth": 0}, keep_blocks=12
     ).linear_probe  # the baseline is the whole network
+
+
+@pytest.mark.parametrize(
+    ("backbone", "kept", "words"),
+    [
+        ("mobilenet_v2_0.35", 12, "first 12 of 18 blocks"),
+        ("mobilenet_v2_0.35", 1, "first 1 of 18 blocks"),
+        ("lab", 2, "first 2 blocks"),  # a network of one's own: how many it has is not known here
+        ("lab", 1, "first block"),
+    ],
+)
+def test_what_is_kept_is_said(backbone, kept, words):
+    plain = {"resolution": 64, "head_width": 0, "unfreeze_depth": 0, "dropout": 0.0, "learning_rate": 1e-3}
+    candidate = Candidate(backbone=backbone, keep_blocks=kept, lr_schedule="cosine", **plain)
+    assert candidate.describe().split(", ")[:2] == ["64 px", words]

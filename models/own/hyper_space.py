@@ -126,6 +126,10 @@ class Explorer:
             if brought and len(brought) < len(family):
                 known = under.setdefault(name, [])
                 known += [value for value in brought if value not in known]
+        for seen in filter(None, self._seen.values()):
+            met = all(seen.values.get(name) in own for name, own in under.items())
+            if identity in seen.asked and not met:
+                return []  # one value or another brings it: what holds together is not known, so it is always searched
         return [{"class_name": "Parent", "config": {"name": name, "values": own}} for name, own in under.items()]
 
     def _look(self, values: Mapping[str, Any]) -> Seen | None:

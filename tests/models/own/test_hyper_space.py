@@ -97,6 +97,15 @@ def test_conditions_within_conditions() -> None:
     }
 
 
+def test_what_one_choice_or_another_brings_is_always_searched() -> None:
+    def build(hp: Any) -> None:
+        wide, deep = hp.Boolean("wide"), hp.Boolean("deep")
+        if wide or deep:
+            hp.Int("units", 1, 100)
+
+    assert explored(build) == {"wide": {}, "deep": {}, "units": {}}
+
+
 def test_a_large_integer_stays_without_conditions_for_others() -> None:
     def build(hp: Any) -> None:
         if hp.Int("size", 1, 100) > 50:

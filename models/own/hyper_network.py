@@ -22,8 +22,21 @@ AUGMENTING = ("Rand", "AugMix", "CutMix", "MixUp")  # what the names of such lay
 BATCH = 256
 
 
+class Judging:
+    """What has a classifier that is asked again and again while it is trained."""
+
+    classifier: Any
+
+    @functools.cached_property
+    def judge(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`classifier` as a function of arrays, with the weights that it has when it is called; traced once."""
+        from models.training.backend import forward_now
+
+        return forward_now(self.classifier)
+
+
 @dataclass(frozen=True)
-class Built:
+class Built(Judging):
     """What a HyperModel makes of values.
 
     Attributes:
@@ -46,13 +59,6 @@ class Built:
     classifier: Any
     prepare: Callable[[np.ndarray], np.ndarray]
     targets: Callable[[np.ndarray], np.ndarray]
-
-    @functools.cached_property
-    def judge(self) -> Callable[[np.ndarray], np.ndarray]:
-        """`classifier` as a function of arrays, with the weights that it has when it is called; traced once."""
-        from models.training.backend import forward_now
-
-        return forward_now(self.classifier)
 
     @property
     def trainable_parameters(self) -> int:

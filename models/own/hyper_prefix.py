@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from models import flops
 from models.cuts import CutPoint, sweep_of
 from models.keras_graph import all_layers, draws, functional
 from models.own.hyper_loss import gives_logits
-from models.own.hyper_network import Built, probabilities, raw_pictures
+from models.own.hyper_network import Built, Judging, probabilities, raw_pictures
 from models.weights.values import weights_digest
 
 STEPS = ("train_step", "compute_loss", "compute_metrics")  # of a `keras.Model`, that a subclass may have its own of
 
 
 @dataclass(frozen=True)
-class Prefix:
+class Prefix(Judging):
     """A model cut in two.
 
     Attributes:
@@ -42,13 +38,6 @@ class Prefix:
     digest: str
     below: int
     above: int
-
-    @functools.cached_property
-    def judge(self) -> Callable[[np.ndarray], np.ndarray]:
-        """`classifier` as a function of arrays, with the weights that it has when it is called; traced once."""
-        from models.training.backend import forward_now
-
-        return forward_now(self.classifier)
 
 
 def find_prefix(built: Built) -> Prefix | None:

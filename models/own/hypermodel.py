@@ -51,11 +51,8 @@ def load_hyper(name: str, code: Reference, state: str) -> Hyper:
 
     target = member_of(code)
     is_class = isinstance(target, type) and issubclass(target, keras_tuner.HyperModel)
-    if (
-        not is_class
-        and not isinstance(target, keras_tuner.HyperModel)
-        and (isinstance(target, type) or not callable(target))
-    ):
+    is_function = callable(target) and not isinstance(target, type)
+    if not (is_class or is_function or isinstance(target, keras_tuner.HyperModel)):
         raise ModelError(
             f"{code} must be a keras_tuner.HyperModel, an instance of one, or a function from hyperparameters to a "
             f"model. Received: {target.__name__ if isinstance(target, type) else type(target).__name__}"
@@ -66,7 +63,7 @@ def load_hyper(name: str, code: Reference, state: str) -> Hyper:
     beside = [Reference(code.module, "preprocess", code.folder)] if preprocess else []
     source = source_of(code, *beside)
     if state:
-        source += f" and settings {_digest(state)}"
+        source += f" and settings {hashlib.sha256(state.encode()).hexdigest()}"
 
     def make(shape: tuple[int, int, int], n_classes: int) -> Any:
         if state:
@@ -142,7 +139,3 @@ def _restored(kind: Any, state: str) -> Any:
     keras_tuner.HyperModel.__init__(instance)
     vars(instance).update(ast.literal_eval(state))
     return instance
-
-
-def _digest(state: str) -> str:
-    return hashlib.sha256(state.encode()).hexdigest()

@@ -111,22 +111,12 @@ def run(
     model = prefix.tail if prefix else built.model
     x, y = train.x if prefix else built.prepare(train.x), built.targets(train.labels)
     recorder = _Recorder(model, (prefix or built).judge, train, val, curve, length.until, on_step, why_stop)
-    steps: dict[str, Any] = {
-        "epochs": length.epochs,
-        "initial_epoch": len(curve),
-        "callbacks": [recorder],
-        "verbose": 0,
-    }
+    told = {"epochs": length.epochs, "initial_epoch": len(curve), "callbacks": [recorder], "verbose": 0}
+    told |= _own_fit_gets(built, train, val) if built.fits_itself else {"batch_size": length.batch_size}
     fit = built.hypermodel.fit
-    if built.fits_itself:
-        judge = val if len(val.labels) else train
-        steps["validation_data"] = (built.prepare(judge.x), built.targets(judge.labels))
-        steps = accepted(fit, steps)
-    else:
-        steps["batch_size"] = length.batch_size
     try:
         with pointwise_products(model):
-            fit(built.values, model, x, y, **steps)
+            fit(built.values, model, x, y, **(accepted(fit, told) if built.fits_itself else told))
     except _Over:
         pass
     except SystemExit as error:  # of the user's code: an error of this trial, not the end of the worker
@@ -134,6 +124,12 @@ def run(
     if len(recorder.curve) == len(curve):  # a `fit` that calls no callbacks
         recorder.judge({})
     return Fitted(recorder.curve, len(recorder.curve) < length.until and not recorder.stopped, recorder.stopped)
+
+
+def _own_fit_gets(built: Built, train: Examples, val: Examples) -> dict[str, Any]:
+    """What only a `fit` of the user's is told; batches are its own affair."""
+    judge = val if len(val.labels) else train
+    return {"validation_data": (built.prepare(judge.x), built.targets(judge.labels))}
 
 
 def _variables(built: Built) -> list[Any]:

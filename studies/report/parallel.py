@@ -123,6 +123,21 @@ def _brief(record: CompleteTrial) -> str:
     return f"trial {record.number}: {', '.join(values)}"
 
 
+def _lines(
+    trained: Sequence[CompleteTrial], belongs: Sequence[bool], rows: Sequence[Axis]
+) -> tuple[list[float | None], list[int | None], list[str]]:
+    """Of the trials that belong to a group: places, rows and texts, with a gap behind each line."""
+    xs: list[float | None] = []
+    ys: list[int | None] = []
+    texts: list[str] = []
+    for number, record in enumerate(trained):
+        if belongs[number]:
+            xs += [*(axis.places[number] for axis in rows), None]
+            ys += [*range(len(rows)), None]
+            texts += [_brief(record)] * (len(rows) + 1)
+    return xs, ys, texts
+
+
 def draw(
     records: Sequence[TrialRecord], recommended: int | None, logarithmic: Collection[str] = ()
 ) -> tuple[go.Figure, int]:
@@ -137,14 +152,7 @@ def draw(
     )
     figure = go.Figure()
     for label, belongs, colour, width, dash in groups:
-        xs: list[float | None] = []
-        ys: list[float | None] = []
-        texts: list[str] = []
-        for number, record in enumerate(trained):
-            if belongs[number]:
-                xs += [*(axis.places[number] for axis in rows), None]
-                ys += [*range(len(rows)), None]
-                texts += [_brief(record)] * (len(rows) + 1)
+        xs, ys, texts = _lines(trained, belongs, rows)
         if xs:
             figure.add_scatter(
                 x=xs,

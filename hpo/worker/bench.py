@@ -35,13 +35,13 @@ class Part:
     """A network to be converted and measured: a trunk, or a head alone.
 
     Attributes:
-        architecture: of a trunk with `head_width` 0.
+        architecture: of a trunk with `head_width` 0; one of several, where a HyperModel builds equal networks.
         key: that it is remembered under.
         size: what it is monotone in: a side, or a width.
         head: whether it is a head.
     """
 
-    architecture: AnyArchitecture
+    architecture: AnyArchitecture = field(compare=False)
     key: str
     size: int
     head: bool

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from hpo.worker.job import Job
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.memory import Memory, to_latency
 from hpo.worker.session import Session
 from hpo.worker.survey import Survey
+from models.candidate import HyperCandidate
 from studies.fingerprint import KERAS
 from studies.outcomes import Latency, Measurement
 
@@ -30,14 +32,14 @@ class Costs:
         size = "x".join(map(str, job.shape))
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
         deployed = job.facts.machine.get("latency_runtime", KERAS) != KERAS
-        known = self._memory.recall(self._key) or {}
-        self.counts: Mapping[str, int] = known.get("cost") or self._count()
-        self._latency = to_latency(known["latency"]) if "latency" in known and not deployed else None
-        self.survey: Survey | None = None
-        if deployed:
-            if not known:
-                self._memory.remember(self._key, {"cost": dict(self.counts)})
-            self.survey = session.survey(job)
+        known = self._memory.recall(self._key)
+        if known is None or "cost" not in known:
+            known = self._found_out()
+            self._memory.remember(self._key, known)
+        self.counts: Mapping[str, int] = known["cost"]
+        self.survey: Survey | None = session.survey(job) if deployed else None
+        called = self._called() if self.survey is None else None
+        self._latency = to_latency(called) if called else None
 
     def want(self) -> None:
         """Begin to measure the latency, if that can be done beside something else."""
@@ -55,17 +57,23 @@ class Costs:
                 self._latency = self.survey.latency(self._job.candidate.architecture, on_step)
             else:
                 self._latency = self._call()
-                self._memory.remember(self._key, {"latency": asdict(self._latency), "cost": dict(self.counts)})
         return Measurement(latency_ms=self._latency.record_ms, latency=self._latency, **self.counts)
 
-    def _count(self) -> dict[str, int]:
+    def _called(self) -> Any:
+        """The record of the latency of one call, of this or an equal network; None: not measured yet."""
+        return (self._memory.recall(self._memory.shared(self._key)) or {}).get("latency")
+
+    def _found_out(self) -> dict[str, Any]:
+        """`cost` and, of a HyperModel, `structure`; see `Memory`."""
         with self._lock.training():  # building and importing disturb a measurement too
             from models import flops
+            from models.structure import structure_of
 
             model = self._session.classifier_of(self._job)
             cost = flops.count(model)
+            structure = structure_of(model) if isinstance(self._job.candidate, HyperCandidate) else None
         counts = {"macs": cost.macs, "flops": cost.flops, "other_flops": cost.other_flops}
-        return counts | {"parameters": model.count_params()}
+        return {"cost": counts | {"parameters": model.count_params()}} | ({"structure": structure} if structure else {})
 
     def _call(self) -> Latency:
         """One call of the training backend."""
@@ -74,5 +82,9 @@ class Costs:
         with self._lock.training():
             model = self._session.classifier_of(self._job)
         with self._lock.measuring():
-            known = self._memory.recall(self._key) or {}  # another worker may have measured it while this one waited
-            return to_latency(known.get("latency") or asdict(call.measure(model)))
+            latency = self._called()  # another worker may have measured it while this one waited
+            if latency is None:
+                latency = asdict(call.measure(model))
+                shared = self._memory.shared(self._key)
+                self._memory.remember(shared, {**(self._memory.recall(shared) or {}), "latency": latency})
+        return to_latency(latency)

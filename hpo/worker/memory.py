@@ -20,7 +20,8 @@ def to_latency(values: Mapping[str, Any]) -> Latency:
 class Memory:
     """What architectures and their parts cost: one small file under `<cache>/latency` for each, with a dict.
 
-    `latency` is a latency's record, `times` how often it was measured for that, `cost` MACs, FLOPs and parameters.
+    `latency` is a latency's record, `times` how often it was measured for that, `cost` MACs, FLOPs and parameters,
+    `structure` what a HyperModel builds of its values computes at inference (`models.structure`).
 
     Trials with the same architecture have the same latency, so that a front never shows noise as a difference, and
     the same study run again proposes the same trials. Delete the folder to measure anew.
@@ -47,6 +48,11 @@ class Memory:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # not measured yet, or not a file of ours: measuring again replaces it
         return None
+
+    def shared(self, architecture: str) -> str:
+        """Under what the latency of an architecture is remembered: one key for all that were found to be equal."""
+        structure = (self.recall(architecture) or {}).get("structure")
+        return f"structure/{structure}" if structure else architecture
 
     def remember(self, architecture: str, known: Mapping[str, Any]) -> None:
         """Keep what was measured."""

@@ -262,8 +262,10 @@ class Survey:
         bare = _bare(architecture) if isinstance(architecture, Architecture) else architecture
         side = bare.resolution if isinstance(bare, Architecture) else task.height
         picture = "x".join(map(str, (*task.size(side), task.channels)))
-        key = f"trunk/{bare.architecture_key()}/{picture}/{task.n_classes}"
-        return Part(bare, key, side, head=False)
+        key = f"{bare.architecture_key()}/{picture}/{task.n_classes}"
+        if not isinstance(bare, Architecture):
+            key = self._memory.shared(key)
+        return Part(bare, f"trunk/{key}", side, head=False)
 
     def _head(self, architecture: Architecture) -> Part:
         norm = "+bn" if architecture.batch_norm_head else ""

@@ -17,7 +17,7 @@ from hpo.worker.trial import attempt
 from models.candidate import HyperCandidate
 from models.own import registry
 from models.own.registry import named
-from studies.outcomes import Outcome
+from studies.outcomes import Measurement, Outcome
 from tests import hypermodels
 
 
@@ -119,6 +119,17 @@ def test_a_fit_of_the_users_is_stopped_at_a_rung(tmp_path: Path) -> None:
     outcome = train(job(mine, tmp_path, judge=Judge(0, "dominance", 2, {2: better, 4: better}), units=16), 2)
     assert outcome.stopped.startswith("stopped at epoch 2: val_accuracy 0.")
     assert (len(outcome.curve), outcome.ended) == (2, False)
+
+
+@pytest.mark.parametrize("runtime", ["keras", "litert"])
+def test_networks_that_are_equal_have_one_latency(tmp_path: Path, runtime: str) -> None:
+    def costs(number: int, **values: Any) -> Measurement:
+        task = job(config(tmp_path, "Layers", epochs=1, latency_runtime=runtime), tmp_path, number, **values)
+        return train(task, 1).measurement
+
+    first = costs(0, layers=1, units_0=16, dropout=False)
+    assert costs(1, layers=1, units_0=16, dropout=True, share=0.3) == first
+    assert costs(2, layers=1, units_0=24, dropout=False).latency != first.latency
 
 
 def test_over_budget_it_is_not_trained(tmp_path: Path) -> None:

@@ -23,6 +23,14 @@ def test_remembered_by_architecture_and_machine(tmp_path):
     assert Memory(tmp_path, {"device": "b"}).recall("x/r32/h0") is None
 
 
+def test_equal_networks_share_what_is_remembered(tmp_path):
+    memory = Memory(tmp_path, {"device": "a"})
+    for values in ("x", "y"):
+        assert memory.shared(values) == values
+        memory.remember(values, {"cost": KNOWN["cost"], "structure": "0123"})
+    assert memory.shared("x") == memory.shared("y") == "structure/0123"
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"identity": 1}', '{"identity": {}, "known": {}}'])
 def test_a_damaged_memory_is_measured_again(tmp_path, damage):
     memory = Memory(tmp_path, {"device": "a"})

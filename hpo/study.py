@@ -301,6 +301,7 @@ def load_study(
     device: str | None = None,
     follow_links: bool | None = None,
     backbone: Any = None,
+    hypermodel: Any = None,
 ) -> Study:
     """A study that was run before.
 
@@ -313,7 +314,8 @@ def load_study(
         device: auto, cpu, gpu or gpu:N.
         follow_links: also those that lead out of a folder of pictures.
         backbone: where the study is of a network of your own, to go on with it: the network, or its code as
-            `--backbone` names it; or the HyperModel, an instance or its code. What the study left can be read without.
+            `--backbone` names it. What the study left can be read without.
+        hypermodel: the same of a HyperModel: an instance, or its code.
 
     Raises:
         BadInput: an argument is wrong.
@@ -325,8 +327,11 @@ def load_study(
     places = {key: check_field(key, value) for key, value in given.items() if value is not None}
     with quiet_optuna(), database.storage_trouble(url):
         study = database.load_study(url, name)
-    if backbone is not None and (source := fingerprint_of(study).source):
-        allow(fingerprint_of(study).backbone, source, backbone, fingerprint_of(study).is_hypermodel)
+    if backbone is not None and hypermodel is not None:
+        raise BadField("hypermodel", f"takes the place of backbone. Received: both, backbone {backbone}")
+    own = backbone if hypermodel is None else hypermodel
+    if own is not None and (source := fingerprint_of(study).source):
+        allow(fingerprint_of(study).backbone, source, own, fingerprint_of(study).is_hypermodel)
     folder = prediction.results_folder(study) if out is None else check_field("out", out)
     return Study(study, url, folder, places)
 

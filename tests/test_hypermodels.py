@@ -7,6 +7,8 @@ from pathlib import Path
 import keras
 import pytest
 
+from hpo import load_study
+from models.own import registry
 from studies.fingerprint import fingerprint_of
 from tests.test_own_networks import PICTURE, ROOT, Folder
 
@@ -17,7 +19,7 @@ SMALL = ["--dataset", "digits", "--train-size", "300", "--val-size", "150", "--e
 
 
 @pytest.mark.slow
-def test_from_run_to_report_and_export(tmp_path: Path) -> None:
+def test_from_run_to_report_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One test, since each step goes on with the one before."""
     folder, runs = Folder(tmp_path), tmp_path / "runs" / NAME
     (tmp_path / "tuned.py").write_text(HYPERMODEL)
@@ -49,7 +51,6 @@ def test_from_run_to_report_and_export(tmp_path: Path) -> None:
     assert mark.space["units_2 (num_layers = 3)"] == "32 to 512 in steps of 32"
 
     typed("evaluate", NAME, *CODE, "--seeds", "1", "--pick", "few", "--runtimes", "litert")
-    assert re.search(r"front.png +\d +0\.\d+", typed("predict", NAME, PICTURE, *CODE))
     trial = next(path.name for path in sorted((runs / "final").iterdir()) if path.is_dir())
     assert (runs / "exports" / f"trial-{trial}" / "model.tflite").is_file()
     model = keras.saving.load_model(runs / "final" / trial / "seed-0" / "model.keras")
@@ -61,6 +62,11 @@ def test_from_run_to_report_and_export(tmp_path: Path) -> None:
     assert "python -m hpo.run --hypermodel tuned.py:MyHyperModel --dataset digits" in page
     for words in ("pretrained baseline", "stages", "blocks kept"):
         assert words not in page
+
+    monkeypatch.setattr(registry, "_known", {})
+    place = {"storage": f"sqlite:///{tmp_path}/studies.db", "hypermodel": f"{tmp_path}/tuned.py:MyHyperModel"}
+    said = load_study(NAME, **place, out=tmp_path / "runs").models().best.predict(PICTURE)[0].label
+    assert re.search(rf"front.png +{said} +0\.\d+", typed("predict", NAME, PICTURE, *CODE))
 
     code, _, err = folder.type("predict", NAME, PICTURE)  # without its code
     assert code == 2 and "was not named" in err and "Traceback" not in err

@@ -152,6 +152,8 @@ def test_a_study_that_is_not_there(tmp_path, evaluated):
         load_study("nosuch", storage=f"sqlite:///{tmp_path}/none.db")
     with pytest.raises(BadInput, match="^storage must be sqlite:///FILE"):
         load_study("nosuch", storage="none.db")
+    with pytest.raises(BadInput, match="^hypermodel takes the place of backbone. Received: both, backbone a.py:build"):
+        load_study(evaluated.study_name, storage=evaluated.storage, backbone="a.py:build", hypermodel="b.py:Deep")
 
 
 @pytest.mark.parametrize(

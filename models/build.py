@@ -180,26 +180,25 @@ def build_ends(candidates: Sequence[Candidate], task: Task) -> keras.Model:
     ends, outputs = blocks.ends(base), []
     for candidate in candidates:
         end = ends[candidate.keep_blocks - 1].tensor
-        pooled = pool(candidate.pooling, end, base.input, f"hpo_pool_{candidate.keep_blocks}")
+        pooled = pool(candidate.pooling, end, f"hpo_pool_{candidate.keep_blocks}")
         head = head_alone(candidate, pooled.shape[-1], task.n_logits, f"hpo_head_{candidate.keep_blocks}")
         outputs.append(head(pooled))
     return keras.Model(base.input, outputs, name=base.name)
 
 
-def pool(pooling: str, feature_map: keras.KerasTensor, inputs: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def pool(pooling: str, feature_map: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """What a head stands on, (n, channels).
 
     Args:
         pooling: one of `POOLINGS`.
         feature_map: (n, h, w, channels), the end of a network.
-        inputs: that it is made of.
         name: of the layer.
 
     Raises:
         ModelError: the class token is wanted of a network that has none.
     """
     if pooling == "token":
-        feature_map = class_token(feature_map, inputs)
+        feature_map = class_token(feature_map)
         if feature_map is None:
             raise ModelError("pooling must be average or max of a network without class token. Received: token")
     return POOLINGS[pooling](name=name)(feature_map)
@@ -245,7 +244,7 @@ def attach_head(base: keras.Model, candidate: Candidate, task: Task, seed: int) 
     for each class (softmax). With `batch_norm_head` there is a BatchNormalization before the ReLU, or before the
     dropout of a head without hidden layer.
     """
-    pooled = pool(candidate.pooling, base.output, base.input, "pool")  # (n, channels)
+    pooled = pool(candidate.pooling, base.output, "pool")  # (n, channels)
     n_logits = task.n_logits
     logits, probabilities = _head(pooled, candidate, n_logits)
 

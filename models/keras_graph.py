@@ -46,6 +46,12 @@ def made_by(tensor: Any) -> Any:
     return tensor._keras_history.operation
 
 
+def made_from(tensor: Any) -> tuple[Any, ...]:
+    """The Keras tensors that went into the call whose output a Keras tensor is."""
+    history = tensor._keras_history
+    return tuple(history.operation._inbound_nodes[history.node_index].input_tensors)
+
+
 def parts(layer: Any) -> tuple[Any, ...]:
     """The layers that a layer calls, if it is made of nothing else: no weights and no random numbers of its own."""
     if not hasattr(layer, "_flatten_layers") or layer._trainable_variables or layer._non_trainable_variables:

@@ -14,8 +14,9 @@ import numpy as np
 from models import ModelError
 from models.backbones import TO_FLOAT
 from models.build import Network
-from models.cuts import cut_points, sweep_of
+from models.cuts import cut_points, stages, sweep_of
 from models.keras_graph import made_by
+from models.tokens import are_tokens, through_map, tokens_of
 
 LEAST_CELLS = 4  # a map of fewer cells a side says nothing of where: then an earlier layer is taken
 SMOOTH_SAMPLES = 16
@@ -56,10 +57,32 @@ class View:
     scores: keras.KerasTensor
     layer: keras.Layer
 
+    @property
+    def named(self) -> str:
+        """The layer of the network that made that map, also where the map is of tokens put in their places."""
+        tokens = tokens_of(self.layer.output)
+        return self.layer.name if tokens is None else made_by(tokens).name
+
 
 def view_of(network: Network) -> View:
-    """Of one of ours."""
+    """Of one of ours.
+
+    Raises:
+        ModelError: its head stands on a class token that has not seen the picture yet.
+    """
+    if network.pooling == "token":
+        return _view_of_token(network)
     return View(network.logits.input, _as_floats(network), network.logits.output, map_layer(network))
+
+
+def _view_of_token(network: Network) -> View:
+    """With a head on the class token: of the patches that enter the last attention, by which it sees them."""
+    logits = network.logits
+    entered = stages(network.base())[-1].tensor
+    if not are_tokens(entered):
+        raise ModelError("behind the first block a class token is the same for all pictures")
+    patches, tokens = through_map(entered, logits.input, logits.name)
+    return View(logits.input, _as_floats(network), keras.Model(entered, logits.output)(tokens), made_by(patches))
 
 
 def view_of_classifier(model: keras.Model) -> View:
@@ -107,7 +130,7 @@ def looks(view: View, images: np.ndarray, classes: np.ndarray) -> Looks:
             saliency(score, part, smooth_samples=SMOOTH_SAMPLES, smooth_noise=SMOOTH_NOISE, normalize_map=False)
         )
     return Looks(
-        _scaled(np.concatenate(cams)), _scaled(np.concatenate(saliencies)), layer.name, int(layer.output.shape[1])
+        _scaled(np.concatenate(cams)), _scaled(np.concatenate(saliencies)), view.named, int(layer.output.shape[1])
     )
 
 

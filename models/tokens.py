@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from models import ModelError
-from models.keras_graph import Call, calls, made_by
+from models.keras_graph import Call, calls, made_by, made_from
 
 ROTATION = "DINOV3RopePositionEmbedding"  # with which DINOv3's attention begins, which is made of dense layers
 ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", ROTATION)  # by which attention is known
@@ -52,25 +52,56 @@ def as_map(tensor: Any, inputs: Any, name: str) -> Any:
     return Reshape((*grid, channels))(patches)
 
 
-def class_token(patches: Any, inputs: Any) -> Any | None:
+def through_map(tokens: Any, inputs: Any, name: str) -> tuple[Any, Any]:
+    """Tokens taken apart and put together again: nothing is changed, but those of patches are a feature map on the way.
+
+    Args:
+        tokens: Keras tensor, (None, tokens, channels).
+        inputs: Keras tensor that they are made of.
+        name: of the network.
+
+    Returns:
+        The feature map (None, rows, columns, channels), and the tokens that are made of it.
+
+    Raises:
+        ModelError: as `as_map`.
+    """
+    from keras.layers import Concatenate, Cropping1D, Reshape
+
+    patches = as_map(tokens, inputs, name)
+    n_patches, channels = prod(patches.shape[1:3]), patches.shape[-1]
+    flat = Reshape((n_patches, channels))(patches)
+    if tokens.shape[1] == n_patches:
+        return patches, flat
+    return patches, Concatenate(axis=1)([Cropping1D((0, n_patches))(tokens), flat])
+
+
+def tokens_of(patches: Any) -> Any | None:
+    """The tokens that `as_map` made a feature map of; None where another layer made it."""
+    from keras.layers import Cropping1D, Reshape
+
+    if not isinstance(made_by(patches), Reshape):
+        return None
+    (tokens,) = made_from(patches)
+    if isinstance(made_by(tokens), Cropping1D):
+        (tokens,) = made_from(tokens)
+    return tokens if are_tokens(tokens) else None
+
+
+def class_token(patches: Any) -> Any | None:
     """The first of the tokens before those of patches, as a feature map of one cell, (None, 1, 1, channels).
 
     Args:
         patches: Keras tensor, what `as_map` made.
-        inputs: Keras tensor that it is made of.
 
     Returns:
         None where there is none before them, and of a feature map that was not made of tokens.
     """
-    import keras
     from keras.layers import Cropping1D, Reshape
 
-    graph = calls(keras.Function(inputs, patches))
-    made = {id(tensor): call for call in graph for tensor in call.outputs}
-    cropped = made[id(patches)].inputs[0] if isinstance(made_by(patches), Reshape) else None
-    if cropped is None or not isinstance(made_by(cropped), Cropping1D):
+    tokens = tokens_of(patches)
+    if tokens is None or tokens.shape[1] == prod(patches.shape[1:3]):
         return None
-    tokens = made[id(cropped)].inputs[0]
     n_tokens, channels = tokens.shape[1:]
     return Reshape((1, 1, channels))(Cropping1D((0, n_tokens - 1))(tokens))
 

@@ -164,7 +164,7 @@ def _of_network(config: StudyConfig, resolutions: tuple[int, ...], data: Dataset
         "stages": blocks.stages_kept(base),
         "channels": tuple(int(end.tensor.shape[-1]) for end in blocks.ends(base)),
         "ends": blocks.rule_of(base),
-        "class_token": all(class_token(end.tensor, base.input) is not None for end in blocks.ends(base)),
+        "class_token": all(class_token(end.tensor) is not None for end in blocks.ends(base)),
         "source": source,
         "weights_digest": "none" if config.weights == "none" else weights_digest(base),
     }

@@ -19,7 +19,7 @@ def pooled_at(
 
     It will be run on `n` pictures.
     """
-    outputs = [pool(pooling, tensor, inputs, f"pool_of_end_{number}") for number, tensor in enumerate(tensors)]
+    outputs = [pool(pooling, tensor, f"pool_of_end_{number}") for number, tensor in enumerate(tensors)]
     return run_frozen(keras.Model(inputs, outputs), n, BATCH)
 
 

@@ -9,6 +9,8 @@ import pytest
 from models import ModelError, saliency
 from models.build import Task, build_network
 from models.candidate import Candidate
+from models.own import registry
+from models.own.backbone import named
 from models.own.hyper_network import build as build_hypermodel
 from models.own.hypermodel import load_hyper
 from models.own.reference import Reference
@@ -54,6 +56,45 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(keep_blocks):
     wanted = wanted / np.maximum(wanted.max(axis=(1, 2), keepdims=True), 1e-12)
     np.testing.assert_allclose(seen.cam, wanted, atol=1e-3)
     assert (seen.layer, seen.cells) == (layer.name, maps.shape[1])
+
+
+def transformer(folder, **changes):
+    presets = pytest.importorskip("tests.models.own.presets", reason="the extra hub is not installed")
+    name = named(f"keras_hub:{presets.folder_of(folder / 'vit', presets.small('vit'))}")
+    return network(side=96, candidate=dataclasses.replace(LINEAR, backbone=name, resolution=96, **changes))
+
+
+@pytest.mark.parametrize(("keep_blocks", "layer"), [(0, "add"), (2, "vit_encoder_dropout")])
+def test_grad_cam_of_a_class_token_is_of_the_patches_that_it_sees(tmp_path, monkeypatch, keep_blocks, layer):
+    """Behind the last attention a head on the class token sees no patch, so that gradients there are zero."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(registry, "_known", {})
+    net = transformer(tmp_path, pooling="token", keep_blocks=keep_blocks)
+    images, classes = pictures(3, 96, 3), np.array([0, 1, 2])
+    view = view_of(net)
+    x = keras.Model(view.pictures, view.start)(images, training=False)
+    with tf.GradientTape() as tape:
+        maps, scores = keras.Model(view.start, [view.layer.output, view.scores])(x, training=False)
+        chosen = tf.reduce_sum(tf.gather(scores, classes, axis=1, batch_dims=1))
+    np.testing.assert_allclose(scores, net.logits(images, training=False), atol=1e-5)  # nothing was changed
+    weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
+    wanted = upsampled(np.maximum(tf.reduce_sum(weights * maps, axis=-1).numpy(), 0), 96)
+    seen = looks(view, images, classes)
+    np.testing.assert_allclose(seen.cam, wanted / np.maximum(wanted.max(axis=(1, 2), keepdims=True), 1e-12), atol=1e-3)
+    assert wanted.any() and seen.cells == 6
+    assert seen.layer.rstrip("_0123456789") == layer
+
+
+def test_a_map_of_tokens_is_named_after_the_layer_that_made_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_known", {})
+    assert view_of(transformer(tmp_path)).named == "vit_encoder_ln"
+
+
+def test_a_class_token_that_has_not_seen_the_picture_has_no_map(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_known", {})
+    with pytest.raises(ModelError, match="behind the first block a class token is the same for all pictures"):
+        view_of(transformer(tmp_path, pooling="token", keep_blocks=1))
 
 
 @pytest.mark.parametrize(("n_classes", "channels", "side"), [(2, 1, 8), (3, 3, 48)])

@@ -13,7 +13,7 @@ from models.blocks import ends, keep, rule_of, stages_kept
 from models.cuts import freeze, stages
 from models.own.network import built
 from models.own.reference import Own
-from models.tokens import as_map, class_token
+from models.tokens import as_map, class_token, through_map, tokens_of
 
 WIDTH = 8
 
@@ -101,19 +101,38 @@ def test_the_class_token_is_the_first_before_the_patches() -> None:
     model = built(Own("mine", lambda _: network, None, "mine:build 0"), 16)
     x = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
     for end, layer in zip(ends(model), ("class_token", "out_0", "out_1", "last"), strict=True):
-        found = keras.Model(model.input, class_token(end.tensor, model.input))
+        found = keras.Model(model.input, class_token(end.tensor))
         assert found.output_shape == (None, 1, 1, WIDTH)
         expected = keras.Model(network.input, network.get_layer(layer).output)(x)
         np.testing.assert_array_equal(np.asarray(found(x))[:, 0, 0], np.asarray(expected)[:, 0])
+
+
+def test_tokens_taken_apart_and_put_together_are_the_same() -> None:
+    network = transformer((16, 16, 3), class_token=True)
+    model = built(Own("mine", lambda _: network, None, "mine:build 0"), 16)
+    x = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+    for end in ends(model):
+        tokens = tokens_of(end.tensor)
+        patches, again = through_map(tokens, model.input, model.name)
+        before, after, as_before = keras.Model(model.input, [tokens, again, end.tensor])(x)
+        np.testing.assert_array_equal(after, before)
+        np.testing.assert_array_equal(keras.Model(model.input, patches)(x), as_before)
+
+
+def test_a_feature_map_of_other_layers_has_no_tokens() -> None:
+    inputs = keras.Input((8, 8, 3))
+    assert tokens_of(inputs) is None
+    assert tokens_of(keras.layers.Conv2D(2, 3)(inputs)) is None
+    assert tokens_of(keras.layers.Reshape((16, 4, 3))(inputs)) is None
 
 
 def test_a_network_may_have_no_class_token() -> None:
     without = built(own(), 16)
     inputs = keras.Input((8, 8, 3))
     feature_map = keras.layers.Conv2D(2, 3)(inputs)
-    assert class_token(without.output, without.input) is None
-    assert class_token(feature_map, inputs) is None
-    assert class_token(inputs, inputs) is None
+    assert class_token(without.output) is None
+    assert class_token(feature_map) is None
+    assert class_token(inputs) is None
 
 
 def test_a_feature_map_is_left_as_it_is() -> None:

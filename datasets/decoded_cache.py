@@ -106,6 +106,14 @@ def decode_all(
         ) from error
 
 
+def missing_bytes(
+    folder: Path, files: Sequence[PictureFile], class_names: Sequence[str], sides: Sequence[int], store: ArrayStore
+) -> int:
+    """What decoding `files` to all of these sides in pixels would add to the store."""
+    missing = [side for side in sides if not store.has(_key(folder, files, class_names, side))]
+    return sum(len(files) * side * side * 3 for side in missing)
+
+
 def _key(folder: Path, files: Sequence[PictureFile], class_names: Sequence[str], side: int) -> dict[str, Any]:
     """From the place, names, sizes and times: files of equal size and time in two folders may still differ."""
     hasher = hashlib.sha256()

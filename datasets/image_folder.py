@@ -1,12 +1,12 @@
 """A folder of pictures as a data set: its typical size, its development part and its test split, decoded."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from datasets import DataError
-from datasets.decoded_cache import Decoded, decode_all
+from datasets.decoded_cache import Decoded, decode_all, missing_bytes
 from datasets.decoding import UnreadableError, shorter_side
 from datasets.folder_layout import Folder, PictureFile
 from datasets.store import ArrayStore
@@ -44,6 +44,22 @@ def decode_development(
     for part, chosen in (("train", ~in_val), ("val", in_val)):
         _check_classes_left(folder, decoded.labels[chosen], part, 1)
     return decoded, np.flatnonzero(in_val).astype(np.int64)
+
+
+def check_room(folder: Folder, sides: Sequence[int], store: ArrayStore) -> None:
+    """Raises DataError where there is no room for the development part at all of these sides in pixels."""
+    needed = missing_bytes(folder.path, folder.development, folder.class_names, sides, store)
+    try:
+        room = store.room()
+    except OSError:
+        return  # whoever opens it says why it cannot be used
+    if needed > room:
+        raise DataError(
+            f"the cache folder {store.folder} has room for {room / 2**20:,.1f} MiB; "
+            f"{counted(len(folder.development), 'picture')} decoded to {counted(len(sides), 'size')} take "
+            f"{needed / 2**20:,.1f} MiB more; make room, choose another with --cache-dir, name fewer --resolutions, or "
+            "decode once with --decode largest"
+        )
 
 
 def decode_test(folder: Folder, side: int, store: ArrayStore, skip_unreadable: bool, on_step: OnStep) -> Decoded:

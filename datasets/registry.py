@@ -8,7 +8,7 @@ followed by a colon and the classes that are wanted, see `datasets.subset`.
 import difflib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +146,21 @@ def open_dataset(
     decoded, fixed_val = image_folder.decode_development(folder, side, store, skip_unreadable, on_step)
     facts = _folder_facts(folder, side, decoded.readable, len(decoded.left_out))
     return Dataset(facts, decoded.images, decoded.labels, fixed_val, decoded.digest, decoded.files)
+
+
+def check_room(
+    name_or_folder: str,
+    store: ArrayStore,
+    sides: Sequence[int],
+    skip_unreadable: bool = False,
+    follow_links: bool = False,
+) -> None:
+    """Raises DataError where a folder's pictures, decoded to all of these sides in pixels, do not fit into the store.
+
+    Arguments are those of `open_dataset`; what is in the store already takes no more room.
+    """
+    base, rest = cut_name(name_or_folder)
+    image_folder.check_room(list_folder(Path(base), skip_unreadable, rest, follow_links), sides, store)
 
 
 def open_test(

@@ -24,6 +24,12 @@ class ArrayStore(Protocol):
 
     folder: Path
 
+    def has(self, key: Mapping[str, Any]) -> bool:
+        """Whether something is kept under `key`; cheap, since it is not verified."""
+
+    def room(self) -> int:
+        """Bytes that a new array may have right now."""
+
     def get(
         self,
         key: Mapping[str, Any],

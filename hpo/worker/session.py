@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from datasets.catalogue import DATASETS
-from datasets.registry import Dataset, open_dataset, open_test
+from datasets.registry import Dataset, check_room, open_dataset, open_test
 from datasets.splits import Split, split
 from datasets.subset import base_name
 from hpo.config import StudyConfig
@@ -198,6 +198,9 @@ class Session:
     def _find_out(self, config: StudyConfig) -> Facts:
         machine, resolutions = machine_of(config), searched_resolutions(config)
         side = resolutions[-1]
+        if config.decodes_each:
+            lenience = config.skip_unreadable, config.follow_links
+            check_room(config.dataset, picture_store(config.cache_dir), resolutions, *lenience)
         return find_out(config, machine, resolutions, self.data(config, side), self.split(config, side))
 
     def _open(self, pictures: Pictures) -> Dataset:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from datasets import DataError, decoded_cache
 from datasets.digest import digest
-from datasets.registry import open_dataset
+from datasets.registry import check_room, open_dataset
 from models.reuse.store import picture_store
 
 
@@ -155,6 +155,30 @@ def test_a_cache_folder_that_cannot_be_written_is_named(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"the cache folder .*/file/pictures cannot be used: Not a directory"):
         opened(folder, tmp_path / "file")
+
+
+def test_room_for_all_sizes_is_looked_for_at_once(folder, tmp_path, monkeypatch):
+    """160 pictures of 3 side**2 bytes; those that are there already take no more."""
+    store, usage = picture_store(tmp_path / "cache"), shutil.disk_usage(tmp_path)
+
+    def with_room(free: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=free))
+        check_room(str(folder), store, (64, 128))
+
+    needed = 160 * 3 * (64**2 + 128**2)
+    with_room(needed)
+    with pytest.raises(
+        DataError,
+        match=r"cache/pictures has room for 9\.3 MiB; 160 pictures decoded to 2 sizes take 9\.4 MiB more; make room, "
+        r"choose another with --cache-dir, name fewer --resolutions, or decode once with --decode largest$",
+    ):
+        with_room(needed - 10**5)
+    opened(folder, tmp_path / "cache", side=64)
+    with_room(160 * 3 * 128**2)
+    with pytest.raises(DataError, match=r"take 7\.5 MiB more"):
+        with_room(160 * 3 * 128**2 - 1)
+    (tmp_path / "file").touch()
+    check_room(str(folder), picture_store(tmp_path / "file"), (64,))  # that it cannot be used is said when it is opened
 
 
 def test_a_full_disk_is_said_before_and_during_decoding(folder, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Where a candidate becomes numbers: on digits with the embedded custom_cnn, and on tiny made-up pictures."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import hpo.worker.trial
+from datasets import DataError
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.session import current, prepare
@@ -134,6 +136,16 @@ def test_pictures_of_a_folder_come_at_the_side_that_a_network_sees(configure, ph
     assert ("resize" in {layer.name for layer in model.layers}) == resized
     assert Sources(one, current()).data.images.shape == (32, *shape)  # the others are test pictures
     assert one.facts.shape == (32, 32, 3)
+
+
+def test_a_disk_without_room_for_all_sides_is_noticed_before_any_is_decoded(configure, photos, monkeypatch):
+    usage = shutil.disk_usage(photos)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=32 * 3 * 32**2 + 1000))
+    config = configure(dataset=photos, resolutions=(16, 32))
+    with pytest.raises(DataError, match="32 pictures decoded to 2 sizes take"):
+        prepare(config)
+    assert not config.cache_dir.exists()
+    assert prepare(config.model_copy(update={"decode": "largest"})).shape == (32, 32, 3)
 
 
 def test_pictures_that_were_changed_after_the_first_side_are_refused(configure, photos, tmp_path):

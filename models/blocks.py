@@ -12,8 +12,8 @@ The rule, for every backbone and any user's functional network:
    and worth less, as measured by `benchmarks/inner_ends.py`. Transformers, which live by their shortcuts, are left as
    they are.
 4. Attention belongs to the block that follows: with the dense layers behind it it is one block of a transformer; so
-   does DINOv3's, which is made of dense layers itself. Where a network ends with tokens, they are made a feature map
-   (`models.tokens`).
+   does that which is made of dense layers itself, as DINOv3's, and is known by its softmax. Where a network ends with
+   tokens, they are made a feature map (`models.tokens`).
 
 Names of layers say nothing that lasts: Keras numbers those without a name anew in each process. So an end is known by
 the number of blocks that are kept; the last one is the whole network.
@@ -26,12 +26,12 @@ from dataclasses import replace
 from typing import Any
 
 from models import ModelError
-from models.cuts import RANDOM_LAYERS, CutPoint, Segment, boundaries, leaves, sweep_of
+from models.cuts import RANDOM_LAYERS, CutPoint, Segment, attends_by_dense_layers, boundaries, has_any, sweep_of
 from models.keras_graph import Call, calls, made_by
-from models.tokens import ATTENTION, ROTATION, are_tokens, as_map
+from models.tokens import ATTENTION, WHOLE_BLOCK, are_tokens, as_map
 
 BEFORE_PROJECTIONS = "before projections"  # rule 3, for the record of a study whose networks it changes
-MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense")
+MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense", WHOLE_BLOCK)
 OPENING = ("DepthwiseConv2D", "ZeroPadding2D", *RANDOM_LAYERS, *ATTENTION)  # belong to what follows
 BEHIND_PROJECTION = ("BatchNormalization", "Add", *RANDOM_LAYERS)  # with which a block may close
 EXPANSION = 2  # times the channels of the next block, or of a projection
@@ -95,7 +95,11 @@ def _ends(model: Any) -> tuple[CutPoint, ...]:
 
 def _closed_blocks(sweep: Sequence[Segment]) -> tuple[CutPoint, ...]:
     """What comes out of each block, by rules 1 and 2."""
-    starts = [n for n, (_, segment) in enumerate(sweep) if _has(segment, MIXING) and not _has(segment, (ROTATION,))]
+    starts = [
+        n
+        for n, (cut, segment) in enumerate(sweep)
+        if has_any(segment, MIXING) and not attends_by_dense_layers(cut, segment)
+    ]
     if not starts:
         raise ModelError("there is no block: the model has no layer that mixes channels")
     closed = [
@@ -112,7 +116,7 @@ def _close(sweep: Sequence[Segment], start: int, end: int) -> CutPoint:
     """The last cut of the block that begins at `start`, before `end`."""
     last = start
     for index in range(start + 1, end):
-        if _has(sweep[index][1], OPENING):
+        if has_any(sweep[index][1], OPENING) or attends_by_dense_layers(*sweep[index]):
             break
         last = index
     return sweep[last][0]
@@ -149,7 +153,3 @@ def _projects(call: Call) -> bool:
     if type(layer).__name__ == "Conv2D" and (layer.kernel_size, layer.strides) != ((1, 1), (1, 1)):
         return False
     return bool(call.inputs[0].shape[-1] >= EXPANSION * call.outputs[0].shape[-1])
-
-
-def _has(segment: Sequence[Any], kinds: Sequence[str]) -> bool:
-    return any(type(leaf).__name__ in kinds for operation in segment for leaf in leaves(operation))

@@ -29,7 +29,7 @@ from typing import Any
 
 from models import ModelError
 from models.keras_graph import all_layers, calls
-from models.tokens import ATTENTION, are_tokens
+from models.tokens import ATTENTION, OF_DENSE_LAYERS, are_tokens
 
 STAGE_RATIO = 2 / 3  # a stage ends where the spatial size falls to this share of its first size
 RATE_ATTRIBUTES = (
@@ -204,7 +204,7 @@ def boundaries(sweep: Sequence[Segment]) -> list[tuple[int, int]]:
         size = sweep[index][0].size
         if size is not None and size <= STAGE_RATIO * stage_size:
             stage_size, fallen = size, True
-        if are_tokens(sweep[index][0].tensor) and _attends(sweep[index][1]) and any(weighted[last + 1 : index]):
+        if _attends(*sweep[index]) and any(weighted[last + 1 : index]):
             found.append((index - 1, index))
             last = index - 1
         elif fallen and weighted[index]:
@@ -216,8 +216,18 @@ def boundaries(sweep: Sequence[Segment]) -> list[tuple[int, int]]:
     return found
 
 
-def _attends(segment: Sequence[Any]) -> bool:
-    return any(type(leaf).__name__ in ATTENTION for operation in segment for leaf in leaves(operation))
+def attends_by_dense_layers(cut: CutPoint, segment: Sequence[Any]) -> bool:
+    """Whether attention among tokens lies in a segment that is made of dense layers and not of one of its own."""
+    return are_tokens(cut.tensor) and has_any(segment, (OF_DENSE_LAYERS,))
+
+
+def has_any(segment: Sequence[Any], kinds: Sequence[str]) -> bool:
+    """Whether a layer of one of these classes lies in a segment."""
+    return any(type(leaf).__name__ in kinds for operation in segment for leaf in leaves(operation))
+
+
+def _attends(cut: CutPoint, segment: Sequence[Any]) -> bool:
+    return are_tokens(cut.tensor) and has_any(segment, (*ATTENTION, OF_DENSE_LAYERS))
 
 
 def _bottleneck(sweep: Sequence[Segment], first: int, end: int) -> int | None:

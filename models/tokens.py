@@ -14,8 +14,10 @@ from typing import Any
 from models import ModelError
 from models.keras_graph import Call, calls, made_by, made_from
 
-ROTATION = "DINOV3RopePositionEmbedding"  # with which DINOv3's attention begins, which is made of dense layers
-ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", ROTATION)  # by which attention is known
+WHOLE_BLOCK = "SwinTransformerBlock"  # attention and what is behind it, in one layer
+# By what attention is known, and among tokens also where it is made of dense layers.
+ATTENTION = ("MultiHeadAttention", "GroupedQueryAttention", "Attention", WHOLE_BLOCK)
+OF_DENSE_LAYERS = "Softmax"
 
 
 def are_tokens(tensor: Any) -> bool:
@@ -40,8 +42,8 @@ def as_map(tensor: Any, inputs: Any, name: str) -> Any:
     import keras
     from keras.layers import Cropping1D, Reshape
 
-    grid = _grid(calls(keras.Function(inputs, tensor)))
     n_tokens, channels = tensor.shape[1:]
+    grid = _grid(calls(keras.Function(inputs, tensor)), n_tokens)
     if grid is None or n_tokens < prod(grid):
         raise ModelError(
             f"{name} ends in tokens, {tuple(tensor.shape[1:])}, that are not those of the patches of a picture: "
@@ -106,11 +108,12 @@ def class_token(patches: Any) -> Any | None:
     return Reshape((1, 1, channels))(Cropping1D((0, n_tokens - 1))(tokens))
 
 
-def _grid(graph: Sequence[Call]) -> tuple[int, int] | None:
-    """Rows and columns of patches."""
-    for call in reversed(graph):
-        for tensor in call.inputs:
-            rows, columns, channels = tensor.shape[1:] if len(tensor.shape) == 4 else (0, 0, 0)
-            if rows and tuple(call.outputs[0].shape[1:]) == (rows * columns, channels):
-                return rows, columns
-    return None
+def _grid(graph: Sequence[Call], n_tokens: int) -> tuple[int, ...] | None:
+    """Rows and columns of patches; behind attention to a smaller map that is not the one that was flattened last."""
+    found = [
+        tuple(tensor.shape[1:3])
+        for call in reversed(graph)
+        for tensor in call.inputs
+        if len(tensor.shape) == 4 and tuple(call.outputs[0].shape[1:]) == (prod(tensor.shape[1:3]), tensor.shape[3])
+    ]
+    return next((grid for grid in found if prod(grid) == n_tokens), found[0] if found else None)

@@ -20,6 +20,7 @@ from typing import Any
 from models import ModelError
 from models.keras_graph import continued
 from models.own.hub_layers import name_activations, opened, register
+from models.own.hub_pyramids import sides_of_pyramid
 from models.own.hub_tokens import patch_of
 from models.own.reference import HUB, LEAST_SIDE, NATIVE_SIDE, Own, Reference
 from models.quiet import quiet_import
@@ -31,7 +32,7 @@ TRUSTED = ("keras", "keras_hub", "keras_nlp")
 BACKBONES = (
     "ResNetBackbone", "DenseNetBackbone", "VGGBackbone", "XceptionBackbone", "MobileNetBackbone", "MobileNetV5Backbone",
     "EfficientNetBackbone", "CSPNetBackbone", "HGNetV2Backbone", "ViTBackbone", "DeiTBackbone", "DINOV2Backbone",
-    "DINOV3Backbone", "SigLIPBackbone",
+    "DINOV3Backbone", "SigLIPBackbone", "MiTBackbone", "SwinTransformerBackbone",
 )  # fmt: skip
 SIDE_FIELDS = ("image_shape", "input_shape")  # of a network's configuration
 
@@ -55,7 +56,9 @@ def load_preset(preset: str) -> Own:
         raise
     except Exception as error:  # keras-hub, Kaggle and Hugging Face raise of every kind
         raise ModelError(f"{HUB}:{preset} cannot be loaded: {_line(error)}{_remedy(preset)}") from error
-    kind, patch, name = type(backbone), patch_of(backbone), Reference(HUB, preset).name
+    kind, name = type(backbone), Reference(HUB, preset).name
+    positioned, pyramid = patch_of(backbone), sides_of_pyramid(backbone)
+    patch, least = pyramid or (positioned, -(-LEAST_SIDE // positioned) * positioned)
     weights = backbone.get_weights()
     config = backbone.get_config()
     side = _native_side(config, converter)
@@ -69,14 +72,14 @@ def load_preset(preset: str) -> Own:
                 f"Allowed: multiples of {patch} px"
             )
         with quiet_import():
-            made = kind.from_config(config if patch > 1 else _at(config, shape))
+            made = kind.from_config(config if positioned > 1 else _at(config, shape))
         set_weights(made, weights)
         name_activations(made)
-        return _last(made) if patch == 1 else _transformer_at(_last(made), shape)
+        return _last(made) if positioned == 1 else _transformer_at(_last(made), shape)
 
     register(backbone)
     source = f"{HUB}:{name} {digest}"
-    least = _least(build, side) if patch == 1 else -(-LEAST_SIDE // patch) * patch
+    least = _least(build, side) if patch == 1 else least
     return Own(name, build, _preprocess(converter), source, f"{HUB}:{name}", least, side, patch)
 
 

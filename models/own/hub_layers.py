@@ -11,6 +11,7 @@ import numpy as np
 
 from models.flops import Call, is_registered, register_flops
 from models.keras_graph import all_layers, opening, parts, prefix_names
+from models.own import hub_pyramids
 from models.own.hub_rotary import rotary_attention, rotary_encoder
 from models.own.hub_tokens import EMBEDDINGS, embedded
 
@@ -54,6 +55,7 @@ FORMULAS: dict[str, Callable[[Call], tuple[int, int]]] = {
     "DropPath": _each(0),
     "DINOV2LayerScale": _each(1),
     "DINOV3LayerScale": _each(1),
+    "SwinTransformerBlock": hub_pyramids.swin_block,
     "DINOV3RopePositionEmbedding": lambda call: (0, 0),  # of no picture: the same for all
 }
 
@@ -68,7 +70,7 @@ def opened(layer: Any) -> Callable[..., Any] | None:
     instead = INSTEAD.get(type(layer).__name__)
     if instead is not None:
         return functools.partial(instead, layer)
-    return opening(layer) if parts(layer) else None
+    return opening(layer) if parts(layer) and type(layer).__name__ not in FORMULAS else None
 
 
 def _drop_path(layer: Any, x: Any, **_: Any) -> Any:
@@ -124,4 +126,9 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "DINOV3DropPath": _drop_path,
     "DINOV3Encoder": rotary_encoder,
     "DINOV3Attention": rotary_attention,
+    "OverlappingPatchingAndEmbedding": hub_pyramids.overlapping_patches,
+    "SegFormerMultiheadAttention": hub_pyramids.reduced_attention,
+    "MixFFN": hub_pyramids.mixed_layers,
+    "PatchEmbedding": hub_pyramids.patches,
+    "PatchMerging": hub_pyramids.merged,
 }

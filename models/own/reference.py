@@ -78,7 +78,7 @@ class Own:
         function: what messages call `build`.
         min_resolution: smallest side of a picture, in pixels.
         native_resolution: side that its weights were trained at, in pixels.
-        patch: of which sides are multiples, in pixels, of a transformer whose positions are made for each side.
+        patch: of which sides are multiples, in pixels: of a transformer its patches, or those of its last stage.
     """
 
     name: str

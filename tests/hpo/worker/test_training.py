@@ -30,7 +30,7 @@ from models.training.recipe import Epoch, NonFiniteLoss
 # Families of networks of keras-hub, see tests/models/own/presets.py, which needs keras-hub.
 PRESETS = (
     "resnet", "mobilenet_v5", "hgnet_v2", "cspnet", "vgg", "densenet", "xception", "mobilenet", "efficientnet", "vit",
-    "deit", "dinov2", "dinov3", "siglip",
+    "deit", "dinov2", "dinov3", "siglip", "mit", "swin",
 )  # fmt: skip
 HEAD = Candidate(
     backbone="custom_cnn",

@@ -83,9 +83,22 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
         | {"image_shape": (96, 96, 3)},
     ),
 }
+# Those whose maps shrink from stage to stage.
+PYRAMIDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mit": (
+        "MiTBackbone",
+        {"layerwise_depths": [1, 2], "num_layers": 2, "layerwise_num_heads": [1, 2], "layerwise_sr_ratios": [4, 1]}
+        | {"max_drop_path_rate": 0.1, "layerwise_patch_sizes": [7, 3], "layerwise_strides": [4, 2]}
+        | {"hidden_dims": [8, 16], "image_shape": (96, 96, 3)},
+    ),
+    "swin": (
+        "SwinTransformerBackbone",
+        {"embed_dim": 8, "depths": (2, 1), "num_heads": (1, 2), "window_size": 4, "image_shape": (96, 96, 3)},
+    ),
+}
 # Published networks that are small as they are: the names by which keras-hub knows those of timm.
 PUBLISHED = {"mobilenet": "mobilenetv3_small_050", "efficientnet": "efficientnet_lite0"}
-FAMILIES = (*SMALL, *TRANSFORMERS, "siglip", *PUBLISHED)
+FAMILIES = (*SMALL, *TRANSFORMERS, "siglip", *PYRAMIDS, *PUBLISHED)
 _HOMES = {"cspdarknet53": "cspnet", "hgnetv2_b0": "hgnetv2", "vgg16": "vgg"}
 
 
@@ -102,7 +115,7 @@ def small(family: str, **others: Any) -> Any:
         return published(PUBLISHED[family])
     if family == "siglip":
         return siglip(**others)
-    kind, config = (SMALL | TRANSFORMERS)[family]
+    kind, config = (SMALL | TRANSFORMERS | PYRAMIDS)[family]
     return getattr(hub.models, kind)(**config | others)
 
 

@@ -109,8 +109,9 @@ def decode_all(
 def missing_bytes(
     folder: Path, files: Sequence[PictureFile], class_names: Sequence[str], sides: Sequence[int], store: ArrayStore
 ) -> int:
-    """What decoding `files` to all of these sides in pixels would add to the store."""
-    missing = [side for side in sides if not store.has(_key(folder, files, class_names, side))]
+    """What decoding `files` to all of these sides in pixels would add to what is in the store and on its way there."""
+    keys = {side: _key(folder, files, class_names, side) for side in sides}
+    missing = [side for side, key in keys.items() if not store.has(key) and not store.is_written(key)]
     return sum(len(files) * side * side * 3 for side in missing)
 
 

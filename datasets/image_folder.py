@@ -48,11 +48,11 @@ def decode_development(
 
 def check_room(folder: Folder, sides: Sequence[int], store: ArrayStore) -> None:
     """Raises DataError where there is no room for the development part at all of these sides in pixels."""
-    needed = missing_bytes(folder.path, folder.development, folder.class_names, sides, store)
     try:
-        room = store.room()
+        room = store.room()  # first: it removes what killed processes left
     except OSError:
         return  # whoever opens it says why it cannot be used
+    needed = missing_bytes(folder.path, folder.development, folder.class_names, sides, store)
     if needed > room:
         raise DataError(
             f"the cache folder {store.folder} has room for {room / 2**20:,.1f} MiB; "

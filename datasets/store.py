@@ -27,6 +27,9 @@ class ArrayStore(Protocol):
     def has(self, key: Mapping[str, Any]) -> bool:
         """Whether something is kept under `key`; cheap, since it is not verified."""
 
+    def is_written(self, key: Mapping[str, Any]) -> bool:
+        """Whether another process is writing it at this moment."""
+
     def room(self) -> int:
         """Bytes that a new array may have right now."""
 

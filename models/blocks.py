@@ -30,7 +30,10 @@ from models.cuts import RANDOM_LAYERS, CutPoint, Segment, attends_by_dense_layer
 from models.keras_graph import Call, calls, made_by
 from models.tokens import ATTENTION, WHOLE_BLOCK, are_tokens, as_map
 
-BEFORE_PROJECTIONS = "before projections"  # rule 3, for the record of a study whose networks it changes
+# Rules 3 and 4 for the record of a study whose networks they change.
+BEFORE_PROJECTIONS = "before projections"
+ATTENTION_OF_DENSE_LAYERS = "attention of dense layers"
+ROTATION = "DINOV3RopePositionEmbedding"
 MIXING = ("Conv2D", "SeparableConv2D", "Dense", "EinsumDense", WHOLE_BLOCK)
 OPENING = ("DepthwiseConv2D", "ZeroPadding2D", *RANDOM_LAYERS, *ATTENTION)  # belong to what follows
 BEHIND_PROJECTION = ("BatchNormalization", "Add", *RANDOM_LAYERS)  # with which a block may close
@@ -54,9 +57,14 @@ def ends(model: Any) -> tuple[CutPoint, ...]:
 
 
 def rule_of(model: Any) -> str | None:
-    """`BEFORE_PROJECTIONS` where the network may end before one; None where it ends behind blocks alone."""
-    pairs = zip(_ends(model), _closed_blocks(sweep_of(model)), strict=True)
-    return BEFORE_PROJECTIONS if any(end.tensor is not closed.tensor for end, closed in pairs) else None
+    """For the record of a study: rules that its blocks owe to, but for those that all networks have always had."""
+    sweep = sweep_of(model)
+    pairs = zip(_ends(model), _closed_blocks(sweep), strict=True)
+    found = [BEFORE_PROJECTIONS] if any(end.tensor is not closed.tensor for end, closed in pairs) else []
+    made = [segment for cut, segment in sweep if attends_by_dense_layers(cut, segment)]
+    if any(not has_any(segment, (ROTATION,)) for segment in made):  # DINOv3's was known by that before
+        found.append(ATTENTION_OF_DENSE_LAYERS)
+    return ", ".join(found) or None
 
 
 def keep(model: Any, n_blocks: int) -> Any:

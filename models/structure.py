@@ -20,23 +20,33 @@ IN_TRAINING = ("_initializer", "_regularizer", "_constraint")  # what keys end w
 def structure_of(model: Any) -> str | None:
     """SHA-256 of what a functional model with one input and one output computes at inference.
 
-    It does not depend on names, on how weights begin, nor on layers that act in training alone. None where a layer does
-    not say how it is made (`get_config`), so that nothing is known of it.
+    It does not depend on names, on how weights begin, nor on layers that act in training alone. None where a layer is
+    not Keras' own or calls a function: what it computes need not be in its configuration.
     """
     import keras
 
     inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
     try:
-        config = keras.Model(inputs, continued(model, inputs, _instead)).get_config()
-        text = json.dumps(_at_inference(config, {}), sort_keys=True)
-    except Exception:  # whatever a layer of the user's says when it is asked for its configuration
+        bare = keras.Model(inputs, continued(model, inputs, _instead))
+        text = json.dumps(_at_inference(bare.get_config(), {}), sort_keys=True)
+    except Exception:  # _Unknown, and whatever a layer of the user's says when it is asked for its configuration
         return None
-    return hashlib.sha256(text.encode()).hexdigest()
+    weights = [[list(weight.shape), str(weight.dtype)] for weight in bare.weights]
+    return hashlib.sha256(f"{text} {weights}".encode()).hexdigest()
+
+
+class _Unknown(Exception):
+    """What a layer computes is not known."""
 
 
 def _instead(layer: Any) -> Callable[..., Any] | None:
+    def handed_on(x: Any, **options: Any) -> Any:
+        if options.get("training"):
+            raise _Unknown  # it acts at inference, too
+        return x
+
     of_keras = type(layer).__module__.startswith("keras.")
-    return (lambda x, **_: x) if of_keras and type(layer).__name__.endswith(INERT) else None
+    return handed_on if of_keras and type(layer).__name__.endswith(INERT) else None
 
 
 def _at_inference(value: Any, places: Mapping[str, int]) -> Any:
@@ -45,6 +55,11 @@ def _at_inference(value: Any, places: Mapping[str, int]) -> Any:
         return [_at_inference(each, places) for each in value]
     if not isinstance(value, Mapping):
         return value
+    kind = str(value.get("class_name", "__none__"))
+    if not kind.startswith("__") and str(value.get("module")).partition(".")[0] != "keras":  # __keras_tensor__, ...
+        raise _Unknown
+    if kind.endswith("DTypePolicy"):
+        return value  # which is known by its name
     if "layers" in value:  # of a model
         places = {layer["name"]: place for place, layer in enumerate(value["layers"])}
     found = {}

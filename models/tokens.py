@@ -102,7 +102,7 @@ def class_token(patches: Any) -> Any | None:
     from keras.layers import Cropping1D, Reshape
 
     tokens = tokens_of(patches)
-    if tokens is None or tokens.shape[1] == prod(patches.shape[1:3]):
+    if tokens is None or not isinstance(made_by(made_from(patches)[0]), Cropping1D):
         return None
     n_tokens, channels = tokens.shape[1:]
     return Reshape((1, 1, channels))(Cropping1D((0, n_tokens - 1))(tokens))

@@ -33,10 +33,7 @@ class Costs:
         self._key = f"{job.candidate.architecture_key()}/{size}/{len(job.facts.class_names)}"
         deployed = job.facts.machine.get("latency_runtime", KERAS) != KERAS
         known = self._memory.recall(self._key)
-        if known is None or "cost" not in known:
-            known = self._found_out()
-            self._memory.remember(self._key, known)
-        self.counts: Mapping[str, int] = known["cost"]
+        self.counts: Mapping[str, int] = (known or {}).get("cost") or self._found_out()
         self.survey: Survey | None = session.survey(job) if deployed else None
         called = self._called() if self.survey is None else None
         self._latency = to_latency(called) if called else None
@@ -63,8 +60,8 @@ class Costs:
         """The record of the latency of one call, of this or an equal network; None: not measured yet."""
         return (self._memory.recall(self._memory.shared(self._key)) or {}).get("latency")
 
-    def _found_out(self) -> dict[str, Any]:
-        """`cost` and, of a HyperModel, `structure`; see `Memory`."""
+    def _found_out(self) -> dict[str, int]:
+        """Counted, and remembered; of a HyperModel with its structure. See `Memory`."""
         with self._lock.training():  # building and importing disturb a measurement too
             from models import flops
             from models.structure import structure_of
@@ -72,8 +69,12 @@ class Costs:
             model = self._session.classifier_of(self._job)
             cost = flops.count(model)
             structure = structure_of(model) if isinstance(self._job.candidate, HyperCandidate) else None
-        counts = {"macs": cost.macs, "flops": cost.flops, "other_flops": cost.other_flops}
-        return {"cost": counts | {"parameters": model.count_params()}} | ({"structure": structure} if structure else {})
+            counts = {"macs": cost.macs, "flops": cost.flops, "other_flops": cost.other_flops}
+            counts["parameters"] = model.count_params()
+            # While others wait: a latency that another worker has measured meanwhile stays.
+            known = {**(self._memory.recall(self._key) or {}), "cost": counts}
+            self._memory.remember(self._key, known | ({"structure": structure} if structure else {}))
+        return counts
 
     def _call(self) -> Latency:
         """One call of the training backend."""

@@ -198,9 +198,6 @@ class Session:
     def _find_out(self, config: StudyConfig) -> Facts:
         machine, resolutions = machine_of(config), searched_resolutions(config)
         side = resolutions[-1]
-        if config.decodes_each:
-            lenience = config.skip_unreadable, config.follow_links
-            check_room(config.dataset, picture_store(config.cache_dir), resolutions, *lenience)
         return find_out(config, machine, resolutions, self.data(config, side), self.split(config, side))
 
     def _open(self, pictures: Pictures) -> Dataset:
@@ -336,4 +333,7 @@ def prepare(config: StudyConfig) -> Facts:
 
     if resolve(config.latency_runtime, sees_gpu()) != KERAS:
         conversion.start_early()  # it takes as long as the first look at data and weights
+    if config.decodes_each:
+        lenience = config.skip_unreadable, config.follow_links
+        check_room(config.dataset, picture_store(config.cache_dir), searched_resolutions(config), *lenience)
     return current().facts(config)

@@ -57,8 +57,8 @@ def load_preset(preset: str) -> Own:
     except Exception as error:  # keras-hub, Kaggle and Hugging Face raise of every kind
         raise ModelError(f"{HUB}:{preset} cannot be loaded: {_line(error)}{_remedy(preset)}") from error
     kind, name = type(backbone), Reference(HUB, preset).name
-    positioned, pyramid = patch_of(backbone), sides_of_pyramid(backbone)
-    patch, least = pyramid or (positioned, -(-LEAST_SIDE // positioned) * positioned)
+    positioned = patch_of(backbone)
+    patch, least_side = sides_of_pyramid(backbone) or (positioned, -(-LEAST_SIDE // positioned) * positioned)
     weights = backbone.get_weights()
     config = backbone.get_config()
     side = _native_side(config, converter)
@@ -77,9 +77,13 @@ def load_preset(preset: str) -> Own:
         name_activations(made)
         return _last(made) if positioned == 1 else _transformer_at(_last(made), shape)
 
+    if not config.get("qkv_bias", True) and kind.__name__ == "SwinTransformerBackbone":
+        raise ModelError(
+            f"{HUB}:{preset} must have qkv_bias: keras-hub loses that it has none where it saves its blocks"
+        )
     register(backbone)
     source = f"{HUB}:{name} {digest}"
-    least = _least(build, side) if patch == 1 else least
+    least = _least(build, side) if patch == 1 else least_side
     return Own(name, build, _preprocess(converter), source, f"{HUB}:{name}", least, side, patch)
 
 

@@ -128,6 +128,10 @@ class Store:
         except OSError:
             return False
 
+    def is_written(self, key: Key) -> bool:
+        """Whether another process is writing the entry at this moment, or was when it was killed (see `room`)."""
+        return any(self.folder.glob(f"{name_of(key)}.*.tmp"))
+
     def get(
         self,
         key: Key,

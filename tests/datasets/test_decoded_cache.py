@@ -1,9 +1,11 @@
 """datasets/decoded_cache.py through datasets/registry.py: decoded once, never half, never what was changed since."""
 
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +159,25 @@ def test_a_cache_folder_that_cannot_be_written_is_named(folder, tmp_path):
         opened(folder, tmp_path / "file")
 
 
+@contextlib.contextmanager
+def writing(store, folder: Path, side: int):
+    """As an entry looks while it is being written: its file has its whole size from the start."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def on_step(share: float) -> None:
+        began.set()
+        go_on.wait(10)
+
+    opening = threading.Thread(target=open_dataset, args=(str(folder), None, store, side, False, False, on_step))
+    opening.start()
+    try:
+        assert began.wait(10)
+        yield
+    finally:
+        go_on.set()
+        opening.join()
+
+
 def test_room_for_all_sizes_is_looked_for_at_once(folder, tmp_path, monkeypatch):
     """160 pictures of 3 side**2 bytes; those that are there already take no more."""
     store, usage = picture_store(tmp_path / "cache"), shutil.disk_usage(tmp_path)
@@ -177,6 +198,9 @@ def test_room_for_all_sizes_is_looked_for_at_once(folder, tmp_path, monkeypatch)
     with_room(160 * 3 * 128**2)
     with pytest.raises(DataError, match=r"take 7\.5 MiB more"):
         with_room(160 * 3 * 128**2 - 1)
+    monkeypatch.undo()
+    with writing(store, folder, 128):  # another process, which has its room already
+        with_room(0)
     (tmp_path / "file").touch()
     check_room(str(folder), picture_store(tmp_path / "file"), (64,))  # that it cannot be used is said when it is opened
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,17 +90,64 @@ def test_arguments_of_calls_and_operations_matter() -> None:
     assert structure_of(clipped(1.0)) == structure_of(clipped(1.0)) is not None
 
 
-def test_nothing_is_known_of_a_layer_that_does_not_say_how_it_is_made() -> None:
-    class Silent(layers.Layer):
-        def __init__(self, function: Callable[[Any], Any]):
-            super().__init__()
-            self.function = function
+class Silent(layers.Layer):
+    """Its configuration does not say what it computes."""
 
-        def call(self, x: Any) -> Any:
-            return self.function(x)
+    def __init__(self, function: Callable[[Any], Any]):
+        super().__init__()
+        self.function = function
 
+    def call(self, x: Any) -> Any:
+        return self.function(x)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgetful(layers.Layer):
+    """Its configuration leaves out how often it does so."""
+
+    def __init__(self, times: int = 1, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.times = times
+
+    def call(self, x: Any) -> Any:
+        for _ in range(self.times):
+            x = keras.ops.sin(x)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return layers.Layer.get_config(self)
+
+
+def twice(x: Any) -> Any:
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: Silent(lambda x: x + 1),
+        lambda: Forgetful(9),
+        lambda: layers.Activation(twice),
+        lambda: layers.Dense(4, activation=twice),
+        lambda: functools.partial(layers.Dropout(0.5), training=True),
+    ],
+    ids=["silent", "forgetful", "function", "activation", "dropout at inference"],
+)
+def test_nothing_is_known_where_a_configuration_may_not_say_all(layer: Callable[[], Any]) -> None:
     inputs = keras.Input((4,))
-    assert structure_of(keras.Model(inputs, Silent(lambda x: x + 1)(inputs))) is None
+    assert structure_of(keras.Model(inputs, layer()(inputs))) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("float32", "float16"), ("float16", "mixed_float16"), ("float32", "float64")]
+)
+def test_the_kind_of_numbers_matters(first: str, second: str) -> None:
+    def of(kind: str) -> str | None:
+        inputs = keras.Input((4,))
+        return structure_of(keras.Model(inputs, layers.Dense(4, dtype=kind)(layers.Dense(4)(inputs))))
+
+    assert of(first) != of(second)
+    assert of(first) == of(first) is not None
 
 
 def test_the_model_stays_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hpo.search.stopping import Judge, Reached
 from hpo.worker.facts import Changed, check_unchanged
 from hpo.worker.hypermodel import explore
 from hpo.worker.job import Job
+from hpo.worker.memory import Memory
 from hpo.worker.session import current, prepare
 from hpo.worker.trial import attempt
 from models.candidate import HyperCandidate
@@ -130,6 +132,23 @@ def test_networks_that_are_equal_have_one_latency(tmp_path: Path, runtime: str) 
     first = costs(0, layers=1, units_0=16, dropout=False)
     assert costs(1, layers=1, units_0=16, dropout=True, share=0.3) == first
     assert costs(2, layers=1, units_0=24, dropout=False).latency != first.latency
+
+
+def test_a_latency_that_was_measured_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = job(config(tmp_path, "Layers", epochs=1), tmp_path, layers=1, units_0=16, dropout=False)
+    first = train(task, 1).measurement
+    (path,) = (path for path in (tmp_path / "cache" / "latency").glob("*.json") if "structure/" in path.read_text())
+    before, seen = path.read_bytes(), [0]
+    recall = Memory.recall
+
+    def late(self: Memory, key: str) -> Any:  # as another worker that looked before the first one was done
+        seen[0] += 1
+        return None if seen[0] == 1 else recall(self, key)
+
+    monkeypatch.setattr(Memory, "recall", late)
+    current().forget()
+    assert train(replace(task, number=1), 1).measurement == first
+    assert path.read_bytes() == before
 
 
 def test_over_budget_it_is_not_trained(tmp_path: Path) -> None:

@@ -75,6 +75,29 @@ def test_mit_costs_what_its_layers_do(tmp_path: Path) -> None:
     assert count(built(loaded("mit", tmp_path), 64)).macs == patches + first + 2 * second
 
 
+def test_swin_costs_what_its_layers_do(tmp_path: Path) -> None:
+    """At 40 px maps of 10 and 5 patches are filled up to windows of 4: 144 and 64 tokens ask, each 16 others."""
+    found = count(built(loaded("swin", tmp_path), 40))
+    first = 4 * 144 * 8**2 + 2 * 144 * 16 * 8 + 2 * 100 * 8 * 32
+    second = 4 * 64 * 16**2 + 2 * 64 * 16 * 16 + 2 * 25 * 16 * 64
+    merged = 25 * 32 * 16
+    assert found.macs == 100 * 4 * 4 * 3 * 8 + 2 * first + merged + second
+    norms, gelu, sums = 2 * 7, 5, 2
+
+    def others(tokens: int, asked: int, width: int, heads: int, masked: bool) -> int:
+        of_dense = 4 * asked * width + tokens * width + tokens * 4 * width  # biases
+        scores = asked * 16 * heads * (1 + 5 + masked)  # their biases, softmax and mask
+        return (norms + sums) * tokens * width + asked * width + of_dense + scores + gelu * tokens * 4 * width
+
+    blocks = [others(100, 144, 8, 1, False), others(100, 144, 8, 1, True), others(25, 64, 16, 2, False)]
+    assert found.by_kind["SwinTransformerBlock"]["flops"] == 2 * (2 * first + second) + sum(blocks)
+
+
+def test_swin_without_biases_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="must have qkv_bias: keras-hub loses that it has none"):
+        loaded("swin", tmp_path, qkv_bias=False)
+
+
 @pytest.mark.slow
 def test_swin_t_has_the_published_size_and_costs(tmp_path: Path) -> None:
     """4.5 G and 28.3 M with its classifier (Liu et al. 2021, table 1): 0.77 M of dense weights less."""

@@ -42,6 +42,7 @@ COMMANDS = {
     "hpo.report": "hpo.report:main",
     "hpo.compare": "hpo.compare:main",
     "hpo.dashboard": "hpo.dashboard:main",
+    "hpo.transfer": "hpo.transfer:main",
     "datasets.preview": "datasets.preview.__main__:command",
     "models.profile": "models.profile:command",
     "models.check": "models.check:command",

@@ -34,7 +34,7 @@ from models.own.backbone import Backbone, register_hypermodel
 from models.own.registry import is_hypermodel
 from studies.paths import ARTIFACTS, OF_SEVERAL
 from studies.presets import read_preset
-from studies.url import database_path
+from studies.url import check_url
 
 # Options as they were in studies that do not keep them.
 BEFORE = {"latency_runtime": "keras", "keep": "full", "head_start": "random", "rates": "one", "decode": "largest"}
@@ -197,7 +197,10 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         ge=0, le=2**32 - 1)
     study: str | None = option(None, PLACE, WHERE, "name of the study; default <backbone>-<dataset>, with -scratch at "
         "the end for --weights none")
-    storage: str = option("sqlite:///studies.db", PLACE, WHERE, "database of all studies", env="HPO_STORAGE")
+    storage: str = option(
+        "sqlite:///studies.db", PLACE, WHERE, "database of all studies, a file or a server: sqlite:///FILE or "
+        "postgresql://USER@HOST/DATABASE", env="HPO_STORAGE"
+    )
     out: Path = option(Path("runs"), PLACE, WHERE, "folder for results; each study has its own inside")
     cache_dir: Path = option(Path("~/.cache/keras-hpo"), PLACE, WHERE, "folder for stored features, decoded pictures "
         "and measured latencies, shared by all studies", env="HPO_CACHE_DIR", validate_default=True)
@@ -291,8 +294,8 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
     @field_validator("storage")
     @classmethod
-    def _sqlite(cls, value: str) -> str:
-        database_path(value)
+    def _a_database(cls, value: str) -> str:
+        check_url(value)
         return value
 
     @field_validator("device")

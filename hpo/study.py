@@ -41,6 +41,7 @@ from studies.probes import map_of as found_map
 from studies.quiet import quiet_optuna
 from studies.records import CompleteTrial, TrialRecord, read_study
 from studies.rules import RULES
+from studies.transfer import copy_study
 
 if TYPE_CHECKING:
     import pandas
@@ -307,7 +308,8 @@ def load_study(
 
     Args:
         name: of the study, such as "custom_cnn-digits".
-        storage: database of all studies, `sqlite:///FILE`; default sqlite:///studies.db.
+        storage: database of all studies, `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`; default
+            sqlite:///studies.db.
         out: folder of results; default where the study was run to put them. So are the next three.
         cache_dir: folder for stored features, decoded pictures and measured latencies.
         data_dir: folder with <name>.npz files.
@@ -325,15 +327,50 @@ def load_study(
     url = check_field("storage", storage)
     given = {"cache_dir": cache_dir, "data_dir": data_dir, "device": device, "follow_links": follow_links}
     places = {key: check_field(key, value) for key, value in given.items() if value is not None}
-    with quiet_optuna(), database.storage_trouble(url):
-        study = database.load_study(url, name)
     if backbone is not None and hypermodel is not None:
         raise BadField("hypermodel", f"takes the place of backbone. Received: both, backbone {backbone}")
+    with quiet_optuna(), database.storage_trouble(url):
+        study = database.load_study(url, name)
+    if hypermodel is not None and not fingerprint_of(study).is_hypermodel:
+        raise BadField(
+            "hypermodel", f"is of a study of one; {name} is of the backbone {fingerprint_of(study).backbone}"
+        )
     own = backbone if hypermodel is None else hypermodel
     if own is not None and (source := fingerprint_of(study).source):
         allow(fingerprint_of(study).backbone, source, own, fingerprint_of(study).is_hypermodel)
     folder = prediction.results_folder(study) if out is None else check_field("out", out)
     return Study(study, url, folder, places)
+
+
+def transfer_studies(source: str, target: str, names: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
+    """Copy studies from one database to another, with everything that hangs on them; files stay where they are.
+
+    Args:
+        source: the database that they are in.
+        target: the database that they are copied to.
+        names: of studies; all that there are for none.
+
+    Yields:
+        The name of a study that was copied, and the number of its trials.
+
+    Raises:
+        BadInput: both are one database.
+        StudyRefused: there is no such study, it is in use, or the target has one of its name.
+        StorageError: a database cannot be used.
+    """
+    source, target = (check_field("storage", url) for url in (source, target))
+    if database.same(source, target):
+        raise BadField("to", f"must be another database. Received: {target}")
+    with quiet_optuna(), database.storage_trouble(source):
+        there = database.open_storage(source, write=False)
+        for name in names or database.our_studies(there):
+            database.load_study(source, name)  # is it there, and is it ours?
+            with (
+                database.database_lock(source, name),
+                database.database_lock(target, name),
+                database.storage_trouble(target),
+            ):
+                yield name, copy_study(there, database.open_storage(target, write=True), name)
 
 
 def compare_studies(

@@ -4,6 +4,7 @@ Optuna has no public way to the attributes that its dashboard reads, nor to a tr
 `tests/studies/test_optuna_private.py` fails first, and says so, when another version has it otherwise.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -76,3 +77,20 @@ def save_notes(study: optuna.Study, texts: Mapping[int, str], is_ours: Callable[
 def close_connections(study: optuna.Study) -> None:
     """Let go of the database, so that its file may be copied or changed."""
     study._storage.remove_session()
+
+
+def of_trials_in(attributes: Mapping[str, Any], numbers: Mapping[int, int]) -> dict[str, Any]:
+    """System attributes of a study, as they are in another database.
+
+    Args:
+        attributes: by key; notes and artifacts of trials have a trial's number in the database in theirs.
+        numbers: those that trials have there, by those that they had.
+    """
+    found = {}
+    for key, value in attributes.items():
+        of_trial = re.fullmatch(r"(dashboard:(?:artifacts:)?)(\d+)(:.*)", key, re.DOTALL)
+        if of_trial is None:
+            found[key] = value
+        elif int(of_trial[2]) in numbers:
+            found[f"{of_trial[1]}{numbers[int(of_trial[2])]}{of_trial[3]}"] = value
+    return found

@@ -1,7 +1,8 @@
-"""The database: the only place that knows SQL, WAL and locks.
+"""The database: the only place, with `studies.postgresql`, that knows SQL, WAL and locks.
 
 One SQLite file in WAL mode with `synchronous=FULL`: readers (a dashboard, an export) never block the writer and a
-commit that was acknowledged survives SIGKILL and power loss. One writer at a time, by a lock beside the database.
+commit that was acknowledged survives SIGKILL and power loss. One writer at a time, by a lock beside the database. Or a
+server of PostgreSQL, where each study has one writer.
 """
 
 import errno
@@ -12,7 +13,7 @@ import sqlite3
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,20 @@ from studies.attributes import FINGERPRINT, OPTIONS, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
 from studies.optuna_private import damaged_queue
-from studies.url import address, database_path, file_uri
+from studies.postgresql import StudyLock, WaitingStorage, study_lock
+from studies.sqlite import SameFile, check_there, file_snapshot, open_file
+from studies.transfer import copy_study
+from studies.url import address, database_path, is_postgresql, place
 
-BUSY_SECONDS = 60
 
-
-def database_lock(url: str, study: str) -> AbstractContextManager[None]:
-    """Hold the database as its one writer. Links to one file share one lock.
+def database_lock(url: str, study: str) -> AbstractContextManager[StudyLock | None]:
+    """Hold the database as its one writer; of PostgreSQL only the study. Links to one file share one lock.
 
     Raises:
         StudyRefused, StorageError: as `writer_lock`.
     """
+    if is_postgresql(url):
+        return study_lock(url, study)
     path = database_path(url).resolve()
     return writer_lock(path.with_name(path.name + ".lock"), study)
 
@@ -80,39 +84,32 @@ def _holder(lock: Path) -> str:
         return "another process has just taken it"
 
 
-class SameFile:
-    """A database that was opened, by the file that it was then.
-
-    SQLite goes on writing to a file that was deleted or replaced, and tells nobody.
+def watch(url: str, results: Path, storage: RDBStorage, lock: StudyLock | None) -> Callable[[], None]:
+    """What sees, between the steps of a run, whether the database is still there and ours; raises StorageError if not.
 
     Args:
         url: of the database.
         results: the folder in which the study's trials leave their numbers.
+        storage: that was opened.
+        lock: that is held, of PostgreSQL.
     """
+    if lock is None:
+        return SameFile(url, results).check
+    assert isinstance(storage, WaitingStorage)
+    storage.on_return = lock.check
+    return lock.check
 
-    def __init__(self, url: str, results: Path):
-        self._path, self._results = database_path(url), results
-        self._file = self._identity()
 
-    def check(self) -> None:
-        """See whether it is still there.
+def same(first: str, second: str) -> bool:
+    """Whether two addresses are known to be of one database."""
+    if is_postgresql(first) or is_postgresql(second):
+        return first == second
+    return database_path(first).resolve() == database_path(second).resolve()
 
-        Raises:
-            StorageError: it is not; the message says how its trials are found again.
-        """
-        if self._identity() != self._file:
-            raise StorageError(
-                f"{self._path} was deleted or replaced while the study ran; nothing more is written to it. What its "
-                f"trials found is in {self._results}: move away what is at the database's place now, and give the "
-                "same command with --adopt"
-            )
 
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+def our_studies(storage: RDBStorage) -> list[str]:
+    """Names of the studies in a database that this program made, in the order in which they were begun."""
+    return [study.study_name for study in storage.get_all_studies() if FINGERPRINT in study.user_attrs]
 
 
 @contextmanager
@@ -123,7 +120,7 @@ def storage_trouble(url: str) -> Iterator[None]:
     except (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
         text = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
-        raise StorageError(f"{database_path(url)}: {text}") from error
+        raise StorageError(f"{place(url)}: {text}") from error
 
 
 def open_storage(url: str, *, write: bool) -> RDBStorage:
@@ -131,37 +128,19 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
 
     Raises:
         StudyRefused: it is missing and not to be written.
-        StorageError: it is not a healthy SQLite database.
+        StorageError: it is not a healthy database.
     """
-    path = database_path(url)
-    if not write and not path.is_file():
-        raise StudyRefused(f"there is no database at {path}; give --storage, or run a study first")
+    if not is_postgresql(url):
+        check_there(url, write)
     with storage_trouble(url):
-        if write:
-            _prepare(path)
-        engine_kwargs = {"connect_args": {"timeout": BUSY_SECONDS}}
-        there = path.resolve()  # beside which SQLite keeps its log
-        url = address(there, frozen=True) if not write and is_frozen(there) else address(path)
         try:
-            storage = RDBStorage(url, engine_kwargs=engine_kwargs, skip_table_creation=not write)
+            return WaitingStorage(url, write=write) if is_postgresql(url) else open_file(url, write=write)
         except RuntimeError as error:  # made by another version of Optuna
-            raise StorageError(f"{path}: {' '.join(str(error).split())}") from error
-        sqlalchemy.event.listen(storage.engine, "connect", _set_durable)
-        storage.engine.dispose()  # connections made before the listener
-        return storage
-
-
-def is_frozen(path: Path) -> bool:
-    """Whether a database cannot be written to from here, as on a read-only medium; SQLite then cannot lock it either.
-
-    It is read as it stands: of somebody else's, what he writes from then on is not seen. Where the last writer was
-    killed its log lies beside the file, and has to be read with it.
-
-    Args:
-        path: of the file itself, not of a link to it.
-    """
-    logs = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
-    return not os.access(path.parent, os.W_OK, effective_ids=True) and not any(log.exists() for log in logs)
+            raise StorageError(f"{place(url)}: {' '.join(str(error).split())}") from error
+        except optuna.exceptions.StorageInternalError as error:
+            if write or not isinstance(error.__cause__, sqlalchemy.exc.ProgrammingError):  # tables are missing
+                raise
+            raise StudyRefused(f"there are no studies in {place(url)}; give --storage, or run a study first") from error
 
 
 def snapshot(url: str, folder: Path) -> str:
@@ -171,41 +150,21 @@ def snapshot(url: str, folder: Path) -> str:
         StudyRefused: there is no database.
         StorageError: it is damaged, or cannot be read.
     """
-    path = database_path(url)
-    if not path.is_file():
-        raise StudyRefused(f"there is no database at {path}; give --storage, or run a study first")
-    copy = folder / path.name
+    if is_postgresql(url):
+        return _copied(url, folder)
+    check_there(url, write=False)
     with storage_trouble(url):
-        frozen = is_frozen(path.resolve())
-        source = sqlite3.connect(file_uri(path.resolve()) if frozen else path, timeout=BUSY_SECONDS, uri=frozen)
-        target = sqlite3.connect(copy)
-        try:
-            source.backup(target)
-        finally:
-            source.close()
-            target.close()
-    return address(copy)
+        return file_snapshot(url, folder)
 
 
-def forget(url: str, keys: Sequence[str]) -> None:
-    """Drop these attributes of all trials, from a copy for people to look at."""
-    with sqlite3.connect(database_path(url), timeout=BUSY_SECONDS) as connection:
-        connection.executemany("DELETE FROM trial_user_attributes WHERE key = ?", [(key,) for key in keys])
-    connection.close()
-
-
-def _prepare(path: Path) -> None:
-    """Switch the file to WAL, which it keeps, and refuse a damaged one before anything is added to it."""
-    with sqlite3.connect(path, timeout=BUSY_SECONDS) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    connection.close()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(f"the database is damaged ({verdict.splitlines()[-1]})")
-
-
-def _set_durable(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA synchronous=FULL")
+def _copied(url: str, folder: Path) -> str:
+    copy = address(folder / "studies.db")
+    source, target = open_storage(url, write=False), open_storage(copy, write=True)
+    with storage_trouble(url):
+        for name in optuna.get_all_study_names(source):
+            copy_study(source, target, name)
+    target.engine.dispose()
+    return copy
 
 
 def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -> optuna.Study:
@@ -266,7 +225,7 @@ def load_study(url: str, name: str) -> optuna.Study:
         names = optuna.get_all_study_names(storage)
         if name not in names:
             there = ", ".join(sorted(names)) or "none"
-            raise StudyRefused(f"there is no study {name} in {database_path(url)}. Studies there: {there}")
+            raise StudyRefused(f"there is no study {name} in {place(url)}. Studies there: {there}")
         study = optuna.load_study(study_name=name, storage=storage)
         if FINGERPRINT not in study.user_attrs:
             raise StudyRefused(f"study {name} was not made by this program")

@@ -1,9 +1,45 @@
 """Where a database is. Apart from `studies.storage`, so that an option can be checked without loading SQLAlchemy."""
 
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 PREFIX = "sqlite:///"
+POSTGRESQL = "postgresql://"
+SECRETS = ("password", "sslpassword")
+
+
+def check_url(url: str) -> None:
+    """See that a database can be there; nothing is opened.
+
+    Raises:
+        ValueError: it is no address that is allowed, or it has a password in it, which the message does not repeat.
+    """
+    if not is_postgresql(url):
+        database_path(url)
+        return
+    try:
+        parts = urlsplit(url)
+        secret = parts.password is not None or any(name in parse_qs(parts.query) for name in SECRETS)
+        complete = bool(parts.path.strip("/")) and "/" not in parts.path.strip("/") and (parts.port or 1) > 0
+    except ValueError:  # a port that is none, or an address of IPv6 that is not closed
+        raise ValueError(f"must be {POSTGRESQL}USER@HOST/DATABASE. Received: another form") from None
+    if secret:
+        raise ValueError(
+            f"must not have a password in it, which would be kept and shown: set PGPASSWORD, or write ~/.pgpass. "
+            f"Received: {POSTGRESQL}{parts.username or ''}:...@{parts.hostname or ''}{parts.path}"
+        )
+    if not complete:
+        raise ValueError(f"must be {POSTGRESQL}USER@HOST/DATABASE. Received: {url}")
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether a database is PostgreSQL's and not a file."""
+    return url.startswith(POSTGRESQL)
+
+
+def place(url: str) -> str:
+    """For messages: the file, or the address of the server."""
+    return url if is_postgresql(url) else str(database_path(url))
 
 
 def database_path(url: str) -> Path:
@@ -14,7 +50,9 @@ def database_path(url: str) -> Path:
     """
     path = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
-        raise ValueError(f"must be sqlite:///FILE (a database in a file). Received: {url}")
+        raise ValueError(
+            f"must be sqlite:///FILE (a database in a file) or {POSTGRESQL}USER@HOST/DATABASE. Received: {url}"
+        )
     return Path(unquote(path)).expanduser()
 
 

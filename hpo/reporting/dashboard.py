@@ -32,7 +32,7 @@ def serve(storage: str, out: Path, port: int, live: bool, allow_changes: bool, o
     `hpo.reporting.guard`.
 
     Args:
-        storage: the database, `sqlite:///FILE`.
+        storage: the database.
         out: folder of results, with the files that belong to studies.
         port: to listen on, of this machine alone.
         live: the database itself instead, for reading.
@@ -82,7 +82,8 @@ def _for_people(copy: str) -> str:
 
     from studies.artifacts import annotate_trials
     from studies.errors import StudyRefused
-    from studies.storage import forget, open_storage
+    from studies.sqlite import forget
+    from studies.storage import open_storage
 
     opened = open_storage(copy, write=False)
     for name in optuna.get_all_study_names(opened):

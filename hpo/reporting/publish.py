@@ -35,7 +35,7 @@ def publish(study: Any, chapter: "Chapter", gallery: "Gallery", storage: str, ou
         chapter: whose charts are put into it.
         gallery: with the pictures of each model. A baseline is no trial of its own: its pictures are kept with the
             study.
-        storage: the database, `sqlite:///FILE`.
+        storage: the database.
         out: folder of results.
     """
     from studies.artifacts import annotate_trials, attach, show

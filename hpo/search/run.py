@@ -18,7 +18,7 @@ from studies.errors import StorageError
 from studies.paths import StudyFiles
 from studies.probes import map_of
 from studies.records import TrialRecord
-from studies.storage import SameFile, database_lock, open_storage, open_study, storage_trouble, writer_lock
+from studies.storage import database_lock, open_storage, open_study, storage_trouble, watch, writer_lock
 
 
 def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopted: bool = False) -> list[TrialRecord]:
@@ -37,7 +37,8 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
         KeyboardInterrupt: with everything in a state from which the same call continues.
     """
     files = StudyFiles(config.study_dir)
-    with database_lock(config.storage, config.study_name), writer_lock(files.lock, config.study_name):
+    held = database_lock(config.storage, config.study_name)
+    with held as lock, writer_lock(files.lock, config.study_name):
         storage = open_storage(config.storage, write=True)
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             config = as_begun(config, storage)
@@ -49,14 +50,14 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
                 adopt(study, space, files, display.note)
             remember(study, files, display.note)
             study.set_user_attr(attributes.OPTIONS, config.model_dump(mode="json"))  # for what comes after the search
-            database = SameFile(config.storage, files.trials)
-            search = Search(config, study, facts, space, workers, display, parts, database.check)
+            check = watch(config.storage, files.trials, storage, lock)
+            search = Search(config, study, facts, space, workers, display, parts, check)
             search.recover()
             display.prepared(config, facts, search.records)
             try:
                 search.run(Mapping(config, facts, display, map_of(study)) if config.is_mapped else None)
                 records = confirm_front(study, config, facts, workers, display, parts)
-                database.check()
+                check()
                 return records
             except StorageError:
                 workers.stop()  # there is nothing left in which trials could be settled

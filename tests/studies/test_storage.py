@@ -13,8 +13,9 @@ import optuna
 import pytest
 
 from studies import storage
+from studies.errors import StorageError, StudyRefused
 from studies.optuna_private import close_connections
-from studies.storage import StorageError, StudyRefused
+from studies.url import address, database_path
 
 FINGERPRINT = {"backbone": "vgg19", "seed": 0, "space": {"resolution": [32, 64]}}
 
@@ -289,7 +290,7 @@ def read_only(tmp_path):
 @pytest.mark.parametrize("name", ["studies.db", "a b%25?ä.db"])
 def test_a_study_on_a_read_only_medium_can_be_read(read_only, name, tmp_path):
     folder, close = read_only
-    url = storage.address(folder / name)
+    url = address(folder / name)
     study = make(url)
     study.tell(study.ask(), [0.5, 1.0, 2.0])
     with sqlite3.connect(folder / name) as connection:
@@ -308,10 +309,10 @@ def test_what_a_killed_writer_left_in_its_log_is_read_on_a_read_only_medium_too(
     folder, close = read_only
     study = make(url)
     study.tell(study.ask(), [0.5, 1.0, 2.0])
-    for path in Path(storage.database_path(url)).parent.glob("studies.db*"):  # while the writer has it open
+    for path in Path(database_path(url)).parent.glob("studies.db*"):  # while the writer has it open
         (folder / path.name).write_bytes(path.read_bytes())
     assert (folder / "studies.db-wal").stat().st_size > 0
     (folder / "link.db").symlink_to("studies.db")  # beside which there is no log
     close()
     for name in ("studies.db", "link.db"):
-        assert len(storage.load_study(storage.address(folder / name), "s").trials) == 1
+        assert len(storage.load_study(address(folder / name), "s").trials) == 1

@@ -1,11 +1,13 @@
-"""The one form of address that names a database."""
+"""The forms of address that name a database."""
 
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 
-from studies.url import address, database_path, file_uri
+from hpo.config import check_field
+from hpo.errors import BadInput
+from studies.url import address, check_url, database_path, file_uri, is_postgresql, place
 
 
 def test_relative_and_absolute_files():
@@ -26,11 +28,54 @@ def test_a_percent_sign_stands_for_what_sqlalchemy_takes_it_for():
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://x/y", "studies.db", "sqlite:///", "sqlite:///:memory:", "sqlite://", "sqlite:///a.db?mode=ro"]
+    "url", ["mysql://x/y", "studies.db", "sqlite:///", "sqlite:///:memory:", "sqlite://", "sqlite:///a.db?mode=ro"]
 )
 def test_only_sqlite_files(url):
     with pytest.raises(ValueError, match="must be sqlite:///FILE"):
         database_path(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///studies.db",
+        "postgresql://me@host/studies",
+        "postgresql://me@[::1]:5433/studies?sslmode=require",
+        "postgresql:///studies?host=/run/postgresql",
+    ],
+)
+def test_a_file_or_a_server_is_allowed(url):
+    check_url(url)
+    assert is_postgresql(url) == url.startswith("postgresql")
+    assert place(url) == ("studies.db" if url.startswith("sqlite") else url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://", "postgresql://me@host", "postgresql://me@host/a/b"])
+def test_a_server_without_a_database_is_refused(url):
+    with pytest.raises(ValueError, match=f"^must be postgresql://USER@HOST/DATABASE. Received: {url}$"):
+        check_url(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@host:port/x", "postgresql://[::1/x"])
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(ValueError, match="^must be postgresql://USER@HOST/DATABASE. Received: another form$"):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@host/x", "postgresql://host/x?user=me&password=secret", "postgresql://:secret@h/x"]
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(url):
+    with pytest.raises(
+        ValueError, match="must not have a password in it.* set PGPASSWORD, or write ~/.pgpass"
+    ) as error:
+        check_url(url)
+    assert "secret" not in str(error.value)
+    with pytest.raises(BadInput) as refused:
+        check_field("storage", url)
+    assert str(refused.value).startswith("storage must not have a password in it") and "secret" not in str(
+        refused.value
+    )
 
 
 def test_of_a_file_that_nobody_can_write_to_sqlite_gets_its_own_kind_of_address():

@@ -38,6 +38,11 @@ def trial_id(study: optuna.Study, number: int) -> int:
     return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
+def number_in_database(frozen: optuna.trial.FrozenTrial) -> int:
+    """That of a trial among those of all studies."""
+    return frozen._trial_id
+
+
 def system_attrs(study: optuna.Study) -> dict[str, Any]:
     """The attributes of a study that are not the user's."""
     return study._storage.get_study_system_attrs(study._study_id)

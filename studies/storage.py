@@ -26,10 +26,11 @@ from studies.attributes import FINGERPRINT, OPTIONS, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
 from studies.optuna_private import damaged_queue
-from studies.postgresql import StudyLock, WaitingStorage, study_lock
+from studies.postgresql import StudyLock, study_lock
 from studies.sqlite import SameFile, check_there, file_snapshot, open_file
 from studies.transfer import copy_study
 from studies.url import address, database_path, is_postgresql, place
+from studies.waiting_storage import WaitingStorage
 
 
 def database_lock(url: str, study: str) -> AbstractContextManager[StudyLock | None]:

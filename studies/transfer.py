@@ -5,7 +5,7 @@ from optuna.storages import RDBStorage
 
 from studies.attributes import FINGERPRINT
 from studies.errors import StorageError, StudyRefused
-from studies.optuna_private import of_trials_in
+from studies.optuna_private import number_in_database, of_trials_in
 
 UNDER_WAY = "keras_hpo:being_copied"  # of a study in the database that it is copied to; false when all is there
 
@@ -26,7 +26,7 @@ def copy_study(source: RDBStorage, target: RDBStorage, name: str) -> int:
     study = source.get_study_id_from_name(name)
     made = _made(source, target, study, name)
     trials = sorted(source.get_all_trials(study, deepcopy=False), key=lambda trial: trial.number)
-    numbers = {trial._trial_id: target.create_new_trial(made, template_trial=trial) for trial in trials}
+    numbers = {number_in_database(trial): target.create_new_trial(made, template_trial=trial) for trial in trials}
     there = target.get_all_trials(made, deepcopy=False)
     if [trial.number for trial in there] != [trial.number for trial in trials]:
         raise StorageError(f"study {name} cannot be copied: its trials are not numbered from 0 without a gap")

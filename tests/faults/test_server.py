@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from studies import postgresql
+from studies import waiting_storage
 from studies.records import TrialRecord
 from studies.storage import load_study
 from tests.hpo.conftest import fake_group
@@ -26,7 +26,7 @@ def told(records: list[TrialRecord]) -> list[Any]:
 def test_killed_ten_times_a_study_has_each_trial_once(
     configure: Any, fakes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(waiting_storage, "POLL_SECONDS", 0.02)
     settings: dict[str, Any] = {"trials": 20, "heads": 1, "sampler": "random"}
     plain = fakes.run(configure(**settings))
     rng, over, kills = random.Random(0), threading.Event(), [0]

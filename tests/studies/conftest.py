@@ -6,6 +6,7 @@ import pytest
 from models.candidate import Candidate
 from studies.records import CompleteTrial, State, TrialRecord
 from tests import made
+from tests.postgresql import running
 
 
 @pytest.fixture
@@ -64,3 +65,10 @@ def digits():
         return found
 
     return labels, shares
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Of PostgreSQL; whoever needs it empties it first."""
+    with running() as server:
+        yield server

@@ -21,10 +21,13 @@ from pathlib import Path
 import optuna
 from optuna.distributions import FloatDistribution
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from postgresql import running
+
 from models.device import cpu_name
 from studies.paths import write_text
 from studies.storage import open_storage, open_study
-from tests.postgresql import running
 
 SIZES, TRIALS = (10, 1_000, 10_000), 30
 SPACE = {f"parameter_{n}": FloatDistribution(0, 1) for n in range(8)}

@@ -41,7 +41,7 @@ from studies.probes import map_of as found_map
 from studies.quiet import quiet_optuna
 from studies.records import CompleteTrial, TrialRecord, read_study
 from studies.rules import RULES
-from studies.transfer import copy_study
+from studies.transfer import read_contents, write_contents
 
 if TYPE_CHECKING:
     import pandas
@@ -361,16 +361,23 @@ def transfer_studies(source: str, target: str, names: Sequence[str] = ()) -> Ite
     source, target = (check_field("storage", url) for url in (source, target))
     if database.same(source, target):
         raise BadField("to", f"must be another database. Received: {target}")
-    with quiet_optuna(), database.storage_trouble(source):
-        there = database.open_storage(source, write=False)
-        for name in names or database.our_studies(there):
-            database.load_study(source, name)  # is it there, and is it ours?
-            with (
-                database.database_lock(source, name),
-                database.database_lock(target, name),
-                database.storage_trouble(target),
-            ):
-                yield name, copy_study(there, database.open_storage(target, write=True), name)
+    with quiet_optuna():
+        opened = database.open_storage(source, write=False), database.open_storage(target, write=True)
+        try:
+            with database.storage_trouble(source):
+                there = database.our_studies(opened[0])
+            for name in names or there:
+                if name not in there:
+                    database.load_study(source, name)  # says what is wrong with it
+                with database.source_lock(source, name), database.database_lock(target, name):
+                    with database.storage_trouble(source):
+                        contents = read_contents(opened[0], name)
+                    with database.storage_trouble(target):
+                        write_contents(contents, opened[1])
+                yield name, len(contents.trials)
+        finally:
+            for each in opened:
+                each.engine.dispose()
 
 
 def compare_studies(

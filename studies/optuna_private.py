@@ -88,13 +88,16 @@ def of_trials_in(attributes: Mapping[str, Any], numbers: Mapping[int, int]) -> d
     """System attributes of a study, as they are in another database.
 
     Args:
-        attributes: by key; notes and artifacts of trials have a trial's number in the database in theirs.
+        attributes: by key; notes and artifacts of trials have a trial's number in the database in theirs, and what a
+            genetic sampler keeps of a generation has those of its trials.
         numbers: those that trials have there, by those that they had.
     """
     found = {}
     for key, value in attributes.items():
         of_trial = re.fullmatch(r"(dashboard:(?:artifacts:)?)(\d+)(:.*)", key, re.DOTALL)
-        if of_trial is None:
+        if re.fullmatch(r"\w+:parent:\d+", key) and isinstance(value, list):  # of NSGA-II and NSGA-III
+            found[key] = [numbers[each] for each in value if each in numbers]
+        elif of_trial is None:
             found[key] = value
         elif int(of_trial[2]) in numbers:
             found[f"{of_trial[1]}{numbers[int(of_trial[2])]}{of_trial[3]}"] = value

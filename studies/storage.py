@@ -1,4 +1,4 @@
-"""The database: the only place, with `studies.postgresql`, that knows SQL, WAL and locks.
+"""The database: with `studies.sqlite`, `studies.postgresql` and `studies.waiting_storage` all that knows SQL and locks.
 
 One SQLite file in WAL mode with `synchronous=FULL`: readers (a dashboard, an export) never block the writer and a
 commit that was acknowledged survives SIGKILL and power loss. One writer at a time, by a lock beside the database. Or a
@@ -14,7 +14,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
 from studies.optuna_private import damaged_queue
 from studies.postgresql import StudyLock, study_lock
-from studies.sqlite import SameFile, check_there, file_snapshot, open_file
-from studies.transfer import copy_study
+from studies.sqlite import SameFile, check_there, file_snapshot, is_frozen, open_file
+from studies.transfer import read_contents, write_contents
 from studies.url import address, database_path, is_postgresql, place
 from studies.waiting_storage import WaitingStorage
+
+NO_TABLE = "42P01"  # as PostgreSQL says it
 
 
 def database_lock(url: str, study: str) -> AbstractContextManager[StudyLock | None]:
@@ -85,20 +87,15 @@ def _holder(lock: Path) -> str:
         return "another process has just taken it"
 
 
-def watch(url: str, results: Path, storage: RDBStorage, lock: StudyLock | None) -> Callable[[], None]:
+def watch(url: str, results: Path, lock: StudyLock | None) -> Callable[[], None]:
     """What sees, between the steps of a run, whether the database is still there and ours; raises StorageError if not.
 
     Args:
-        url: of the database.
+        url: of the database, which was opened.
         results: the folder in which the study's trials leave their numbers.
-        storage: that was opened.
         lock: that is held, of PostgreSQL.
     """
-    if lock is None:
-        return SameFile(url, results).check
-    assert isinstance(storage, WaitingStorage)
-    storage.on_return = lock.check
-    return lock.check
+    return SameFile(url, results).check if lock is None else lock.check
 
 
 def same(first: str, second: str) -> bool:
@@ -106,6 +103,13 @@ def same(first: str, second: str) -> bool:
     if is_postgresql(first) or is_postgresql(second):
         return first == second
     return database_path(first).resolve() == database_path(second).resolve()
+
+
+def source_lock(url: str, study: str) -> AbstractContextManager[object]:
+    """Hold a study that is to be read as it stands; a file that nobody here can write to needs no lock."""
+    if not is_postgresql(url) and is_frozen(database_path(url).resolve()):
+        return nullcontext()
+    return database_lock(url, study)
 
 
 def our_studies(storage: RDBStorage) -> list[str]:
@@ -139,7 +143,7 @@ def open_storage(url: str, *, write: bool) -> RDBStorage:
         except RuntimeError as error:  # made by another version of Optuna
             raise StorageError(f"{place(url)}: {' '.join(str(error).split())}") from error
         except optuna.exceptions.StorageInternalError as error:
-            if write or not isinstance(error.__cause__, sqlalchemy.exc.ProgrammingError):  # tables are missing
+            if write or getattr(getattr(error.__cause__, "orig", None), "sqlstate", "") != NO_TABLE:
                 raise
             raise StudyRefused(f"there are no studies in {place(url)}; give --storage, or run a study first") from error
 
@@ -162,9 +166,11 @@ def _copied(url: str, folder: Path) -> str:
     copy = address(folder / "studies.db")
     source, target = open_storage(url, write=False), open_storage(copy, write=True)
     with storage_trouble(url):
-        for name in optuna.get_all_study_names(source):
-            copy_study(source, target, name)
-    target.engine.dispose()
+        found = [read_contents(source, name) for name in optuna.get_all_study_names(source)]
+    for contents in found:
+        write_contents(contents, target)
+    for opened in (source, target):
+        opened.engine.dispose()
     return copy
 
 

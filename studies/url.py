@@ -1,5 +1,6 @@
 """Where a database is. Apart from `studies.storage`, so that an option can be checked without loading SQLAlchemy."""
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -12,24 +13,26 @@ def check_url(url: str) -> None:
     """See that a database can be there; nothing is opened.
 
     Raises:
-        ValueError: it is no address that is allowed, or it has a password in it, which the message does not repeat.
+        ValueError: it is no address that is allowed, or it has a password in it. Of an address that may have one the
+            message says no more than its kind.
     """
     if not is_postgresql(url):
         database_path(url)
         return
+    problem = f"must be {POSTGRESQL}USER@HOST/DATABASE. Received: another form"
     try:
         parts = urlsplit(url)
-        secret = parts.password is not None or any(name in parse_qs(parts.query) for name in SECRETS)
-        complete = bool(parts.path.strip("/")) and "/" not in parts.path.strip("/") and (parts.port or 1) > 0
-    except ValueError:  # a port that is none, or an address of IPv6 that is not closed
-        raise ValueError(f"must be {POSTGRESQL}USER@HOST/DATABASE. Received: another form") from None
-    if secret:
-        raise ValueError(
-            f"must not have a password in it, which would be kept and shown: set PGPASSWORD, or write ~/.pgpass. "
-            f"Received: {POSTGRESQL}{parts.username or ''}:...@{parts.hostname or ''}{parts.path}"
-        )
-    if not complete:
-        raise ValueError(f"must be {POSTGRESQL}USER@HOST/DATABASE. Received: {url}")
+        database = parts.path.removeprefix("/")
+        if parts.password is not None or any(name in parse_qs(parts.query) for name in SECRETS):
+            problem = (
+                "must not have a password in it, which would be kept and shown: set PGPASSWORD, or write ~/.pgpass. "
+                "Received: one with a password"
+            )
+        elif database and not re.search(r"[@/]", database) and not re.search(r"[#{}]", url) and (parts.port or 1) > 0:
+            return
+    except ValueError:
+        pass  # a port that is none, or an address of IPv6 that is not closed
+    raise ValueError(problem)
 
 
 def is_postgresql(url: str) -> bool:
@@ -50,8 +53,9 @@ def database_path(url: str) -> Path:
     """
     path = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
+        known = url if url.startswith(PREFIX) or re.fullmatch(r"[\w./~ -]*", url) else "another form"  # not a password
         raise ValueError(
-            f"must be sqlite:///FILE (a database in a file) or {POSTGRESQL}USER@HOST/DATABASE. Received: {url}"
+            f"must be sqlite:///FILE (a database in a file) or {POSTGRESQL}USER@HOST/DATABASE. Received: {known}"
         )
     return Path(unquote(path)).expanduser()
 

@@ -8,7 +8,8 @@ before and after each kind of write.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -18,26 +19,33 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.errors import PackageMissing
+from studies.errors import PackageMissing, StorageError
 from studies.url import POSTGRESQL
 
 EXTRA = "cluster"
 POLL_SECONDS = 1.0
 SAY_SECONDS = 60.0  # between two lines in the log while a server is waited for
-# An idle connection whose server has vanished is noticed after half a minute; connecting takes no longer than that.
+# An idle connection whose server has vanished is noticed after half a minute, and by the server one whose client has;
+# connecting takes no longer than that. What a client that is gone holds is let go of.
 ALIVE: dict[str, Any] = {
     "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4 "
+    "-c idle_in_transaction_session_timeout=60000",
 }
 TOO_MANY = "53300"  # connections
+MAKING = 7_264_311_904_512_001  # an advisory lock: one process at a time makes tables
+# By a database's address: what sees whether this process may still write to a study in it, when a server is back.
+GUARDS: dict[str, list[Callable[[], None]]] = {}
 _log = logging.getLogger(__name__)
 
 
 class ConnectionLost(Exception):
-    """The connection to the server is gone, or there is no server; raised inside `WaitingStorage` alone."""
+    """The connection to the server is gone, or there is no server; never seen outside this module and the lock's."""
 
 
 def driver(url: str) -> str:
@@ -55,20 +63,27 @@ def driver(url: str) -> str:
     return f"{POSTGRESQL.replace('://', '+psycopg://')}{url.removeprefix(POSTGRESQL)}"
 
 
+def first_line(error: BaseException | None) -> str:
+    """Of what a server or libpq says."""
+    return str(error or "").strip().partition("\n")[0]
+
+
 def wait_for(attempt: Callable[[], None], url: str) -> None:
-    """Try until it does not end with `ConnectionLost`."""
-    begun = said = time.monotonic()
-    _log.warning("%s does not answer; waiting for it", url)
+    """Try until it does not end with `ConnectionLost`; the log says why it waits."""
+    begun = time.monotonic()
+    said = begun - SAY_SECONDS
     while True:
         try:
             attempt()
-        except ConnectionLost:
+        except ConnectionLost as error:
             if time.monotonic() - said > SAY_SECONDS:
                 said = time.monotonic()
-                _log.warning("%s has not answered for %.0f s", url, said - begun)
+                why = first_line(error.__cause__)
+                _log.warning("%s has not answered for %.0f s; waiting for it: %s", url, said - begun, why)
             time.sleep(POLL_SECONDS)
         else:
-            _log.warning("%s is back after %.0f s", url, time.monotonic() - begun)
+            if said >= begun:
+                _log.warning("%s is back after %.0f s", url, time.monotonic() - begun)
             return
 
 
@@ -115,30 +130,50 @@ class WaitingStorage(RDBStorage):
 
     def __init__(self, url: str, *, write: bool):
         self._place = url
-        self.on_return: Callable[[], None] = lambda: None  # called when the server is back, before anything is written
         kwargs = {"pool_pre_ping": True, "connect_args": {"application_name": "keras-hpo", **ALIVE}}
-        super().__init__(driver(url), engine_kwargs=kwargs, skip_table_creation=not write)
+        with _making(url) if write else nullcontext():
+            super().__init__(driver(url), engine_kwargs=kwargs, skip_table_creation=not write)
         sqlalchemy.event.listen(self.engine, "handle_error", _tell_apart)
 
     def _wait(self) -> None:
+        """Until the server is back, and this process may still write."""
+
         def attempt() -> None:
             with self.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT 1"))
 
         self.remove_session()
         wait_for(attempt, self._place)
-        self.on_return()
+        for check in GUARDS.get(self._place, ()):
+            check()
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """As Optuna has it."""
-        try:
-            return super().create_new_study(directions, study_name)
-        except ConnectionLost:
-            self._wait()
-        try:
-            return super().create_new_study(directions, study_name)
-        except DuplicatedStudyError:  # it was made, and only the answer was lost
-            return self.get_study_id_from_name(str(study_name))
+        lost = False
+        while True:
+            try:
+                return super().create_new_study(directions, study_name)
+            except ConnectionLost:
+                lost = True
+                self._wait()
+            except DuplicatedStudyError:
+                if not lost:
+                    raise
+                return self.get_study_id_from_name(str(study_name))  # it was made, and only the answer was lost
+
+    def delete_study(self, study_id: int) -> None:
+        """As Optuna has it."""
+        lost = False
+        while True:
+            try:
+                return super().delete_study(study_id)
+            except ConnectionLost:
+                lost = True
+                self._wait()
+            except KeyError:
+                if not lost:
+                    raise
+                return None  # it is gone, and only the answer was lost
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         before = self._count(study_id)
@@ -152,23 +187,33 @@ class WaitingStorage(RDBStorage):
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """As Optuna has it."""
-        lost = False
         while True:
             try:
-                if lost and self.get_trial(trial_id).state == state:  # it was told, and only the answer was lost
-                    return True
                 return super().set_trial_state_values(trial_id, state, values)
             except ConnectionLost:
-                lost = True
+                self._wait()
+                if self._state(trial_id) == state.name:  # it was told, and only the answer was lost
+                    return True
+
+    # Both wait for what a session that was cut off may still be committing: Optuna locks the same rows.
+
+    def _count(self, study_id: int) -> int:
+        statement = "SELECT study_id FROM studies WHERE study_id = :row FOR UPDATE"
+        return int(self._read(statement, "SELECT count(*) FROM trials WHERE study_id = :row", study_id))
+
+    def _state(self, trial_id: int) -> str:
+        statement = "SELECT trial_id FROM trials WHERE trial_id = :row FOR UPDATE"
+        return str(self._read(statement, "SELECT state FROM trials WHERE trial_id = :row", trial_id))
+
+    def _read(self, locking: str, reading: str, row: int) -> Any:
+        while True:
+            try:
+                with self.engine.begin() as connection:
+                    connection.execute(sqlalchemy.text(locking), {"row": row})
+                    return connection.execute(sqlalchemy.text(reading), {"row": row}).scalar_one()
+            except ConnectionLost:
                 self._wait()
 
-    @_patient
-    def _count(self, study_id: int) -> int:
-        statement = sqlalchemy.text("SELECT count(*) FROM trials WHERE study_id = :study")
-        with self.engine.connect() as connection:
-            return int(connection.execute(statement, {"study": study_id}).scalar_one())
-
-    delete_study = _patient(RDBStorage.delete_study)
     set_study_user_attr = _patient(RDBStorage.set_study_user_attr)
     set_study_system_attr = _patient(RDBStorage.set_study_system_attr)
     get_study_id_from_name = _patient(RDBStorage.get_study_id_from_name)
@@ -187,3 +232,17 @@ class WaitingStorage(RDBStorage):
     get_trial_id_from_study_id_trial_number = _patient(RDBStorage.get_trial_id_from_study_id_trial_number)
     get_trial = _patient(RDBStorage.get_trial)
     _get_trials = _patient(RDBStorage._get_trials)
+
+
+@contextmanager
+def _making(url: str) -> Iterator[None]:
+    """One process at a time: two that make the same tables at once are in each other's way."""
+    import psycopg
+
+    try:
+        connection = psycopg.connect(url, autocommit=True, **ALIVE)
+    except psycopg.Error as error:
+        raise StorageError(f"{url}: {first_line(error)}") from error
+    with connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (MAKING,))
+        yield

@@ -40,17 +40,18 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
     held = database_lock(config.storage, config.study_name)
     with held as lock, writer_lock(files.lock, config.study_name):
         storage = open_storage(config.storage, write=True)
+        check = watch(config.storage, files.trials, lock)
         with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
             config = as_begun(config, storage)
             facts = _prepared(config, workers, display, parts)
             space = _space(config, facts, workers, display, parts)
             mark = fingerprint(config, facts, space).to_dict()
+            check()  # preparing may have taken minutes
             study = open_study(storage, config.study_name, mark)
             if adopted:
                 adopt(study, space, files, display.note)
             remember(study, files, display.note)
             study.set_user_attr(attributes.OPTIONS, config.model_dump(mode="json"))  # for what comes after the search
-            check = watch(config.storage, files.trials, storage, lock)
             search = Search(config, study, facts, space, workers, display, parts, check)
             search.recover()
             display.prepared(config, facts, search.records)

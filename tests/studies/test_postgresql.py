@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import optuna
@@ -11,7 +12,7 @@ from optuna.storages import RDBStorage
 from studies import waiting_storage
 from studies.errors import StorageError, StudyRefused
 from studies.postgresql import study_lock
-from studies.storage import database_lock, load_study, open_storage, open_study, snapshot, watch
+from studies.storage import database_lock, load_study, open_storage, open_study, snapshot
 from tests.postgresql import Server
 
 FINGERPRINT = {"backbone": "vgg19"}
@@ -49,20 +50,42 @@ class TestOneWriter:
                 study_lock(url, "s").__enter__()
 
     def test_of_whom_another_took_it_meanwhile_nothing_is_written(self, server: Server, url: str) -> None:
-        storage, study = begun(url)
-        with study_lock(url, "s") as lock:
-            watch(url, None, storage, lock)  # type: ignore[arg-type]
+        _, study = begun(url)
+        with study_lock(url, "s"):
             server.kill()
             server.start()
             with (
                 study_lock(url, "s"),
-                pytest.raises(StorageError, match="another run has taken study s while the server was away"),
+                pytest.raises(
+                    StorageError, match="another run has written to study s while the server was away: keras"
+                ),
             ):
                 study.set_user_attr("a", 1)
         assert "a" not in load_study(url, "s").user_attrs
 
-    def test_a_session_of_ours_that_was_cut_off_is_ended(self, url: str) -> None:
-        with study_lock(url, "s") as lock:
+    def test_a_writer_who_came_and_went_is_noticed_too(self, server: Server, url: str) -> None:
+        _, study = begun(url)
+        with study_lock(url, "s"):
+            server.kill()
+            server.start()
+            with study_lock(url, "s"):
+                pass
+            with pytest.raises(StorageError, match="another run has written to study s while the server was away$"):
+                study.ask()
+        assert load_study(url, "s").trials == []
+
+    def test_of_another_study_nobody_minds(self, server: Server, url: str) -> None:
+        _, study = begun(url)
+        with study_lock(url, "s"):
+            server.kill()
+            server.start()
+            with study_lock(url, "t"):
+                study.ask()
+        assert len(load_study(url, "s").trials) == 1
+
+    @pytest.mark.parametrize("name", ["s", "größe"])
+    def test_a_session_of_ours_that_was_cut_off_is_ended(self, url: str, name: str) -> None:
+        with study_lock(url, name) as lock:
             cut_off = lock._connection
             lock._connection = type("Gone", (), {"execute": gone, "close": gone_quietly})()
             lock.check()
@@ -73,8 +96,17 @@ class TestOneWriter:
     def test_without_a_server_it_is_said_in_a_line(self) -> None:
         with pytest.raises(StorageError, match=r"^postgresql://me@127.0.0.1:1/x: .*[Cc]onnection refused[^\n]*$"):
             study_lock("postgresql://me@127.0.0.1:1/x", "s").__enter__()
-        with pytest.raises(StorageError, match=r"^postgresql://me@127.0.0.1:1/x: .*[Cc]onnection refused[^\n]*$"):
-            open_storage("postgresql://me@127.0.0.1:1/x", write=True)
+        for write in (True, False):
+            with pytest.raises(StorageError, match=r"^postgresql://me@127.0.0.1:1/x: .*[Cc]onnection refused[^\n]*$"):
+                open_storage("postgresql://me@127.0.0.1:1/x", write=write)
+
+    def test_an_option_that_there_is_not_is_said_in_a_line(self, url: str) -> None:
+        for use in (
+            lambda: study_lock(f"{url}?foo=1", "s").__enter__(),
+            lambda: open_storage(f"{url}?foo=1", write=True),
+        ):
+            with pytest.raises(StorageError, match=r'^postgresql://.*foo=1: .*"foo"[^\n]*$'):
+                use()
 
 
 def gone_quietly(*_: Any) -> None:
@@ -91,6 +123,20 @@ class TestReading:
     def test_an_empty_database_has_no_studies(self, url: str) -> None:
         with pytest.raises(StudyRefused, match=r"there are no studies in postgresql://.*; give --storage"):
             load_study(url, "s")
+
+    def test_what_may_not_be_read_is_said_as_it_is(self, server: Server, url: str) -> None:
+        begun(url)
+        server.do("CREATE ROLE somebody LOGIN")
+        try:
+            with pytest.raises(StorageError, match="permission denied"):
+                load_study(url.replace("postgres@", "somebody@"), "s")
+        finally:
+            server.do("DROP ROLE somebody")
+
+    def test_several_may_make_the_tables_at_once(self, url: str) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            studies = list(pool.map(lambda n: begun(url, f"s{n}")[1].study_name, range(6)))
+        assert studies == [f"s{n}" for n in range(6)]
 
     def test_a_study_that_is_not_there(self, url: str) -> None:
         begun(url)

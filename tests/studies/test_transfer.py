@@ -12,9 +12,9 @@ from optuna_dashboard import save_note
 from studies import transfer
 from studies.artifacts import attach, attached
 from studies.errors import StudyRefused
-from studies.optuna_private import save_trial_note, system_attrs, trial_id
+from studies.optuna_private import save_trial_note, set_system_attr, system_attrs, trial_id
 from studies.storage import load_study, open_storage, open_study
-from studies.transfer import copy_study
+from studies.transfer import read_contents, write_contents
 from tests.studies import dashboard
 
 FINGERPRINT = {"backbone": "vgg19"}
@@ -37,6 +37,12 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
             found.append(f"sqlite:///{tmp_path}/{number}.db")
     open_study(open_storage(found[1], write=True), "other", FINGERPRINT).ask()  # so that rows have other numbers there
     return found
+
+
+def copy_study(source: RDBStorage, target: RDBStorage, name: str) -> int:
+    contents = read_contents(source, name)
+    write_contents(contents, target)
+    return len(contents.trials)
 
 
 def filled(url: str, folder: Path) -> RDBStorage:
@@ -86,6 +92,51 @@ def test_nothing_that_is_there_is_replaced(places: list[str], tmp_path: Path) ->
     with pytest.raises(StudyRefused, match="there is a study s where it is to be copied to; nothing of it was changed"):
         copy_study(source, target, "s")
     assert load_study(places[1], "s").user_attrs["mine"]
+
+
+def test_a_copy_that_a_run_went_on_with_is_not_made_anew(places: list[str], tmp_path: Path) -> None:
+    """It was interrupted behind its last attribute, so that it is ours."""
+    source, target = filled(places[0], tmp_path), open_storage(places[1], write=True)
+    copy_study(source, target, "s")
+    copied = load_study(places[1], "s")
+    set_system_attr(copied, transfer.UNDER_WAY, True)
+    copied.ask()
+    with pytest.raises(StudyRefused, match="nothing of it was changed"):
+        copy_study(source, target, "s")
+    assert len(load_study(places[1], "s").trials) == 5
+
+
+def test_a_copy_of_a_copy_can_be_interrupted_too(
+    places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = filled(places[0], tmp_path)
+    middle, target = (open_storage(url, write=True) for url in (f"sqlite:///{tmp_path}/middle.db", places[1]))
+    copy_study(source, middle, "s")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(target, "set_study_user_attr", interrupted)
+        copy_study(middle, target, "s")
+    assert copy_study(middle, target, "s") == 5
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_a_genetic_sampler_keeps_of_a_generation_goes_along(places: list[str], tmp_path: Path) -> None:
+    storage = open_storage(places[0], write=True)
+    study = open_study(storage, "s", FINGERPRINT)
+    study.sampler = optuna.samplers.NSGAIISampler(population_size=2, seed=0)
+    for _ in range(5):
+        study.tell(study.ask({"x": optuna.distributions.FloatDistribution(0, 1)}), [0.5, 1.0, 2.0])
+    copy_study(storage, open_storage(places[1], write=True), "s")
+
+    def parents(url: str) -> list[list[int]]:
+        study = load_study(url, "s")
+        numbers = {trial_id(study, trial.number): trial.number for trial in study.trials}
+        kept = [value for key, value in system_attrs(study).items() if ":parent:" in key]
+        return [sorted(numbers[each] for each in value) for value in kept]
+
+    assert parents(places[0]) == parents(places[1]) != []
 
 
 @pytest.mark.parametrize("after", range(0, 12, 3))

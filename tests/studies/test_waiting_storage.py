@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
+from optuna.storages import RDBStorage
 
 from studies import waiting_storage
 from studies.storage import load_study, open_storage, open_study
@@ -58,8 +60,9 @@ class TestServerThatGoes:
             lambda storage, study, trial: trial.set_user_attr("a", [1, 2]),
             lambda storage, study, trial: study.set_user_attr("a", [1, 2]),
             lambda storage, study, trial: storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "new"),
+            lambda storage, study, trial: (study.enqueue_trial({"x": 0.75}), study.ask())[1],
         ],
-        ids=["ask", "tell", "enqueue", "suggest", "attribute of a trial", "attribute of a study", "new study"],
+        ids=["ask", "tell", "enqueue", "suggest", "attribute of a trial", "attribute of a study", "new study", "claim"],
     )
     @pytest.mark.parametrize("done", [False, True], ids=["before the commit", "after the commit"])
     def test_what_was_being_written_is_there_once(
@@ -97,12 +100,69 @@ class TestServerThatGoes:
             assert lossy["trials"] == state(url, "t")["trials"]
             assert lossy["attributes"] == state(url, "t")["attributes"]
 
+    def test_what_a_session_that_was_cut_off_still_commits_is_waited_for(self, server: Server, url: str) -> None:
+        """The trial that is being made, as Optuna makes it: with the row of its study locked."""
+        import psycopg
+
+        storage, study = begun(url)
+        storage.create_new_trial(1)
+        other = psycopg.connect(url)
+        other.execute("SELECT 1 FROM studies WHERE study_id = 1 FOR UPDATE")
+        other.execute("INSERT INTO trials (number, study_id, state, datetime_start) VALUES (1, 1, 'RUNNING', now())")
+        original, calls = RDBStorage._create_new_trial, []
+
+        def lost(self: Any, *args: Any) -> Any:
+            if calls:
+                return original(self, *args)
+            calls.append(threading.Timer(0.5, other.commit))
+            calls[0].start()
+            raise ConnectionLost
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RDBStorage, "_create_new_trial", lost)
+            patch.setattr(WaitingStorage, "_count", counted_before(storage))
+            assert study.ask().number == 1
+        calls[0].join()
+        other.close()
+        assert [trial.number for trial in load_study(url, "s").trials] == [0, 1]
+
+    def test_a_study_that_is_deleted_is_deleted_once(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        storage, _ = begun(url)
+        delete, left = RDBStorage.delete_study, [True]
+
+        def lost(self: Any, study_id: int) -> None:
+            delete(self, study_id)
+            if left:
+                left.clear()
+                raise ConnectionLost
+
+        monkeypatch.setattr(RDBStorage, "delete_study", lost)
+        storage.delete_study(1)
+        assert optuna.get_all_study_names(storage) == []
+
+    def test_why_it_is_waited_for_is_said(self, server: Server, url: str, caplog: pytest.LogCaptureFixture) -> None:
+        _, study = begun(url)
+        server.kill()
+        starting = threading.Timer(0.3, server.start)
+        starting.start()
+        study.set_user_attr("a", 1)
+        starting.join()
+        said = [record.getMessage() for record in caplog.records if record.name == "studies.waiting_storage"]
+        assert re.fullmatch(rf"{url} has not answered for 0 s; waiting for it: .*connection .*", said[0])
+        assert said[-1].startswith(f"{url} is back after ")
+
     def test_a_full_disk_is_no_server_that_went(self, url: str) -> None:
         storage, _ = begun(url)
         with storage.engine.connect() as connection, pytest.raises(sqlalchemy.exc.OperationalError):
             connection.execute(
                 sqlalchemy.text("DO $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$")
             )
+
+
+def counted_before(storage: WaitingStorage) -> Callable[..., int]:
+    """`_count`, but the first time without waiting for whoever is just making a trial."""
+    count, first = WaitingStorage._count, [1]
+    return lambda self, study_id: first.pop() if first else count(self, study_id)
 
 
 def writes(session: Any) -> bool:

@@ -313,7 +313,7 @@ def test_killed_and_interrupted_it_goes_on(tmp_path):
     """Real processes: a worker beside the command, SIGKILL at any moment and Ctrl-C."""
     places = {"storage": f"sqlite:///{tmp_path}/s.db", "out": tmp_path / "runs", "cache_dir": tmp_path / "cache"}
     sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 1}
-    config = make_config({**places, **sizes, "stopping": "none"})
+    config = make_config({**places, **sizes, "stopping": "none", "no_map": True, "latency_runtime": "keras"})
     run_search(config, Recorder())
     done: dict[str, FinalRun] = {}
     for pause, number in ((0.1, signal.SIGKILL), (1.0, signal.SIGINT)):

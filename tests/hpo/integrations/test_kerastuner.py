@@ -419,7 +419,7 @@ def test_a_tuner_searches_with_it(tmp_path: Path, data: tuple[np.ndarray, np.nda
         return keras_tuner.Tuner(oracle=oracle, hypermodel=build, executions_per_trial=2, **place)
 
     x, y = data
-    for max_trials, overwrite in ((3, True), (5, False), (3, True)):
+    for max_trials, overwrite in ((2, True), (3, False), (2, True)):
         own = tuner(max_trials, overwrite)
         own.search(x, y, epochs=2, validation_data=(x, y), verbose=0)
         trials = own.oracle.study.get_trials()

@@ -53,7 +53,9 @@ def database_path(url: str) -> Path:
     """
     path = url.removeprefix(PREFIX)
     if not url.startswith(PREFIX) or not path or path.startswith(":") or "?" in path:
-        known = url if url.startswith(PREFIX) or re.fullmatch(r"[\w./~ -]*", url) else "another form"  # not a password
+        known = (
+            url if url.startswith(PREFIX) or not re.search("[@=]", url) else "another form"
+        )  # with a password, perhaps
         raise ValueError(
             f"must be sqlite:///FILE (a database in a file) or {POSTGRESQL}USER@HOST/DATABASE. Received: {known}"
         )

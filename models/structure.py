@@ -28,8 +28,14 @@ def structure_of(model: Any) -> str | None:
     inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
     try:
         bare = keras.Model(inputs, continued(model, inputs, _instead))
-        text = json.dumps(_at_inference(bare.get_config(), {}), sort_keys=True)
-    except Exception:  # _Unknown, and whatever a layer of the user's says when it is asked for its configuration
+        config = bare.get_config()
+    except (
+        Exception
+    ):  # _Unknown, and whatever a layer of the user's says when it is called or asked for its configuration
+        return None
+    try:
+        text = json.dumps(_at_inference(config, {}), sort_keys=True)
+    except (_Unknown, TypeError):  # a value that JSON does not know
         return None
     weights = [[list(weight.shape), str(weight.dtype)] for weight in bare.weights]
     return hashlib.sha256(f"{text} {weights}".encode()).hexdigest()

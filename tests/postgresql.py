@@ -13,8 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import optuna
 import pytest
 
+from studies.storage import open_storage, open_study
+from studies.waiting_storage import WaitingStorage
+
+FINGERPRINT = {"backbone": "vgg19"}
 USER = "postgres"  # as whom a server runs where tests are root's, which PostgreSQL refuses
 
 
@@ -73,6 +78,13 @@ class Server:
         """Let go of whoever is connected, and of all studies."""
         self.do("DROP DATABASE studies WITH (FORCE)", "postgres")
         self.do("CREATE DATABASE studies", "postgres")
+
+
+def begun(url: str, name: str = "s") -> tuple[WaitingStorage, optuna.Study]:
+    """The storage of a server, and a study in it."""
+    storage = open_storage(url, write=True)
+    assert isinstance(storage, WaitingStorage)
+    return storage, open_study(storage, name, FINGERPRINT)
 
 
 @contextmanager

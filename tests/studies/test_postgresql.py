@@ -5,18 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import optuna
 import pytest
-from optuna.storages import RDBStorage
 
 from studies import waiting_storage
 from studies.errors import StorageError, StudyRefused
 from studies.postgresql import study_lock
-from studies.storage import database_lock, load_study, open_storage, open_study, snapshot
-from tests.postgresql import Server
-
-FINGERPRINT = {"backbone": "vgg19"}
-VALUES = [0.5, 1.0, 2.0]
+from studies.storage import database_lock, load_study, open_storage, snapshot
+from tests.postgresql import Server, begun
 
 
 @pytest.fixture
@@ -24,11 +19,6 @@ def url(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(waiting_storage, "POLL_SECONDS", 0.05)
     server.empty()
     return server.url
-
-
-def begun(url: str, name: str = "s") -> tuple[RDBStorage, optuna.Study]:
-    storage = open_storage(url, write=True)
-    return storage, open_study(storage, name, FINGERPRINT)
 
 
 class TestOneWriter:

@@ -14,11 +14,10 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 
 from studies import waiting_storage
-from studies.storage import load_study, open_storage, open_study
+from studies.storage import load_study, open_storage
 from studies.waiting_storage import ConnectionLost, WaitingStorage
-from tests.postgresql import Server
+from tests.postgresql import Server, begun
 
-FINGERPRINT = {"backbone": "vgg19"}
 VALUES = [0.5, 1.0, 2.0]
 
 
@@ -27,12 +26,6 @@ def url(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(waiting_storage, "POLL_SECONDS", 0.05)
     server.empty()
     return server.url
-
-
-def begun(url: str, name: str = "s") -> tuple[WaitingStorage, optuna.Study]:
-    storage = open_storage(url, write=True)
-    assert isinstance(storage, WaitingStorage)
-    return storage, open_study(storage, name, FINGERPRINT)
 
 
 class TestServerThatGoes:

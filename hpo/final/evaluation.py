@@ -14,8 +14,9 @@ from hpo.final.exporting import make_forms
 from hpo.final.selection import baseline, beside_baseline, choose, jobs_for
 from hpo.final.training import FinalJob, look, train_final
 from hpo.worker import heartbeat
+from hpo.worker.executor import StepWatcher, wait
 from hpo.worker.facts import Facts
-from hpo.worker.pool import StepWatcher, Workers, wait
+from hpo.worker.pool import Workers
 from models.candidate import AnyArchitecture
 from studies import artifacts
 from studies.attributes import FINAL, STUDY_ID

@@ -12,7 +12,8 @@ from hpo.config import StudyConfig
 from hpo.errors import BadField, BadInput, ModelError, TaskFailed, WorkerLost
 from hpo.final.conversion import Conversion, Timing, convert, time_files
 from hpo.worker import heartbeat
-from hpo.worker.pool import StepWatcher, Workers, wait
+from hpo.worker.executor import StepWatcher, wait
+from hpo.worker.pool import Workers
 from models.export.formats import DEPLOYED, FORMATS, needs
 from models.latency.runtimes import RUNTIMES
 from studies.attributes import STUDY_ID

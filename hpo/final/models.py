@@ -11,7 +11,8 @@ import numpy as np
 
 from hpo.errors import BadInput
 from hpo.final.prediction import Picture, Prediction, pick, probabilities, to_pictures, to_predictions
-from hpo.worker.pool import Workers, wait
+from hpo.worker.executor import wait
+from hpo.worker.pool import Workers
 from models.candidate import AnyCandidate
 from models.export.formats import FORMATS
 from studies.finals import FinalModel

@@ -17,7 +17,8 @@ from hpo.reporting.files import ReportFiles, write_report
 from hpo.reporting.gathering import gather
 from hpo.reporting.pictures import gallery
 from hpo.reporting.publish import publish
-from hpo.worker.pool import Watcher, Workers, wait
+from hpo.worker.executor import Watcher, wait
+from hpo.worker.pool import Workers
 from studies.attributes import OPTIONS
 from studies.fingerprint import fingerprint_of
 from studies.paths import StudyFiles, joint_report, study_files

@@ -9,9 +9,10 @@ from hpo.config import StudyConfig
 from hpo.errors import ModelError, TaskFailed, WorkerLost
 from hpo.search.parts import Display, Parts
 from hpo.worker import heartbeat
+from hpo.worker.executor import wait
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from hpo.worker.pool import Workers, wait
+from hpo.worker.pool import Workers
 from studies import attributes
 from studies.latencies import Latencies, latencies_of
 from studies.pareto import near_front

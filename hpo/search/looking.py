@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from hpo.config import StudyConfig
 from hpo.errors import WorkerLost
+from hpo.worker.executor import Watcher, wait
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Watcher, Workers, wait
+from hpo.worker.pool import Workers
 from hpo.worker.session import prepare
 from studies.paths import StudyFiles
 

@@ -20,9 +20,10 @@ from hpo.search.space import Space, sibling_heads
 from hpo.search.stopping import Judge, reached_at, said
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
+from hpo.worker.executor import POLL_SECONDS, answer, give_up_silent
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from hpo.worker.pool import POLL_SECONDS, Workers, answer, give_up_silent
+from hpo.worker.pool import Workers
 from hpo.worker.rungs import rungs_of
 from models.candidate import AnyCandidate
 from studies import attributes

@@ -18,9 +18,10 @@ from hpo.config import StudyConfig
 from hpo.errors import BadField
 from hpo.search.looking import first_look
 from hpo.worker import heartbeat
+from hpo.worker.executor import StepWatcher, Watcher, wait
 from hpo.worker.facts import Facts
 from hpo.worker.mapping import probe_side
-from hpo.worker.pool import StepWatcher, Watcher, Workers, wait
+from hpo.worker.pool import Workers
 from studies import attributes, strict
 from studies.artifacts import show
 from studies.objectives import COSTS

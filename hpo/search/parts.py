@@ -10,11 +10,11 @@ from hpo.config import StudyConfig
 from hpo.search.hyperspace import AnySpace
 from hpo.search.mapping import ProbeSide
 from hpo.search.stopping import Decision, decide
+from hpo.worker.executor import Watcher
 from hpo.worker.facts import Facts
 from hpo.worker.hypermodel import explore
 from hpo.worker.job import Job
 from hpo.worker.mapping import probe_side
-from hpo.worker.pool import Watcher
 from hpo.worker.remeasure import measure_again
 from hpo.worker.rungs import FIRST_RUNG
 from hpo.worker.session import prepare

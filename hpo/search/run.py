@@ -11,8 +11,9 @@ from hpo.search.loop import Search
 from hpo.search.mapping import Mapping
 from hpo.search.parts import REAL, Display, Parts
 from hpo.search.space import make_space
+from hpo.worker.executor import wait
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Workers, wait
+from hpo.worker.pool import Workers
 from studies import attributes
 from studies.errors import StorageError
 from studies.paths import StudyFiles

@@ -12,7 +12,7 @@ _log = logging.getLogger("hpo")
 
 @contextmanager
 def watching(progress: Progress) -> Iterator[Any]:
-    """A display as `hpo.search.loop.Display` and `hpo.worker.pool.StepWatcher` want it."""
+    """A display as `hpo.search.loop.Display` and `hpo.worker.executor.StepWatcher` want it."""
     if progress is False:
         yield LoggedDisplay()
         return

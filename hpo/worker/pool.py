@@ -1,6 +1,6 @@
 """Worker processes: spawned, so that the parent never imports Keras; replaced one by one when they die or stall.
 
-All talk with a worker is here: a task goes in by `Workers.submit`, `answer` is what came of it, `wait` waits for it.
+A task goes in by `Workers.submit`; `hpo.worker.executor` says what comes of it, and waits for it.
 """
 
 import concurrent.futures
@@ -11,42 +11,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import pebble
 
-from hpo.errors import WorkerLost
-from hpo.worker import heartbeat
 from hpo.worker.boundary import shielded
+from hpo.worker.devices import environment
 from hpo.worker.main_guard import check_main_guard
 from models.own import registry
 
 T = TypeVar("T")
-POLL_SECONDS = 0.2
 PARENT_SECONDS = 0.5  # between two looks of a worker whether its parent lives
 
 # A process keeps some native memory for every network that TensorFlow traced in it; a new one starts at nothing, but
 # must import TensorFlow and trace again. Trials that share an architecture share its trace: 230 of them grew a worker
 # by 6 MiB, 27 different ones of mobilenet_v2_0.35 by 440. A task is a trial's way to its next rung.
 TASKS_PER_WORKER = 200
-
-
-def environment(device: str) -> dict[str, str]:
-    """Variables that must stand before Keras is imported: device, determinism, GPU memory shared by workers."""
-    values = {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_DETERMINISTIC_OPS": "1",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    }
-    if device == "cpu":
-        values |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-    elif device.startswith("gpu:"):
-        values |= {"CUDA_VISIBLE_DEVICES": device.removeprefix("gpu:")}
-    return values
 
 
 class Workers:
@@ -114,79 +96,6 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-class Watcher(Protocol):
-    """Whoever is told what happens: a terminal, a notebook, a log."""
-
-    def note(self, text: str) -> None:
-        """Something happened."""
-
-    def waiting(self, text: str) -> None:
-        """Called every now and then while something is waited for."""
-
-    def tick(self, running: Mapping[str, Path]) -> None:
-        """What runs: from its name to its signs of life, see `hpo.worker.heartbeat`."""
-
-
-class StepWatcher(Watcher, Protocol):
-    """Whoever is told of a job of known length."""
-
-    def steps(self, done: int, total: int) -> None:
-        """So many steps are done of those that there are."""
-
-
-def answer(future: "concurrent.futures.Future[T]", stall_timeout: float = float("inf")) -> T:
-    """What came of a task that is done.
-
-    Raises:
-        WorkerLost: the worker died, or was given up after `stall_timeout` seconds of silence.
-        TaskFailed: the task raised.
-        Exception: one of `hpo.errors.MISTAKES`, the user's.
-    """
-    try:
-        return future.result()
-    except concurrent.futures.CancelledError as error:
-        raise WorkerLost(f"no sign of life for {stall_timeout:g} s", stalled=True) from error
-    except (pebble.ProcessExpired, BrokenProcessPool) as error:
-        raise WorkerLost(explain_death(error)) from error
-
-
-def give_up_silent(future: "concurrent.futures.Future[Any]", silent: float, stall_timeout: float) -> None:
-    """End the worker that does this task if it has been silent for too many seconds."""
-    if silent > stall_timeout:
-        future.cancel()  # pebble ends the worker and starts another
-
-
-def wait(
-    future: "concurrent.futures.Future[T]",
-    on_wait: Callable[[], None] = lambda: None,
-    progress: Path | None = None,
-    stall_timeout: float = float("inf"),
-) -> T:
-    """`answer`, as soon as it is there; Ctrl-C ends the wait.
-
-    Args:
-        future: of a task that was submitted.
-        on_wait: called every now and then.
-        progress: signs of life of the task; without them it is never given up.
-        stall_timeout: seconds of silence after which it is.
-    """
-    silence = heartbeat.Silence()
-    while not future.done():
-        concurrent.futures.wait([future], timeout=POLL_SECONDS)
-        on_wait()
-        if progress is not None:
-            give_up_silent(future, silence.of(progress), stall_timeout)
-    return answer(future, stall_timeout)
-
-
-def explain_death(error: BaseException) -> str:
-    """Why there is no answer from a worker, in one line."""
-    how = " between two tasks"  # pebble does not tell then by what
-    if isinstance(error, pebble.ProcessExpired):
-        how = f" (signal {-error.exitcode})" if error.exitcode < 0 else f" (exit code {error.exitcode})"
-    return f"the worker process died{how}; out of memory is a common cause, see worker.log"
 
 
 def _start_resource_tracker() -> None:

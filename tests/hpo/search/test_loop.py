@@ -20,7 +20,7 @@ from studies.outcomes import Outcome
 from studies.storage import StudyRefused, load_study
 from tests.hpo.conftest import Probing, fake_accuracy, fake_facts, fake_group, fake_task
 
-DIED = WorkerLost("the worker process died (signal 9)")  # as `hpo.worker.pool.answer` says it
+DIED = WorkerLost("the worker process died (signal 9)")  # as `hpo.worker.executor.answer` says it
 
 
 def candidates(records):

@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from hpo.errors import StudyStopped
 from hpo.search.space import first_candidates, parameters
 from hpo.search.telling import Streak
+from hpo.worker.executor import explain_death
 from hpo.worker.job import Job
-from hpo.worker.pool import explain_death
 from models.candidate import Candidate
 from studies.outcomes import Failure
 from studies.paths import write_text

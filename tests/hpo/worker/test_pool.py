@@ -15,24 +15,10 @@ import pytest
 
 from hpo.errors import TaskFailed, WorkerLost
 from hpo.worker import heartbeat
-from hpo.worker.pool import PARENT_SECONDS, Workers, answer, environment, wait
+from hpo.worker.executor import answer, wait
+from hpo.worker.pool import PARENT_SECONDS, Workers
 
 ROOT = Path(__file__).parent.parent.parent.parent
-
-
-@pytest.mark.parametrize(
-    ("device", "expected"),
-    [
-        ("auto", {}),
-        ("gpu", {}),
-        ("cpu", {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}),
-        ("gpu:1", {"CUDA_VISIBLE_DEVICES": "1"}),
-    ],
-)
-def test_device_is_chosen_by_environment(device, expected):
-    found = environment(device)
-    assert {key: found.get(key) for key in ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS") if key in found} == expected
-    assert found["TF_DETERMINISTIC_OPS"] == "1"
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from hpo.config import StudyConfig
 from hpo.errors import ModelError, TaskFailed, WorkerLost
 from hpo.search.parts import Display, Parts
 from hpo.worker import heartbeat
-from hpo.worker.executor import wait
+from hpo.worker.executor import Executor, wait
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
-from hpo.worker.pool import Workers
 from studies import attributes
 from studies.latencies import Latencies, latencies_of
 from studies.pareto import near_front
@@ -23,7 +22,7 @@ MOST_TIMES = 3  # what is measured again may let others near the front
 
 
 def confirm_front(
-    study: optuna.Study, config: StudyConfig, facts: Facts, workers: Workers, display: Display, parts: Parts
+    study: optuna.Study, config: StudyConfig, facts: Facts, workers: Executor, display: Display, parts: Parts
 ) -> list[TrialRecord]:
     """All records, after every architecture on or near the front was measured again that was not before.
 
@@ -51,7 +50,7 @@ def _measure_again(
     records: Sequence[TrialRecord],
     config: StudyConfig,
     facts: Facts,
-    workers: Workers,
+    workers: Executor,
     display: Display,
     parts: Parts,
 ) -> None:
@@ -61,7 +60,7 @@ def _measure_again(
     progress = jobs[0].files.progress
     heartbeat.begin(progress)
     try:
-        future = workers.submit(parts.measure_again, jobs, list(dict.fromkeys(everything)))
+        future = workers.submit(parts.measure_again, jobs, list(dict.fromkeys(everything)), progress=progress)
         measured = wait(future, lambda: display.tick({"the front": progress}), progress, config.stall_timeout)
     finally:
         progress.unlink(missing_ok=True)

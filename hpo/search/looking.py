@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from hpo.config import StudyConfig
 from hpo.errors import WorkerLost
-from hpo.worker.executor import Watcher, wait
+from hpo.worker.executor import Executor, Watcher, wait
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Workers
 from hpo.worker.session import prepare
 from studies.paths import StudyFiles
 
@@ -15,7 +14,7 @@ LEAST_TIMEOUT = 60.0  # seconds of silence: importing TensorFlow alone takes ten
 
 def first_look(
     config: StudyConfig,
-    workers: Workers,
+    workers: Executor,
     watcher: Watcher,
     text: str,
     prepare: Callable[[StudyConfig], Facts] = prepare,
@@ -39,7 +38,7 @@ def first_look(
     log.touch()  # the clock of the timeout starts here
     timeout = max(config.stall_timeout, LEAST_TIMEOUT)
     try:
-        return wait(workers.submit(prepare, config), lambda: watcher.waiting(text), log, timeout)
+        return wait(workers.submit(prepare, config, progress=log), lambda: watcher.waiting(text), log, timeout)
     except WorkerLost as lost:
         if lost.stalled:
             reason = f"{lost} while {text}; if they are on a slow drive, give a longer --stall-timeout"

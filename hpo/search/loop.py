@@ -20,10 +20,9 @@ from hpo.search.space import Space, sibling_heads
 from hpo.search.stopping import Judge, reached_at, said
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
-from hpo.worker.executor import POLL_SECONDS, answer, give_up_silent
+from hpo.worker.executor import Executor, answer, give_up_silent
 from hpo.worker.facts import Facts
-from hpo.worker.job import Job
-from hpo.worker.pool import Workers
+from hpo.worker.job import Job, Measured
 from hpo.worker.rungs import rungs_of
 from models.candidate import AnyCandidate
 from studies import attributes
@@ -44,7 +43,7 @@ class Search:
         study: optuna.Study,
         facts: Facts,
         space: AnySpace,
-        workers: Workers,
+        workers: Executor,
         display: Display,
         parts: Parts = REAL,
         check: Callable[[], None] = lambda: None,
@@ -88,7 +87,7 @@ class Search:
     def _under_way(self, more: bool) -> bool:
         """Give idle workers something to do, `more` than what was begun if that is wanted; whether there is any."""
         side = self.mapping.future if self.mapping else None
-        while len(self.running) + (side is not None) < max(1, self.config.workers):
+        while len(self.running) + (side is not None) < self.workers.slots:
             if more and not self.waiting:
                 self._ask()
             if self.waiting:
@@ -97,14 +96,13 @@ class Search:
                 side = self.mapping.submit(self.workers, self.parts.probe_side)
             else:
                 break
-        return bool(self.running) or side is not None
+        lost = not self.workers.slots and (bool(self.waiting) or (more and self._wanted() > 0))  # they may come back
+        return bool(self.running) or side is not None or lost
 
     def _take_in(self) -> None:
         """Wait for a moment, and take in what is done."""
         side = self.mapping.future if self.mapping else None
-        concurrent.futures.wait(
-            [*self.running, *([side] if side else [])], POLL_SECONDS, concurrent.futures.FIRST_COMPLETED
-        )
+        self.workers.wait_any([*self.running, *([side] if side else [])])
         for future in [future for future in self.running if future.done()]:  # wait() does not name cancelled ones
             self._receive(future)
         if self.mapping and side is not None and side.done():
@@ -123,6 +121,8 @@ class Search:
     def _watch(self) -> None:
         """See that the study can still be told, give up what is silent for too long, tell the display what runs."""
         self.check()
+        for text in self.workers.news():
+            self.display.note(text)
         shown: dict[str, Path] = {}
         for future, legs in self.running.items():
             progress = legs[0].job.files.progress
@@ -180,12 +180,22 @@ class Search:
         return next((rung for rung in self.rungs if rung > epoch), self.config.epochs)
 
     def _send(self) -> None:
-        """Give a worker the first of those that wait, with all that can be trained together with it."""
+        """Give a worker the first of those that wait, with all that can be trained together with it.
+
+        Where some workers only train, what it costs is measured before, by a task of its own.
+        """
         first = self.waiting[0]
         legs = [first, *(leg for leg in self.waiting[1:] if leg.joins(first))][: self.config.heads]
         self.waiting = [leg for leg in self.waiting if leg not in legs]
         heartbeat.begin(first.job.files.progress)
-        future = self.workers.submit(self.parts.attempt, [self._judged(leg.job) for leg in legs], first.until)
+        progress, measured = first.job.files.progress, first.job.measurement is not None
+        if self.workers.is_mixed and not measured:
+            self.running[self.workers.submit(self.parts.measure, [leg.job for leg in legs], progress=progress)] = legs
+            return
+        jobs, near = [self._judged(leg.job) for leg in legs], first.job.features
+        future = self.workers.submit(
+            self.parts.attempt, jobs, first.until, progress=progress, measures=not measured, near=near
+        )
         self.running[future] = legs
 
     def _judged(self, job: Job) -> Job:
@@ -203,14 +213,17 @@ class Search:
         legs = self.running.pop(future)
         legs[0].job.files.progress.unlink(missing_ok=True)
         try:
-            results: list[Outcome | Failure] = answer(future, self.config.stall_timeout)
+            results: list[Outcome | Measured | Failure] = answer(future, self.config.stall_timeout)
         except WorkerLost as error:
             # Of several trials one may have stalled for all: each is tried again.
             self._lost(legs, "stalled" if error.stalled and len(legs) == 1 else WORKER_DIED, str(error))
             return
         paused: list[tuple[Leg, Outcome]] = []
+        measured: list[Leg] = []
         for leg, result in zip(legs, results, strict=True):
-            if isinstance(result, Outcome) and result.goes_on(self.config.epochs):
+            if isinstance(result, Measured):
+                measured.append(replace(leg, job=replace(leg.job, **vars(result))))
+            elif isinstance(result, Outcome) and result.goes_on(self.config.epochs):
                 self._note(leg, result)
                 paused.append((leg, result))
             else:
@@ -218,7 +231,7 @@ class Search:
                 self.streak.add(result, leg.job.files.error)
         # Only now, so that each of those trained together is compared with all the others.
         going_on = [self._at_rung(leg, outcome) for leg, outcome in paused]
-        self.waiting = [leg for leg in going_on if leg is not None] + self.waiting
+        self.waiting = measured + [leg for leg in going_on if leg is not None] + self.waiting
         self.streak.check(self.records)
 
     def _lost(self, legs: Sequence[Leg], kind: str, reason: str) -> None:

@@ -18,7 +18,7 @@ from hpo.config import StudyConfig
 from hpo.errors import BadField
 from hpo.search.looking import first_look
 from hpo.worker import heartbeat
-from hpo.worker.executor import StepWatcher, Watcher, wait
+from hpo.worker.executor import Executor, StepWatcher, Watcher, wait
 from hpo.worker.facts import Facts
 from hpo.worker.mapping import probe_side
 from hpo.worker.pool import Workers
@@ -71,11 +71,11 @@ class Mapping:
         """Signs of life of the side that is probed."""
         return TrialFiles(self._folder, self.missing[0]).progress
 
-    def submit(self, workers: Workers, probe_side: ProbeSide) -> "concurrent.futures.Future[list[Probe]]":
+    def submit(self, workers: Executor, probe_side: ProbeSide) -> "concurrent.futures.Future[list[Probe]]":
         """Have a worker probe the next side."""
         self._begun = time.monotonic()
         heartbeat.begin(self.progress)
-        self.future = workers.submit(probe_side, self._config, self._facts, self.missing[0])
+        self.future = workers.submit(probe_side, self._config, self._facts, self.missing[0], progress=self.progress)
         return self.future
 
     def tick(self) -> dict[str, Path]:
@@ -100,7 +100,7 @@ class Mapping:
 
 
 def make_map(
-    config: StudyConfig, facts: Facts, workers: Workers, watcher: StepWatcher, probe_side: ProbeSide = probe_side
+    config: StudyConfig, facts: Facts, workers: Executor, watcher: StepWatcher, probe_side: ProbeSide = probe_side
 ) -> Map:
     """The map of the configuration's backbone on its data, without a search.
 

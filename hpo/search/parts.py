@@ -13,12 +13,12 @@ from hpo.search.stopping import Decision, decide
 from hpo.worker.executor import Watcher
 from hpo.worker.facts import Facts
 from hpo.worker.hypermodel import explore
-from hpo.worker.job import Job
+from hpo.worker.job import Job, Measured
 from hpo.worker.mapping import probe_side
 from hpo.worker.remeasure import measure_again
 from hpo.worker.rungs import FIRST_RUNG
 from hpo.worker.session import prepare
-from hpo.worker.trial import attempt
+from hpo.worker.trial import attempt, measure
 from models.candidate import AnyArchitecture, AnyCandidate, Candidate
 from studies.outcomes import Failure, Latency, Outcome
 from studies.records import TrialRecord
@@ -47,7 +47,8 @@ class Parts:
     """What a search is put together from; tests hand over others.
 
     Attributes:
-        prepare, explore, probe_side, attempt, measure_again: what workers are given to do; `explore` for a HyperModel.
+        prepare, explore, probe_side, measure, attempt, measure_again: what workers are given to do; `explore` for a
+            HyperModel, `measure` where some workers only train.
         first_candidates: those that a study without a map begins with.
         decide: whether a trial goes on from a rung.
         first_rung: epochs before the first decision.
@@ -56,6 +57,7 @@ class Parts:
     prepare: Callable[[StudyConfig], Facts] = prepare
     explore: Callable[[StudyConfig], "Asked"] = explore
     probe_side: ProbeSide = probe_side
+    measure: Callable[[Sequence[Job]], list[Measured | Failure]] = measure
     attempt: Callable[[Sequence[Job], int], list[Outcome | Failure]] = attempt
     measure_again: Callable[[Sequence[Job], Sequence[AnyArchitecture]], Mapping[str, Latency]] = measure_again
     first_candidates: Callable[[AnySpace], Sequence[AnyCandidate]] = first_candidates
@@ -81,4 +83,5 @@ class Leg:
         if not (isinstance(mine, Candidate) and isinstance(theirs, Candidate) and mine.joins_heads):
             return False
         alike = mine.shared_by_heads() == theirs.shared_by_heads()
-        return alike and self.until == other.until and not (self.alone or other.alone)
+        equally_far = self.until == other.until and (self.job.measurement is None) == (other.job.measurement is None)
+        return alike and equally_far and not (self.alone or other.alone)

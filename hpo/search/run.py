@@ -11,7 +11,7 @@ from hpo.search.loop import Search
 from hpo.search.mapping import Mapping
 from hpo.search.parts import REAL, Display, Parts
 from hpo.search.space import make_space
-from hpo.worker.executor import wait
+from hpo.worker.executor import Executor, wait
 from hpo.worker.facts import Facts
 from hpo.worker.pool import Workers
 from studies import attributes
@@ -72,7 +72,7 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
                 raise
 
 
-def _space(config: StudyConfig, facts: Facts, workers: Workers, display: Display, parts: Parts) -> AnySpace:
+def _space(config: StudyConfig, facts: Facts, workers: Executor, display: Display, parts: Parts) -> AnySpace:
     """What is searched; a HyperModel is asked for it."""
     if not config.is_hypermodel:
         return make_space(config, facts.stages, facts.resolutions, facts.class_token)
@@ -87,7 +87,7 @@ def _space(config: StudyConfig, facts: Facts, workers: Workers, display: Display
     return space
 
 
-def _prepared(config: StudyConfig, workers: Workers, display: Display, parts: Parts) -> Facts:
+def _prepared(config: StudyConfig, workers: Executor, display: Display, parts: Parts) -> Facts:
     """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
     try:
         return first_look(config, workers, display, "looking at data, weights and machine", parts.prepare)

@@ -14,6 +14,22 @@ from studies.fingerprint import KERAS
 from studies.outcomes import Latency, Measurement
 
 
+class Known:
+    """What an architecture costs that was measured in a task before.
+
+    Attributes:
+        counts: of `Costs`, as far as a budget asks for them.
+    """
+
+    def __init__(self, measurement: Measurement):
+        self._measurement = measurement
+        self.counts: Mapping[str, int] = {"flops": measurement.flops}
+
+    def measurement(self, on_step: Callable[[], None] = lambda: None) -> Measurement:
+        """That measurement."""
+        return self._measurement
+
+
 class Costs:
     """What one architecture costs: FLOPs at once, its latency when it is asked for.
 

@@ -1,7 +1,8 @@
 """What tasks are done by, whoever does them: submit one, wait for it, learn why it was lost."""
 
 import concurrent.futures
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +14,61 @@ from hpo.worker import heartbeat
 
 T = TypeVar("T")
 POLL_SECONDS = 0.2
+
+
+class Executor(Protocol):
+    """Who does tasks: worker processes of this machine (`hpo.worker.pool`), or of a cluster (`hpo.worker.cluster`).
+
+    A future ends with what the task returned, or with what `answer` raises. To cancel one ends the worker that does it;
+    another takes its place. A context manager, which stops all workers at its end.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many tasks can be done at once now."""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some workers only train: their device is not that on which the study measures latencies."""
+
+    def submit(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        progress: Path | None = None,
+        measures: bool = True,
+        near: Sequence[str] = (),
+    ) -> "concurrent.futures.Future[T]":
+        """Have a worker do something.
+
+        Args:
+            function: of a module that workers can import.
+            args: what it is called with.
+            progress: signs of life that the task gives, where it gives any.
+            measures: whether it wants the device on which the study measures.
+            near: names of what it can use if it was made before where it runs, the most useful first.
+        """
+
+    def wait_any(self, futures: Collection["concurrent.futures.Future[Any]"]) -> None:
+        """Wait until one of them is done, but for a moment only."""
+
+    def news(self) -> list[str]:
+        """What happened to workers since this was last asked, in words."""
+
+    def stop(self) -> None:
+        """End all workers at once; what they were doing is lost."""
+
+    def __enter__(self) -> "Executor": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def wait_a_moment(futures: Collection["concurrent.futures.Future[Any]"]) -> None:
+    """`Executor.wait_any`, of futures that end by themselves."""
+    if futures:
+        concurrent.futures.wait(futures, POLL_SECONDS, concurrent.futures.FIRST_COMPLETED)
+    else:
+        time.sleep(POLL_SECONDS)
 
 
 class Watcher(Protocol):
@@ -54,7 +110,7 @@ def answer(future: "concurrent.futures.Future[T]", stall_timeout: float = float(
 def give_up_silent(future: "concurrent.futures.Future[Any]", silent: float, stall_timeout: float) -> None:
     """End the worker that does this task if it has been silent for too many seconds."""
     if silent > stall_timeout:
-        future.cancel()  # pebble ends the worker and starts another
+        future.cancel()
 
 
 def wait(

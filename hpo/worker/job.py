@@ -13,11 +13,20 @@ from studies.paths import TrialFiles
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a job's architecture costs, from a task that did nothing else, and the seconds that it took, by phase."""
+
+    measurement: Measurement
+    spent: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Job:
     """One trial for a worker, up to its next rung.
 
     `folder` receives the outcome, signs of life and checkpoints; `spent` are the seconds of the rungs before, by phase.
     `judge` says why the trial stops behind an epoch, of an accuracy and what it costs: then it is trained in one go.
+    `measurement` is what was measured before, where training is a task of its own, for a worker on any device.
     """
 
     config: StudyConfig
@@ -28,6 +37,7 @@ class Job:
     folder: Path
     spent: Mapping[str, float] = field(default_factory=dict)
     judge: Callable[[int, float, Measurement], str] | None = None
+    measurement: Measurement | None = None
 
     @property
     def of_backbone(self) -> Candidate:
@@ -46,6 +56,14 @@ class Job:
         if self.config.decodes_each and isinstance(self.candidate, Candidate):
             return self.candidate.resolution
         return self.facts.resolutions[-1]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What it can use if trials before it stored it where it runs, the most useful first: its cut, its pictures."""
+        if not isinstance(self.candidate, Candidate):
+            return ()
+        side, kept = self.candidate.resolution, self.candidate.keep_blocks
+        return (f"{side} px, {kept} kept, {self.candidate.unfreeze_depth} free", f"{side} px")
 
     @property
     def files(self) -> TrialFiles:

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ import pebble
 
 from hpo.worker.boundary import shielded
 from hpo.worker.devices import environment
+from hpo.worker.executor import wait_a_moment
 from hpo.worker.main_guard import check_main_guard
 from models.own import registry
 
@@ -32,7 +33,7 @@ TASKS_PER_WORKER = 200
 
 
 class Workers:
-    """A pool with `submit` and `stop`; with 0 processes a task runs at once, in this one.
+    """Processes of this machine as an `Executor`; with 0 of them a task runs at once, in this one.
 
     Args:
         processes: how many.
@@ -65,8 +66,33 @@ class Workers:
             context=multiprocessing.get_context("spawn"),
         )
 
-    def submit(self, function: Callable[..., T], *args: Any) -> "concurrent.futures.Future[T]":
-        """Have a worker do something; see `answer` for what its future ends with."""
+    @property
+    def slots(self) -> int:
+        """One for each process, or for this one."""
+        return max(1, self._processes)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Never: all are on this machine."""
+        return False
+
+    def news(self) -> list[str]:
+        """None: a worker that died is told by its task."""
+        return []
+
+    def wait_any(self, futures: Collection["concurrent.futures.Future[Any]"]) -> None:
+        """Wait until one of them is done, but for a moment only."""
+        wait_a_moment(futures)
+
+    def submit(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        progress: Path | None = None,
+        measures: bool = True,
+        near: Sequence[str] = (),
+    ) -> "concurrent.futures.Future[T]":
+        """Have a worker do something, see `hpo.worker.executor`: here all of them can do all."""
         if self._pool is not None:
             if not self._pool.active:  # a worker died between two tasks, which pebble takes for the end of the pool
                 self._pool.stop()

@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hpo.config import StudyConfig
 from hpo.worker import checkpoints, costs, session
@@ -11,7 +12,7 @@ from hpo.worker.boundary import explain
 from hpo.worker.facts import check_unchanged
 from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
 from hpo.worker.hypermodel import learn_hyper
-from hpo.worker.job import Job
+from hpo.worker.job import Job, Measured
 from hpo.worker.machine_lock import MachineLock
 from hpo.worker.training import Learned, learn
 from models.candidate import HyperCandidate
@@ -20,6 +21,7 @@ from studies.outcomes import DIVERGED, Failure, Measurement, Outcome
 from studies.paths import write_text
 
 _log = logging.getLogger(__name__)
+MEASURING = SignOfLife(Phase.MEASURE)
 
 Run = Callable[[Sequence[Job], int, Beat, Sequence[dict[str, float]]], list[Outcome | Failure]]
 
@@ -36,6 +38,28 @@ def attempt(jobs: Sequence[Job], until: int, run: Run | None = None) -> list[Out
     finally:
         heartbeat.end()
         session.current().tidy()
+
+
+def measure(jobs: Sequence[Job]) -> list[Measured | Failure]:
+    """What each job's architecture costs, for trials that are trained where the study does not measure."""
+    heartbeat = Heartbeat(jobs[0].files.progress)
+    here = session.current()
+    try:
+        with MachineLock(jobs[0].config.cache_dir) as lock:
+            return [_measured_alone(job, here, lock, heartbeat) for job in jobs]
+    finally:
+        heartbeat.end()
+        here.tidy()
+
+
+def _measured_alone(job: Job, here: session.Session, lock: MachineLock, beat: Beat) -> Measured | Failure:
+    seconds = dict(job.spent)
+    try:
+        cost = _asked(job, here, lock, seconds, beat)
+        with timed("measure", seconds):
+            return Measured(cost.measurement(lambda: beat(MEASURING)), seconds)
+    except Exception as error:
+        return _failure(job, error, seconds)
 
 
 def _attempt(jobs: Sequence[Job], until: int, beat: Beat, run: Run) -> list[Outcome | Failure]:
@@ -72,13 +96,10 @@ def evaluate(
     with MachineLock(jobs[0].config.cache_dir) as lock:
         asked = []
         for job, spent in zip(jobs, seconds, strict=True):
-            beat(SignOfLife(Phase.MEASURE))
-            with timed("measure", spent):
-                check_unchanged(here.facts(job.config), job.facts)
-                asked.append(costs.Costs(job, here, lock))
-                asked[-1].want()
-                if job.config.max_latency_ms is not None or job.judge is not None:
-                    asked[-1].measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
+            asked.append(_asked(job, here, lock, spent, beat))
+            if job.config.max_latency_ms is not None or job.judge is not None:
+                with timed("measure", spent):
+                    asked[-1].measurement(lambda: beat(MEASURING))
         within = [n for n, job in enumerate(jobs) if _is_within(job.config, asked[n])]
         chosen = [(jobs[n], asked[n]) for n in within]
         learned = _train(chosen, until, beat, [seconds[n] for n in within], lock) if within else []
@@ -96,17 +117,38 @@ def evaluate(
     return results
 
 
-def _measured(cost: costs.Costs, seconds: dict[str, float], beat: Beat) -> Measurement | Exception:
+def _asked(
+    job: Job, here: session.Session, lock: MachineLock, seconds: dict[str, float], beat: Beat
+) -> costs.Costs | costs.Known:
+    """What a job's architecture costs, measured from now on unless it was before.
+
+    Raises:
+        hpo.worker.facts.Changed: data, weights or machine are not those of the study; the machine of one that only
+            trains may be another.
+    """
+    beat(MEASURING)
+    with timed("measure", seconds):
+        found = here.facts(job.config)
+        if job.measurement is not None:
+            check_unchanged(replace(found, machine=job.facts.machine), job.facts)
+            return costs.Known(job.measurement)
+        check_unchanged(found, job.facts)
+        cost = costs.Costs(job, here, lock)
+        cost.want()
+        return cost
+
+
+def _measured(cost: costs.Costs | costs.Known, seconds: dict[str, float], beat: Beat) -> Measurement | Exception:
     """What an architecture costs. An error is one trial's: what was trained beside it is not trained again."""
-    beat(SignOfLife(Phase.MEASURE))
+    beat(MEASURING)
     with timed("measure", seconds):
         try:
-            return cost.measurement(lambda: beat(SignOfLife(Phase.MEASURE)))
+            return cost.measurement(lambda: beat(MEASURING))
         except Exception as error:
             return error
 
 
-def _is_within(config: StudyConfig, cost: costs.Costs) -> bool:
+def _is_within(config: StudyConfig, cost: costs.Costs | costs.Known) -> bool:
     """Whether a candidate is trained. Its latency is waited for only if there is a budget for it."""
     if config.max_gflops is not None and cost.counts["flops"] / 1e9 > config.max_gflops:
         return False
@@ -114,7 +156,7 @@ def _is_within(config: StudyConfig, cost: costs.Costs) -> bool:
 
 
 def _train(
-    chosen: Sequence[tuple[Job, costs.Costs]],
+    chosen: Sequence[tuple[Job, costs.Costs | costs.Known]],
     until: int,
     beat: Beat,
     seconds: Sequence[dict[str, float]],

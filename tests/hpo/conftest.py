@@ -1,5 +1,6 @@
 """A study without Keras: fake facts and a fake evaluation, in this process."""
 
+import concurrent.futures
 import functools
 import os
 
@@ -16,6 +17,7 @@ from hpo.search.fingerprint import fingerprint
 from hpo.search.space import make_space
 from hpo.worker import checkpoints
 from hpo.worker.checkpoints import Checkpoint
+from hpo.worker.executor import wait_a_moment
 from hpo.worker.facts import Facts
 from hpo.worker.trial import over_budget
 from models.training.recipe import Epoch
@@ -125,6 +127,27 @@ def fake_group(jobs, until, accuracy=fake_accuracy):
 def fake_again(jobs, architectures):
     """The latencies that there were."""
     return {each.architecture_key(): made.latency(each.resolution / 10) for each in architectures}
+
+
+class FakeWorkers:
+    """An executor that says nothing of itself; `submit` is for a test to write, else nothing is ever answered."""
+
+    is_mixed = False
+
+    def __init__(self, slots=1):
+        self.slots = slots
+
+    def submit(self, function, *args, **where):
+        return concurrent.futures.Future()
+
+    def wait_any(self, futures):
+        wait_a_moment(futures)
+
+    def news(self):
+        return []
+
+    def stop(self):
+        pass
 
 
 class Probing:

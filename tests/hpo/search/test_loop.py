@@ -18,7 +18,7 @@ from hpo.worker.job import Job
 from models.candidate import Candidate
 from studies.outcomes import Outcome
 from studies.storage import StudyRefused, load_study
-from tests.hpo.conftest import Probing, fake_accuracy, fake_facts, fake_group, fake_task
+from tests.hpo.conftest import FakeWorkers, Probing, fake_accuracy, fake_facts, fake_group, fake_task
 
 DIED = WorkerLost("the worker process died (signal 9)")  # as `hpo.worker.executor.answer` says it
 
@@ -177,8 +177,8 @@ def test_a_worker_that_dies_twice_on_a_candidate_is_the_candidates_failure(confi
 def test_a_trial_without_signs_of_life_is_given_up(configure, fakes):
     config = configure(trials=5, stall_timeout=0.5)
 
-    class Workers:
-        def submit(self, function, jobs, until):
+    class Workers(FakeWorkers):
+        def submit(self, function, jobs, until, **where):
             future = concurrent.futures.Future()
             if jobs[0].number != 1:  # trial 1 stays silent for ever
                 future.set_result(fake_group(jobs, until))
@@ -194,10 +194,10 @@ def test_a_trial_without_signs_of_life_is_given_up(configure, fakes):
 def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder, fakes):
     held = []
 
-    class Workers:
+    class Workers(FakeWorkers):
         """Trials 6 and 7 are asked for together, and 6 ends after 7 and 8."""
 
-        def submit(self, function, jobs, until):
+        def submit(self, function, jobs, until, **where):
             future = concurrent.futures.Future()
             if jobs[0].number == 6:
                 held.append((future, jobs))
@@ -207,7 +207,7 @@ def test_trials_that_end_out_of_order_are_each_counted_once(configure, recorder,
                 held[0][0].set_result(fake_group(held[0][1], until))
             return future
 
-    search = fakes.search(configure(trials=10, workers=2, heads=1), Workers())
+    search = fakes.search(configure(trials=10, heads=1), Workers(2))
     told = recorder.told
 
     def check(record, records):
@@ -430,10 +430,10 @@ def test_trials_that_pass_a_rung_in_another_order(rungs, recorder, watched, fake
     watched(TAIL)
     held = []
 
-    class Workers:
+    class Workers(FakeWorkers):
         """Trial 0 comes to its first rung after trial 1 has passed all of them."""
 
-        def submit(self, function, jobs, until):
+        def submit(self, function, jobs, until, **where):
             future = concurrent.futures.Future()
             if jobs[0].number == 0:
                 held.append((future, jobs, until))
@@ -444,7 +444,7 @@ def test_trials_that_pass_a_rung_in_another_order(rungs, recorder, watched, fake
                 late.set_result(function(*arguments))
             return future
 
-    search = fakes.search(rungs(trials=2, heads=1, workers=2), Workers())
+    search = fakes.search(rungs(trials=2, heads=1), Workers(2))
     search.run()
     assert sorted(recorder.lines) == [(0, "stopped"), (1, "complete")]
     assert search.records[0].reason.startswith("stopped at epoch 1: val_accuracy 0.500 is 2nd of 2 ")
@@ -535,8 +535,8 @@ def test_a_worker_that_dies_with_a_group_is_one_failure(configure, watched, fake
 def test_a_group_that_stalls_is_tried_again_one_by_one(configure, watched, fakes):
     watched(HEAD, accuracy=fake_accuracy)
 
-    class Workers:
-        def submit(self, function, jobs, until):
+    class Workers(FakeWorkers):
+        def submit(self, function, jobs, until, **where):
             future = concurrent.futures.Future()
             if len(jobs) == 1:
                 future.set_result(function(jobs, until))
@@ -565,11 +565,7 @@ def test_an_exact_duplicate_is_never_trained(configure, recorder, watched, fakes
 
 
 def test_the_twin_of_a_running_trial_is_a_duplicate_too(configure, fakes):
-    class Nothing:
-        def submit(self, function, jobs, until):
-            return concurrent.futures.Future()
-
-    search = fakes.search(configure(workers=2), Nothing())
+    search = fakes.search(configure(), FakeWorkers(2))
     for _ in range(2):
         search.study.enqueue_trial(parameters(TAIL, search.space))
     search._ask()

@@ -1,6 +1,5 @@
 """How a trial ends: told, failed, queued again, recovered."""
 
-import concurrent.futures
 import dataclasses
 from concurrent.futures.process import BrokenProcessPool
 
@@ -17,7 +16,7 @@ from models.candidate import Candidate
 from studies.outcomes import Failure
 from studies.paths import write_text
 from studies.storage import load_study
-from tests.hpo.conftest import Probing, fake_evaluate, fake_facts
+from tests.hpo.conftest import FakeWorkers, Probing, fake_evaluate, fake_facts
 
 
 @pytest.mark.parametrize(
@@ -33,19 +32,12 @@ def test_why_there_is_no_answer(error, said):
     assert said in explain_death(error)
 
 
-class Nothing:
-    """Workers that never answer."""
-
-    def submit(self, function, jobs, until):
-        return concurrent.futures.Future()
-
-
 def test_left_over_trials_are_settled(configure, fakes):
     """Three RUNNING trials as a SIGKILL leaves them: with a result on disk, without, and hardly begun."""
     config = configure(trials=2)
     fakes.run(config)
     study = load_study(config.storage, config.study_name)
-    search = fakes.search(configure(trials=4), Nothing())
+    search = fakes.search(configure(trials=4), FakeWorkers())
     for _ in range(2):
         search._ask()
         search._send()
@@ -110,7 +102,7 @@ def test_interrupted_twice_a_candidate_has_failed_and_is_not_proposed_again(conf
     fakes.changes["probe_side"] = Probing()
     config = configure(trials=6, heads=1, sampler=sampler, no_map=sampler == "tpe")
     for number in range(2):
-        search = fakes.search(config, Nothing())
+        search = fakes.search(config, FakeWorkers())
         search.recover()
         if number == 0:
             search.asker.queue(first_candidates(search.space)[:1])
@@ -127,7 +119,7 @@ def test_interrupted_twice_a_candidate_has_failed_and_is_not_proposed_again(conf
 def test_what_was_interrupted_is_tried_alone(configure, fakes):
     """So that no other trial fails with it."""
     config = configure(trials=5, heads=8)
-    search = fakes.search(config, Nothing())
+    search = fakes.search(config, FakeWorkers())
     heads = [each for each in first_candidates(search.space) if each.joins_heads][:1]
     search.asker.queue(heads)
     search._ask()
@@ -145,7 +137,7 @@ def test_what_was_interrupted_is_tried_alone(configure, fakes):
 
 def test_left_over_trials_leave_only_the_checkpoints_of_those_tried_again(configure, recorder, fakes):
     config = configure(trials=4, epochs=4)
-    search = fakes.search(config, Nothing())
+    search = fakes.search(config, FakeWorkers())
     for candidate in first_candidates(search.space)[:3]:
         search.study.enqueue_trial(parameters(candidate, search.space))
         search._ask_one({})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import DataError, arrays, image_folder
+from datasets import DataError, arrays, given, image_folder
 from datasets.catalogue import DATASETS, DatasetInfo
 from datasets.digest import digest
 from datasets.folder_layout import Folder, list_folder
@@ -101,6 +101,9 @@ def inspect(
 
     For classes chosen of a catalogue's data set that is a file, its labels are read to be counted.
     """
+    told = given.look_of(name_or_folder)
+    if told is not None:
+        return told
     check_name(name_or_folder)
     base, rest = cut_name(name_or_folder)
     if base in DATASETS:
@@ -134,6 +137,9 @@ def open_dataset(
     Raises:
         DataError: whatever is wrong with the data, the options or the store, in one line.
     """
+    data = given.data_of(name_or_folder, side)
+    if data is not None:
+        return data
     check_name(name_or_folder)
     base, rest = cut_name(name_or_folder)
     if base in DATASETS:
@@ -159,6 +165,8 @@ def check_room(
 
     Arguments are those of `open_dataset`; what is in the store already takes no more room.
     """
+    if given.look_of(name_or_folder) is not None:
+        return  # it was decoded elsewhere
     base, rest = cut_name(name_or_folder)
     image_folder.check_room(list_folder(Path(base), skip_unreadable, rest, follow_links), sides, store)
 

@@ -45,6 +45,7 @@ NOT_OF_HYPERMODELS = (
     "weights", "decode", "augment", "views", "strategy", "search", "keep", "head_start", "rates", "no_map", "map_size",
     "sampler", "heads",
 )  # fmt: skip
+OF_A_CLUSTER = ("address", "gpus_per_worker", "cpus_per_worker", "latency_node")
 OPTIONAL = tuple(name for name, row in DIMENSIONS.items() if row.searched == Searched.ON_REQUEST)
 if TYPE_CHECKING:
     Requested = str
@@ -208,7 +209,18 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "0 stores none", ge=0, le=1e6, allow_inf_nan=False)
     cache_dtype: Literal["float16", "float32"] = option("float16", IDENTITY, REUSE, "number format in which "
         "features are stored")
-    workers: int = option(1, PLACE, MACHINE, "worker processes; 0 runs in this process, for debugging", ge=0, le=64)
+    executor: Literal["local", "ray"] = option("local", PLACE, MACHINE, "where workers run: local (processes of this "
+        "machine) or ray (a cluster; see docs/cluster.md)")
+    address: str | None = option(None, PLACE, MACHINE, "of the Ray cluster, HOST:PORT or auto; default: Ray is started "
+        "here, and stopped at the end", env="HPO_RAY_ADDRESS")
+    workers: int = option(1, PLACE, MACHINE, "worker processes; 0 runs in this process, for debugging", ge=0, le=1024)
+    gpus_per_worker: float | None = option(None, PLACE, MACHINE, "with ray: GPUs of each worker; 0.5 shares one, and "
+        "its memory, between two; default as many as there are for each, at most one", ge=0, le=64,
+        allow_inf_nan=False)
+    cpus_per_worker: int | None = option(None, PLACE, MACHINE, "with ray: cores that are kept for each worker, and its "
+        "threads; default one core, and threads as the backend likes", ge=1, le=1024)
+    latency_node: str | None = option(None, PLACE, MACHINE, "with ray: name or address of the node that measures "
+        "latencies, where the nodes have different devices; default the first that is ready")
     device: str = option("auto", PLACE, MACHINE, "auto, cpu, gpu or gpu:N")
     latency_runtime: LatencyRuntime = option("auto", IDENTITY, MACHINE, "what latency is "
         "measured in: litert, onnx (ONNX Runtime) or keras (one compiled call); auto: litert on a CPU, keras on a GPU")
@@ -304,6 +316,26 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", value):
             raise ValueError("must be auto, cpu, gpu or gpu:N with N the number of the GPU")
         return value
+
+    @model_validator(mode="after")
+    def _what_a_cluster_needs(self) -> "StudyConfig":
+        if self.executor == "local":
+            for name in OF_A_CLUSTER:
+                if (value := getattr(self, name)) is not None:
+                    raise BadField(name, f"must be left out unless the executor is ray. Received: {value}")
+        elif not self.workers:
+            raise BadField("workers", "must be at least 1 with the executor ray. Received: 0")
+        elif self.device.startswith("gpu:"):
+            raise BadField(
+                "device", f"must be auto, cpu or gpu with the executor ray, which numbers GPUs. Received: {self.device}"
+            )
+        elif importlib.util.find_spec("ray") is None:
+            raise BadField("executor", "ray needs the package ray: pip install 'keras-hpo[cluster]'. Received: ray")
+        elif self.address is not None and "://" in self.address:
+            raise BadField(
+                "address", f"must be HOST:PORT or auto, seen from a node of the cluster. Received: {self.address}"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -460,8 +492,10 @@ def restore_config(options: Mapping[str, Any] | None, study: str, places: Mappin
     if not isinstance(options, Mapping):
         raise BadInput(f"study {study} is damaged: its options must be an object. Received: {type(options).__name__}")
     given = {key: value for key, value in places.items() if value is not None}
-    # Whether links are followed is for who reads the pictures to say, not for a database.
-    kept = {key: value for key, value in options.items() if key != "follow_links"}
+    # Whether links are followed is for who reads the pictures to say, not for a database, and what comes after a search
+    # needs no cluster.
+    left_out = {"follow_links", "executor", *OF_A_CLUSTER}
+    kept = {key: value for key, value in options.items() if key not in left_out}
     return make_config({**BEFORE, **kept, "study": study, **given})
 
 

@@ -21,7 +21,8 @@ from hpo.worker import heartbeat
 from hpo.worker.executor import Executor, StepWatcher, Watcher, wait
 from hpo.worker.facts import Facts
 from hpo.worker.mapping import probe_side
-from hpo.worker.pool import Workers
+from hpo.worker.pool import make_workers
+from hpo.worker.session import prepare
 from studies import attributes, strict
 from studies.artifacts import show
 from studies.objectives import COSTS
@@ -132,7 +133,7 @@ def map_networks(configs: Sequence[StudyConfig], watcher: StepWatcher, probe_sid
             raise BadField("weights", "must be pretrained or a .h5 file: a map is of frozen features. Received: none")
     maps = []
     for config in configs:
-        with Workers(config.workers, config.device, StudyFiles(config.study_dir).worker_log) as workers:
+        with make_workers(config, StudyFiles(config.study_dir).worker_log, prepare) as workers:
             facts = first_look(config, workers, watcher, f"looking at data and weights of {config.backbone}")
             maps.append(make_map(config, facts, workers, watcher, probe_side))
     return maps

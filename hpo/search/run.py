@@ -13,7 +13,7 @@ from hpo.search.parts import REAL, Display, Parts
 from hpo.search.space import make_space
 from hpo.worker.executor import Executor, wait
 from hpo.worker.facts import Facts
-from hpo.worker.pool import Workers
+from hpo.worker.pool import make_workers
 from studies import attributes
 from studies.errors import StorageError
 from studies.paths import StudyFiles
@@ -42,8 +42,10 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
     with held as lock, writer_lock(files.lock, config.study_name):
         storage = open_storage(config.storage, write=True)
         check = watch(config.storage, files.trials, lock)
-        with Workers(config.workers, config.device, files.worker_log) as workers, storage_trouble(config.storage):
+        with storage_trouble(config.storage):
             config = as_begun(config, storage)
+        made = make_workers(config, files.worker_log, parts.prepare)
+        with made as workers, storage_trouble(config.storage):
             facts = _prepared(config, workers, display, parts)
             space = _space(config, facts, workers, display, parts)
             mark = fingerprint(config, facts, space).to_dict()

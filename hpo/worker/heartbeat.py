@@ -63,6 +63,18 @@ def decoding(beat: Beat, give_way: Callable[[], None] = lambda: None) -> Callabl
     return on_step
 
 
+def write(path: Path, sign: bytes) -> None:
+    """Write a sign of life as it stands in the file, by a rename: who reads sees all of it.
+
+    It is not forced to the disk: nobody reads it after a power cut.
+    """
+    part = path.with_suffix(".progress.part")
+    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)  # its name is known
+    with open(number, "wb") as file:
+        file.write(sign)
+    part.replace(path)
+
+
 class Heartbeat:
     """The worker's side: writes a sign of life, at most twice a second while the phase stays the same."""
 
@@ -76,12 +88,7 @@ class Heartbeat:
         if sign.phase == self._phase and now - self._written < 0.5:
             return
         self._phase, self._written = sign.phase, now
-        # Not forced to the disk: nobody reads it after a power cut.
-        part = self._path.with_suffix(".progress.part")
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)  # its name is known
-        with open(number, "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(sign)))
-        part.replace(self._path)
+        write(self._path, json.dumps(asdict(sign)).encode())
 
     def end(self) -> None:
         """The task is over: remove the file."""

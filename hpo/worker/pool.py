@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 
 import pebble
 
+from hpo.config import StudyConfig
 from hpo.worker.boundary import shielded
 from hpo.worker.devices import environment
-from hpo.worker.executor import wait_a_moment
+from hpo.worker.executor import Executor, wait_a_moment
+from hpo.worker.facts import Facts
 from hpo.worker.main_guard import check_main_guard
 from models.own import registry
 
@@ -122,6 +124,24 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def make_workers(config: StudyConfig, log: Path, look: Callable[[StudyConfig], Facts]) -> Executor:
+    """The workers of a study, where its configuration wants them.
+
+    Args:
+        config: of the study.
+        log: file for what they print and log.
+        look: what each worker of a cluster does first.
+
+    Raises:
+        BadInput: it cannot be had.
+    """
+    if config.executor == "local":
+        return Workers(config.workers, config.device, log)
+    from hpo.worker.cluster import ClusterWorkers  # imports Ray
+
+    return ClusterWorkers(config, log, look)
 
 
 def _start_resource_tracker() -> None:

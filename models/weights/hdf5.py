@@ -40,7 +40,7 @@ def check_file(base: Any, backbone: Description, path: Path) -> None:
     if not path.name.endswith(".h5"):
         raise ModelError(f"weights must be an .h5 or .weights.h5 file. Received: {path}")
     if not path.is_file():
-        raise ModelError(f"no such weights file. Received: {path}")
+        raise ModelError(f"no such weights file. Received: {path}", missing=path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -155,23 +155,26 @@ def _application_weights(name: str) -> tuple[np.ndarray, ...]:
     try:
         return tuple(application(backbone, input_shape=native, include_top=False, weights="imagenet").get_weights())
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise ModelError(_fetch_message(backbone, str(error), folder, before)) from error
+        message, missing = _fetch_message(backbone, str(error), folder, before)
+        raise ModelError(message, missing) from error
 
 
-def _fetch_message(backbone: Description, text: str, folder: Path, before: set[str]) -> str:
+def _fetch_message(backbone: Description, text: str, folder: Path, before: set[str]) -> tuple[str, Path | None]:
+    """What is said of weights that cannot be had, and the file that Keras looked for, if that is known."""
     reason = " ".join(text.split())[:300]
     address = re.search(r"https?://[^\s]+?\.h5", text)
     if address is None:
         broken = [str(path) for path in sorted(folder.glob("*.h5")) if path.name in before and not _readable(path)]
         named = f"damaged file {', '.join(broken)}: remove it" if broken else f"{reason}"
-        return f"ImageNet weights of {backbone.name} cannot be loaded from {folder}: {named}"
+        return f"ImageNet weights of {backbone.name} cannot be loaded from {folder}: {named}", None
     name = address.group().rsplit("/", 1)[1]
     name = CACHED_NAMES.get(name, name)
     damaged = " (the file that was there was damaged: its checksum is not the published one)" if name in before else ""
-    return (
+    text = (
         f"ImageNet weights of {backbone.name} cannot be fetched: {reason}. "
         f"Expected file: {folder / name}{damaged}. Ways out: {WAYS_OUT}"
     )
+    return text, folder / name
 
 
 def _readable(path: Path) -> bool:

@@ -1,0 +1,364 @@
+"""Workers on a Ray cluster as an `Executor`: actors, one a slot, that are replaced when they die, stall or grow old.
+
+One thread does all talk with Ray. A task is sent with what it needs of the study's folder, and what it left comes back
+with its result, so nothing is shared but what `hpo.worker.shipping` names.
+"""
+
+import concurrent.futures
+import contextlib
+import logging
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hpo.config import StudyConfig
+from hpo.errors import TaskFailed, WorkerLost
+from hpo.worker import heartbeat
+from hpo.worker.boundary import explain
+from hpo.worker.cluster_slot import Lost, Slot, State
+from hpo.worker.cluster_start import Connection, named_node
+from hpo.worker.cluster_worker import Done, Place, Signs, versions
+from hpo.worker.devices import environment
+from hpo.worker.executor import wait_a_moment
+from hpo.worker.facts import Changed, Facts, check_unchanged
+from hpo.worker.pool import TASKS_PER_WORKER
+from hpo.worker.session import prepare
+from hpo.worker.shipping import Shipping, files_of, keep, weights_here
+from models import ModelError
+from models.own import registry
+
+T = TypeVar("T")
+TICK = 0.05  # seconds between two looks
+MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done, see `hpo.worker.executor.Executor.submit`. Who cancels its future has its worker ended."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    progress: Path | None
+    measures: bool
+    near: Sequence[str]
+    future: "concurrent.futures.Future[Any]" = field(default_factory=concurrent.futures.Future)
+
+    def end(self, value: Any) -> None:
+        """It is done."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled just now
+            self.future.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """It cannot be done."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self.future.set_exception(error)
+
+    def touch(self) -> None:
+        """It waits, which is no silence."""
+        if self.progress is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self.progress)
+
+
+class ClusterWorkers:
+    """Ray actors as an `Executor`. A worker takes tasks when it has looked at data, weights and machine for itself.
+
+    The machine of the first that is ready, or of `config.latency_node`, is the study's: workers whose machine is
+    another only train, and those that find other data or weights are not used.
+
+    Args:
+        config: of the study.
+        log: file for what workers print and log.
+        look: what each worker does first.
+
+    Raises:
+        BadField: there is no such cluster, or no node can take a worker.
+    """
+
+    def __init__(self, config: StudyConfig, log: Path, look: Callable[[StudyConfig], Facts] = prepare):
+        self._config, self._log, self._look = config, log, look
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = Connection(config)
+        share = self._connection.share
+        self._variables = environment(config.device) | registry.variables() | share.variables(config.cpus_per_worker)
+        self._shipping = Shipping(config, self._say)
+        self._queue: deque[Task] = deque()
+        self._news: deque[str] = deque()
+        self._reference: Facts | None = None
+        self._held: dict[str, set[str]] = {}  # by node what trials have stored there
+        self._asked_near, self._went_near = 0, 0  # tasks for which a node held something, and those that went there
+        self._deaths = 0
+        self._broken: Exception | None = None
+        self._unfit: Exception | None = None
+        self._end, self._lock = threading.Event(), threading.Lock()
+        try:
+            self._latency_node = named_node(config.latency_node) if config.latency_node else None
+            # One worker must be where latencies are measured; the others are wherever Ray places them.
+            on = [self._latency_node, *[None] * (config.workers - 1)]
+            self._slots = [Slot(share, self._variables, node) for node in on]
+            for slot in self._slots:
+                slot.ask_place(config)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._thread = threading.Thread(target=self._manage, name="ray", daemon=True)
+        self._thread.start()
+
+    @property
+    def slots(self) -> int:
+        """Of workers that are ready."""
+        return sum(slot.is_ready for slot in self._slots)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some of them do not measure."""
+        return any(slot.is_ready and not slot.measures for slot in self._slots)
+
+    def submit(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        progress: Path | None = None,
+        measures: bool = True,
+        near: Sequence[str] = (),
+    ) -> "concurrent.futures.Future[T]":
+        """Have a worker do something; it waits where none is free. See `hpo.worker.executor.Executor.submit`."""
+        task = Task(function, args, progress, measures, near)
+        with self._lock:
+            if self._broken is not None:
+                task.future.set_exception(self._broken)
+            else:
+                self._queue.append(task)
+        return task.future
+
+    def wait_any(self, futures: Collection["concurrent.futures.Future[Any]"]) -> None:
+        """Wait until one of them is done, but for a moment only."""
+        wait_a_moment(futures)
+
+    def news(self) -> list[str]:
+        """What happened to workers since this was last asked."""
+        return [self._news.popleft() for _ in range(len(self._news))]
+
+    def stop(self) -> None:
+        """End all workers, and Ray if it was started here; can be called again."""
+        if self._end.is_set():
+            return
+        self._end.set()
+        self._thread.join()
+        self._shipping.close()
+        if self._asked_near:
+            self._say(f"{self._went_near} of {self._asked_near} tasks went to a node that held what they could use")
+        for slot in self._slots:
+            slot.leave()
+        self._connection.close()
+
+    def __enter__(self) -> "ClusterWorkers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _say(self, text: str) -> None:
+        """Into the log."""
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def _manage(self) -> None:
+        """The thread: until the end, or until something is wrong that nobody foresaw."""
+        try:
+            while not self._end.wait(TICK):
+                for slot in self._slots:
+                    try:
+                        self._look_after(slot)
+                    except Lost as error:
+                        self._lost(slot, str(error))
+                self._give_out()
+        except Exception as error:
+            _log.exception("workers cannot be managed any more")
+            self._fail(TaskFailed(*explain(error), traceback.format_exc()))
+
+    def _look_after(self, slot: Slot) -> None:
+        """Bring a slot a step further, as far as there is one.
+
+        Raises:
+            Lost: its worker is no more.
+        """
+        if slot.state is State.UNFIT:
+            return
+        if slot.state is State.LOOKED:
+            self._admit(slot)
+        elif slot.state is State.PLACED:
+            self._begin_look(slot)
+        elif slot.state is State.BUSY and slot.task and slot.task.future.cancelled():
+            self._news.append(f"the worker on {slot.where} was silent for too long: another takes its place")
+            self._start(slot)
+        elif (answer := slot.answer()) is None:
+            self._listen(slot, slot.signs() if slot.task else None)
+        elif slot.state is State.STARTING:
+            self._arrived(slot, answer)
+        else:
+            self._listen(slot, slot.last_signs())
+            (self._looked if slot.state is State.LOOKING else self._finish)(slot, answer)
+
+    def _start(self, slot: Slot) -> None:
+        slot.start()
+        slot.ask_place(self._config)
+
+    def _arrived(self, slot: Slot, place: Place | Done) -> None:
+        """A worker is somewhere."""
+        if isinstance(place, Done):  # it cannot even say where
+            assert place.error
+            self._give_up(slot, place.error)
+            return
+        slot.place, slot.state = place, State.PLACED
+        if place.versions != versions():
+            there, here = (", ".join(f"{name} {each[name]}" for name in each) for each in (place.versions, versions()))
+            self._give_up(slot, WorkerLost(f"it has {there}, the search {here}"))
+            return
+        where = "found under the same path" if place.has_data else "sent through the object store"
+        self._say(f"worker {place.process} started on {place}; pictures are {where}")
+
+    def _begin_look(self, slot: Slot) -> None:
+        """Have a worker look at data, weights and machine, as soon as there is data to look at."""
+        task = Task(self._look, (self._config,), None, True, ())
+        data = self._data_for(slot, task)
+        if data is not None:
+            slot.do(task, (), data)
+
+    def _data_for(self, slot: Slot, task: Task) -> list[Any] | None:
+        """What a task needs of pictures that a worker's machine has not; None: not there yet."""
+        return [] if slot.place is None or slot.place.has_data else self._shipping.data_for(task.args)
+
+    def _looked(self, slot: Slot, done: Done) -> None:
+        error = done.error
+        path = weights_here(error) if isinstance(error, ModelError) else None
+        if isinstance(error, ModelError) and error.missing and path and str(error.missing) not in slot.sent:
+            slot.send_weights(error.missing, path.read_bytes())
+            slot.state = State.PLACED  # to look again
+            self._say(f"weights are sent to {slot.where}: {path.name}")
+        elif error is not None:
+            self._give_up(slot, error)
+        else:
+            slot.facts = done.value
+            slot.done()
+
+    def _admit(self, slot: Slot) -> None:
+        """Give tasks to a worker that has looked, unless what it found is not what the study is of."""
+        assert slot.facts and slot.place
+        if self._reference is None:
+            if self._latency_node not in (None, slot.place.node):
+                return  # until the node that measures is there
+            self._reference = slot.facts
+        try:
+            check_unchanged(replace(slot.facts, machine=self._reference.machine), self._reference)
+        except Changed:
+            self._give_up(slot, WorkerLost("it finds other data or other weights"))
+            return
+        slot.state, slot.measures = State.IDLE, slot.facts.machine == self._reference.machine
+        self._deaths = 0
+        what = "" if slot.measures else ", but only trains: its device is not that on which the study measures"
+        self._say(f"worker {slot.place.process} on {slot.where} takes tasks{what}")
+
+    def _finish(self, slot: Slot, done: Done) -> None:
+        """A task is over: what it left is on the disk before its result is heard."""
+        task = slot.task
+        assert task and slot.place
+        keep(self._config.out, done.files)
+        if done.error is None:
+            self._held.setdefault(slot.place.node, set()).update(task.near)
+        slot.done()
+        if slot.tasks >= TASKS_PER_WORKER:
+            self._start(slot)
+        if done.error is None:
+            task.end(done.value)
+        else:
+            task.fail(done.error)
+
+    def _lost(self, slot: Slot, reason: str) -> None:
+        """A worker is no more; another takes its place, unless none ever comes as far as to do a task."""
+        task, error = slot.task, WorkerLost(reason)
+        self._say(reason)
+        if slot.is_ready:
+            self._news.append(f"{reason}; another takes its place")
+            self._start(slot)
+            if task is not None:
+                task.fail(error)
+        else:
+            self._deaths += 1
+            if self._deaths < MOST_DEATHS * len(self._slots):
+                self._start(slot)
+            else:
+                self._give_up(slot, error)
+
+    def _give_up(self, slot: Slot, error: Exception) -> None:
+        """Not use a worker, nor another in its place. If none is left, nothing of what is asked for can be done."""
+        text = f"the worker on {slot.where} is not used: {error}"
+        self._say(text)
+        self._news.append(text)
+        slot.end()
+        slot.state, self._unfit = State.UNFIT, self._unfit or error
+        if all(each.state is State.UNFIT for each in self._slots):
+            self._fail(self._unfit)
+
+    def _fail(self, error: Exception) -> None:
+        """Everything that is asked for ends like this."""
+        with self._lock:
+            self._broken = error
+            tasks = [*self._queue, *(slot.task for slot in self._slots if slot.task)]
+            self._queue.clear()
+        for task in tasks:
+            task.fail(error)
+
+    def _listen(self, slot: Slot, signs: Signs | None) -> None:
+        """Pass on signs of life and the log."""
+        if signs is None:
+            return
+        if signs.log:
+            with self._log.open("ab") as file:
+                file.write(signs.log)
+        progress = slot.task.progress if slot.task else None
+        if signs.progress and progress not in (None, self._log) and slot.is_new(signs):
+            heartbeat.write(progress, signs.progress)
+
+    def _give_out(self) -> None:
+        """Send tasks that wait to workers that are free."""
+        with self._lock:
+            waiting = [task for task in self._queue if not task.future.cancelled()]
+            self._queue.clear()
+        left = [task for task in waiting if not self._given(task)]
+        with self._lock:
+            self._queue.extendleft(reversed(left))
+
+    def _given(self, task: Task) -> bool:
+        """Whether a task was sent to a worker now."""
+        slot = self._best(task)
+        data = self._data_for(slot, task) if slot else None
+        if slot is None or data is None:
+            task.touch()  # that no worker is free is no silence
+            return False
+        assert slot.place
+        if task.near and any(task.near[0] in held for held in self._held.values()):
+            self._asked_near += 1
+            self._went_near += task.near[0] in self._held.get(slot.place.node, ())
+        slot.do(task, files_of(task.args), data)
+        return True
+
+    def _best(self, task: Task) -> Slot | None:
+        """Of the workers that are free and may do a task the one whose node holds most of what it can use."""
+        free = [slot for slot in self._slots if slot.state is State.IDLE and (slot.measures or not task.measures)]
+        if self.is_mixed and not task.measures:  # one of those that measure does nothing else
+            measuring = next((slot for slot in self._slots if slot.is_ready and slot.measures), None)
+            free = [slot for slot in free if slot is not measuring]
+
+        def fitness(slot: Slot) -> tuple[bool, ...]:
+            held = self._held.get(slot.place.node, set()) if slot.place else set()
+            return (slot.measures == task.measures, *(name in held for name in task.near))
+
+        return max(free, key=fitness, default=None)

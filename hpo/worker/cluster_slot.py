@@ -1,0 +1,206 @@
+"""One slot of a cluster: the actor that does its tasks now, where it is, and what it does."""
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.config import StudyConfig
+from hpo.errors import TaskFailed
+from hpo.worker.cluster_start import Share, nodes
+from hpo.worker.cluster_worker import ClusterWorker, Done, Place, Signs
+from hpo.worker.facts import Facts
+
+if TYPE_CHECKING:
+    from hpo.worker.cluster import Task
+
+LEAVE_SECONDS = 2.0  # for a worker to clean up behind itself
+ANSWER_SECONDS = 5.0  # for a worker that is there to say something
+SIGN_SECONDS = 0.5  # between two questions how a task goes
+SIGNS = "signs"  # the actor's second thread
+
+
+class State(StrEnum):
+    """What a slot's worker does."""
+
+    STARTING = "starting"  # Ray places and starts it
+    PLACED = "placed"
+    LOOKING = "looking"  # at data, weights and machine
+    LOOKED = "looked"
+    IDLE = "idle"
+    BUSY = "busy"
+    UNFIT = "unfit"  # it is not used, and none takes its place
+
+
+class Lost(Exception):
+    """The worker is no more; the message says on one line how that is known."""
+
+
+class Slot:
+    """A place for one worker at a time.
+
+    Args:
+        share: what a worker has of its node.
+        variables: of its environment.
+        node: Ray's id of the node on which it must be; None for any.
+
+    Attributes:
+        state, place: what its worker does, and where it is, once that is known.
+        task: what it has been given to do.
+        facts: what it found when it looked.
+        measures: whether its device is the study's.
+        tasks: that its worker has done.
+        sent: files of weights that it was sent.
+    """
+
+    def __init__(self, share: Share, variables: Mapping[str, str], node: str | None):
+        self._share, self._variables, self._node = share, dict(variables), node
+        self._actor: Any = None
+        self.start()
+
+    def start(self) -> None:
+        """Have Ray place a worker, in place of the one that there was."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self.end()
+        where: Any = NodeAffinitySchedulingStrategy(self._node, soft=False) if self._node else "SPREAD"
+        options: dict[str, Any] = {
+            "num_cpus": self._share.cpus,
+            "num_gpus": self._share.gpus,
+            "max_restarts": 0,  # a new one is made instead, which can be on another node
+            "concurrency_groups": {SIGNS: 1},
+            "scheduling_strategy": where,
+        }
+        self._actor = ray.remote(**options)(ClusterWorker).remote(self._variables, os.getcwd())
+        self._ref, self._sign = None, None
+        self._asked, self._heard, self.tasks = 0.0, 0, 0
+        self.state, self.measures = State.STARTING, False
+        self.place: Place | None = None
+        self.task: Task | None = None
+        self.facts: Facts | None = None
+        self.sent: set[str] = set()
+
+    def ask_place(self, config: StudyConfig) -> None:
+        """Have it say where it is, when it is."""
+        self._ref = self._actor.place.remote(config)
+
+    def end(self) -> None:
+        """End its worker at once."""
+        import ray
+
+        if self._actor is not None:
+            ray.kill(self._actor)
+        self._actor = None
+
+    def leave(self) -> None:
+        """End its worker, which cleans up behind itself if it has nothing to do."""
+        import ray
+
+        if self.state is State.IDLE:
+            with contextlib.suppress(ray.exceptions.RayError):  # else the next worker on its machine does that
+                ray.get(self._actor.leave.remote(), timeout=LEAVE_SECONDS)
+        self.end()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it does tasks."""
+        return self.state in (State.IDLE, State.BUSY)
+
+    @property
+    def where(self) -> str:
+        """In words."""
+        return str(self.place) if self.place else "a node that is not known yet"
+
+    def do(self, task: "Task", files: Sequence[tuple[str, bytes]], data: Sequence[Any]) -> None:
+        """Have its worker do a task.
+
+        Args:
+            task: what.
+            files: what of the study's folder it needs.
+            data: pictures in the object store.
+        """
+        self.task, self._heard = task, 0
+        self.state = State.BUSY if self.state is State.IDLE else State.LOOKING
+        self._ref = self._actor.run.remote(task.function, list(task.args), files, *data)
+
+    def done(self) -> None:
+        """It has no task any more."""
+        self.task, self._ref = None, None
+        self.state, self.tasks = State.IDLE if self.state is State.BUSY else State.LOOKED, self.tasks + 1
+
+    def answer(self) -> Any:
+        """A `Place` or `Done`, if it is there now; else None.
+
+        Raises:
+            Lost: there will be none.
+        """
+        import ray
+
+        if self._ref is None:
+            return None
+        ready, _ = ray.wait([self._ref], timeout=0)
+        if not ready:
+            return None
+        try:
+            return ray.get(ready[0])
+        except ray.exceptions.RayTaskError as error:  # outside of the task: what it was to do, or its result
+            reason = (str(error.cause or error).strip().splitlines() or [""])[0][:300]
+            return Done(None, TaskFailed(type(error.cause).__name__, reason, str(error)), ())
+        except ray.exceptions.RayError as error:
+            raise Lost(self._why(error)) from error
+
+    def _why(self, error: Exception) -> str:
+        import ray
+
+        if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
+            return f"Ray ended the worker on {self.where}, where memory ran out"
+        if self.place is not None and self.place.node not in {node["NodeID"] for node in nodes()}:
+            return f"the node {self.where} was lost"
+        return f"the worker process on {self.where} died; out of memory is a common cause, see worker.log"
+
+    def signs(self) -> Signs | None:
+        """What its worker says of itself, if it was not asked just before; never waited for."""
+        import ray
+
+        if self._sign is None:
+            if time.monotonic() - self._asked >= SIGN_SECONDS:
+                self._asked = time.monotonic()
+                self._sign = self._ask_signs()
+            return None
+        ready, _ = ray.wait([self._sign], timeout=0)
+        if not ready:
+            return None
+        self._sign = None
+        return self._got(ready[0], 0)
+
+    def last_signs(self) -> Signs | None:
+        """What it has still to say when a task is over."""
+        if self._sign is not None:
+            self._sign = None  # what it would have told of the log is told again
+        return self._got(self._ask_signs(), ANSWER_SECONDS)
+
+    def _ask_signs(self) -> Any:
+        return self._actor.sign.options(concurrency_group=SIGNS).remote()
+
+    def _got(self, ref: Any, seconds: float) -> Signs | None:
+        import ray
+
+        try:
+            return ray.get(ref, timeout=seconds)
+        except ray.exceptions.RayError:
+            return None  # its task says what is wrong
+
+    def is_new(self, signs: Signs) -> bool:
+        """Whether a sign of life is another than the last; it is then the last."""
+        new = signs.time > self._heard
+        self._heard = max(self._heard, signs.time)
+        return new
+
+    def send_weights(self, missing: Path, content: bytes) -> None:
+        """Put a file of weights where its next task finds it."""
+        self.sent.add(str(missing))
+        self._actor.keep_weights.remote(missing, content)  # done in the order in which it is asked for

@@ -30,6 +30,7 @@ PRIVATE = {
     "models/keras_graph.py": "tests/models/test_keras_graph.py",
     "studies/optuna_private.py": "tests/studies/test_optuna_private.py",
     "studies/waiting_storage.py": "tests/studies/test_waiting_storage.py",
+    "hpo/worker/ray_private.py": "tests/hpo/worker/test_ray_private.py",
 }
 # Inside hpo/, from the top: each room may import itself and these.
 ROOMS = {

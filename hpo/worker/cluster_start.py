@@ -8,6 +8,7 @@ from typing import Any
 
 from hpo.config import StudyConfig
 from hpo.errors import BadField
+from hpo.worker.ray_private import be_quiet
 
 # Ray's own habits: a token file in the home folder, statistics to its makers, the environment of `uv run`.
 QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
@@ -75,6 +76,7 @@ class Connection:
 def _begin(config: StudyConfig) -> None:
     import ray
 
+    be_quiet()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is None:
         place: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": HERE}

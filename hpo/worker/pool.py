@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,7 +20,7 @@ import pebble
 
 from hpo.config import StudyConfig
 from hpo.worker.boundary import shielded
-from hpo.worker.devices import environment
+from hpo.worker.devices import environment, gpus_to_share, take_gpu
 from hpo.worker.executor import Executor, wait_a_moment
 from hpo.worker.facts import Facts
 from hpo.worker.main_guard import check_main_guard
@@ -52,6 +53,7 @@ class Workers:
             check_main_guard()
             _start_resource_tracker()
         self._processes, self._log = processes, log
+        self._gpus, self._numbers = gpus_to_share(device, processes), tempfile.TemporaryDirectory(prefix="keras-hpo-")
         self._variables = environment(device) | registry.variables() | dict(variables or {})
         self._before: dict[str, str | None] = {}
         self._pool = self._new_pool() if processes else None
@@ -64,7 +66,7 @@ class Workers:
             max_workers=self._processes,
             max_tasks=TASKS_PER_WORKER,
             initializer=_begin,
-            initargs=(self._variables, os.getpid(), self._log),
+            initargs=(self._variables, os.getpid(), self._log, self._gpus, Path(self._numbers.name), self._processes),
             context=multiprocessing.get_context("spawn"),
         )
 
@@ -113,6 +115,7 @@ class Workers:
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()
+        self._numbers.cleanup()
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -161,9 +164,13 @@ def _start_resource_tracker() -> None:
             os.environ["PYTHONWARNINGS"] = before
 
 
-def _begin(variables: dict[str, str], parent: int, log: Path) -> None:
-    """First in each worker: variables, a log for what C++ prints, Ctrl-C left to the parent, death with the parent."""
+def _begin(
+    variables: dict[str, str], parent: int, log: Path, gpus: Sequence[str], numbers: Path, processes: int
+) -> None:
+    """First in each worker: variables, its GPU, a log for what C++ prints, Ctrl-C left to the parent, death with it."""
     os.environ.update(variables)
+    if gpus:
+        take_gpu(gpus, numbers, processes)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)

@@ -1,6 +1,7 @@
 """What workers are given to do in tests of executors; of a module of its own, since a cluster's import it."""
 
 import logging
+import os
 import threading
 import time
 
@@ -29,6 +30,11 @@ def refused():
 
 def unpicklable():
     return threading.Lock()
+
+
+def tell_gpu(seconds):
+    time.sleep(seconds)
+    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def live(job, seconds):

@@ -70,26 +70,21 @@ def test_those_that_are_named_go_before_those_that_there_are(driver, monkeypatch
     assert gpus_to_share("gpu", 4) == expected
 
 
-def seen_by_four(workers):
+def seen_by_four(workers, tasks):
     """By process, the GPU that it sees, of workers that are all kept busy until each has told."""
-    futures = [workers.submit(tell_gpu, 1.0) for _ in range(4)]
+    futures = [workers.submit(tasks.tell_gpu, 1.0) for _ in range(4)]
     return dict(future.result(30) for future in futures)
 
 
-def tell_gpu(seconds):
-    time.sleep(seconds)
-    return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
-
-
-def test_each_worker_sees_one_gpu_and_its_successor_the_same(tmp_path, monkeypatch):
+def test_each_worker_sees_one_gpu_and_its_successor_the_same(tasks, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     with Workers(4, "gpu", tmp_path / "worker.log") as workers:
-        before = seen_by_four(workers)
+        before = seen_by_four(workers, tasks)
         assert sorted(before.values()) == ["2", "2", "5", "5"]
-        killed = [workers.submit(tell_gpu, 5.0) for _ in range(4)]
+        killed = [workers.submit(tasks.tell_gpu, 5.0) for _ in range(4)]
         time.sleep(1)
         os.kill(next(iter(before)), signal.SIGKILL)
         assert [isinstance(each.exception(30), pebble.ProcessExpired) for each in killed].count(True) == 1
-        after = seen_by_four(workers)
+        after = seen_by_four(workers, tasks)
     assert sorted(after.values()) == ["2", "2", "5", "5"]
     assert after.keys() != before.keys()

@@ -1,9 +1,7 @@
 """One contract for all executors: what a search relies on, whoever does its tasks."""
 
-import importlib
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -25,17 +23,6 @@ CANDIDATE = Candidate(
     learning_rate=1e-3,
     lr_schedule="constant",
 )
-
-
-@pytest.fixture(scope="module")
-def tasks():
-    """What workers can import, too."""
-    folder = str(Path(__file__).parent)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        patch.setenv("PYTHONPATH", folder, prepend=os.pathsep)
-        yield importlib.import_module("executor_tasks")
-    del sys.modules["executor_tasks"]
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ from models.own import registry
 
 T = TypeVar("T")
 TICK = 0.05  # seconds between two looks
+BEGIN_SECONDS = 1.0  # in which a worker that dies can hardly have begun with its task
 MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class ClusterWorkers:
         self._reference: Facts | None = None
         self._held: dict[str, set[str]] = {}  # by node what trials have stored there
         self._asked_near, self._went_near = 0, 0  # tasks for which a node held something, and those that went there
-        self._deaths = 0
+        self._deaths, self._sent_again = 0, deque[Task](maxlen=100)
         self._broken: Exception | None = None
         self._unfit: Exception | None = None
         self._end, self._lock = threading.Event(), threading.Lock()
@@ -177,8 +178,8 @@ class ClusterWorkers:
                 for slot in self._slots:
                     try:
                         self._look_after(slot)
-                    except Lost as error:
-                        self._lost(slot, str(error))
+                    except Lost as lost:
+                        self._lost(slot, lost)
                 self._give_out()
         except Exception as error:
             _log.exception("workers cannot be managed any more")
@@ -239,7 +240,7 @@ class ClusterWorkers:
     def _looked(self, slot: Slot, done: Done) -> None:
         error = done.error
         path = weights_here(error) if isinstance(error, ModelError) else None
-        if isinstance(error, ModelError) and error.missing and path and str(error.missing) not in slot.sent:
+        if isinstance(error, ModelError) and error.missing and path and str(error.missing) not in slot.weights:
             slot.send_weights(error.missing, path.read_bytes())
             slot.state = State.PLACED  # to look again
             self._say(f"weights are sent to {slot.where}: {path.name}")
@@ -281,21 +282,30 @@ class ClusterWorkers:
         else:
             task.fail(done.error)
 
-    def _lost(self, slot: Slot, reason: str) -> None:
-        """A worker is no more; another takes its place, unless none ever comes as far as to do a task."""
-        task, error = slot.task, WorkerLost(reason)
-        self._say(reason)
-        if slot.is_ready:
-            self._news.append(f"{reason}; another takes its place")
-            self._start(slot)
-            if task is not None:
-                task.fail(error)
-        else:
+    def _lost(self, slot: Slot, lost: Lost) -> None:
+        """A worker is no more; another takes its place, unless none ever comes as far as to do a task.
+
+        What was lost with a node is done again on another, from the rung before: that says nothing of the task. So is,
+        once, what was sent just before: its worker may have been dead already.
+        """
+        task, was_ready = slot.task, slot.is_ready
+        self._say(str(lost))
+        if not was_ready:
             self._deaths += 1
-            if self._deaths < MOST_DEATHS * len(self._slots):
-                self._start(slot)
-            else:
-                self._give_up(slot, error)
+            if self._deaths >= MOST_DEATHS * len(self._slots):
+                self._give_up(slot, WorkerLost(str(lost)))
+                return
+        never_begun = time.monotonic() - slot.sent < BEGIN_SECONDS and task not in self._sent_again
+        self._start(slot)
+        if not was_ready:
+            return
+        self._news.append(f"{lost}; another takes its place")
+        if task is not None and (lost.with_node or never_begun) and not task.future.cancelled():
+            self._sent_again.append(task)
+            with self._lock:
+                self._queue.appendleft(task)
+        elif task is not None:
+            task.fail(WorkerLost(str(lost)))
 
     def _give_up(self, slot: Slot, error: Exception) -> None:
         """Not use a worker, nor another in its place. If none is left, nothing of what is asked for can be done."""

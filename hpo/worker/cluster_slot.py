@@ -36,7 +36,11 @@ class State(StrEnum):
 
 
 class Lost(Exception):
-    """The worker is no more; the message says on one line how that is known."""
+    """The worker is no more; the message says on one line why, `with_node` whether its node is lost, too."""
+
+    def __init__(self, reason: str, with_node: bool = False):
+        super().__init__(reason)
+        self.with_node = with_node
 
 
 class Slot:
@@ -50,10 +54,11 @@ class Slot:
     Attributes:
         state, place: what its worker does, and where it is, once that is known.
         task: what it has been given to do.
+        sent: when, by the monotonic clock.
         facts: what it found when it looked.
         measures: whether its device is the study's.
         tasks: that its worker has done.
-        sent: files of weights that it was sent.
+        weights: files of weights that it was sent.
     """
 
     def __init__(self, share: Share, variables: Mapping[str, str], node: str | None):
@@ -77,12 +82,12 @@ class Slot:
         }
         self._actor = ray.remote(**options)(ClusterWorker).remote(self._variables, os.getcwd())
         self._ref, self._sign = None, None
-        self._asked, self._heard, self.tasks = 0.0, 0, 0
+        self._asked, self._heard, self.sent, self.tasks = 0.0, 0, 0.0, 0
         self.state, self.measures = State.STARTING, False
         self.place: Place | None = None
         self.task: Task | None = None
         self.facts: Facts | None = None
-        self.sent: set[str] = set()
+        self.weights: set[str] = set()
 
     def ask_place(self, config: StudyConfig) -> None:
         """Have it say where it is, when it is."""
@@ -123,7 +128,7 @@ class Slot:
             files: what of the study's folder it needs.
             data: pictures in the object store.
         """
-        self.task, self._heard = task, 0
+        self.task, self._heard, self.sent = task, 0, time.monotonic()
         self.state = State.BUSY if self.state is State.IDLE else State.LOOKING
         self._ref = self._actor.run.remote(task.function, list(task.args), files, *data)
 
@@ -151,16 +156,23 @@ class Slot:
             reason = (str(error.cause or error).strip().splitlines() or [""])[0][:300]
             return Done(None, TaskFailed(type(error.cause).__name__, reason, str(error)), ())
         except ray.exceptions.RayError as error:
-            raise Lost(self._why(error)) from error
+            raise self._lost(error) from error
 
-    def _why(self, error: Exception) -> str:
+    def _lost(self, error: Exception) -> Lost:
+        """Why there is no answer. Ray knows of a process' death at once, of a node's after a quarter of a minute."""
         import ray
 
+        if isinstance(error, ray.exceptions.ActorUnavailableError):  # the connection broke: ask what for
+            try:
+                ray.get(self._actor.leave.remote(), timeout=ANSWER_SECONDS)
+            except ray.exceptions.RayError as told:
+                error = told
         if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
-            return f"Ray ended the worker on {self.where}, where memory ran out"
-        if self.place is not None and self.place.node not in {node["NodeID"] for node in nodes()}:
-            return f"the node {self.where} was lost"
-        return f"the worker process on {self.where} died; out of memory is a common cause, see worker.log"
+            return Lost(f"Ray ended the worker on {self.where}, where memory ran out")
+        there = {node["NodeID"] for node in nodes()}
+        if not isinstance(error, ray.exceptions.ActorDiedError) or (self.place and self.place.node not in there):
+            return Lost(f"the node {self.where} was lost", with_node=True)
+        return Lost(f"the worker process on {self.where} died; out of memory is a common cause, see worker.log")
 
     def signs(self) -> Signs | None:
         """What its worker says of itself, if it was not asked just before; never waited for."""
@@ -202,5 +214,5 @@ class Slot:
 
     def send_weights(self, missing: Path, content: bytes) -> None:
         """Put a file of weights where its next task finds it."""
-        self.sent.add(str(missing))
+        self.weights.add(str(missing))
         self._actor.keep_weights.remote(missing, content)  # done in the order in which it is asked for

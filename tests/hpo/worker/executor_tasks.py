@@ -32,6 +32,11 @@ def unpicklable():
     return threading.Lock()
 
 
+def die_late():
+    time.sleep(1.5)
+    os._exit(3)
+
+
 def tell_gpu(seconds):
     time.sleep(seconds)
     return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]

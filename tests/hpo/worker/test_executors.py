@@ -118,9 +118,16 @@ class Contract:
         assert wait(workers.submit(divmod, 7, 2)) == (3, 1)
         assert wait(workers.submit(os.getpid)) != pid or wait(workers.submit(os.getpid)) != pid
 
-    def test_a_worker_that_dies_in_its_task_is_told_as_lost(self, workers):
+    def test_a_worker_that_dies_between_two_tasks_costs_none(self, config, tasks, tmp_path):
+        with make_workers(config.model_copy(update={"workers": 1}), tmp_path / "log", tasks.look) as workers:
+            pid = wait(workers.submit(os.getpid))
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(1)  # pebble notices
+            assert wait(workers.submit(os.getpid)) != pid
+
+    def test_a_worker_that_dies_in_its_task_is_told_as_lost(self, workers, tasks):
         with pytest.raises(WorkerLost, match="the worker process .*died") as lost:
-            wait(workers.submit(os._exit, 3))
+            wait(workers.submit(tasks.die_late))
         assert not lost.value.stalled
         assert wait(workers.submit(divmod, 7, 2)) == (3, 1)
 

@@ -2,8 +2,11 @@
 
 import concurrent.futures
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from datasets import given
 from datasets.catalogue import DATASETS
@@ -105,6 +108,7 @@ class Shipping:
         lenience = config.skip_unreadable, config.follow_links
         look = inspect(config.dataset, config.data_dir, *lenience)
         data = open_dataset(config.dataset, config.data_dir, picture_store(config.cache_dir), side, *lenience)
+        data = replace(data, images=np.asarray(data.images))  # of a memmap, pickle would make a copy in its stream
         at = "" if side is None else f" at {side} px"
         size = f"{data.images.nbytes / 1e6:.0f} MB"
         self._say(f"{len(data.images)} pictures{at} go through the object store ({size})")

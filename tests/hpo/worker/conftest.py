@@ -17,3 +17,20 @@ def tasks():
         patch.setenv("PYTHONPATH", folder, prepend=os.pathsep)
         yield importlib.import_module("executor_tasks")
     del sys.modules["executor_tasks"]
+
+
+@pytest.fixture(scope="module")
+def ray(tasks, tmp_path_factory):
+    """Ray, once for all tests: an executor uses it and leaves it as it is."""
+    ray = pytest.importorskip("ray", reason="the package ray is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))  # of workers, which is not the search's
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            "local", num_cpus=4, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1",
+            object_store_memory=100_000_000,
+        )  # fmt: skip
+        patch.undo()
+        yield ray
+        ray.shutdown()

@@ -1,13 +1,18 @@
 """What workers are given to do in tests of executors; of a module of its own, since a cluster's import it."""
 
+import dataclasses
 import logging
 import os
 import threading
 import time
+from pathlib import Path
 
 from hpo.errors import DataError
+from hpo.worker import session
 from hpo.worker.facts import Facts
 from hpo.worker.heartbeat import Heartbeat, Phase, SignOfLife
+from models import ModelError
+from models.weights.loading import keras_models_folder
 
 MACHINE = {"device": "test", "backend": "none", "dtype": "float32", "versions": {"keras": "0"}, "latency_protocol": 1}
 
@@ -18,6 +23,55 @@ def look(config):
         "digits", "d" * 64, ("a", "b"), (8, 8, 1), 100, 20, "s" * 64, "none", 0, (16, 24, 32),
         (1, 2, 3, 4), (8, 16, 24, 32), None, "w" * 64, MACHINE,
     )  # fmt: skip
+
+
+def _facts(config, **changes):
+    return dataclasses.replace(look(config), **changes)
+
+
+def _is_first(config):
+    """Whether this is the first worker that looks."""
+    config.cache_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        (config.cache_dir / "first").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def look_at_two_devices(config):
+    return look(config) if _is_first(config) else _facts(config, machine=MACHINE | {"device": "another"})
+
+
+def look_at_two_data_sets(config):
+    return look(config) if _is_first(config) else _facts(config, dataset_digest="e" * 64)
+
+
+def look_in_vain(config):
+    raise DataError("no such folder")
+
+
+def look_for_weights(config):
+    path = keras_models_folder() / "made_up.h5"
+    if not path.exists():
+        raise ModelError("weights cannot be fetched", missing=path)
+    return _facts(config, weights_digest=path.read_text())
+
+
+def look_for_a_file(config):
+    if not os.path.exists(config.weights):
+        raise ModelError("no such weights file", missing=Path(config.weights))
+    return look(config)
+
+
+def weights_of(config):
+    return Path(config.weights).read_text()
+
+
+def pictures(config, side):
+    """Sum and writability of what a task sees, and whether the folder is there at all."""
+    data = session.current().data(config, side)
+    return int(data.images.sum()), data.images.flags.writeable, os.path.isdir(config.dataset)
 
 
 def out_of_memory():

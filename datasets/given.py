@@ -1,10 +1,8 @@
 """Data sets that this process was given, in place of a folder or a file that is not on its machine."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datasets.registry import Dataset, DatasetFacts
+from datasets.dataset import Dataset, DatasetFacts
 
 
 @dataclass(frozen=True)
@@ -19,9 +17,9 @@ class Given:
     """
 
     name: str
-    look: "DatasetFacts"
+    look: DatasetFacts
     side: int | None
-    data: "Dataset"
+    data: Dataset
 
 
 _given: dict[tuple[str, int | None], Given] = {}
@@ -32,12 +30,12 @@ def give(given: Given) -> None:
     _given[given.name, given.side] = given
 
 
-def look_of(name: str) -> "DatasetFacts | None":
+def look_of(name: str) -> DatasetFacts | None:
     """What was told of a data set; None if this process was not given it."""
     return next((each.look for each in _given.values() if each.name == name), None)
 
 
-def data_of(name: str, side: int | None) -> "Dataset | None":
+def data_of(name: str, side: int | None) -> Dataset | None:
     """A data set at a side in pixels; None if this process was not given it."""
     found = _given.get((name, side))
     return found.data if found else None

@@ -9,13 +9,13 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from datasets import DataError, arrays, given, image_folder
 from datasets.catalogue import DATASETS, DatasetInfo
+from datasets.dataset import Dataset, DatasetFacts
 from datasets.digest import digest
 from datasets.folder_layout import Folder, list_folder
 from datasets.store import ArrayStore
@@ -34,42 +34,6 @@ __all__ = [
     "open_test",
     "safe_name",
 ]
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What a look tells, before pictures are decoded.
-
-    `name` is safe in file and study names (letters, digits, `.`, `_`, `-`). For a folder `height` and `width` are the
-    median of its pictures' shorter sides until it is opened, then the size it was decoded to. `n_train` counts what
-    training is cut from, and validation too where the data set brings no validation split of its own (`n_val` is
-    None). `n_test` is None where there is no test split. `test_split` says in one sentence where it comes from.
-    `skipped` counts the files left out: those that are no pictures and, once opened, the unreadable ones.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    height: int
-    width: int
-    channels: int
-    n_train: int
-    n_val: int | None
-    n_test: int | None
-    source: str
-    test_split: str
-    skipped: int
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The development part: all that a search may read."""
-
-    facts: DatasetFacts
-    images: np.ndarray  # (n, h, w, c) uint8, in memory or a read-only np.memmap; c is 1 or 3
-    labels: np.ndarray  # (n,) int64
-    fixed_val: np.ndarray | None  # sorted int64 indices of the validation split that the data set brings
-    digest: str  # SHA-256 in hex over pictures, shape, class names and labels
-    files: str = ""  # of a folder SHA-256 over the names, sizes and times of its files, whatever the side
 
 
 def check_name(name_or_folder: str) -> None:

@@ -48,7 +48,7 @@ ROOMS = {
 }
 OWN = {"self", "cls", "super()"}
 DOCUMENTED = {"_replace", "_exit"}  # of a named tuple, of os: public in spite of their names
-SLOW = {"keras", "tensorflow", "optuna", "plotly", "matplotlib", "sklearn"}  # half a second to ten seconds each
+SLOW = {"keras", "tensorflow", "optuna", "plotly", "matplotlib", "sklearn", "ray"}  # half a second to ten seconds each
 MOST_FILES = 13  # directly in hpo/: what can be typed, and what that needs
 WHAT_ONE_TYPES = {
     "hpo.run",

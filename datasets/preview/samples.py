@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.augmentation import augmentation
-from datasets.registry import Dataset, DatasetFacts
+from datasets.dataset import Dataset, DatasetFacts
 from datasets.wording import counted, printable
 
 MAX_CLASSES = 100  # more rows nobody reads

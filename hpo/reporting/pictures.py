@@ -10,9 +10,10 @@ from matplotlib import colormaps
 from PIL import Image
 
 from datasets import DataError
+from datasets.dataset import Dataset
 from datasets.preview.figure import strip
 from datasets.preview.samples import to_preview
-from datasets.registry import Dataset, inspect
+from datasets.registry import inspect
 from datasets.wording import counted, printable
 from hpo.config import StudyConfig
 from hpo.worker import session

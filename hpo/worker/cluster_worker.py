@@ -14,11 +14,11 @@ import socket
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from datasets import given
-from hpo import __version__
 from hpo.config import StudyConfig
 from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.worker.boundary import shielded
@@ -77,7 +77,7 @@ class Signs:
 
 def versions() -> dict[str, str]:
     """Of this package and of Python: what is pickled by one is read by the other."""
-    return {"keras-hpo": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
+    return {"keras-hpo": metadata.version("keras-hpo"), "python": ".".join(platform.python_version_tuple()[:2])}
 
 
 class ClusterWorker:

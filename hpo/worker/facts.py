@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from datasets.registry import Dataset, inspect
+from datasets.dataset import Dataset
+from datasets.registry import inspect
 from datasets.splits import Split
 from hpo.config import StudyConfig
 from hpo.errors import BadField

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.registry import Dataset
+from datasets.dataset import Dataset
 from hpo.worker.heartbeat import Beat, Phase, SignOfLife
 from hpo.worker.job import Job
 from hpo.worker.reuse_plan import Plan, Work, expected_epochs, plan

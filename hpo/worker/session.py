@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from datasets.catalogue import DATASETS
-from datasets.registry import Dataset, check_room, open_dataset, open_test
+from datasets.dataset import Dataset
+from datasets.registry import check_room, open_dataset, open_test
 from datasets.splits import Split, split
 from datasets.subset import base_name
 from hpo.config import StudyConfig

@@ -75,7 +75,12 @@ WRONG = [
     ("storage", "mysql://x", "sqlite:///FILE"),
     ("storage", "studies.db", "sqlite:///FILE"),
     ("workers", "-1", "at least 0"),
-    ("workers", "65", "at most 64"),
+    ("workers", "1025", "at most 1024"),
+    ("executor", "dask", "local or ray"),
+    ("address", "auto", "unless the executor is ray"),
+    ("gpus_per_worker", "-1", "at least 0"),
+    ("cpus_per_worker", "0", "at least 1"),
+    ("latency_node", "a", "unless the executor is ray"),
     ("device", "tpu", "auto, cpu, gpu or gpu:N"),
     ("latency_runtime", "tflite", "auto, litert, onnx or keras"),
     ("latency_threads", "0", "at least 1"),
@@ -193,7 +198,12 @@ def test_roles():
         "storage",
         "out",
         "cache_dir",
+        "executor",
+        "address",
         "workers",
+        "gpus_per_worker",
+        "cpus_per_worker",
+        "latency_node",
         "device",
         "stall_timeout",
     )
@@ -285,3 +295,42 @@ def test_a_hypermodel_of_python_takes_the_place_of_the_backbone(hypermodel):
     ):
         with pytest.raises(BadField, match=message):
             StudyConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"address": "auto"}, "address must be left out unless the executor is ray. Received: auto"),
+        ({"gpus_per_worker": 0.5}, "gpus_per_worker must be left out unless the executor is ray. Received: 0.5"),
+        ({"latency_node": "a"}, "latency_node must be left out unless the executor is ray. Received: a"),
+        ({"executor": "ray", "workers": 0}, "workers must be at least 1 with the executor ray. Received: 0"),
+        (
+            {"executor": "ray", "device": "gpu:1"},
+            "device must be auto, cpu or gpu with the executor ray, which numbers GPUs. Received: gpu:1",
+        ),
+        (
+            {"executor": "ray", "address": "ray://10.0.0.1:10001"},
+            "address must be HOST:PORT or auto, seen from a node of the cluster. Received: ray://10.0.0.1:10001",
+        ),
+        ({"executor": "dask"}, "executor must be one of local or ray. Received: dask"),
+        ({"executor": "ray", "cpus_per_worker": 0}, "cpus_per_worker must be at least 1. Received: 0"),
+    ],
+)
+def test_what_a_cluster_needs_and_what_is_for_a_cluster_alone(values, message, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(BadField) as caught:
+        make_config(values)
+    assert str(caught.value) == message
+
+
+def test_without_ray_its_extra_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadField, match=r"executor ray needs the package ray: pip install 'keras-hpo\[cluster\]'"):
+        make_config({"executor": "ray"})
+
+
+def test_what_comes_after_a_search_needs_no_cluster(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    options = make_config({"executor": "ray", "address": "auto", "workers": 4}).model_dump(mode="json")
+    restored = restore_config(options, "one", {})
+    assert (restored.executor, restored.address, restored.workers) == ("local", None, 4)

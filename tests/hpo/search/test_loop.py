@@ -14,11 +14,11 @@ from hpo.search.loop import Leg
 from hpo.search.space import make_space, parameters
 from hpo.search.stopping import Decision, Reached
 from hpo.worker import checkpoints
-from hpo.worker.job import Job
+from hpo.worker.job import Job, Measured
 from models.candidate import Candidate
-from studies.outcomes import Outcome
+from studies.outcomes import Failure, Outcome
 from studies.storage import StudyRefused, load_study
-from tests.hpo.conftest import FakeWorkers, Probing, fake_accuracy, fake_facts, fake_group, fake_task
+from tests.hpo.conftest import FakeWorkers, Probing, fake_accuracy, fake_evaluate, fake_facts, fake_group, fake_task
 
 DIED = WorkerLost("the worker process died (signal 9)")  # as `hpo.worker.executor.answer` says it
 
@@ -680,3 +680,92 @@ def test_over_a_budget_nothing_is_planned_nor_tried_first(planned):
     """The first two of four blocks cost 2 MFLOPs at 32 px and 4 at 64 px, all of them 18 and 36."""
     found = planned(10, sampler="planner", max_gflops=0.0045)
     assert found and all(candidate.keep_blocks in (1, 2) for candidate in found)
+
+
+def states(search):
+    """Of the trials that count."""
+    return [record.state for record in search.records if record.counts]
+
+
+class Mixed(FakeWorkers):
+    """Two workers, of which one only trains; what they are given to do, in order."""
+
+    is_mixed = True
+
+    def __init__(self):
+        super().__init__(2)
+        self.tasks = []
+
+    def submit(self, function, jobs, *until, measures=True, **where):
+        numbers = tuple(job.number for job in jobs)
+        self.tasks.append(("attempt" if until else "measure", numbers, measures))
+        future = concurrent.futures.Future()
+        future.set_result(function(jobs, *until))
+        return future
+
+
+def fake_measure(jobs):
+    return [Measured(fake_evaluate(job, 0).measurement, {"measure": 0.5}) for job in jobs]
+
+
+def test_where_devices_differ_a_trial_is_measured_first_and_then_trained_anywhere(configure, fakes):
+    fakes.changes["measure"] = fake_measure
+    workers = Mixed()
+    search = fakes.search(configure(trials=4, heads=1, max_latency_ms=2.5), workers)
+    search.run()
+    assert sum(record.counts for record in search.records) == 4
+    for number in range(4):
+        own = [(kind, measures) for kind, numbers, measures in workers.tasks if number in numbers]
+        assert own == [("measure", True), ("attempt", False)]
+    assert states(search) == ["infeasible", "complete", "infeasible", "complete"]
+
+
+def test_a_trial_that_cannot_be_measured_fails_alone(configure, fakes):
+    fakes.changes["measure"] = lambda jobs: [
+        Failure("ModelError", "cannot be converted") if job.number == 1 else fake_measure([job])[0] for job in jobs
+    ]
+    search = fakes.search(configure(trials=4, heads=1), Mixed())
+    search.run()
+    assert states(search) == ["complete", "failed", "complete", "complete"]
+
+
+def test_without_any_worker_for_a_while_it_waits_for_one(configure, fakes):
+    class Late(FakeWorkers):
+        waited = 0
+
+        @property
+        def slots(self):
+            return int(self.waited > 3)
+
+        @slots.setter
+        def slots(self, value):
+            pass
+
+        def submit(self, function, jobs, until, **where):
+            future = concurrent.futures.Future()
+            future.set_result(fake_group(jobs, until))
+            return future
+
+        def wait_any(self, futures):
+            self.waited += 1
+
+    search = fakes.search(configure(trials=3), Late())
+    search.run()
+    assert states(search) == ["complete"] * 3
+
+
+def test_what_happens_to_workers_is_shown(configure, fakes, recorder):
+    class Talking(FakeWorkers):
+        said = False
+
+        def submit(self, function, jobs, until, **where):
+            future = concurrent.futures.Future()
+            future.set_result(fake_group(jobs, until))
+            return future
+
+        def news(self):
+            news, self.said = ([] if self.said else ["the node a was lost; another takes its place"]), True
+            return news
+
+    fakes.search(configure(trials=2), Talking()).run()
+    assert recorder.notes.count("the node a was lost; another takes its place") == 1

@@ -1,6 +1,6 @@
 """What a cluster alone asks for: workers that differ, and what they lack of pictures and weights.
 
-What it shares with other executors is in `test_executors.py`, what it does when nodes are lost in `tests/faults`.
+What it shares with other executors is in `test_executor.py`, what it does when nodes are lost in `tests/faults`.
 """
 
 import os
@@ -116,7 +116,7 @@ def test_pictures_that_a_node_lacks_are_read_there_without_a_copy(config, log, t
     assert (writable, is_there) == (False, False)
     text = log.read_text()
     assert "pictures are sent through the object store" in text
-    assert "40 pictures at 64 px go through the object store" in text
+    assert "32 pictures at 64 px go through the object store" in text
 
 
 def test_weights_of_keras_that_a_node_lacks_are_sent_once(config, log, tasks, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from datasets import DataError
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.session import current, prepare
-from hpo.worker.trial import attempt, over_budget
+from hpo.worker.trial import attempt, measure, over_budget
 from models.candidate import Candidate
 from models.training.recipe import Epoch, NonFiniteLoss
 from studies.outcomes import Failure, Outcome
@@ -254,3 +254,37 @@ def test_a_group_in_which_something_fails_is_tried_one_by_one(small, tmp_path, m
     assert [one.seconds["train"] > 7 for one in results] == [True, False, True]
     assert results[1].seconds["train"] == 7  # what was spent before is not lost
     assert not list(tmp_path.glob("*.progress"))
+
+
+def test_what_was_measured_elsewhere_is_not_measured_again_nor_is_this_the_studys_machine(small, tmp_path):
+    """Where devices differ, one measures and another trains; together they give what one alone does."""
+    whole = evaluate(job(small, tmp_path / "whole"))
+    task = job(small, tmp_path / "parts")
+    (measured,) = measure([task])
+    assert measured.measurement == whole.measurement
+    assert set(measured.spent) == {"measure"}
+    assert not task.files.outcome.exists()
+    elsewhere = dataclasses.replace(task.facts, machine=task.facts.machine | {"device": "another"})
+    (refused,) = attempt([dataclasses.replace(task, facts=elsewhere)], 2)
+    assert "changed since the study was opened: machine" in refused.reason
+    outcome = evaluate(dataclasses.replace(task, facts=elsewhere, **vars(measured)))
+    assert outcome.measurement == whole.measurement
+    assert [point["val_accuracy"] for point in outcome.curve] == [point["val_accuracy"] for point in whole.curve]
+    assert outcome.seconds["measure"] >= measured.spent["measure"]
+
+
+def test_a_candidate_over_budget_is_not_trained_where_it_was_not_measured(small, tmp_path):
+    task = job(small.model_copy(update={"max_gflops": 1e-9}), tmp_path)
+    (measured,) = measure([task])
+    outcome = evaluate(dataclasses.replace(task, **vars(measured)))
+    assert outcome.curve == []
+    assert outcome.constraints["max_gflops"] > 0
+
+
+def test_what_cannot_be_measured_is_a_failure_of_that_trial_alone(small, tmp_path):
+    good = job(small, tmp_path)
+    facts = dataclasses.replace(good.facts, dataset_digest="e" * 64)
+    results = measure([dataclasses.replace(good, number=1, facts=facts), good])
+    assert isinstance(results[0], Failure)
+    assert "changed since the study was opened: dataset_digest" in results[0].reason
+    assert results[1].measurement.flops > 0

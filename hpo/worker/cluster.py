@@ -5,15 +5,13 @@ with its result, so nothing is shared but what `hpo.worker.shipping` names.
 """
 
 import concurrent.futures
-import contextlib
 import logging
-import os
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,13 +19,12 @@ from hpo.config import StudyConfig
 from hpo.errors import TaskFailed, WorkerLost
 from hpo.worker import heartbeat
 from hpo.worker.boundary import explain
-from hpo.worker.cluster_slot import Lost, Slot, State
+from hpo.worker.cluster_slot import Lost, Slot, State, Task
 from hpo.worker.cluster_start import Connection, named_node
 from hpo.worker.cluster_worker import Done, Place, Signs, versions
 from hpo.worker.devices import environment
-from hpo.worker.executor import wait_a_moment
+from hpo.worker.executor import TASKS_PER_WORKER, wait_a_moment
 from hpo.worker.facts import Changed, Facts, check_unchanged
-from hpo.worker.pool import TASKS_PER_WORKER
 from hpo.worker.session import prepare
 from hpo.worker.shipping import Shipping, files_of, keep, weights_here
 from models import ModelError
@@ -38,34 +35,6 @@ TICK = 0.05  # seconds between two looks
 BEGIN_SECONDS = 1.0  # in which a worker that dies can hardly have begun with its task
 MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be done, see `hpo.worker.executor.Executor.submit`. Who cancels its future has its worker ended."""
-
-    function: Callable[..., Any]
-    args: Sequence[Any]
-    progress: Path | None
-    measures: bool
-    near: Sequence[str]
-    future: "concurrent.futures.Future[Any]" = field(default_factory=concurrent.futures.Future)
-
-    def end(self, value: Any) -> None:
-        """It is done."""
-        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled just now
-            self.future.set_result(value)
-
-    def fail(self, error: Exception) -> None:
-        """It cannot be done."""
-        with contextlib.suppress(concurrent.futures.InvalidStateError):
-            self.future.set_exception(error)
-
-    def touch(self) -> None:
-        """It waits, which is no silence."""
-        if self.progress is not None:
-            with contextlib.suppress(OSError):
-                os.utime(self.progress)
 
 
 class ClusterWorkers:

@@ -1,21 +1,20 @@
 """One slot of a cluster: the actor that does its tasks now, where it is, and what it does."""
 
+import concurrent.futures
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpo.config import StudyConfig
 from hpo.errors import TaskFailed
 from hpo.worker.cluster_start import Share, nodes
 from hpo.worker.cluster_worker import ClusterWorker, Done, Place, Signs
 from hpo.worker.facts import Facts
-
-if TYPE_CHECKING:
-    from hpo.worker.cluster import Task
 
 LEAVE_SECONDS = 2.0  # for a worker to clean up behind itself
 ANSWER_SECONDS = 5.0  # for a worker that is there to say something
@@ -41,6 +40,34 @@ class Lost(Exception):
     def __init__(self, reason: str, with_node: bool = False):
         super().__init__(reason)
         self.with_node = with_node
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done, see `hpo.worker.executor.Executor.submit`. Who cancels its future has its worker ended."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    progress: Path | None
+    measures: bool
+    near: Sequence[str]
+    future: "concurrent.futures.Future[Any]" = field(default_factory=concurrent.futures.Future)
+
+    def end(self, value: Any) -> None:
+        """It is done."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled just now
+            self.future.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """It cannot be done."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self.future.set_exception(error)
+
+    def touch(self) -> None:
+        """It waits, which is no silence."""
+        if self.progress is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self.progress)
 
 
 class Slot:
@@ -120,7 +147,7 @@ class Slot:
         """In words."""
         return str(self.place) if self.place else "a node that is not known yet"
 
-    def do(self, task: "Task", files: Sequence[tuple[str, bytes]], data: Sequence[Any]) -> None:
+    def do(self, task: Task, files: Sequence[tuple[str, bytes]], data: Sequence[Any]) -> None:
         """Have its worker do a task.
 
         Args:

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +12,11 @@ from hpo.config import StudyConfig
 from hpo.errors import BadField
 from hpo.worker.ray_private import be_quiet
 
-# Ray's own habits: a token file in the home folder, statistics to its makers, the environment of `uv run`.
-QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+# Ray's own habits: statistics to its makers, the environment of `uv run`.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+# Who knows it may have one that is started here do anything: others on this machine may not. Else Ray keeps one in the
+# home folder, or takes everybody.
+OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 HERE = "127.0.0.1"
 
 
@@ -49,8 +54,9 @@ class Connection:
     """
 
     def __init__(self, config: StudyConfig):
-        self._before = {name: os.environ.get(name) for name in QUIET}
-        os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+        if "ray" not in sys.modules:  # it reads them when it is imported
+            own = {} if config.address or "RAY_AUTH_MODE" in os.environ else OWN
+            os.environ.update({name: value for name, value in (QUIET | own).items() if name not in os.environ})
         import ray
 
         self._ours = not ray.is_initialized()
@@ -68,9 +74,6 @@ class Connection:
 
         if self._ours:
             ray.shutdown()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
 
 
 def _begin(config: StudyConfig) -> None:

@@ -21,18 +21,13 @@ import pebble
 from hpo.config import StudyConfig
 from hpo.worker.boundary import shielded
 from hpo.worker.devices import environment, gpus_to_share, take_gpu
-from hpo.worker.executor import Executor, wait_a_moment
+from hpo.worker.executor import TASKS_PER_WORKER, Executor, wait_a_moment
 from hpo.worker.facts import Facts
 from hpo.worker.main_guard import check_main_guard
 from models.own import registry
 
 T = TypeVar("T")
 PARENT_SECONDS = 0.5  # between two looks of a worker whether its parent lives
-
-# A process keeps some native memory for every network that TensorFlow traced in it; a new one starts at nothing, but
-# must import TensorFlow and trace again. Trials that share an architecture share its trace: 230 of them grew a worker
-# by 6 MiB, 27 different ones of mobilenet_v2_0.35 by 440. A task is a trial's way to its next rung.
-TASKS_PER_WORKER = 200
 
 
 class Workers:

@@ -1,12 +1,18 @@
 """The README and the pages of docs/ are true: options, tables, commands, files, links; what is marked as run is run."""
 
+import contextlib
 import functools
 import importlib.util
 import os
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -25,7 +31,10 @@ PAGES = [README, *DOCS]
 TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 MOST_LINES = 150  # of the README
 # Options of other programs that the pages name.
-NOT_OURS = {"--editable", "--constraint", "--strict", "--directory"}
+NOT_OURS = {"--editable", "--constraint", "--strict", "--directory"} | {
+    "--head", "--port", "--min-nodes",  # of Ray
+    "--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task", "--time",  # of SLURM
+}  # fmt: skip
 OTHERS = {"venv", "pytest", "http.server"}  # what is run by `python -m` and is not ours
 # What makes the commands and scripts of the pages small: put behind a command, or in place of a text in a script.
 SMALL_STUDY = "--trials 3 --epochs 1 --train-size 100 --val-size 50 --resolutions 8,16"
@@ -197,10 +206,10 @@ def scripts(page: Path) -> list[str]:
     return [block for language, block in TO_RUN.findall(text_of(page)) if language]
 
 
-def run(words: list[str], folder: Path) -> str:
+def run(words: list[str], folder: Path, variables: Mapping[str, str] = {}) -> str:
     """In a folder as a newcomer has it, with one picture in it; what is printed."""
     Image.fromarray(np.full((8, 8), 128, np.uint8)).save(folder / "a.png")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(cache_in(folder))}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(cache_in(folder)), **variables}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -244,3 +253,67 @@ def test_the_readme_has_ten_lines_of_that_script():
 def test_small_is_small():
     words = small("python -m hpo.run --trials 20  # the search")
     assert words[1:] == ["-m", "hpo.run", "--trials", "20", *SMALL_STUDY.split()]
+
+
+@pytest.mark.slow
+def test_a_cluster_by_hand(tmp_path):
+    """The four commands of docs/cluster.md, with the second node on this machine, too.
+
+    The last one would end every Ray on this machine, so what was started is ended instead.
+    """
+    pytest.importorskip("ray", reason="the package ray is not installed")
+    [block] = re.findall(r"<!-- run cluster -->\n```\n(.*?)```", text_of(ROOT / "docs" / "cluster.md"), re.DOTALL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    here = {"6379": port, "HEAD": "127.0.0.1", "--workers 8": "--workers 2", "vgg19": "custom_cnn", "FOLDER": "digits"}
+    for text, instead in here.items():
+        block = block.replace(text, instead)
+    head, node, search, end = block.splitlines()
+    assert end == "ray stop"
+    nodes, short = [], tempfile.mkdtemp(prefix="ray")  # a socket's path has at most 107 characters
+    try:
+        for line, own in ((head, f"--include-dashboard=false --temp-dir={short}"), (node, "")):
+            program, *words = shlex.split(f"{line} {own} --num-cpus=1 --block")
+            ray = [str(Path(sys.executable).parent / program), *words]
+            nodes.append(subprocess.Popen(ray, env={**os.environ, **NO_TOKEN}, stdout=subprocess.DEVNULL))
+            wait_for(port)
+        printed = run(small(f"{search} --device cpu"), tmp_path, NO_TOKEN)
+    finally:
+        for process in nodes:
+            process.terminate()
+        for process in nodes:
+            process.wait(30)
+        shutil.rmtree(short, ignore_errors=True)
+    assert "[3/3]" in printed
+    log = (tmp_path / "runs/custom_cnn-digits/worker.log").read_text()
+    assert log.count("takes tasks") == 2
+
+
+NO_TOKEN = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def wait_for(port: str) -> None:
+    """Until something listens there."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing listens at port {port}")
+
+
+def test_scripts_for_schedulers_can_be_read():
+    page = text_of(ROOT / "docs" / "cluster.md")
+    [script] = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    yaml = pytest.importorskip("yaml", reason="no reader of YAML is installed")
+    [text] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    job = yaml.safe_load(text)
+    groups = job["spec"]["rayClusterSpec"]
+    assert (job["kind"], groups["workerGroupSpecs"][0]["replicas"]) == ("RayJob", 8)
+    for entry in (job["spec"]["entrypoint"], script.partition("-- \\\n")[2].replace("\\\n", " ")):
+        words = shlex.split(entry)
+        assert words[:3] == ["python", "-m", "hpo.run"]
+        parsed = importlib.import_module("hpo.run").main.make_context("hpo.run", words[3:])
+        assert parsed.params["executor"] == "ray"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from models import ModelError
+
+GPU_SHARE = "HPO_GPU_SHARE"  # of a worker that has a part of a GPU
+MOST_OF_GPU = 0.9  # the rest is for the driver and for what the library keeps beside its pool
 
 
 def device_facts() -> dict[str, Any]:
@@ -29,6 +34,41 @@ def device_facts() -> dict[str, Any]:
         "dtype": keras.config.dtype_policy().name,
         "versions": versions | {backend: version},
     }
+
+
+def keep_to_share() -> None:
+    """Have TensorFlow take no more of its GPU than the share in `HPO_GPU_SHARE`, before it takes any.
+
+    JAX reads its share by itself (`XLA_PYTHON_CLIENT_MEM_FRACTION`). Where the driver does not tell how much memory
+    there is, TensorFlow takes what it needs, as without a share.
+    """
+    import keras
+
+    share = float(os.environ.get(GPU_SHARE) or 0)
+    if not share or keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    for gpu, total in zip(tf.config.list_physical_devices("GPU"), gpu_memory_mib(), strict=False):
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(MOST_OF_GPU * share * total))
+        tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def gpu_memory_mib() -> list[int]:
+    """Of each GPU that this process sees, in its order; empty without NVIDIA's driver."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    asked = [program, "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=20)
+        rows = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
+        by_name = {name: int(memory) for index, uuid, memory in rows for name in (index, uuid)}
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return []
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = [row[0] for row in rows] if named is None else [name.strip() for name in named.split(",")]
+    return [by_name[name] for name in seen if name in by_name]
 
 
 def sees_gpu() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from hpo.config import StudyConfig
 from hpo.errors import BadField
 from hpo.worker.ray_private import be_quiet
+from models.device import GPU_SHARE, MOST_OF_GPU
 
 # Ray's own habits: statistics to its makers, the environment of `uv run`.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
@@ -38,8 +39,8 @@ class Share:
             names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
             values |= dict.fromkeys(names, str(threads))
         if 0 < self.gpus < 1:
-            values["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * self.gpus:.3f}"  # of JAX; 0.9 is what it takes alone
-            values["HPO_GPU_SHARE"] = f"{self.gpus:g}"  # of TensorFlow, see `models.device.keep_to_share`
+            values["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{MOST_OF_GPU * self.gpus:.3f}"  # for JAX
+            values[GPU_SHARE] = f"{self.gpus:g}"  # for TensorFlow, see `models.device.keep_to_share`
         return values
 
 

@@ -328,10 +328,11 @@ def prepare(config: StudyConfig) -> Facts:
     Raises:
         DataError, ModelError, BadInput: one of them cannot be used.
     """
-    from models.device import sees_gpu
+    from models.device import keep_to_share, sees_gpu
     from models.latency import conversion
     from models.latency.runtimes import KERAS, resolve
 
+    keep_to_share()
     if resolve(config.latency_runtime, sees_gpu()) != KERAS:
         conversion.start_early()  # it takes as long as the first look at data and weights
     if config.decodes_each:

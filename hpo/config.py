@@ -218,7 +218,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
         "its memory, between two; default as many as there are for each, at most one", ge=0, le=64,
         allow_inf_nan=False)
     cpus_per_worker: int | None = option(None, PLACE, MACHINE, "with ray: cores that are kept for each worker, and its "
-        "threads; default one core, and threads as the backend likes", ge=1, le=1024)
+        "threads; default one core, and as many threads as the backend likes", ge=1, le=1024)
     latency_node: str | None = option(None, PLACE, MACHINE, "with ray: name or address of the node that measures "
         "latencies, where the nodes have different devices; default the first that is ready")
     device: str = option("auto", PLACE, MACHINE, "auto, cpu, gpu or gpu:N")

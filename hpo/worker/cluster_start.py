@@ -13,8 +13,9 @@ from hpo.errors import BadField
 from hpo.worker.ray_private import be_quiet
 from models.device import GPU_SHARE, MOST_OF_GPU
 
-# Ray's own habits: statistics to its makers, the environment of `uv run`.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+# Ray's own habits: statistics to its makers, the environment of `uv run`, and workers that give way to everybody, which
+# a latency must not.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_worker_niceness": "0"}
 # Who knows it may have one that is started here do anything: others on this machine may not. Else Ray keeps one in the
 # home folder, or takes everybody.
 OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

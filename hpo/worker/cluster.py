@@ -19,7 +19,7 @@ from hpo.config import StudyConfig
 from hpo.errors import TaskFailed, WorkerLost
 from hpo.worker import heartbeat
 from hpo.worker.boundary import explain
-from hpo.worker.cluster_slot import Lost, Slot, State, Task
+from hpo.worker.cluster_slot import Lost, Slot, State, Task, wait_for_answer
 from hpo.worker.cluster_start import Connection, named_node
 from hpo.worker.cluster_worker import Done, Place, Signs, versions
 from hpo.worker.devices import environment
@@ -31,7 +31,7 @@ from models import ModelError
 from models.own import registry
 
 T = TypeVar("T")
-TICK = 0.05  # seconds between two looks
+TICK = 0.02  # seconds between two looks, if no answer comes before
 BEGIN_SECONDS = 1.0  # in which a worker that dies can hardly have begun with its task
 MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
 _log = logging.getLogger(__name__)
@@ -143,7 +143,8 @@ class ClusterWorkers:
     def _manage(self) -> None:
         """The thread: until the end, or until something is wrong that nobody foresaw."""
         try:
-            while not self._end.wait(TICK):
+            while not self._end.is_set():
+                wait_for_answer(self._slots, TICK)
                 for slot in self._slots:
                     try:
                         self._look_after(slot)

@@ -164,6 +164,11 @@ class Slot:
         self.task, self._ref = None, None
         self.state, self.tasks = State.IDLE if self.state is State.BUSY else State.LOOKED, self.tasks + 1
 
+    @property
+    def awaited(self) -> Any:
+        """What Ray will have an answer for; None if nothing is asked."""
+        return self._ref if self.state in (State.STARTING, State.LOOKING, State.BUSY) else None
+
     def answer(self) -> Any:
         """A `Place` or `Done`, if it is there now; else None.
 
@@ -172,7 +177,7 @@ class Slot:
         """
         import ray
 
-        if self._ref is None:
+        if self.awaited is None:
             return None
         ready, _ = ray.wait([self._ref], timeout=0)
         if not ready:
@@ -243,3 +248,14 @@ class Slot:
         """Put a file of weights where its next task finds it."""
         self.weights.add(str(missing))
         self._actor.keep_weights.remote(missing, content)  # done in the order in which it is asked for
+
+
+def wait_for_answer(slots: Sequence[Slot], seconds: float) -> None:
+    """Until one of them has an answer, but not longer than this."""
+    import ray
+
+    awaited = [slot.awaited for slot in slots if slot.awaited is not None]
+    if awaited:
+        ray.wait(awaited, timeout=seconds)
+    else:
+        time.sleep(seconds)

@@ -331,7 +331,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
             )
         elif importlib.util.find_spec("ray") is None:
             raise BadField("executor", "ray needs the package ray: pip install 'keras-hpo[cluster]'. Received: ray")
-        elif self.address is not None and "://" in self.address:
+        elif self.address is not None and not re.fullmatch(r"auto|[^:/]+:\d{1,5}|\[[0-9a-f:]+\]:\d{1,5}", self.address):
             raise BadField(
                 "address", f"must be HOST:PORT or auto, seen from a node of the cluster. Received: {self.address}"
             )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.config import StudyConfig
-from hpo.errors import TaskFailed, WorkerLost
+from hpo.errors import MISTAKES, TaskFailed, WorkerLost
 from hpo.worker import heartbeat
 from hpo.worker.boundary import explain
 from hpo.worker.cluster_slot import Lost, Slot, State, Task, wait_for_answer
@@ -33,6 +33,8 @@ from models.own import registry
 T = TypeVar("T")
 TICK = 0.02  # seconds between two looks, if no answer comes before
 BEGIN_SECONDS = 1.0  # in which a worker that dies can hardly have begun with its task
+STOP_SECONDS = 10.0  # for the thread that talks with Ray to end
+WAIT_SECONDS = 30.0  # for Ray to place workers, before that is noted
 MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
 _log = logging.getLogger(__name__)
 
@@ -83,8 +85,8 @@ class ClusterWorkers:
 
     @property
     def slots(self) -> int:
-        """Of workers that are ready."""
-        return sum(slot.is_ready for slot in self._slots)
+        """Of workers that are ready; one where none will ever be, for a task to be told why."""
+        return 1 if self._broken else sum(slot.is_ready for slot in self._slots)
 
     @property
     def is_mixed(self) -> bool:
@@ -121,7 +123,7 @@ class ClusterWorkers:
         if self._end.is_set():
             return
         self._end.set()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
         self._shipping.close()
         if self._asked_near:
             self._say(f"{self._went_near} of {self._asked_near} tasks went to a node that held what they could use")
@@ -143,7 +145,13 @@ class ClusterWorkers:
     def _manage(self) -> None:
         """The thread: until the end, or until something is wrong that nobody foresaw."""
         try:
+            begun, noted = time.monotonic(), False
             while not self._end.is_set():
+                if not noted and time.monotonic() - begun > WAIT_SECONDS:
+                    noted = True
+                    without = sum(slot.state is State.STARTING for slot in self._slots)
+                    if without:
+                        self._say(f"{without} of {len(self._slots)} workers wait for Ray to find room for them")
                 wait_for_answer(self._slots, TICK)
                 for slot in self._slots:
                     try:
@@ -151,6 +159,8 @@ class ClusterWorkers:
                     except Lost as lost:
                         self._lost(slot, lost)
                 self._give_out()
+        except MISTAKES as error:  # pictures that are to be sent cannot be read here either
+            self._fail(error)
         except Exception as error:
             _log.exception("workers cannot be managed any more")
             self._fail(TaskFailed(*explain(error), traceback.format_exc()))
@@ -270,6 +280,8 @@ class ClusterWorkers:
         if not was_ready:
             return
         self._news.append(f"{lost}; another takes its place")
+        if not self.slots:
+            self._news.append("no worker is ready any more: waiting until Ray places one")
         if task is not None and (lost.with_node or never_begun) and not task.future.cancelled():
             self._sent_again.append(task)
             with self._lock:
@@ -318,6 +330,9 @@ class ClusterWorkers:
 
     def _given(self, task: Task) -> bool:
         """Whether a task was sent to a worker now."""
+        if task.measures and self._none_measures():
+            task.fail(WorkerLost("no worker is left on a device on which the study measures; see --latency-node"))
+            return True
         slot = self._best(task)
         data = self._data_for(slot, task) if slot else None
         if slot is None or data is None:
@@ -329,6 +344,10 @@ class ClusterWorkers:
             self._went_near += task.near[0] in self._held.get(slot.place.node, ())
         slot.do(task, files_of(task.args), data)
         return True
+
+    def _none_measures(self) -> bool:
+        """Whether all workers that there are, or will be, only train."""
+        return all(slot.state is State.UNFIT or (slot.is_ready and not slot.measures) for slot in self._slots)
 
     def _best(self, task: Task) -> Slot | None:
         """Of the workers that are free and may do a task the one whose node holds most of what it can use."""

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "
 # home folder, or takes everybody.
 OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 HERE = "127.0.0.1"
+CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,22 @@ def _begin(config: StudyConfig) -> None:
         ray.init("local", **place, **quiet)
         return
     try:
+        _check_reachable(config.address)
         ray.init(config.address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise BadField(
             "address",
             "must be that of a running Ray cluster, of which this machine is a node, such as 10.0.0.1:6379 or auto. "
             f"Received: {config.address} ({reason})",
         ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError or ValueError at once where nothing listens: Ray would try for minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def nodes() -> list[Mapping[str, Any]]:

@@ -170,7 +170,7 @@ class ClusterWorker:
         """The files of the task that has ended, which are removed here."""
         files = []
         for path in sorted(path for path in self._out.rglob("*") if path.is_file()):
-            if not path.name.endswith(PROGRESS):
+            if PROGRESS not in path.name:  # nor one that is being written
                 files.append((path.relative_to(self._out).as_posix(), path.read_bytes()))
             path.unlink()
         return files

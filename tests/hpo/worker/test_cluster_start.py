@@ -2,7 +2,8 @@
 
 import pytest
 
-from hpo.worker.cluster_start import Share
+from hpo.errors import BadField
+from hpo.worker.cluster_start import Connection, Share
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,13 @@ from hpo.worker.cluster_start import Share
 )
 def test_a_backend_keeps_to_the_share_of_its_worker(gpus, threads, expected):
     assert Share(1, gpus).variables(threads) == expected
+
+
+def test_an_address_where_nothing_listens_is_told_at_once(configure):
+    ray = pytest.importorskip("ray", reason="the package ray is not installed")
+    assert not ray.is_initialized()
+    with pytest.raises(BadField) as refused:
+        Connection(configure(executor="ray", workers=1, address="127.0.0.1:1"))
+    said = str(refused.value)
+    assert said.startswith("address must be that of a running Ray cluster, of which this machine is a node, such as ")
+    assert said.endswith(". Received: 127.0.0.1:1 ([Errno 111] Connection refused)")

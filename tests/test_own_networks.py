@@ -1,5 +1,9 @@
-"""A network of one's own from map and run to report and export, in processes of their own, as its owner would."""
+"""A network of one's own from map and run to report and export, in processes of their own, as its owner would.
 
+What needs no process of its own, such as most refusals, is called in this one: a process costs seconds.
+"""
+
+import importlib
 import json
 import os
 import re
@@ -9,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from models.own import registry
 from studies.attributes import FINGERPRINT, OPTIONS
 from studies.fingerprint import fingerprint_of
 from studies.storage import load_study
+from tests.places import cache_in
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own_networks.md").read_text()
@@ -27,35 +34,61 @@ class Folder:
 
     def __init__(self, path: Path):
         self.path = path
+        self.variables = {"HPO_CACHE_DIR": str(cache_in(path)), "COLUMNS": "200"}
 
     def type(self, command: str, *words: str) -> tuple[int, str, str]:
-        environment = {key: value for key, value in os.environ.items() if key not in ("HPO_STORAGE", "COLUMNS")}
-        environment |= {"PYTHONPATH": str(ROOT), "HPO_CACHE_DIR": str(self.path / "cache"), "COLUMNS": "200"}
+        return self.python("-m", _module(command), *words)
+
+    def python(self, *words: str) -> tuple[int, str, str]:
+        environment = {key: value for key, value in os.environ.items() if key != "HPO_STORAGE"}
+        environment |= {"PYTHONPATH": str(ROOT), **self.variables}
         done = subprocess.run(
-            [sys.executable, "-m", command if "." in command else f"hpo.{command}", *words],
-            cwd=self.path, env=environment, capture_output=True, text=True, timeout=600,
-        )  # fmt: skip
+            [sys.executable, *words], cwd=self.path, env=environment, capture_output=True, text=True, timeout=600
+        )
         return done.returncode, done.stdout, done.stderr
 
-    @property
-    def trial(self) -> str:
-        """One whose final model there is."""
-        final = self.path / "runs" / "lab-digits" / "final"
-        return next(path.name for path in sorted(final.iterdir()) if path.name.isdecimal())
+    def call(self, command: str, *words: str) -> tuple[int, str, str]:
+        """As `type`, but in this process, which knows of no code either."""
+        module = importlib.import_module(_module(command))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.path)
+            patch.setattr(registry, "_known", {})
+            done = CliRunner().invoke(
+                getattr(module, "main", None) or module.command, words, env=self.variables | {"HPO_STORAGE": None}
+            )
+        return done.exit_code, done.stdout, done.stderr
 
     def study(self, name: str = "lab-digits"):
         return load_study(f"sqlite:///{self.path}/studies.db", name)
 
 
+def _module(command: str) -> str:
+    return command if "." in command else f"hpo.{command}"
+
+
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A search that begins with a map, and final models."""
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A search that begins with a map, by the script of the docs."""
     folder = Folder(tmp_path_factory.mktemp("lab"))
     (folder.path / "lab.py").write_text(NETWORK)
-    own = ["--backbone", "lab.py:build"]
-    assert folder.type("run", *own, *SMALL, "--epochs", "2", "--trials", "4")[0] == 0
-    assert folder.type("evaluate", "lab-digits", *own, "--seeds", "1", "--pick", "few")[0] == 0
+    (script,) = re.findall(r"## In Python\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+    small = "train_size=300, val_size=150, resolutions=(8, 16), epochs=1, trials=2"
+    (folder.path / "script.py").write_text(script.replace("trials=10", small))
+    code, _, err = folder.python("script.py")
+    assert code == 0, err
     return folder
+
+
+@pytest.fixture(scope="module")
+def searched(begun: Folder) -> Folder:
+    """The same, with two more trials and a final model, by commands that go on with the study as if it were theirs."""
+    own = ["--backbone", "lab.py:build"]
+    code, out, err = begun.type("run", *own, *SMALL, "--epochs", "1", "--trials", "4")
+    assert code == 0, err
+    assert "2 of 4 trials done, continuing" in out
+    code, _, err = begun.type("evaluate", "lab-digits", *own, "--seeds", "1", "--trials", "0")
+    assert code == 0, err
+    return begun
 
 
 @pytest.mark.slow
@@ -68,7 +101,7 @@ class TestOwnNetwork:
 
     def test_it_is_profiled(self, searched: Folder) -> None:
         words = ["--backbone", "lab.py:build", "--no-top", "--resolution", "16", "--json"]
-        code, out, err = searched.type("models.profile", *words)
+        code, out, err = searched.call("models.profile", *words)
         assert code == 0, err
         assert json.loads(out)["macs"] == 8 * 8 * 27 * 8 + 4 * 4 * 72 * 16 + 2 * 2 * 144 * 32
 
@@ -78,10 +111,8 @@ class TestOwnNetwork:
         assert re.fullmatch("lab.py:build ([0-9a-f]{64}) and lab.py:preprocess \\1", mark.source or "")
         assert mark.code == "lab.py:build"
 
-    def test_it_goes_on_and_is_refused_when_the_code_has_changed(self, searched: Folder) -> None:
-        words = ["--backbone", "lab.py:build", *SMALL, "--epochs", "2"]
-        code, _, err = searched.type("run", *words, "--trials", "5")
-        assert code == 0, err
+    def test_it_is_refused_when_the_code_has_changed(self, searched: Folder) -> None:
+        words = ["--backbone", "lab.py:build", *SMALL, "--epochs", "1"]
         trials = len(searched.study().trials)
         (searched.path / "lab.py").write_text(NETWORK + "# changed\n")
         try:
@@ -96,9 +127,9 @@ class TestOwnNetwork:
         assert len(searched.study().trials) == trials
 
     def test_tables_and_report_need_no_code(self, searched: Folder) -> None:
-        code, _, err = searched.type("export", "lab-digits")
+        code, _, err = searched.call("export", "lab-digits")
         assert code == 0, err
-        code, out, err = searched.type("report", "lab-digits", "--no-figures")
+        code, out, err = searched.call("report", "lab-digits", "--no-figures")
         assert code == 0, err
         assert "missing: pictures of lab-digits: backbone must be a known network. Received: lab" in out
         page = (searched.path / "runs" / "lab-digits" / "report" / "index.html").read_text()
@@ -113,7 +144,7 @@ class TestOwnNetwork:
     @pytest.mark.parametrize("command", ["evaluate", "predict"])
     def test_what_builds_it_asks_for_its_code(self, searched: Folder, command: str) -> None:
         picture = [PICTURE] if command == "predict" else []
-        code, _, err = searched.type(command, "lab-digits", *picture)
+        code, _, err = searched.call(command, "lab-digits", *picture)
         assert (code, err.count("\n")) == (2, 1)
         assert "backbone must be a known network. Received: lab." in err
         assert "one of your own is named by its code, such as path/file.py:build" in err
@@ -122,18 +153,12 @@ class TestOwnNetwork:
         own = ["--backbone", "lab.py:build"]
         code, _, err = searched.type("predict", "lab-digits", PICTURE, *own)
         assert code == 0, err
-        label = searched.trial
         final = searched.path / "runs" / "lab-digits" / "final"
-        code, _, err = searched.type("export", "lab-digits", *own, "--trial", label, "--format", "litert")
+        code, _, err = searched.type("export", "lab-digits", *own, "--trial", "0", "--format", "litert")
         assert code == 0, err
-        code = (
-            f"import keras, lab; print(keras.saving.load_model({str(final / label / 'seed-0' / 'model.keras')!r}).name)"
-        )
-        loaded = subprocess.run(
-            [sys.executable, "-c", code], cwd=searched.path, capture_output=True, text=True,
-            env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{searched.path}"},
-        )  # fmt: skip
-        assert loaded.stdout.startswith("lab_"), loaded.stderr
+        model = str(final / "0" / "seed-0" / "model.keras")
+        code, out, err = searched.python("-c", f"import keras, lab; print(keras.saving.load_model({model!r}).name)")
+        assert out.startswith("lab_"), err
 
     def test_a_database_that_names_code_imports_nothing(self, searched: Folder) -> None:
         """Whoever made the database wrote a place of code where the name of the network stands."""
@@ -145,9 +170,9 @@ class TestOwnNetwork:
         mark = study.user_attrs[FINGERPRINT]
         study.set_user_attr(FINGERPRINT, mark | {"source": f"{bad}:build {'0' * 64}"})
         try:
-            code, _, err = searched.type("evaluate", "lab-digits")
+            code, _, err = searched.call("evaluate", "lab-digits")
             assert code == 2 and f"backbone must be a known network. Received: {bad}:build" in err
-            code, out, _ = searched.type("report", "lab-digits", "--no-figures")
+            code, out, _ = searched.call("report", "lab-digits", "--no-figures")
             assert code == 0 and "missing: pictures of lab-digits: " in out
         finally:
             study.set_user_attr(OPTIONS, options)
@@ -160,7 +185,7 @@ def test_random_weights_are_refused_and_trained_from_scratch(tmp_path: Path) -> 
     folder = Folder(tmp_path)
     (tmp_path / "fresh.py").write_text(NETWORK.replace(", kernel_initializer=kernel", ""))
     words = ["--backbone", "fresh.py:build", *SMALL, "--epochs", "1", "--trials", "1", "--no-map"]
-    code, _, err = folder.type("run", *words)
+    code, _, err = folder.call("run", *words, "--workers", "0")
     assert (code, err.count("\n")) == (2, 1)
     assert "fresh cannot be searched: build gives other weights each time" in err
     code, _, err = folder.type("run", *words, "--weights", "none")
@@ -190,24 +215,6 @@ def test_a_saved_model_is_searched(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_in_python_and_then_on_the_command_line(tmp_path: Path) -> None:
-    """The script of the docs, whose study the commands go on with as if it were theirs."""
-    folder = Folder(tmp_path)
-    (tmp_path / "lab.py").write_text(NETWORK)
-    (script,) = re.findall(r"## In Python\n\n```python\n(.*?)```", PAGE, re.DOTALL)
-    small = "train_size=300, val_size=150, resolutions=(8, 16), epochs=1, trials=2"
-    (tmp_path / "script.py").write_text(script.replace("trials=10", small))
-    environment = {key: value for key, value in os.environ.items() if key != "HPO_STORAGE"}
-    environment |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(folder.study().trials) >= 2
-    own = ["--backbone", "lab.py:build"]
-    code, _, err = folder.type("run", *own, *SMALL, "--epochs", "1", "--trials", "3")
-    assert code == 0, err
-
-
-@pytest.mark.slow
 def test_a_map_of_ones_own_pictures(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     (tmp_path / "lab.py").write_text(NETWORK)
@@ -222,7 +229,7 @@ def test_a_map_of_ones_own_pictures(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "runs" / "map-pictures" / "map.json").read_text())
     assert {row["resolution"] for row in rows} == {8, 16, 24, 32}
     several = ["--backbone", "lab.py:build,custom_cnn", "--dataset", "pictures"]
-    code, _, err = folder.type("map", *several)
+    code, _, err = folder.call("map", *several)
     assert (code, err.count("\n")) == (2, 1) and "--resolutions must be given where lab, a network of your own" in err
 
 
@@ -242,9 +249,9 @@ def test_a_preset_of_keras_hub_is_searched(tmp_path: Path) -> None:
     assert re.fullmatch("keras_hub:mine [0-9a-f]{64}", mark.source or "")
     code, _, err = folder.type("evaluate", "mine-digits", *own, "--seeds", "1", "--pick", "few")
     assert code == 0, err
-    code, out, err = folder.type("predict", "mine-digits", PICTURE, *own)
+    code, out, err = folder.call("predict", "mine-digits", PICTURE, *own)
     assert code == 0, err
     presets.small("hgnet_v2").save_to_preset(str(tmp_path / "mine"))  # with other weights
-    code, _, err = folder.type("predict", "mine-digits", PICTURE, *own)
+    code, _, err = folder.call("predict", "mine-digits", PICTURE, *own)
     assert (code, err.count("\n")) == (2, 1)
     assert "the code of mine has changed. Received: keras_hub:mine " in err

@@ -215,30 +215,43 @@ def run(words: list[str], folder: Path, variables: Mapping[str, str] = {}) -> st
     return done.stdout
 
 
-@pytest.mark.slow
-def test_commands_that_are_marked_run(tmp_path):
-    """In one folder, in the order of the pages: later ones use what earlier ones made."""
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory):
+    """A folder in which the commands of the pages were typed in their order: later ones use what earlier ones made."""
+    folder = tmp_path_factory.mktemp("newcomer")
     blocks = [block for page in PAGES for language, block in TO_RUN.findall(text_of(page)) if not language]
     lines = dict.fromkeys(" ".join(small(line)) for block in blocks for line in block.splitlines())
     assert len(lines) >= 5
     for line in lines:
-        run(line.split(), tmp_path)
+        run(line.split(), folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_commands_that_are_marked_run(typed):
     for path in (
         "previews/digits.png",
         "runs/custom_cnn-digits/final/final.csv",
         "runs/custom_cnn-digits/report/index.html",
     ):
-        assert (tmp_path / path).is_file()
+        assert (typed / path).is_file()
 
 
 @pytest.mark.slow
-def test_the_script_runs(tmp_path):
-    """The one of docs/python.md, of which the README's is a part."""
+def test_the_script_runs(typed):
+    """The one of docs/python.md, of which the README's is a part, with the study that the commands made.
+
+    That Python searches and trains from nothing is shown by the notebook's test.
+    """
     [script] = scripts(ROOT / "docs" / "python.md")
-    (tmp_path / "script.py").write_text(small_script(script), encoding="utf-8")
-    printed = run([sys.executable, "script.py"], tmp_path)
+    (typed / "script.py").write_text(small_script(script), encoding="utf-8")
+    made = [typed / "runs/custom_cnn-digits" / name for name in ("report/index.html", "front.csv")]
+    for path in made:
+        path.unlink()
+    printed = run([sys.executable, "script.py"], typed)
+    assert all(path.is_file() for path in made)
     assert printed.rstrip().endswith("runs/custom_cnn-digits/report/index.html") and "model.tflite" in printed
-    assert (tmp_path / "front.html").is_file() and (tmp_path / "runs/custom_cnn-digits/front.csv").is_file()
+    assert (typed / "front.html").is_file()
 
 
 def test_the_readme_has_ten_lines_of_that_script():

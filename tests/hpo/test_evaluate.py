@@ -17,7 +17,6 @@ import pytest
 from click.testing import CliRunner
 from sklearn import metrics
 
-from hpo.config import make_config
 from hpo.errors import BadInput
 from hpo.evaluate import main
 from hpo.final.evaluation import NOTE, check_same, finished
@@ -25,12 +24,13 @@ from hpo.final.selection import choose, jobs_for
 from hpo.search.run import run_search
 from hpo.worker.session import prepare
 from studies.artifacts import attached
+from studies.attributes import OPTIONS
 from studies.finals import FinalRun
 from studies.fingerprint import fingerprint_of
 from studies.records import read_study
 from studies.storage import database_lock, load_study
 from studies.tables.finals import TERMINAL
-from tests.hpo.conftest import Recorder, fake_facts
+from tests.hpo.conftest import fake_facts
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -309,12 +309,12 @@ def start(config):
 
 
 @pytest.mark.slow
-def test_killed_and_interrupted_it_goes_on(tmp_path):
+def test_killed_and_interrupted_it_goes_on(copied, tmp_path):
     """Real processes: a worker beside the command, SIGKILL at any moment and Ctrl-C."""
-    places = {"storage": f"sqlite:///{tmp_path}/s.db", "out": tmp_path / "runs", "cache_dir": tmp_path / "cache"}
-    sizes = {"train_size": 200, "val_size": 100, "epochs": 2, "resolutions": (16,), "trials": 3, "workers": 1}
-    config = make_config({**places, **sizes, "stopping": "none", "no_map": True, "latency_runtime": "keras"})
-    run_search(config, Recorder())
+    config = copied.model_copy(update={"cache_dir": tmp_path / "all" / "cache"})
+    shutil.rmtree(config.study_dir / "final")
+    study = load_study(config.storage, config.study_name)
+    study.set_user_attr(OPTIONS, study.user_attrs[OPTIONS] | {"workers": 1})  # as a study has it that was run by users
     done: dict[str, FinalRun] = {}
     for pause, number in ((0.1, signal.SIGKILL), (1.0, signal.SIGINT)):
         process = start(config)

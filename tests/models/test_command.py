@@ -50,7 +50,11 @@ def test_ctrl_c_while_a_command_is_imported_shows_no_traceback(tmp_path, words):
     (tmp_path / "click.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     command = [sys.executable, *words]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
+    # A job in the background of a shell inherits that Ctrl-C is ignored; a user's terminal does not.
+    not_ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=-1, stderr=-1, text=True, **not_ignored
+    ) as process:
         assert process.stdout and process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)

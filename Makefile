@@ -28,10 +28,10 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 
 check: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" --quiet
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow" --quiet
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 faults: .venv/installed-test
 	EXAMPLES=100 $(BIN)/python -m pytest tests/faults/test_database.py tests/faults/long.py --verbose

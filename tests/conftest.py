@@ -1,0 +1,34 @@
+"""The order of test files. Each is done by one process (`--dist loadfile`): a long one that came last would run alone."""
+
+from pathlib import Path
+
+import pytest
+
+# Those that take minutes, the longest first (two cores, `--durations=0`).
+LONG = (
+    "hpo/test_run.py",
+    "test_own_networks.py",
+    "hpo/worker/test_executor.py",
+    "hpo/test_study.py",
+    "test_readme.py",
+    "faults/test_cluster.py",
+    "hpo/test_evaluate.py",
+    "test_hypermodels.py",
+    "hpo/integrations/test_kerastuner.py",
+    "faults/test_database.py",
+    "test_notebook.py",
+    "hpo/worker/test_cluster.py",
+    "test_earlier_versions.py",
+    "hpo/search/test_loop.py",
+    "hpo/search/test_planner.py",
+    "hpo/worker/test_trial.py",
+    "hpo/worker/test_training.py",
+    "hpo/test_map.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first; what is in a file stays together, in its order."""
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(LONG)))

@@ -1,4 +1,4 @@
-"""The order of test files. Each is done by one process (`--dist loadfile`): a long one that came last would run alone."""
+"""The order of test files. Each is done by one process (`--dist loadfile`): a long one at the end would run alone."""
 
 from pathlib import Path
 

@@ -84,7 +84,12 @@ CHANGES = {
     "cache_dir": ("elsewhere", set()),
     "cache_gib": (0, set()),
     "cache_dtype": ("float32", {"cache_dtype"}),
+    "executor": ("ray", set()),
+    "address": ("auto", set()),
     "workers": (3, set()),
+    "gpus_per_worker": (0.5, set()),
+    "cpus_per_worker": (4, set()),
+    "latency_node": ("a", set()),
     "device": ("cpu", set()),
     "latency_runtime": ("onnx", {"latency_runtime"}),
     "latency_threads": (2, {"latency_threads"}),
@@ -113,10 +118,12 @@ def test_every_field_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name, tmp_path):
+def test_every_field_is_in_the_fingerprint_or_deliberately_not(configure, name, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # Ray may not be installed
     value, expected = CHANGES[name]
     base = {"backbone": "vgg19", "augment": "light", "stopping": "dominance", "resolutions": (32,)}
     base |= {"latency_runtime": "litert", "dataset": str(tmp_path)}
+    base |= {"workers": 2} if name == "executor" else {"workers": 2, "executor": "ray"}
     marks = []
     for config in (configure(**base), configure(**base | {name: value})):
         facts = found(config)

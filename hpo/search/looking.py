@@ -37,8 +37,14 @@ def first_look(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()  # the clock of the timeout starts here
     timeout = max(config.stall_timeout, LEAST_TIMEOUT)
+
+    def on_wait() -> None:
+        watcher.waiting(text)
+        for news in workers.news():
+            watcher.note(news)
+
     try:
-        return wait(workers.submit(prepare, config, progress=log), lambda: watcher.waiting(text), log, timeout)
+        return wait(workers.submit(prepare, config, progress=log), on_wait, log, timeout)
     except WorkerLost as lost:
         if lost.stalled:
             reason = f"{lost} while {text}; if they are on a slow drive, give a longer --stall-timeout"

@@ -218,6 +218,9 @@ class Search:
             # Of several trials one may have stalled for all: each is tried again.
             self._lost(legs, "stalled" if error.stalled and len(legs) == 1 else WORKER_DIED, str(error))
             return
+        except TaskFailed as error:  # outside of what a trial does: no room where its worker is, say
+            self._lost(legs, error.kind, error.reason)
+            return
         paused: list[tuple[Leg, Outcome]] = []
         measured: list[Leg] = []
         for leg, result in zip(legs, results, strict=True):

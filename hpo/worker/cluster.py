@@ -6,6 +6,7 @@ with its result, so nothing is shared but what `hpo.worker.shipping` names.
 
 import concurrent.futures
 import logging
+import os
 import threading
 import time
 import traceback
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.config import StudyConfig
-from hpo.errors import MISTAKES, TaskFailed, WorkerLost
+from hpo.errors import MISTAKES, BadField, TaskFailed, WorkerLost
 from hpo.worker import heartbeat
 from hpo.worker.boundary import explain
 from hpo.worker.cluster_slot import Lost, Slot, State, Task, wait_for_answer
@@ -24,7 +25,7 @@ from hpo.worker.cluster_start import Connection, named_node
 from hpo.worker.cluster_worker import Done, Place, Signs, versions
 from hpo.worker.devices import environment
 from hpo.worker.executor import TASKS_PER_WORKER, wait_a_moment
-from hpo.worker.facts import Changed, Facts, check_unchanged
+from hpo.worker.facts import Changed, Facts, check_unchanged, unlike
 from hpo.worker.session import prepare
 from hpo.worker.shipping import Shipping, files_of, keep, weights_here
 from models import ModelError
@@ -35,6 +36,8 @@ TICK = 0.02  # seconds between two looks, if no answer comes before
 BEGIN_SECONDS = 1.0  # in which a worker that dies can hardly have begun with its task
 STOP_SECONDS = 10.0  # for the thread that talks with Ray to end
 WAIT_SECONDS = 30.0  # for Ray to place workers, before that is noted
+LOOK_SECONDS = 60.0  # of silence that a first look may take at least
+MOST_SENT_AGAIN = 2  # times that a task is sent again because a node was lost: it may be what ended the node
 MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
 _log = logging.getLogger(__name__)
 
@@ -59,14 +62,16 @@ class ClusterWorkers:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._connection = Connection(config)
         share = self._connection.share
-        self._variables = environment(config.device) | registry.variables() | share.variables(config.cpus_per_worker)
+        backend = {"KERAS_BACKEND": os.environ["KERAS_BACKEND"]} if "KERAS_BACKEND" in os.environ else {}
+        ours = environment(config.device) | registry.variables() | backend
+        self._variables = ours | share.variables(config.cpus_per_worker)
         self._shipping = Shipping(config, self._say)
         self._queue: deque[Task] = deque()
         self._news: deque[str] = deque()
         self._reference: Facts | None = None
         self._held: dict[str, set[str]] = {}  # by node what trials have stored there
         self._asked_near, self._went_near = 0, 0  # tasks for which a node held something, and those that went there
-        self._deaths, self._sent_again = 0, deque[Task](maxlen=100)
+        self._deaths, self._sent_again = 0, deque[Task](maxlen=1000)
         self._broken: Exception | None = None
         self._unfit: Exception | None = None
         self._end, self._lock = threading.Event(), threading.Lock()
@@ -124,7 +129,6 @@ class ClusterWorkers:
             return
         self._end.set()
         self._thread.join(STOP_SECONDS)
-        self._shipping.close()
         if self._asked_near:
             self._say(f"{self._went_near} of {self._asked_near} tasks went to a node that held what they could use")
         for slot in self._slots:
@@ -151,7 +155,7 @@ class ClusterWorkers:
                     noted = True
                     without = sum(slot.state is State.STARTING for slot in self._slots)
                     if without:
-                        self._say(f"{without} of {len(self._slots)} workers wait for Ray to find room for them")
+                        self._news.append(f"{without} of {len(self._slots)} workers wait for Ray to find room for them")
                 wait_for_answer(self._slots, TICK)
                 for slot in self._slots:
                     try:
@@ -159,11 +163,9 @@ class ClusterWorkers:
                     except Lost as lost:
                         self._lost(slot, lost)
                 self._give_out()
-        except MISTAKES as error:  # pictures that are to be sent cannot be read here either
-            self._fail(error)
         except Exception as error:
             _log.exception("workers cannot be managed any more")
-            self._fail(TaskFailed(*explain(error), traceback.format_exc()))
+            self._fail(as_told(error))
 
     def _look_after(self, slot: Slot) -> None:
         """Bring a slot a step further, as far as there is one.
@@ -182,6 +184,9 @@ class ClusterWorkers:
             self._start(slot)
         elif (answer := slot.answer()) is None:
             self._listen(slot, slot.signs() if slot.task else None)
+            silent = time.monotonic() - max(slot.sent, slot.spoke)
+            if slot.state is State.LOOKING and silent > max(self._config.stall_timeout, LOOK_SECONDS):
+                raise Lost(f"the worker on {slot.where} has said nothing for {silent:.0f} s while it looked at data")
         elif slot.state is State.STARTING:
             self._arrived(slot, answer)
         else:
@@ -209,7 +214,11 @@ class ClusterWorkers:
     def _begin_look(self, slot: Slot) -> None:
         """Have a worker look at data, weights and machine, as soon as there is data to look at."""
         task = Task(self._look, (self._config,), None, True, ())
-        data = self._data_for(slot, task)
+        try:
+            data = self._data_for(slot, task)
+        except Exception as error:  # they cannot be read on this machine either
+            self._give_up(slot, as_told(error))
+            return
         if data is not None:
             slot.do(task, (), data)
 
@@ -221,7 +230,7 @@ class ClusterWorkers:
         error = done.error
         path = weights_here(error) if isinstance(error, ModelError) else None
         if isinstance(error, ModelError) and error.missing and path and str(error.missing) not in slot.weights:
-            slot.send_weights(error.missing, path.read_bytes())
+            slot.send_weights(error.missing, self._shipping.weights(path))
             slot.state = State.PLACED  # to look again
             self._say(f"weights are sent to {slot.where}: {path.name}")
         elif error is not None:
@@ -235,12 +244,18 @@ class ClusterWorkers:
         assert slot.facts and slot.place
         if self._reference is None:
             if self._latency_node not in (None, slot.place.node):
+                if slot is self._slots[0]:
+                    self._fail(BadField("latency_node", f"must have room for a worker. Received: {self._latency_node}"))
                 return  # until the node that measures is there
             self._reference = slot.facts
+            slot.stay()
+        other = unlike(slot.facts.machine, self._reference.machine)
         try:
             check_unchanged(replace(slot.facts, machine=self._reference.machine), self._reference)
         except Changed:
-            self._give_up(slot, WorkerLost("it finds other data or other weights"))
+            other = ["data or weights"]
+        if other:
+            self._give_up(slot, WorkerLost(f"it has other {', '.join(other)} than the study"))
             return
         slot.state, slot.measures = State.IDLE, slot.facts.machine == self._reference.machine
         self._deaths = 0
@@ -282,7 +297,7 @@ class ClusterWorkers:
         self._news.append(f"{lost}; another takes its place")
         if not self.slots:
             self._news.append("no worker is ready any more: waiting until Ray places one")
-        if task is not None and (lost.with_node or never_begun) and not task.future.cancelled():
+        if task is not None and (lost.with_node or never_begun) and self._sent_again.count(task) < MOST_SENT_AGAIN:
             self._sent_again.append(task)
             with self._lock:
                 self._queue.appendleft(task)
@@ -296,7 +311,9 @@ class ClusterWorkers:
         self._news.append(text)
         slot.end()
         slot.state, self._unfit = State.UNFIT, self._unfit or error
-        if all(each.state is State.UNFIT for each in self._slots):
+        none_is_left = all(each.state is State.UNFIT for each in self._slots)
+        measures_first = self._latency_node is not None and self._reference is None and slot is self._slots[0]
+        if none_is_left or measures_first:
             self._fail(self._unfit)
 
     def _fail(self, error: Exception) -> None:
@@ -313,6 +330,7 @@ class ClusterWorkers:
         if signs is None:
             return
         if signs.log:
+            slot.spoke = time.monotonic()
             with self._log.open("ab") as file:
                 file.write(signs.log)
         progress = slot.task.progress if slot.task else None
@@ -322,11 +340,11 @@ class ClusterWorkers:
     def _give_out(self) -> None:
         """Send tasks that wait to workers that are free."""
         with self._lock:
-            waiting = [task for task in self._queue if not task.future.cancelled()]
-            self._queue.clear()
-        left = [task for task in waiting if not self._given(task)]
-        with self._lock:
-            self._queue.extendleft(reversed(left))
+            waiting = list(self._queue)
+        for task in waiting:
+            if task.future.done() or self._given(task):  # done: cancelled
+                with self._lock:
+                    self._queue.remove(task)
 
     def _given(self, task: Task) -> bool:
         """Whether a task was sent to a worker now."""
@@ -334,7 +352,12 @@ class ClusterWorkers:
             task.fail(WorkerLost("no worker is left on a device on which the study measures; see --latency-node"))
             return True
         slot = self._best(task)
-        data = self._data_for(slot, task) if slot else None
+        try:
+            data = self._data_for(slot, task) if slot else None
+            files = files_of(task.args)
+        except Exception as error:  # of this machine's disk
+            task.fail(as_told(error))
+            return True
         if slot is None or data is None:
             task.touch()  # that no worker is free is no silence
             return False
@@ -342,7 +365,7 @@ class ClusterWorkers:
         if task.near and any(task.near[0] in held for held in self._held.values()):
             self._asked_near += 1
             self._went_near += task.near[0] in self._held.get(slot.place.node, ())
-        slot.do(task, files_of(task.args), data)
+        slot.do(task, files, data)
         return True
 
     def _none_measures(self) -> bool:
@@ -361,3 +384,8 @@ class ClusterWorkers:
             return (slot.measures == task.measures, *(name in held for name in task.near))
 
         return max(free, key=fitness, default=None)
+
+
+def as_told(error: Exception) -> Exception:
+    """What a task ends with that something went wrong for on this machine: a user's mistake as it is."""
+    return error if isinstance(error, MISTAKES) else TaskFailed(*explain(error), traceback.format_exc())

@@ -42,7 +42,7 @@ class Lost(Exception):
         self.with_node = with_node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone
 class Task:
     """What is to be done, see `hpo.worker.executor.Executor.submit`. Who cancels its future has its worker ended."""
 
@@ -76,12 +76,12 @@ class Slot:
     Args:
         share: what a worker has of its node.
         variables: of its environment.
-        node: Ray's id of the node on which it must be; None for any.
+        node: Ray's id of the node on which it is to be while that is there; None for any.
 
     Attributes:
         state, place: what its worker does, and where it is, once that is known.
         task: what it has been given to do.
-        sent: when, by the monotonic clock.
+        sent, spoke: when, and when it last logged something, by the monotonic clock.
         facts: what it found when it looked.
         measures: whether its device is the study's.
         tasks: that its worker has done.
@@ -99,7 +99,7 @@ class Slot:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.end()
-        where: Any = NodeAffinitySchedulingStrategy(self._node, soft=False) if self._node else "SPREAD"
+        where: Any = NodeAffinitySchedulingStrategy(self._node, soft=True) if self._node else "SPREAD"
         options: dict[str, Any] = {
             "num_cpus": self._share.cpus,
             "num_gpus": self._share.gpus,
@@ -109,7 +109,8 @@ class Slot:
         }
         self._actor = ray.remote(**options)(ClusterWorker).remote(self._variables, os.getcwd())
         self._ref, self._sign = None, None
-        self._asked, self._heard, self.sent, self.tasks = 0.0, 0, 0.0, 0
+        self._asked, self._heard, self._said = 0.0, 0, 0
+        self.sent, self.spoke, self.tasks = 0.0, 0.0, 0
         self.state, self.measures = State.STARTING, False
         self.place: Place | None = None
         self.task: Task | None = None
@@ -119,6 +120,11 @@ class Slot:
     def ask_place(self, config: StudyConfig) -> None:
         """Have it say where it is, when it is."""
         self._ref = self._actor.place.remote(config)
+
+    def stay(self) -> None:
+        """Workers that take the place of this one are to be on its node, while that is there."""
+        assert self.place
+        self._node = self.place.node
 
     def end(self) -> None:
         """End its worker at once."""
@@ -184,11 +190,12 @@ class Slot:
             return None
         try:
             return ray.get(ready[0])
-        except ray.exceptions.RayTaskError as error:  # outside of the task: what it was to do, or its result
-            reason = (str(error.cause or error).strip().splitlines() or [""])[0][:300]
-            return Done(None, TaskFailed(type(error.cause).__name__, reason, str(error)), ())
-        except ray.exceptions.RayError as error:
+        except (ray.exceptions.RayActorError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError) as error:
             raise self._lost(error) from error
+        except ray.exceptions.RayError as error:  # outside of the task: what it was to do, or its result
+            cause = getattr(error, "cause", None) or error
+            reason = (str(cause).strip().splitlines() or [""])[0][:300]
+            return Done(None, TaskFailed(type(cause).__name__, reason, str(error)), ())
 
     def _lost(self, error: Exception) -> Lost:
         """Why there is no answer. Ray knows of a process' death at once, of a node's after a quarter of a minute."""
@@ -201,8 +208,11 @@ class Slot:
                 error = told
         if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
             return Lost(f"Ray ended the worker on {self.where}, where memory ran out")
+        if self.place is None:  # it never began: what it could not import, say
+            reason = ([line.strip() for line in str(error).splitlines() if line.strip()] or [""])[-1][:300]
+            return Lost(f"a worker could not be started: {reason}")
         there = {node["NodeID"] for node in nodes()}
-        if not isinstance(error, ray.exceptions.ActorDiedError) or (self.place and self.place.node not in there):
+        if not isinstance(error, ray.exceptions.ActorDiedError) or self.place.node not in there:
             return Lost(f"the node {self.where} was lost", with_node=True)
         return Lost(f"the worker process on {self.where} died; out of memory is a common cause, see worker.log")
 
@@ -219,24 +229,25 @@ class Slot:
         if not ready:
             return None
         self._sign = None
-        return self._got(ready[0], 0)
+        return self._got(ready[0], ANSWER_SECONDS)
 
     def last_signs(self) -> Signs | None:
         """What it has still to say when a task is over."""
-        if self._sign is not None:
-            self._sign = None  # what it would have told of the log is told again
+        self._sign = None  # what it would have told of the log is told again
         return self._got(self._ask_signs(), ANSWER_SECONDS)
 
     def _ask_signs(self) -> Any:
-        return self._actor.sign.options(concurrency_group=SIGNS).remote()
+        return self._actor.sign.options(concurrency_group=SIGNS).remote(self._said)
 
     def _got(self, ref: Any, seconds: float) -> Signs | None:
         import ray
 
         try:
-            return ray.get(ref, timeout=seconds)
+            signs: Signs = ray.get(ref, timeout=seconds)
         except ray.exceptions.RayError:
             return None  # its task says what is wrong
+        self._said += len(signs.log)
+        return signs
 
     def is_new(self, signs: Signs) -> bool:
         """Whether a sign of life is another than the last; it is then the last."""
@@ -244,8 +255,8 @@ class Slot:
         self._heard = max(self._heard, signs.time)
         return new
 
-    def send_weights(self, missing: Path, content: bytes) -> None:
-        """Put a file of weights where its next task finds it."""
+    def send_weights(self, missing: Path, content: Any) -> None:
+        """Put a file of weights, by its reference in the object store, where its next task finds it."""
         self.weights.add(str(missing))
         self._actor.keep_weights.remote(missing, content)  # done in the order in which it is asked for
 

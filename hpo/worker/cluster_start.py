@@ -17,8 +17,7 @@ from models.device import GPU_SHARE, MOST_OF_GPU
 # Ray's own habits: statistics to its makers, the environment of `uv run`, and workers that give way to everybody, which
 # a latency must not.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_worker_niceness": "0"}
-# Who knows it may have one that is started here do anything: others on this machine may not. Else Ray keeps one in the
-# home folder, or takes everybody.
+# A Ray that is started here takes orders from those who know this token, so from nobody else on this machine.
 OWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 HERE = "127.0.0.1"
 CONNECT_SECONDS = 10

@@ -12,6 +12,7 @@ import platform
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -29,6 +30,7 @@ from studies.paths import write_bytes
 
 PROGRESS = ".progress"
 MOST_LOG = 65_536  # bytes of the log in one answer
+YOUNG_SECONDS = 60
 _PREFIX = "keras-hpo-worker-"
 TOLD: tuple[type[Exception], ...] = (*MISTAKES, TaskFailed, WorkerLost)  # as they are, to the search
 
@@ -96,8 +98,8 @@ class ClusterWorker:
         self._root = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = (self._root / "lock").open("w")  # held while this process lives
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._out, self._weights = self._root / "runs", dict[str, str]()
-        self._log, self._said = self._root / "worker.log", 0
+        self._out, self._weights = self._root / "runs", dict[Path, Path]()
+        self._log = self._root / "worker.log"
         with self._log.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
@@ -126,7 +128,7 @@ class ClusterWorker:
         else:
             own = self._root / "weights" / missing.name
             write_bytes(own, content)
-            self._weights[str(missing)] = str(own)
+            self._weights[missing] = own
 
     def run(
         self, function: Callable[..., Any], args: Sequence[Any], files: Sequence[tuple[str, bytes]], *data: given.Given
@@ -150,8 +152,8 @@ class ClusterWorker:
         except TOLD as error:
             return Done(None, error, self._left())
 
-    def sign(self) -> Signs:
-        """How it goes; a part of the log is given away once."""
+    def sign(self, said: int) -> Signs:
+        """How it goes, and what was logged behind so many bytes."""
         newest, progress = 0, b""
         for path in self._out.rglob(f"*{PROGRESS}"):
             try:
@@ -161,9 +163,8 @@ class ClusterWorker:
             if at > newest:
                 newest, progress = at, content
         with self._log.open("rb") as file:
-            file.seek(self._said)
+            file.seek(said)
             log = file.read(MOST_LOG)
-            self._said = file.tell()
         return Signs(newest, progress, log)
 
     def _left(self) -> list[tuple[str, bytes]]:
@@ -178,8 +179,8 @@ class ClusterWorker:
     def _relocated(self, value: Any) -> Any:
         """Arguments of a task with this worker's folder of results, and its place of weights that were sent."""
         if isinstance(value, StudyConfig):
-            weights = self._weights.get(value.weights, value.weights)
-            return value.model_copy(update={"out": self._out, "weights": weights})
+            own = self._weights.get(Path(value.weights).expanduser())
+            return value.model_copy(update={"out": self._out} | ({"weights": str(own)} if own else {}))
         if isinstance(value, Job):
             folder = self._out / value.folder.relative_to(value.config.out)
             return replace(value, config=self._relocated(value.config), folder=folder)
@@ -187,8 +188,10 @@ class ClusterWorker:
 
 
 def _sweep() -> None:
-    """Remove the folders of workers that are no more."""
+    """Remove the folders of workers that are no more; one that was made just now may not be locked yet."""
     for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), (root / "lock").open() as lock:
+            if time.time() - root.stat().st_mtime < YOUNG_SECONDS:
+                continue
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(root, ignore_errors=True)

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LOOK_SECONDS = 20  # for the driver of a GPU to answer
@@ -31,7 +32,8 @@ def environment(device: str) -> dict[str, str]:
 def gpus_to_share(device: str, processes: int) -> tuple[str, ...]:
     """The GPUs among which workers are dealt out, each of which sees one; empty where all see the same.
 
-    They are those that `CUDA_VISIBLE_DEVICES` names, else all that the driver lists.
+    They are those that `CUDA_VISIBLE_DEVICES` names, else all that the driver lists, of the model of the first: a study
+    has one device.
 
     Args:
         device: auto, cpu, gpu or gpu:N, as asked for.
@@ -39,12 +41,23 @@ def gpus_to_share(device: str, processes: int) -> tuple[str, ...]:
     """
     if processes < 2 or device not in ("auto", "gpu"):
         return ()
-    named = os.environ.get(GPUS)
+    named, models = os.environ.get(GPUS), _models()
     if named is not None:
-        found = tuple(name.strip() for name in named.split(",") if name.strip() not in ("", "-1"))
+        seen = [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
     else:
-        found = tuple(map(str, range(len(_listed()))))
+        seen = [name for name in models if name.isdecimal()]
+    found = tuple(name for name in seen if models.get(name) == models.get(seen[0]))
     return found if len(found) > 1 else ()
+
+
+def _models() -> Mapping[str, str]:
+    """The model of each GPU of the machine, by its number and by its name; empty without NVIDIA's driver."""
+    found: dict[str, str] = {}
+    for line in _listed():  # GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-...)
+        if match := re.fullmatch(r"GPU (\d+): (.*?)(?: \(UUID: (.*)\))?", line.strip()):
+            number, model, name = match.groups()
+            found |= {number: model, name or number: model}
+    return found
 
 
 def _listed() -> Sequence[str]:

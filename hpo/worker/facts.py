@@ -1,6 +1,7 @@
 """What a worker finds out before the first trial: the data, the weights, the machine."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +204,16 @@ def default_resolutions(least: int, native: int, own: int, patch: int = 1) -> tu
     whole = (side // patch * patch for side in USUAL_RESOLUTIONS)
     sides = {side for side in whole if least <= side < 0.97 * native} | {native}
     return tuple(sorted(side for side in sides if side <= MAX_ENLARGEMENT * own)) or (least,)
+
+
+def unlike(machine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What keeps two machines from training for one study, in words.
+
+    On which device, and how latencies are measured there, is none of that.
+    """
+    mine, theirs = machine["versions"], other["versions"]
+    different = [name for name in ("backend", "dtype") if machine[name] != other[name]]
+    return different + [f"{name} ({mine[name]})" for name in mine if theirs.get(name, mine[name]) != mine[name]]
 
 
 def check_unchanged(facts: Facts, expected: Facts) -> None:

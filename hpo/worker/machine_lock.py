@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ class MachineLock:
     """
 
     def __init__(self, cache_dir: Path):
-        folder = cache_dir / "gate"
+        # A cache on a network drive is that of several machines, each of which measures for itself.
+        folder = cache_dir / f"gate-{socket.gethostname()}"
         make_folder(folder)
         self._entry, self._room = open_lock(folder / "entry.lock"), open_lock(folder / "room.lock")
 

@@ -1,6 +1,7 @@
 """What a task on another machine needs from this one's disk, and what it leaves: checkpoints, pictures, weights."""
 
 import concurrent.futures
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,8 +82,9 @@ class Shipping:
 
     def __init__(self, config: StudyConfig, say: Callable[[str], None]):
         self._config, self._say = config, say
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "pictures")
+        self._one_by_one = threading.Lock()
         self._sides: dict[int | None, concurrent.futures.Future[Any]] = {}
+        self._weights: dict[Path, Any] = {}
 
     def data_for(self, args: Sequence[Any]) -> list[Any] | None:
         """References of the pictures that a task needs; None: they are not in the object store yet.
@@ -97,9 +99,26 @@ class Shipping:
         else:
             sides = {searched_resolutions(self._config)[-1]}
         for side in sides - self._sides.keys():
-            self._sides[side] = self._thread.submit(self._put, side)
+            self._sides[side] = concurrent.futures.Future()
+            # A thread that does not keep a program that is interrupted from ending.
+            threading.Thread(target=self._fulfil, args=(self._sides[side], side), daemon=True).start()
         futures = [self._sides[side] for side in sides]
         return [future.result() for future in futures] if all(future.done() for future in futures) else None
+
+    def weights(self, path: Path) -> Any:
+        """The reference of a file's content."""
+        import ray
+
+        if path not in self._weights:
+            self._weights[path] = ray.put(path.read_bytes())
+        return self._weights[path]
+
+    def _fulfil(self, future: "concurrent.futures.Future[Any]", side: int | None) -> None:
+        try:
+            with self._one_by_one:
+                future.set_result(self._put(side))
+        except Exception as error:  # told to whoever needs it
+            future.set_exception(error)
 
     def _put(self, side: int | None) -> Any:
         import ray
@@ -114,14 +133,12 @@ class Shipping:
         self._say(f"{len(data.images)} pictures{at} go through the object store ({size})")
         return ray.put(given.Given(config.dataset, look, side, data))
 
-    def close(self) -> None:
-        """Send nothing any more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
 
 def weights_here(error: ModelError) -> Path | None:
-    """The file that another machine missed, if it is on this one."""
+    """The file that another machine missed, if it is on this one: under the same path, or in Keras' own folder."""
     if error.missing is None:
         return None
-    places = (keras_models_folder() / error.missing.name, error.missing)
+    places = [error.missing]
+    if error.missing.parent.name == keras_models_folder().name:  # of another home
+        places.append(keras_models_folder() / error.missing.name)
     return next((path for path in places if path.is_file()), None)

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 import hpo.search.loop
 import hpo.worker.trial
 from hpo.config import make_config
-from hpo.errors import StudyStopped, WorkerLost
+from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.loop import Leg
 from hpo.search.space import make_space, parameters
 from hpo.search.stopping import Decision, Reached
@@ -769,3 +769,21 @@ def test_what_happens_to_workers_is_shown(configure, fakes, recorder):
 
     fakes.search(configure(trials=2), Talking()).run()
     assert recorder.notes.count("the node a was lost; another takes its place") == 1
+
+
+def test_what_goes_wrong_outside_of_a_trial_is_a_failure_of_what_was_sent(configure, fakes):
+    class Full(FakeWorkers):
+        """The disk of one worker is full."""
+
+        def submit(self, function, jobs, until, **where):
+            future = concurrent.futures.Future()
+            if jobs[0].number == 1:
+                future.set_exception(TaskFailed("OSError", "OSError: No space left on device"))
+            else:
+                future.set_result(fake_group(jobs, until))
+            return future
+
+    search = fakes.search(configure(trials=4, heads=1), Full())
+    search.run()
+    assert states(search) == ["complete", "failed", "complete", "complete"]
+    assert search.records[1].reason == "OSError: No space left on device"

@@ -13,7 +13,6 @@ from PIL import Image
 from hpo.errors import BadField, DataError
 from hpo.worker.cluster import ClusterWorkers
 from hpo.worker.executor import wait
-from hpo.worker.shipping import keep
 
 pytestmark = pytest.mark.usefixtures("ray")
 
@@ -61,9 +60,19 @@ def test_a_worker_that_finds_other_data_is_not_used(config, log, tasks):
             news += workers.news()
             time.sleep(0.1)
         assert len(news) == 1
-        assert news[0].endswith("is not used: it finds other data or other weights")
+        assert news[0].endswith("is not used: it has other data or weights than the study")
         assert workers.slots == 1
         assert where(workers, 4) == {pid}
+
+
+def test_a_worker_with_another_version_of_keras_is_not_used(config, log, tasks):
+    with ClusterWorkers(config, log, tasks.look_with_another_keras) as workers:
+        wait(workers.submit(os.getpid))
+        end, news = time.monotonic() + 60, []
+        while not news and time.monotonic() < end:
+            news += workers.news()
+            time.sleep(0.1)
+        assert [text.partition(" is not used: ")[2] for text in news] == ["it has other keras (1) than the study"]
 
 
 def test_where_no_worker_can_be_used_the_first_reason_is_told(config, log, tasks):
@@ -141,9 +150,3 @@ def test_a_file_of_weights_that_a_node_lacks_has_another_path_there(config, log,
     finally:
         os.close(914)
         os.close(opened)
-
-
-def test_what_a_worker_leaves_cannot_lie_outside_of_the_results(tmp_path):
-    with pytest.raises(ValueError, match="must lie in the folder of results. Received: ../x"):
-        keep(tmp_path / "runs", [("one/a.json", b"1"), ("../x", b"2")])
-    assert not (tmp_path / "x").exists()

@@ -48,6 +48,8 @@ TWO = r"GPU 0: NVIDIA A100 (UUID: GPU-1)\nGPU 1: NVIDIA A100 (UUID: GPU-2)\n"
     [
         ("gpu", 4, TWO, 0, ("0", "1")),
         ("auto", 2, TWO, 0, ("0", "1")),
+        ("gpu", 3, TWO + r"GPU 2: NVIDIA T4 (UUID: GPU-3)\n", 0, ("0", "1")),  # a study has one device
+        ("gpu", 2, r"GPU 0: NVIDIA T4 (UUID: GPU-3)\nGPU 1: NVIDIA A100 (UUID: GPU-1)\n", 0, ()),
         ("auto", 1, TWO, 0, ()),  # one worker sees them all, as before
         ("gpu:1", 4, TWO, 0, ()),
         ("cpu", 4, TWO, 0, ()),
@@ -62,7 +64,7 @@ def test_workers_are_dealt_out_among_the_gpus_that_there_are(driver, device, pro
 
 @pytest.mark.parametrize(
     ("named", "expected"),
-    [("2,5", ("2", "5")), ("GPU-1, GPU-2", ("GPU-1", "GPU-2")), ("3", ()), ("", ()), ("-1", ())],
+    [("1,0", ("1", "0")), ("2,5", ("2", "5")), ("GPU-1, GPU-2", ("GPU-1", "GPU-2")), ("3", ()), ("", ()), ("-1", ())],
 )
 def test_those_that_are_named_go_before_those_that_there_are(driver, monkeypatch, named, expected):
     driver(TWO)

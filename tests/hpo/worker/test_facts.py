@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from hpo.worker.facts import Changed, check_unchanged, default_resolutions
+from hpo.worker.facts import Changed, check_unchanged, default_resolutions, unlike
 from tests.hpo.conftest import fake_facts
 
 
@@ -39,3 +39,11 @@ def test_default_resolutions(least, native, own, expected):
 )
 def test_default_resolutions_of_transformers_are_multiples_of_their_patch(least, native, patch, expected):
     assert default_resolutions(least, native, 518, patch) == expected
+
+
+def test_what_keeps_two_machines_from_training_for_one_study():
+    one = {"device": "A", "backend": "jax", "dtype": "float32", "versions": {"keras": "3.15.1", "jax": "0.10.2"}}
+    measuring = one | {"device": "B", "latency_runtime": "litert", "versions": one["versions"] | {"litert": "2.3"}}
+    assert unlike(one, measuring) == unlike(measuring, one) == []
+    other = one | {"backend": "tensorflow", "versions": {"keras": "3.15.0", "jax": "0.10.2"}}
+    assert unlike(other, one) == ["backend", "keras (3.15.0)"]

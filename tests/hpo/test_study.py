@@ -343,7 +343,8 @@ def test_nothing_reads_the_arguments_or_changes_the_environment_but_commands_and
     for path in [ROOT / "hpo" / "study.py", *(ROOT / "hpo").glob("*/*.py")]:
         names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert "sys.argv" not in names, path
-        assert "os.environ.update" not in names or path.name == "pool.py", path
+        workers = ("pool.py", "cluster_worker.py", "cluster_start.py")  # Ray reads its variables when it is imported
+        assert "os.environ.update" not in names or path.name in workers, path
 
 
 SCRIPT = """

@@ -28,7 +28,8 @@ def register(model: Any) -> None:
             continue
         register_flops(kind, FORMULAS[kind.__name__])
         if ">" not in keras.saving.get_registered_name(kind):
-            keras.saving.register_keras_serializable("keras_hub")(kind)
+            # By its module: two families may have different layers of one name.
+            keras.saving.register_keras_serializable(kind.__module__)(kind)
 
 
 def name_activations(model: Any) -> None:

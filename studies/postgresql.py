@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from studies.errors import StorageError, StudyRefused
-from studies.waiting_storage import ALIVE, GUARDS, MAKING, ConnectionLost, driver, first_line, wait_for
+from studies.waiting_storage import ALIVE, GUARDS, MAKING, ConnectionLost, driver, first_line, is_lost, wait_for
 
 GRACE_ATTEMPTS, GRACE_SECONDS = 5, 0.2  # until the server has noticed that a process is no more
 NAME_BYTES = 63  # what PostgreSQL keeps of the name of a program
@@ -43,12 +43,17 @@ class StudyLock:
 
     def __init__(self, url: str, study: str):
         driver(url)
+        import psycopg
+
         self._url, self._study, self._mark = url, study, secrets.token_hex(8)
-        self._connection: Any = None
         self._session: int | None = None  # the number of the process that serves it
         name = f"keras-hpo {os.getpid()}@{socket.gethostname()[:20]} {study}"
         self._name = name.encode("ascii", "replace").decode()[:NAME_BYTES]
-        self._take(first=True)
+        try:
+            self._connection = self._connect()
+        except psycopg.Error as error:
+            raise StorageError(f"{url}: {first_line(error)}") from error
+        wait_for(lambda: self._take(first=True), url)
         GUARDS.setdefault(url, []).append(self.check)
 
     def check(self) -> None:
@@ -78,11 +83,17 @@ class StudyLock:
             self._connection.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 
+    def _connect(self) -> Any:
+        import psycopg
+
+        return psycopg.connect(self._url, autocommit=True, application_name=self._name, **ALIVE)
+
     def _take(self, first: bool) -> None:
         import psycopg
 
         try:
-            self._connection = psycopg.connect(self._url, autocommit=True, application_name=self._name, **ALIVE)
+            if self._connection.closed:
+                self._connection = self._connect()
             holder = self._locked()
             other = holder is None and not first and self._connection.execute(READ_MARK, (self._study,)).fetchone()
             if holder is None and (not other or other[0] == self._mark):
@@ -93,11 +104,13 @@ class StudyLock:
                 return
             if holder and (holder[0], holder[3]) == (self._name, self._session):  # of ours, that was cut off
                 self._connection.execute("SELECT pg_terminate_backend(%s)", (holder[3],))
+                self._connection.close()
                 raise ConnectionLost
         except psycopg.Error as error:
-            if first:
-                raise StorageError(f"{self._url}: {first_line(error)}") from error
-            raise ConnectionLost from error
+            self._connection.close()
+            if is_lost(error):
+                raise ConnectionLost from error
+            raise StorageError(f"{self._url}: {first_line(error)}") from error
         self._connection.close()
         if first:
             raise StudyRefused(

@@ -8,8 +8,7 @@ before and after each kind of write.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -87,20 +86,26 @@ def wait_for(attempt: Callable[[], None], url: str) -> None:
             return
 
 
-def _tell_apart(context: Any) -> None:
-    """Keeps Optuna from taking a lost connection for invalid data, and from trying five times by itself.
+def is_lost(error: BaseException | None) -> bool:
+    """Whether psycopg lost a connection, or got none, with this error or with one that caused it.
 
-    Lost is what SQLAlchemy calls a disconnect; what has no code of the server's, being refused by the machine; and what
-    the server says while it goes down or comes up (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    Lost is what has no code of the server's, being refused by the machine; and what the server says while it goes down
+    or comes up (https://www.postgresql.org/docs/current/errcodes-appendix.html).
     """
     import psycopg
 
-    error = context.original_exception
-    if not isinstance(error, psycopg.OperationalError):
-        return
+    while error is not None and not isinstance(error, psycopg.OperationalError):
+        error = error.__cause__
+    if error is None:
+        return False
     state = error.sqlstate or ""
-    if context.is_disconnect or not state or state.startswith(("08", "57P")) or state == TOO_MANY:
-        raise ConnectionLost from error
+    return not state or state.startswith(("08", "57P")) or state == TOO_MANY
+
+
+def _tell_apart(context: Any) -> None:
+    """Keeps Optuna from taking a lost connection for invalid data, and from trying five times by itself."""
+    if context.is_disconnect or is_lost(context.original_exception):
+        raise ConnectionLost from context.original_exception
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,14 +131,43 @@ class WaitingStorage(RDBStorage):
     Args:
         url: of the database.
         write: whether tables are made where they are missing.
+
+    Raises:
+        StorageError: there is no server at first; one that goes away after that is waited for.
     """
 
     def __init__(self, url: str, *, write: bool):
         self._place = url
-        kwargs = {"pool_pre_ping": True, "connect_args": {"application_name": "keras-hpo", **ALIVE}}
-        with _making(url) if write else nullcontext():
-            super().__init__(driver(url), engine_kwargs=kwargs, skip_table_creation=not write)
+        if write:
+            self._met = False  # whether there was a connection
+            wait_for(self._make_tables, url)
+        else:
+            self._open(write=False)
         sqlalchemy.event.listen(self.engine, "handle_error", _tell_apart)
+
+    def _open(self, *, write: bool) -> None:
+        kwargs = {"pool_pre_ping": True, "connect_args": {"application_name": "keras-hpo", **ALIVE}}
+        super().__init__(driver(self._place), engine_kwargs=kwargs, skip_table_creation=not write)
+
+    def _make_tables(self) -> None:
+        """Where they are missing; one process at a time, as two that do it at once are in each other's way."""
+        import psycopg
+
+        try:
+            connection = psycopg.connect(self._place, autocommit=True, **ALIVE)
+        except psycopg.Error as error:
+            if self._met and is_lost(error):
+                raise ConnectionLost from error
+            raise StorageError(f"{self._place}: {first_line(error)}") from error
+        self._met = True
+        try:
+            with connection:
+                connection.execute("SELECT pg_advisory_lock(%s)", (MAKING,))
+                self._open(write=True)
+        except Exception as error:  # Optuna wraps it in one of its own, or in none
+            if is_lost(error):
+                raise ConnectionLost from error
+            raise
 
     def _wait(self) -> None:
         """Until the server is back, and this process may still write."""
@@ -232,17 +266,3 @@ class WaitingStorage(RDBStorage):
     get_trial_id_from_study_id_trial_number = _patient(RDBStorage.get_trial_id_from_study_id_trial_number)
     get_trial = _patient(RDBStorage.get_trial)
     _get_trials = _patient(RDBStorage._get_trials)
-
-
-@contextmanager
-def _making(url: str) -> Iterator[None]:
-    """One process at a time: two that make the same tables at once are in each other's way."""
-    import psycopg
-
-    try:
-        connection = psycopg.connect(url, autocommit=True, **ALIVE)
-    except psycopg.Error as error:
-        raise StorageError(f"{url}: {first_line(error)}") from error
-    with connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (MAKING,))
-        yield

@@ -103,4 +103,7 @@ def test_a_node_a_worker_and_the_search_are_lost_and_no_trial_is(cluster: Any, t
     lost = [record for record in records if record.state == "interrupted"]
     ended = [record.candidate for record in records if record.counts and record.state != "duplicate"]
     assert len(set(ended)) == len(ended)
-    assert {record.candidate for record in lost} <= set(ended)  # each was tried again
+    # Each was tried again; the search may have been killed before it had written what its last trial was to be.
+    unnamed = [record for record in lost if record.candidate is None]
+    assert len(unnamed) <= 1
+    assert {record.candidate for record in lost} - {None} <= set(ended)

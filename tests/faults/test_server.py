@@ -30,8 +30,10 @@ def test_killed_ten_times_a_study_has_each_trial_once(
     settings: dict[str, Any] = {"trials": 20, "heads": 1, "sampler": "random"}
     plain = fakes.run(configure(**settings))
     rng, over, kills = random.Random(0), threading.Event(), [0]
+    met = threading.Event()  # a server that is not there at first is a wrong address
 
     def slowly(jobs: Any, until: int, alive: Any, seconds: Any) -> Any:
+        met.set()
         while kills[0] < KILLS * jobs[0].number // settings["trials"]:  # so that they are spread over the study
             time.sleep(0.01)
         return fake_group(jobs, until)
@@ -39,6 +41,7 @@ def test_killed_ten_times_a_study_has_each_trial_once(
     with running() as server:
 
         def kill() -> None:
+            met.wait()
             while kills[0] < KILLS and not over.is_set():
                 time.sleep(rng.uniform(0.05, 0.4))
                 server.kill()
@@ -53,6 +56,7 @@ def test_killed_ten_times_a_study_has_each_trial_once(
             records = fakes.run(configure(**settings, storage=server.url, study="killed"))
         finally:
             over.set()
+            met.set()
             killer.join()
         assert kills[0] == KILLS
         assert told(records) == told(plain)

@@ -152,16 +152,20 @@ def test_a_killed_worker_does_not_stop_the_study(tmp_path):
     process = start(tmp_path, *QUICK, "--trials", "4")
     while "trial 0 val_accuracy" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
-    for child in psutil.Process(process.pid).children(recursive=True):
-        if "spawn_main" in " ".join(child.cmdline()):
-            child.kill()
+    children = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
     process.communicate(timeout=300)
     assert process.returncode == 0
     records = read_study(study_of(tmp_path))
     assert sum(record.state == "complete" for record in records) == 4
     died = [record for record in records if record.state == "interrupted"]
-    assert len(died) == 1
-    assert re.match(r"the worker process died (\(signal 9\)|between two tasks); ", died[0].reason)
+    assert len(died) <= 1  # none where it had just done a task: another worker then gets the next
+    assert [record.number for record in records] == list(range(4 + len(died)))
+    for record in died:
+        assert re.match(r"the worker process died (\(signal 9\)|between two tasks); ", record.reason)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from studies import waiting_storage
 from studies.errors import StorageError, StudyRefused
-from studies.postgresql import study_lock
+from studies.postgresql import StudyLock, study_lock
 from studies.storage import database_lock, load_study, open_storage, snapshot
 from tests.postgresql import Server, begun
 
@@ -64,6 +64,23 @@ class TestOneWriter:
                 study.ask()
         assert load_study(url, "s").trials == []
 
+    def test_a_server_that_goes_while_it_is_taken_is_waited_for(
+        self, server: Server, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        locked, left = StudyLock._locked, [True]
+
+        def lost(self: StudyLock) -> Any:
+            if left:
+                left.clear()
+                server.kill()
+                server.start()
+            return locked(self)
+
+        monkeypatch.setattr(StudyLock, "_locked", lost)
+        with study_lock(url, "s"), pytest.raises(StudyRefused, match="is in use"), study_lock(url, "s"):
+            pass
+        assert not left
+
     def test_of_another_study_nobody_minds(self, server: Server, url: str) -> None:
         _, study = begun(url)
         with study_lock(url, "s"):
@@ -77,7 +94,7 @@ class TestOneWriter:
     def test_a_session_of_ours_that_was_cut_off_is_ended(self, url: str, name: str) -> None:
         with study_lock(url, name) as lock:
             cut_off = lock._connection
-            lock._connection = type("Gone", (), {"execute": gone, "close": gone_quietly})()
+            lock._connection = type("Gone", (), {"execute": gone, "close": gone_quietly, "closed": True})()
             lock.check()
             with pytest.raises(Exception, match="terminating connection"):
                 cut_off.execute("SELECT 1")

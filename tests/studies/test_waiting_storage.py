@@ -133,6 +133,29 @@ class TestServerThatGoes:
         storage.delete_study(1)
         assert optuna.get_all_study_names(storage) == []
 
+    @pytest.mark.parametrize("number", range(5))
+    def test_tables_are_made_although_the_connections_are_lost(self, server: Server, url: str, number: int) -> None:
+        """All of them, once, before one of the first commits."""
+        left = [number]
+
+        def lose(connection: sqlalchemy.Connection) -> None:
+            if not left[0]:
+                server.do(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = 'studies' AND pid <> pg_backend_pid()"
+                )
+            left[0] -= 1
+
+        sqlalchemy.event.listen(sqlalchemy.Engine, "commit", lose)
+        try:
+            _, study = begun(url)
+        finally:
+            sqlalchemy.event.remove(sqlalchemy.Engine, "commit", lose)
+        assert left[0] < 0
+        study.tell(study.ask(), VALUES)
+        assert [trial.values for trial in load_study(url, "s").trials] == [VALUES]
+        assert server.do("SELECT count(*) FROM version_info") == server.do("SELECT count(*) FROM alembic_version")
+
     def test_why_it_is_waited_for_is_said(self, server: Server, url: str, caplog: pytest.LogCaptureFixture) -> None:
         _, study = begun(url)
         server.kill()

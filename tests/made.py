@@ -1,7 +1,8 @@
-"""Made-up records: all that they must have, with what a test is about given by name."""
+"""Made-up candidates and records: all that they must have, with what a test is about given by name."""
 
 from typing import Any
 
+from models.candidate import Candidate
 from studies.finals import FinalCosts
 from studies.fingerprint import Fingerprint
 from studies.forms import Form
@@ -10,6 +11,13 @@ from studies.paired import Pairs
 from studies.probes import Map, Probe
 
 COMMON = {"device": "test device", "backend": "none", "dtype": "float32"}
+
+
+def candidate(**changes: Any) -> Candidate:
+    """A linear head on a frozen custom_cnn at 16 px."""
+    about = {"backbone": "custom_cnn", "resolution": 16, "unfreeze_depth": 0, "head_width": 0}
+    recipe = {"dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "constant"}
+    return Candidate(**{**about, **recipe, **changes})
 
 
 def latency(median_ms: float = 1.0, **changes: Any) -> Latency:

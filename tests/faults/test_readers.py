@@ -48,10 +48,7 @@ from tests import made
 from tests.faults.mutation import JSON, almost
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-CANDIDATE = Candidate(
-    backbone="custom_cnn", resolution=16, unfreeze_depth=1, head_width=64, dropout=0.2, learning_rate=1e-3,
-    lr_schedule="cosine",
-)  # fmt: skip
+CANDIDATE = made.candidate(unfreeze_depth=1, head_width=64, dropout=0.2, lr_schedule="cosine")
 CURVE = [{"epoch": 1, "loss": 0.7, "accuracy": 0.5, "val_loss": 0.6, "val_accuracy": 0.5, "seconds": 1.0}]
 OUTCOME = Outcome(
     study_id="s", number=3, candidate=CANDIDATE, measurement=made.measurement(), trainable_parameters=5,

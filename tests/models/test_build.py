@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from models.build import Task, build_base, build_network, head_alone
-from models.candidate import Candidate
+from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.3,
-    learning_rate=1e-3,
-    lr_schedule="cosine",
-    resolution=24,
-)
+CANDIDATE = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.3, lr_schedule="cosine", resolution=24)
 TASK = Task(8, 8, 1, 10, "none")
 
 

@@ -15,18 +15,10 @@ from models.own.hyper_network import build as build_hypermodel
 from models.own.hypermodel import load_hyper
 from models.own.reference import Reference
 from models.saliency import looks, map_layer, view_of, view_of_classifier
-from tests import hypermodels
+from tests import hypermodels, made
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
-LINEAR = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.2,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=32,
-)
+LINEAR = made.candidate(dropout=0.2, resolution=32)
 
 
 def network(n_classes=3, channels=3, side=32, candidate=LINEAR):

@@ -5,19 +5,10 @@ import json
 
 import pytest
 
-from models.candidate import Candidate
 from studies.outcomes import DeployedLatency, Failure, Latency, Outcome
 from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.25,
-    learning_rate=1e-3,
-    lr_schedule="cosine",
-    resolution=32,
-)
+CANDIDATE = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.25, lr_schedule="cosine", resolution=32)
 MEASUREMENT = made.measurement(1.5, 1000)
 
 

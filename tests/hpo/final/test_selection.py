@@ -12,15 +12,7 @@ from tests import made
 from tests.hpo.conftest import fake_facts
 from tests.studies.conftest import make_record, records  # noqa: F401  (fixtures)
 
-HEAD = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.3,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=24,
-)
+HEAD = made.candidate(dropout=0.3, resolution=24)
 
 
 def choose(trained, pick, trials):

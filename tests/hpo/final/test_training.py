@@ -24,7 +24,6 @@ from hpo.worker.job import Job
 from hpo.worker.session import prepare
 from models import ModelError
 from models.build import Task, build_network
-from models.candidate import Candidate
 from models.reuse.store import picture_store
 from models.training.batches import Examples
 from models.training.recipe import Recipe
@@ -33,16 +32,9 @@ from studies.finals import FinalRun
 from studies.forms import AS_TRAINED
 from studies.overlap import Overlap
 from studies.paths import RunFiles
+from tests import made
 
-TAIL = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.3,
-    learning_rate=3e-3,
-    lr_schedule="cosine",
-    resolution=16,
-)
+TAIL = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.3, learning_rate=3e-3, lr_schedule="cosine")
 
 
 @pytest.fixture

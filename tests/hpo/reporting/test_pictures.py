@@ -13,7 +13,6 @@ from PIL import Image
 from datasets.registry import open_dataset, open_test
 from hpo.reporting.pictures import PANEL, gallery, png
 from models.build import Task, build_network
-from models.candidate import Candidate
 from models.reuse.store import picture_store
 from models.saliency import Looks
 from studies.finals import FinalRun, Predictions, summarise
@@ -24,15 +23,7 @@ from studies.report.material import Material
 from studies.scores import score
 from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.2,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=16,
-)
+CANDIDATE = made.candidate(dropout=0.2)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from hpo.worker.job import Job, Measured
 from models.candidate import Candidate
 from studies.outcomes import Failure, Outcome
 from studies.storage import StudyRefused, load_study
+from tests import made
 from tests.hpo.conftest import FakeWorkers, Probing, fake_accuracy, fake_evaluate, fake_facts, fake_group, fake_task
 
 DIED = WorkerLost("the worker process died (signal 9)")  # as `hpo.worker.executor.answer` says it
@@ -319,15 +320,7 @@ def test_the_seed_is_the_studys(configure, tmp_path):
     assert job.seed == dataclasses.replace(job, candidate=other, number=3).seed == 7
 
 
-HEAD = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=128,
-    dropout=0.2,
-    learning_rate=1e-3,
-    lr_schedule="cosine",
-    resolution=24,
-)
+HEAD = made.candidate(head_width=128, dropout=0.2, lr_schedule="cosine", resolution=24)
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
 SPACE = make_space(make_config({}), (1, 2, 3, 4), (16, 32))
 BY_NUMBER = (0.5, 0.6, 0.4, 0.7)  # accuracies of trials 0 to 3 after any epoch

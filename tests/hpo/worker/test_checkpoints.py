@@ -9,16 +9,9 @@ from hpo.worker import checkpoints
 from hpo.worker.checkpoints import Checkpoint
 from models.candidate import Candidate
 from models.training.recipe import Epoch
+from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.25,
-    learning_rate=1e-3,
-    lr_schedule="cosine",
-    resolution=32,
-)
+CANDIDATE = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.25, lr_schedule="cosine", resolution=32)
 CURVE = (Epoch(1, 2.0, 0.1, 2.1, 0.2, 1e-3), Epoch(2, 1.0, 0.3, 1.1, 0.4, 5e-4))
 ARRAYS = [np.arange(6, dtype="float32").reshape(2, 3), np.float32([]), np.array(7, "int64"), np.ones((1, 2), "uint32")]
 

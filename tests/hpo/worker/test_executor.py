@@ -12,17 +12,9 @@ from hpo.worker import heartbeat
 from hpo.worker.executor import answer, wait
 from hpo.worker.job import Job
 from hpo.worker.pool import make_workers
-from models.candidate import Candidate
+from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    resolution=16,
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.0,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-)
+CANDIDATE = made.candidate()
 
 
 class Contract:

@@ -12,17 +12,9 @@ from hpo.errors import BadInput
 from hpo.worker.job import Job
 from hpo.worker.session import Session, prepare
 from models import ModelError
-from models.candidate import Candidate
+from tests import made
 
-TAIL = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.3,
-    learning_rate=3e-3,
-    lr_schedule="cosine",
-    resolution=16,
-)
+TAIL = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.3, learning_rate=3e-3, lr_schedule="cosine")
 
 
 def test_facts_about_data_weights_and_machine(small):

@@ -9,18 +9,10 @@ from hpo.worker.checkpoints import Checkpoint
 from hpo.worker.job import Job
 from hpo.worker.shipping import files_of, has_data, keep, sides_of, weights_here
 from models import ModelError
-from models.candidate import Candidate
+from tests import made
 from tests.hpo.conftest import fake_facts
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    resolution=16,
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.0,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-)
+CANDIDATE = made.candidate()
 
 
 @pytest.fixture

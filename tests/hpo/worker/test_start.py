@@ -11,18 +11,9 @@ from hpo.worker.job import Job
 from hpo.worker.session import current, prepare
 from hpo.worker.start import chosen, first_head
 from hpo.worker.training import learn
-from models.candidate import Candidate
+from tests import made
 
-HEAD = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.0,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=16,
-    keep_blocks=2,
-)
+HEAD = made.candidate(keep_blocks=2)
 
 
 @pytest.fixture

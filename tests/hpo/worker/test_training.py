@@ -26,21 +26,14 @@ from models.reuse.activations import ActivationStore, Key
 from models.reuse.locks import locked
 from models.reuse.store import TooLarge
 from models.training.recipe import Epoch, NonFiniteLoss
+from tests import made
 
 # Families of networks of keras-hub, see tests/models/own/presets.py, which needs keras-hub.
 PRESETS = (
     "resnet", "mobilenet_v5", "hgnet_v2", "cspnet", "vgg", "densenet", "xception", "mobilenet", "efficientnet", "vit",
     "deit", "dinov2", "dinov3", "siglip", "mit", "swin",
 )  # fmt: skip
-HEAD = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=128,
-    dropout=0.3,
-    learning_rate=3e-3,
-    lr_schedule="cosine",
-    resolution=16,
-)
+HEAD = made.candidate(head_width=128, dropout=0.3, learning_rate=3e-3, lr_schedule="cosine")
 TAIL = dataclasses.replace(HEAD, unfreeze_depth=1)
 LIGHT = dataclasses.replace(TAIL, augmentation="light")
 

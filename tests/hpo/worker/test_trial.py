@@ -14,20 +14,11 @@ from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
 from hpo.worker.session import current, prepare
 from hpo.worker.trial import attempt, measure, over_budget
-from models.candidate import Candidate
 from models.training.recipe import Epoch, NonFiniteLoss
 from studies.outcomes import Failure, Outcome
 from tests import made
 
-PROBE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=0,
-    head_width=0,
-    dropout=0.2,
-    learning_rate=3e-3,
-    lr_schedule="cosine",
-    resolution=16,
-)
+PROBE = made.candidate(dropout=0.2, learning_rate=3e-3, lr_schedule="cosine")
 
 
 def job(config, folder, candidate=PROBE, number=0):

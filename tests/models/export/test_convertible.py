@@ -5,19 +5,11 @@ import numpy as np
 import pytest
 
 from models.build import Task, build_network
-from models.candidate import Candidate
 from models.export.convertible import convertible
 from models.export.runtimes import export, load
+from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=0,
-    dropout=0.0,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=16,
-)
+CANDIDATE = made.candidate(unfreeze_depth=1)
 
 
 def network(height: int, width: int, channels: int) -> keras.Model:

@@ -10,18 +10,10 @@ import pytest
 
 from models import ModelError
 from models.build import Task, build_network
-from models.candidate import Candidate
 from models.export.keras_file import restore, save
+from tests import made
 
-HEAD = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.3,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=16,
-)
+HEAD = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.3)
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
 
 

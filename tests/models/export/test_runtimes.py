@@ -8,19 +8,11 @@ import pytest
 
 from models import ModelError
 from models.build import Task, build_network
-from models.candidate import Candidate
 from models.export.formats import FORMATS
 from models.export.runtimes import export, load, original, size
+from tests import made
 
-CANDIDATE = Candidate(
-    backbone="custom_cnn",
-    unfreeze_depth=1,
-    head_width=128,
-    dropout=0.3,
-    learning_rate=1e-3,
-    lr_schedule="constant",
-    resolution=16,
-)
+CANDIDATE = made.candidate(unfreeze_depth=1, head_width=128, dropout=0.3)
 PICTURES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports need the TensorFlow backend")

@@ -9,26 +9,23 @@ import logging
 import os
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.config import StudyConfig
-from hpo.errors import MISTAKES, BadField, TaskFailed, WorkerLost
+from hpo.errors import WorkerLost
 from hpo.worker import heartbeat
-from hpo.worker.boundary import explain
-from hpo.worker.cluster_slot import Lost, Slot, State, Task, wait_for_answer
+from hpo.worker.cluster_admission import Admission
+from hpo.worker.cluster_slot import Lost, Slot, State, Task, as_told, wait_for_answer
 from hpo.worker.cluster_start import Connection, named_node
-from hpo.worker.cluster_worker import Done, Place, Signs, versions
+from hpo.worker.cluster_worker import Done, Signs
 from hpo.worker.devices import environment
 from hpo.worker.executor import TASKS_PER_WORKER, wait_a_moment
-from hpo.worker.facts import Changed, Facts, check_unchanged, unlike
+from hpo.worker.facts import Facts
 from hpo.worker.session import prepare
-from hpo.worker.shipping import Shipping, files_of, keep, weights_here
-from models import ModelError
+from hpo.worker.shipping import Shipping, files_of, keep
 from models.own import registry
 
 T = TypeVar("T")
@@ -38,15 +35,13 @@ STOP_SECONDS = 10.0  # for the thread that talks with Ray to end
 WAIT_SECONDS = 30.0  # for Ray to place workers, before that is noted
 LOOK_SECONDS = 60.0  # of silence that a first look may take at least
 MOST_SENT_AGAIN = 2  # times that a task is sent again because a node was lost: it may be what ended the node
-MOST_DEATHS = 3  # for each slot, of workers in a row that never came to a task
 _log = logging.getLogger(__name__)
 
 
 class ClusterWorkers:
     """Ray actors as an `Executor`. A worker takes tasks when it has looked at data, weights and machine for itself.
 
-    The machine of the first that is ready, or of `config.latency_node`, is the study's: workers whose machine is
-    another only train, and those that find other data or weights are not used.
+    Workers whose machine is another than the study's only train, see `hpo.worker.cluster_admission`.
 
     Args:
         config: of the study.
@@ -58,33 +53,38 @@ class ClusterWorkers:
     """
 
     def __init__(self, config: StudyConfig, log: Path, look: Callable[[StudyConfig], Facts] = prepare):
-        self._config, self._log, self._look = config, log, look
+        self._config, self._log = config, log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._connection = Connection(config)
         share = self._connection.share
         backend = {"KERAS_BACKEND": os.environ["KERAS_BACKEND"]} if "KERAS_BACKEND" in os.environ else {}
         ours = environment(config.device) | registry.variables() | backend
-        self._variables = ours | share.variables(config.cpus_per_worker)
+        variables = ours | share.variables(config.cpus_per_worker)
         self._shipping = Shipping(config, self._say)
         self._queue: deque[Task] = deque()
         self._news: deque[str] = deque()
-        self._reference: Facts | None = None
         self._held: dict[str, set[str]] = {}  # by node what trials have stored there
         self._asked_near, self._went_near = 0, 0  # tasks for which a node held something, and those that went there
-        self._deaths, self._sent_again = 0, deque[Task](maxlen=1000)
+        self._sent_again = deque[Task](maxlen=1000)
         self._broken: Exception | None = None
-        self._unfit: Exception | None = None
         self._end, self._lock = threading.Event(), threading.Lock()
         try:
-            self._latency_node = named_node(config.latency_node) if config.latency_node else None
+            node = named_node(config.latency_node) if config.latency_node else None
             # One worker must be where latencies are measured; the others are wherever Ray places them.
-            on = [self._latency_node, *[None] * (config.workers - 1)]
-            self._slots = [Slot(share, self._variables, node) for node in on]
-            for slot in self._slots:
-                slot.ask_place(config)
+            self._slots = [Slot(config, share, variables, on) for on in (node, *[None] * (config.workers - 1))]
         except BaseException:
             self._connection.close()
             raise
+        self._admission = Admission(
+            config,
+            self._slots,
+            node,
+            look=look,
+            shipping=self._shipping,
+            say=self._say,
+            news=self._news,
+            fail=self._fail,
+        )
         self._thread = threading.Thread(target=self._manage, name="ray", daemon=True)
         self._thread.start()
 
@@ -176,91 +176,22 @@ class ClusterWorkers:
         if slot.state is State.UNFIT:
             return
         if slot.state is State.LOOKED:
-            self._admit(slot)
+            self._admission.admit(slot)
         elif slot.state is State.PLACED:
-            self._begin_look(slot)
+            self._admission.begin_look(slot)
         elif slot.state is State.BUSY and slot.task and slot.task.future.cancelled():
             self._news.append(f"the worker on {slot.where} was silent for too long: another takes its place")
-            self._start(slot)
+            slot.start()
         elif (answer := slot.answer()) is None:
             self._listen(slot, slot.signs() if slot.task else None)
             silent = time.monotonic() - max(slot.sent, slot.spoke)
             if slot.state is State.LOOKING and silent > max(self._config.stall_timeout, LOOK_SECONDS):
                 raise Lost(f"the worker on {slot.where} has said nothing for {silent:.0f} s while it looked at data")
         elif slot.state is State.STARTING:
-            self._arrived(slot, answer)
+            self._admission.arrived(slot, answer)
         else:
             self._listen(slot, slot.last_signs())
-            (self._looked if slot.state is State.LOOKING else self._finish)(slot, answer)
-
-    def _start(self, slot: Slot) -> None:
-        slot.start()
-        slot.ask_place(self._config)
-
-    def _arrived(self, slot: Slot, place: Place | Done) -> None:
-        """A worker is somewhere."""
-        if isinstance(place, Done):  # it cannot even say where
-            assert place.error
-            self._give_up(slot, place.error)
-            return
-        slot.place, slot.state = place, State.PLACED
-        if place.versions != versions():
-            there, here = (", ".join(f"{name} {each[name]}" for name in each) for each in (place.versions, versions()))
-            self._give_up(slot, WorkerLost(f"it has {there}, the search {here}"))
-            return
-        where = "found under the same path" if place.has_data else "sent through the object store"
-        self._say(f"worker {place.process} started on {place}; pictures are {where}")
-
-    def _begin_look(self, slot: Slot) -> None:
-        """Have a worker look at data, weights and machine, as soon as there is data to look at."""
-        task = Task(self._look, (self._config,), None, True, ())
-        try:
-            data = self._data_for(slot, task)
-        except Exception as error:  # they cannot be read on this machine either
-            self._give_up(slot, as_told(error))
-            return
-        if data is not None:
-            slot.do(task, (), data)
-
-    def _data_for(self, slot: Slot, task: Task) -> list[Any] | None:
-        """What a task needs of pictures that a worker's machine has not; None: not there yet."""
-        return [] if slot.place is None or slot.place.has_data else self._shipping.data_for(task.args)
-
-    def _looked(self, slot: Slot, done: Done) -> None:
-        error = done.error
-        path = weights_here(error) if isinstance(error, ModelError) else None
-        if isinstance(error, ModelError) and error.missing and path and str(error.missing) not in slot.weights:
-            slot.send_weights(error.missing, self._shipping.weights(path))
-            slot.state = State.PLACED  # to look again
-            self._say(f"weights are sent to {slot.where}: {path.name}")
-        elif error is not None:
-            self._give_up(slot, error)
-        else:
-            slot.facts = done.value
-            slot.done()
-
-    def _admit(self, slot: Slot) -> None:
-        """Give tasks to a worker that has looked, unless what it found is not what the study is of."""
-        assert slot.facts and slot.place
-        if self._reference is None:
-            if self._latency_node not in (None, slot.place.node):
-                if slot is self._slots[0]:
-                    self._fail(BadField("latency_node", f"must have room for a worker. Received: {self._latency_node}"))
-                return  # until the node that measures is there
-            self._reference = slot.facts
-            slot.stay()
-        other = unlike(slot.facts.machine, self._reference.machine)
-        try:
-            check_unchanged(replace(slot.facts, machine=self._reference.machine), self._reference)
-        except Changed:
-            other = ["data or weights"]
-        if other:
-            self._give_up(slot, WorkerLost(f"it has other {', '.join(other)} than the study"))
-            return
-        slot.state, slot.measures = State.IDLE, slot.facts.machine == self._reference.machine
-        self._deaths = 0
-        what = "" if slot.measures else ", but only trains: its device is not that on which the study measures"
-        self._say(f"worker {slot.place.process} on {slot.where} takes tasks{what}")
+            (self._admission.looked if slot.state is State.LOOKING else self._finish)(slot, answer)
 
     def _finish(self, slot: Slot, done: Done) -> None:
         """A task is over: what it left is on the disk before its result is heard."""
@@ -271,29 +202,25 @@ class ClusterWorkers:
             self._held.setdefault(slot.place.node, set()).update(task.near)
         slot.done()
         if slot.tasks >= TASKS_PER_WORKER:
-            self._start(slot)
+            slot.start()
         if done.error is None:
             task.end(done.value)
         else:
             task.fail(done.error)
 
     def _lost(self, slot: Slot, lost: Lost) -> None:
-        """A worker is no more; another takes its place, unless none ever comes as far as to do a task.
+        """A worker is no more; another takes its place.
 
         What was lost with a node is done again on another, from the rung before: that says nothing of the task. So is,
         once, what was sent just before: its worker may have been dead already.
         """
-        task, was_ready = slot.task, slot.is_ready
         self._say(str(lost))
-        if not was_ready:
-            self._deaths += 1
-            if self._deaths >= MOST_DEATHS * len(self._slots):
-                self._give_up(slot, WorkerLost(str(lost)))
-                return
-        never_begun = time.monotonic() - slot.sent < BEGIN_SECONDS and task not in self._sent_again
-        self._start(slot)
-        if not was_ready:
+        if not slot.is_ready:
+            self._admission.died(slot, lost)
             return
+        task = slot.task
+        never_begun = time.monotonic() - slot.sent < BEGIN_SECONDS and task not in self._sent_again
+        slot.start()
         self._news.append(f"{lost}; another takes its place")
         if not self.slots:
             self._news.append("no worker is ready any more: waiting until Ray places one")
@@ -303,18 +230,6 @@ class ClusterWorkers:
                 self._queue.appendleft(task)
         elif task is not None:
             task.fail(WorkerLost(str(lost)))
-
-    def _give_up(self, slot: Slot, error: Exception) -> None:
-        """Not use a worker, nor another in its place. If none is left, nothing of what is asked for can be done."""
-        text = f"the worker on {slot.where} is not used: {error}"
-        self._say(text)
-        self._news.append(text)
-        slot.end()
-        slot.state, self._unfit = State.UNFIT, self._unfit or error
-        none_is_left = all(each.state is State.UNFIT for each in self._slots)
-        measures_first = self._latency_node is not None and self._reference is None and slot is self._slots[0]
-        if none_is_left or measures_first:
-            self._fail(self._unfit)
 
     def _fail(self, error: Exception) -> None:
         """Everything that is asked for ends like this."""
@@ -353,7 +268,7 @@ class ClusterWorkers:
             return True
         slot = self._best(task)
         try:
-            data = self._data_for(slot, task) if slot else None
+            data = slot.pictures_for(task, self._shipping) if slot else None
             files = files_of(task.args)
         except Exception as error:  # of this machine's disk
             task.fail(as_told(error))
@@ -384,8 +299,3 @@ class ClusterWorkers:
             return (slot.measures == task.measures, *(name in held for name in task.near))
 
         return max(free, key=fitness, default=None)
-
-
-def as_told(error: Exception) -> Exception:
-    """What a task ends with that something went wrong for on this machine: a user's mistake as it is."""
-    return error if isinstance(error, MISTAKES) else TaskFailed(*explain(error), traceback.format_exc())

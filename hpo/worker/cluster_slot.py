@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from hpo.config import StudyConfig
-from hpo.errors import TaskFailed
+from hpo.errors import MISTAKES, TaskFailed
+from hpo.worker.boundary import explain
 from hpo.worker.cluster_start import Share, nodes
 from hpo.worker.cluster_worker import ClusterWorker, Done, Place, Signs
 from hpo.worker.facts import Facts
+from hpo.worker.shipping import Shipping
 
 LEAVE_SECONDS = 2.0  # for a worker to clean up behind itself
 ANSWER_SECONDS = 5.0  # for a worker that is there to say something
@@ -74,6 +77,7 @@ class Slot:
     """A place for one worker at a time.
 
     Args:
+        config: of the study.
         share: what a worker has of its node.
         variables: of its environment.
         node: Ray's id of the node on which it is to be while that is there; None for any.
@@ -88,13 +92,13 @@ class Slot:
         weights: files of weights that it was sent.
     """
 
-    def __init__(self, share: Share, variables: Mapping[str, str], node: str | None):
-        self._share, self._variables, self._node = share, dict(variables), node
+    def __init__(self, config: StudyConfig, share: Share, variables: Mapping[str, str], node: str | None):
+        self._config, self._share, self._variables, self._node = config, share, dict(variables), node
         self._actor: Any = None
         self.start()
 
     def start(self) -> None:
-        """Have Ray place a worker, in place of the one that there was."""
+        """Have Ray place a worker, in place of the one that there was; it says where it is, when it is."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -108,7 +112,7 @@ class Slot:
             "scheduling_strategy": where,
         }
         self._actor = ray.remote(**options)(ClusterWorker).remote(self._variables, os.getcwd())
-        self._ref, self._sign = None, None
+        self._ref, self._sign = self._actor.place.remote(self._config), None
         self._asked, self._heard, self._said = 0.0, 0, 0
         self.sent, self.spoke, self.tasks = 0.0, 0.0, 0
         self.state, self.measures = State.STARTING, False
@@ -116,10 +120,6 @@ class Slot:
         self.task: Task | None = None
         self.facts: Facts | None = None
         self.weights: set[str] = set()
-
-    def ask_place(self, config: StudyConfig) -> None:
-        """Have it say where it is, when it is."""
-        self._ref = self._actor.place.remote(config)
 
     def stay(self) -> None:
         """Workers that take the place of this one are to be on its node, while that is there."""
@@ -152,6 +152,10 @@ class Slot:
     def where(self) -> str:
         """In words."""
         return str(self.place) if self.place else "a node that is not known yet"
+
+    def pictures_for(self, task: Task, shipping: Shipping) -> list[Any] | None:
+        """What a task needs of pictures that its worker's machine has not; None: not there yet."""
+        return [] if self.place is None or self.place.has_data else shipping.data_for(task.args)
 
     def do(self, task: Task, files: Sequence[tuple[str, bytes]], data: Sequence[Any]) -> None:
         """Have its worker do a task.
@@ -270,3 +274,8 @@ def wait_for_answer(slots: Sequence[Slot], seconds: float) -> None:
         ray.wait(awaited, timeout=seconds)
     else:
         time.sleep(seconds)
+
+
+def as_told(error: Exception) -> Exception:
+    """What a task ends with that something went wrong for on this machine: a user's mistake as it is."""
+    return error if isinstance(error, MISTAKES) else TaskFailed(*explain(error), traceback.format_exc())

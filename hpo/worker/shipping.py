@@ -23,11 +23,17 @@ from studies.paths import write_bytes
 
 
 def has_data(config: StudyConfig) -> bool:
-    """Whether this machine has the study's pictures under the same path, or can fetch them by itself."""
+    """Whether this machine has the study's pictures under the same path, or Keras has downloaded them to it before."""
     base = base_name(config.dataset)
-    if base in DATASETS:
-        return not DATASETS[base].download or config.data_dir is None or (config.data_dir / f"{base}.npz").is_file()
-    return Path(base).is_dir()
+    if base not in DATASETS:
+        return Path(base).is_dir()
+    download = DATASETS[base].download
+    if download is None:
+        return True
+    if config.data_dir is not None:
+        return (config.data_dir / f"{base}.npz").is_file()
+    file = download[1].partition(" (")[0]  # the first of several
+    return (keras_models_folder().parent / "datasets" / file).exists()
 
 
 def jobs_of(args: Iterable[Any]) -> list[Job]:

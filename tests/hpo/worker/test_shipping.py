@@ -73,12 +73,21 @@ def test_a_users_file_of_weights_goes_before_one_of_keras_with_its_name(tmp_path
     assert weights_here(ModelError("damaged")) is None
 
 
-def test_where_a_machine_has_its_pictures(configure, folder, tmp_path):
+def test_where_a_machine_has_its_pictures(configure, folder, tmp_path, monkeypatch):
     config = configure(dataset=str(folder))
     assert has_data(config)
     assert not has_data(config.model_copy(update={"dataset": str(folder) + "s"}))
     assert has_data(configure(dataset="digits", data_dir=tmp_path))  # scikit-learn brings it
-    assert has_data(configure(dataset="cifar10"))  # Keras downloads it
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for name, file in {
+        "cifar10": "cifar-10-batches-py-target_archive",
+        "fashion_mnist": "fashion-mnist/train-images-idx3-ubyte.gz",
+    }.items():
+        assert not has_data(configure(dataset=name))  # where the search is it is downloaded, and sent from there
+        kept = tmp_path / "datasets" / file
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch()
+        assert has_data(configure(dataset=name))
     assert not has_data(configure(dataset="cifar10", data_dir=tmp_path))
     (tmp_path / "cifar10.npz").touch()
     assert has_data(configure(dataset="cifar10", data_dir=tmp_path))

@@ -163,7 +163,6 @@ def test_a_killed_worker_does_not_stop_the_study(tmp_path):
     assert sum(record.state == "complete" for record in records) == 4
     died = [record for record in records if record.state == "interrupted"]
     assert len(died) <= 1  # none where it had just done a task: another worker then gets the next
-    assert [record.number for record in records] == list(range(4 + len(died)))
     for record in died:
         assert re.match(r"the worker process died (\(signal 9\)|between two tasks); ", record.reason)
 

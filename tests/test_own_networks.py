@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own_networks.md").read_text()
 (NETWORK,) = re.findall(r"<!-- file lab.py -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 PICTURE = str(ROOT / "docs" / "front.png")
+# Where latency is not the point: LiteRT costs a process more, which converts networks.
+QUICK = ["--latency-runtime", "keras"]
 SMALL = ["--dataset", "digits", "--train-size", "300", "--val-size", "150", "--resolutions", "8,16"]
 
 
@@ -184,7 +186,7 @@ class TestOwnNetwork:
 def test_random_weights_are_refused_and_trained_from_scratch(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     (tmp_path / "fresh.py").write_text(NETWORK.replace(", kernel_initializer=kernel", ""))
-    words = ["--backbone", "fresh.py:build", *SMALL, "--epochs", "1", "--trials", "1", "--no-map"]
+    words = ["--backbone", "fresh.py:build", *SMALL, *QUICK, "--epochs", "1", "--trials", "1", "--no-map"]
     code, _, err = folder.call("run", *words, "--workers", "0")
     assert (code, err.count("\n")) == (2, 1)
     assert "fresh cannot be searched: build gives other weights each time" in err
@@ -209,7 +211,7 @@ def test_a_saved_model_is_searched(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "make.py"], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     words = ["--backbone", "kept.keras", "--dataset", "digits", "--train-size", "300", "--val-size", "150"]
-    code, _, err = folder.type("run", *words, "--resolutions", "16,32", "--epochs", "1", "--trials", "2")
+    code, _, err = folder.type("run", *words, *QUICK, "--resolutions", "16,32", "--epochs", "1", "--trials", "2")
     assert code == 0, err
     assert fingerprint_of(folder.study("kept-digits")).code == "kept.keras"
 
@@ -242,7 +244,7 @@ def test_a_preset_of_keras_hub_is_searched(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     own = ["--backbone", "keras_hub:mine"]
     words = ["--dataset", "digits", "--train-size", "300", "--val-size", "150", "--resolutions", "32", "--epochs", "1"]
-    code, out, err = folder.type("run", *own, *words, "--trials", "1", "--no-map")
+    code, out, err = folder.type("run", *own, *words, *QUICK, "--trials", "1", "--no-map")
     assert code == 0, err
     assert "python -m hpo.evaluate mine-digits --backbone keras_hub:mine" in out
     mark = fingerprint_of(folder.study("mine-digits"))

@@ -183,11 +183,11 @@ def test_two_runs_at_once_and_the_second_is_told_who_holds_it(tmp_path):
 
 @pytest.mark.slow
 def test_kills_of_everything(tmp_path):
-    wanted, kills, generator = 8, 0, random.Random(0)
+    wanted, kills, generator = 6, 0, random.Random(0)
     sizes = ["--train-size", "100", "--val-size", "50", "--epochs", "1", "--resolutions", "8,16"]
     words = [*sizes, "--trials", str(wanted)]
     finished: set[int] = set()
-    for _ in range(4):
+    for _ in range(3):
         process = start(tmp_path, *words)
         time.sleep(generator.uniform(1, 10))
         kills += process.poll() is None
@@ -203,7 +203,7 @@ def test_kills_of_everything(tmp_path):
     complete = [record for record in records if record.state == "complete"]
     # one that was interrupted twice is not tried again
     assert sum(record.counts for record in records) == wanted
-    assert len(complete) >= wanted - 4
+    assert len(complete) >= wanted - 3
     assert finished <= {record.number for record in complete}
     assert len({record.candidate for record in complete}) == len(complete)  # none twice
     assert {record.state for record in records} <= {"complete", "duplicate", "interrupted", "failed", "waiting"}

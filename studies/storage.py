@@ -25,6 +25,7 @@ from optuna.storages import RDBStorage
 from studies.attributes import FINGERPRINT, OPTIONS, STUDY_ID
 from studies.errors import StorageError, StudyRefused
 from studies.objectives import DIRECTIONS, METRIC_NAMES
+from studies.one_writer import OneWriterStorage
 from studies.optuna_private import damaged_queue
 from studies.postgresql import StudyLock, study_lock
 from studies.sqlite import SameFile, check_there, file_snapshot, is_frozen, open_file
@@ -175,17 +176,18 @@ def _copied(url: str, folder: Path) -> str:
 
 
 def open_study(storage: RDBStorage, name: str, fingerprint: Mapping[str, Any]) -> optuna.Study:
-    """Create the study, or continue the one of that name if its fingerprint is the same.
+    """Create the study, or continue the one of that name if its fingerprint is the same; for its one writer.
 
     The study keeps `fingerprint` and a random `study_id` as user attributes.
 
     Raises:
         StudyRefused: it was made with another fingerprint; each differing field with both values.
     """
+    known = OneWriterStorage(storage)
     if name not in optuna.get_all_study_names(storage):
-        study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS)
+        study = optuna.create_study(storage=known, study_name=name, directions=DIRECTIONS)
     else:
-        study = optuna.load_study(study_name=name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=known)
         if [direction.name.lower() for direction in study.directions] != list(DIRECTIONS):
             raise StudyRefused(f"study {name} has other objectives than this program's; give another --study")
     stored = study.user_attrs.get(FINGERPRINT)

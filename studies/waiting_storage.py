@@ -181,6 +181,14 @@ class WaitingStorage(RDBStorage):
         for check in GUARDS.get(self._place, ()):
             check()
 
+    def patiently(self, write: Callable[[], None]) -> None:
+        """Have something written that is the same however often it is; again after the server has come back."""
+        while True:
+            try:
+                return write()
+            except ConnectionLost:
+                self._wait()
+
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """As Optuna has it."""
         lost = False

@@ -28,6 +28,7 @@ ONLY_IN = {
 # What is private in a library is used in one module, and first missed by its test.
 PRIVATE = {
     "models/keras_graph.py": "tests/models/test_keras_graph.py",
+    "studies/one_writer.py": "tests/studies/test_one_writer.py",
     "studies/optuna_private.py": "tests/studies/test_optuna_private.py",
     "studies/waiting_storage.py": "tests/studies/test_waiting_storage.py",
     "hpo/worker/ray_private.py": "tests/hpo/worker/test_ray_private.py",

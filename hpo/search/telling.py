@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from hpo.errors import StudyStopped
 from hpo.worker import checkpoints
 from studies.attributes import RETRY_OF, STUDY_ID
+from studies.one_writer import set_user_attrs
 from studies.optuna_private import queued_parameters, resumed, show_constraints
 from studies.outcomes import INTERRUPTED, WITHDRAWN, WORKER_DIED, Failure, Outcome
 from studies.paths import TrialFiles
@@ -43,8 +44,7 @@ class Streak:
 
 def tell_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
     """Write everything about a finished trial, and its state last. Can be repeated after a kill in the middle."""
-    for key, value in outcome.user_attrs().items():
-        trial.set_user_attr(key, value)
+    set_user_attrs(trial, outcome.user_attrs())
     known = trial.constraints
     for key, value in outcome.constraints.items():
         if key not in known:
@@ -70,8 +70,7 @@ def tell_failure(trial: optuna.Trial, failure: Failure) -> None:
         fixed = {**queued_parameters(frozen), **frozen.params}
         if fixed and frozen.number not in queued:
             trial.study.enqueue_trial(fixed, user_attrs={RETRY_OF: frozen.number})
-    for key, value in failure.user_attrs().items():
-        trial.set_user_attr(key, value)
+    set_user_attrs(trial, failure.user_attrs())
     trial.study.tell(trial, state=TrialState.FAIL)
 
 

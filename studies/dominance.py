@@ -29,15 +29,14 @@ def front(values: np.ndarray, uncertainties: np.ndarray, maximise: np.ndarray) -
         raise ValueError(f"at most one objective may be uncertain. Received: {vague.sum()}")
     # Whatever dominates a point comes before it: by the exact objectives, where they are equal by the uncertain one.
     order = np.lexsort([*costs[:, vague].T, *costs[:, ~vague].T])
-    chosen: list[int] = []
-    for point in order:
-        differences = costs[chosen] - costs[point]  # (members, k), above 0: worse than the point
-        unsure = np.hypot(uncertainties[chosen], uncertainties[point])
-        dominates = (differences <= unsure).all(axis=1) & (differences < -unsure).any(axis=1)
-        if not dominates.any():
-            chosen.append(int(point))
     members = np.zeros(len(values), bool)
-    members[chosen] = True
+    while order.size:  # the first of those that are left is dominated by no member
+        member, order = order[0], order[1:]
+        members[member] = True
+        differences = costs[member] - costs[order]  # (left, k), above 0: the member is worse
+        unsure = np.hypot(uncertainties[member], uncertainties[order])
+        dominated = (differences <= unsure).all(axis=1) & (differences < -unsure).any(axis=1)
+        order = order[~dominated]
     return members
 
 

@@ -34,7 +34,7 @@ class State(StrEnum):
     @property
     def counts(self) -> bool:
         """Whether such a trial is one of those that `--trials` asks for."""
-        return self not in (State.INTERRUPTED, State.RUNNING, State.WAITING)
+        return self not in NOT_COUNTED
 
     @property
     def ended(self) -> bool:
@@ -50,6 +50,9 @@ class State(StrEnum):
             State.INFEASIBLE: "over budget",
         }
         return words.get(self, self.value)
+
+
+NOT_COUNTED = frozenset((State.INTERRUPTED, State.RUNNING, State.WAITING))
 
 
 @dataclass(frozen=True)

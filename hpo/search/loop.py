@@ -14,24 +14,25 @@ from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.asking import Asker
 from hpo.search.hyperspace import AnySpace, HyperSpace
+from hpo.search.known import Known
 from hpo.search.mapping import Mapping, keep
 from hpo.search.parts import REAL, Display, Leg, Parts
 from hpo.search.space import Space, sibling_heads
-from hpo.search.stopping import Judge, reached_at, said
+from hpo.search.stopping import Judge, said
 from hpo.search.telling import Streak, left_outcome, recover, tell_failure, tell_outcome
 from hpo.worker import heartbeat
 from hpo.worker.executor import Executor, answer, give_up_silent
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job, Measured
 from hpo.worker.rungs import rungs_of
-from models.candidate import AnyCandidate
 from studies import attributes
 from studies.fingerprint import val_size_of
 from studies.latencies import latencies_of
+from studies.one_writer import set_user_attrs
 from studies.outcomes import WORKER_DIED, Failure, Outcome
 from studies.paths import StudyFiles, write_text
 from studies.probes import Map
-from studies.records import State, TrialRecord, read_study, read_trial
+from studies.records import TrialRecord, read_study, read_trial
 
 
 class Search:
@@ -56,9 +57,14 @@ class Search:
         self.running: dict[concurrent.futures.Future, list[Leg]] = {}
         self.streak, self.silence = Streak(), heartbeat.Silence()
         self.latencies, self.val_size = latencies_of(study), val_size_of(study)
-        self.records: list[TrialRecord] = []
+        self.known, self.study_id = Known(), study.user_attrs[attributes.STUDY_ID]
         self.mapping: Mapping | None = None
         self.asker = Asker(config, study, space, len(facts.class_names))
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """Of all trials."""
+        return self.known.records
 
     def run(self, mapping: Mapping | None = None) -> None:
         """Ask, send and take in until the study has its trials, or the time is over.
@@ -70,7 +76,7 @@ class Search:
         Raises:
             StudyStopped: after three failures of one kind in a row, or where a side cannot be mapped.
         """
-        self.mapping, self.records = mapping, read_study(self.study)
+        self.mapping, self.known = mapping, Known(read_study(self.study))
         if mapping is None:
             self.asker.queue(self.parts.first_candidates(self.space))
         elif mapping.found.probes:
@@ -137,7 +143,7 @@ class Search:
     def _wanted(self) -> int:
         """Trials still to be asked for."""
         legs = len(self.waiting) + sum(len(legs) for legs in self.running.values())
-        return self.config.trials - sum(record.counts for record in self.records) - legs
+        return self.config.trials - self.known.counted - legs
 
     def _ask(self) -> None:
         """Put the next trial into `waiting`; if it trains only its head, others of its kind with it.
@@ -158,9 +164,8 @@ class Search:
 
     def _ask_one(self, fixed: dict[str, Any]) -> None:
         trial, candidate = self.asker.ask(self.records, self.config.trials - self._wanted(), fixed)
-        study_id = self.study.user_attrs[attributes.STUDY_ID]
-        job = Job(self.config, study_id, trial.number, candidate, self.facts, self.folder)
-        twin = self._same_as(candidate)
+        job = Job(self.config, self.study_id, trial.number, candidate, self.facts, self.folder)
+        twin = self.known.same_as(candidate)
         if twin is not None:
             trial.set_user_attr(attributes.DUPLICATE_OF, twin)
             self.study.tell(trial, state=TrialState.PRUNED)
@@ -168,12 +173,6 @@ class Search:
         else:
             self.waiting.append(Leg(trial, job, self._next_stop(0), attributes.RETRY_OF in trial.user_attrs))
             self._renew(trial.number)
-
-    def _same_as(self, candidate: AnyCandidate) -> int | None:
-        """The number of a trial of the same candidate that has its numbers, is about to, or has failed."""
-        known = (State.COMPLETE, State.STOPPED, State.INFEASIBLE, State.RUNNING, State.FAILED)
-        alike = (record.number for record in self.records if record.candidate == candidate and record.state in known)
-        return next(alike, None)
 
     def _next_stop(self, epoch: int) -> int:
         """The first rung after an epoch, or the last epoch."""
@@ -203,8 +202,7 @@ class Search:
         if not isinstance(self.space, HyperSpace) or not self.space.fits_itself:
             return job
         others = {
-            rung: [trial for trial in reached_at(self.records, rung) if trial.number != job.number]
-            for rung in self.rungs
+            rung: [trial for trial in self.known.reached(rung) if trial.number != job.number] for rung in self.rungs
         }
         return replace(job, judge=Judge(job.number, self.config.stopping, self.config.reduction_factor, others))
 
@@ -249,14 +247,13 @@ class Search:
 
     def _note(self, leg: Leg, outcome: Outcome) -> None:
         """Write down what a trial under way has reached: what others are compared with, and what it took."""
-        for key, value in outcome.user_attrs().items():
-            if key in (attributes.MEASUREMENT, attributes.LEARNING_CURVE, attributes.SECONDS):
-                leg.trial.set_user_attr(key, value)
+        reached = (attributes.MEASUREMENT, attributes.LEARNING_CURVE, attributes.SECONDS)
+        set_user_attrs(leg.trial, {key: value for key, value in outcome.user_attrs().items() if key in reached})
         self._renew(leg.trial.number)
 
     def _at_rung(self, leg: Leg, outcome: Outcome) -> Leg | None:
         """Whether a trial goes on from its rung: the next leg, or None if it was stopped."""
-        reached = reached_at(self.records, leg.until)
+        reached = self.known.reached(leg.until)
         own = next(trial for trial in reached if trial.number == leg.trial.number)
         others = [trial for trial in reached if trial is not own]
         decision = self.parts.decide(self.config.stopping, own, others, self.config.reduction_factor)
@@ -293,13 +290,14 @@ class Search:
         recover(self.study, self.folder, self.display.note, withdrawn)
         self.running.clear()
         self.waiting.clear()
-        self.records = read_study(self.study)
+        self.known = Known(read_study(self.study))
 
     def _renew(self, number: int) -> TrialRecord:
         """Read one trial, and those that were added since, into `self.records`."""
         trials = self.study.get_trials(deepcopy=False)
-        self.records += [self._read(trial) for trial in trials[len(self.records) :]]
-        self.records[number] = self._read(trials[number])
+        for trial in trials[len(self.records) :]:
+            self.known.put(self._read(trial))
+        self.known.put(self._read(trials[number]))
         return self.records[number]
 
     def _read(self, trial: optuna.trial.FrozenTrial) -> TrialRecord:

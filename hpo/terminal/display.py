@@ -107,8 +107,13 @@ class PlainDisplay:
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         """Print the line of a trial that has ended."""
-        self.records, self.members = records, front(records)
+        self._take_in(record, records)
         self.note(self._line(record))
+
+    def _take_in(self, record: TrialRecord, records: list[TrialRecord]) -> None:
+        self.records = records
+        if record.state == State.COMPLETE:  # no other one changes the front
+            self.members = front(records)
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -163,7 +168,7 @@ class LiveDisplay(PlainDisplay):
 
     def told(self, record: TrialRecord, records: list[TrialRecord]) -> None:
         """Take in a trial that has ended; the table shows it."""
-        self.records, self.members = records, front(records)
+        self._take_in(record, records)
 
     def tick(self, running: Mapping[str, Path]) -> None:
         """Take in what the tasks do; the table shows it."""

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from typing import Any
 
 from models.backbones import blocks_of
@@ -134,11 +135,17 @@ READING = tuple(
 
 class _Checked:
     def __post_init__(self) -> None:
-        checks = {"backbone": NAME} | {name: DIMENSIONS[name].valid for name in FIELDS}
-        for entry in fields(self):  # type: ignore[arg-type]
-            value, check = getattr(self, entry.name), checks[entry.name]
+        for name, check in _checks(tuple(entry.name for entry in fields(self))):  # type: ignore[arg-type]
+            value = getattr(self, name)
             if not check.passes(value):
-                raise ValueError(f"{entry.name} must be {check.allowed}. Received: {value!r}")
+                raise ValueError(f"{name} must be {check.allowed}. Received: {value!r}")
+
+
+@cache
+def _checks(names: tuple[str, ...]) -> tuple[tuple[str, Check], ...]:
+    """Of each field: once for all candidates, of which a sampler makes a thousand for each trial."""
+    checks = {"backbone": NAME} | {name: DIMENSIONS[name].valid for name in FIELDS}
+    return tuple((name, checks[name]) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 
 from hpo.config import StudyConfig
 from hpo.search.hyperspace import AnySpace
-from hpo.search.planning import Outlook, make_planner
+from hpo.search.planner import Memory
+from hpo.search.planning import Looks, Outlook, make_planner
 from hpo.search.samplers import make_sampler
 from hpo.search.seeding import seeds
 from hpo.search.space import Space
@@ -29,6 +30,9 @@ class Asker:
     def __init__(self, config: StudyConfig, study: optuna.Study, space: AnySpace, classes: int):
         self._config, self._study, self._space, self._classes = config, study, space, classes
         self._found: Map | None = None
+        self._memory = Memory()
+        self._looked_at: Map | None = None
+        self._looks = Looks()  # at candidates, by that map
 
     @property
     def queued(self) -> bool:
@@ -79,7 +83,9 @@ class Asker:
         if self._found is None or self._config.sampler not in ("auto", "planner"):
             return make_sampler(self._config.sampler, seed, fixed)
         outlook = self._outlook(self._found, records)
-        return make_planner(outlook, self._mapped, self._config.epochs, seed, fixed)
+        return make_planner(outlook, self._mapped, self._config.epochs, seed, fixed, self._memory)
 
     def _outlook(self, found: Map, records: Sequence[TrialRecord]) -> Outlook:
-        return Outlook.after(records, found, self._mapped, self._config, self._classes)
+        if self._looked_at is not found:
+            self._looked_at, self._looks = found, Looks()
+        return Outlook.after(records, found, self._mapped, self._config, self._classes, self._looks)

@@ -38,6 +38,9 @@ def expected_improvement(
     Returns:
         (n,) float64, at least 0.
     """
+    if len(front_values) > 1:  # a step for each member, and none for what is dominated
+        on_front = moocore.is_nondominated(np.column_stack([-front_values, front_costs]))
+        front_values, front_costs = front_values[on_front], front_costs[on_front]
     levels = [worst_value, *np.unique(front_values[front_values > worst_value]), math.inf]
     total = np.zeros(len(mean))
     for low, high in itertools.pairwise(levels):
@@ -65,6 +68,25 @@ def _dominated_alone(points: np.ndarray, others: np.ndarray, worst: np.ndarray) 
     if not len(others):
         return alone
     others = others[moocore.is_nondominated(others)] if len(others) > 1 else others
+    if points.shape[1] == 2:
+        return _above_stairs(points, others, worst)
     for number in np.flatnonzero(alone > 0):
         alone[number] -= moocore.hypervolume(np.maximum(others, points[number]), ref=worst)
     return np.maximum(alone, 0.0)
+
+
+def _above_stairs(points: np.ndarray, others: np.ndarray, worst: np.ndarray) -> np.ndarray:
+    """`_dominated_alone` of two costs: for all points at once, (n, m) numbers, what is below the stairs of the others.
+
+    Args:
+        points: (n, 2).
+        others: (m, 2), none of which dominates another.
+        worst: (2,).
+    """
+    stairs = others[np.argsort(others[:, 0])]
+    begin = np.concatenate([[-math.inf], stairs[:, 0]])  # (m + 1,) of each step, by the first cost
+    end = np.concatenate([stairs[:, 0], [math.inf]])
+    top = np.concatenate([[math.inf], stairs[:, 1]])
+    wide = np.minimum(end, worst[0]) - np.maximum(begin, points[:, :1])
+    high = np.minimum(top, worst[1]) - points[:, 1:]
+    return np.sum(np.maximum(wide, 0.0) * np.maximum(high, 0.0), axis=1)

@@ -19,10 +19,8 @@ early teach as much as they reached, since how far a trial came is one more inpu
     optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=PlannerSampler(space, look, seed=0))
 """
 
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,49 +31,38 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.search.encoding import share_of, value_at
 from hpo.search.improvement import expected_improvement
+from hpo.search.surrogate import Fit, Lesson, Model, Params, Space, View, one_thread
 
-Params = Mapping[str, Any]
-Space = Mapping[str, BaseDistribution]
+__all__ = ["Lesson", "Memory", "Params", "PlannerSampler", "Space", "View", "last_value"]
 
 POOL, NEIGHBOURS = 600, 200  # assignments to choose from
+# Of a study that has so many trials, where a proposal must not take long: many run beside each other.
+LARGE, LARGE_POOL, LARGE_NEIGHBOURS = 100, 100, 100
 STEP, CHANGED = 0.15, 0.3  # of a neighbour: the standard deviation as a share of the range, and how many change
-LEAST_LESSONS, MOST_LESSONS = 4, 300  # the model's effort grows with their cube
+LEAST_LESSONS, MOST_LESSONS = 4, 200  # the model's effort grows with their cube
+# Up to so many lessons the kernel's scales are fitted anew for every proposal, and then whenever there are a tenth
+# more, to no more than so many of them.
+FITTED_ANEW, GROWTH, MOST_FITTED = 100, 1.1, 150
 PRIOR_WEIGHT = 5.0  # trials, after which what is believed counts once
 MARGIN = 0.1  # of the reference point, beyond the largest cost, as a share of the range
-
-
-@dataclass(frozen=True)
-class View:
-    """What is known of an assignment before a trial.
-
-    Attributes:
-        params: it as it will be suggested, what does not apply left out.
-        costs: the objectives behind the first, less is better.
-        extra: further numbers that the model of the first objective sees, of a size of about 1.
-        expected: what the first objective is expected to be; the model learns the rest.
-        prior: logarithm of how much is believed in it, 0 for the most.
-        seconds: that a trial is expected to take, in any unit; not measured ones, by which no run would repeat another.
-    """
-
-    params: Params
-    costs: Sequence[float]
-    extra: Sequence[float] = ()
-    expected: float = 0.0
-    prior: float = 0.0
-    seconds: float = 1.0
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a trial reached: the first objective, after a share of its training in (0, 1]."""
-
-    progress: float
-    value: float
 
 
 def last_value(trial: FrozenTrial) -> list[Lesson]:
     """What a trial teaches that was brought to its end."""
     return [Lesson(1.0, trial.values[0])] if trial.state == TrialState.COMPLETE else []
+
+
+@dataclass
+class Memory:
+    """What samplers of one study that follow each other need not find out again; without it they propose the same.
+
+    Attributes:
+        lessons: of trials that have ended, by their numbers.
+        fits: what was fitted last, by the number of lessons then.
+    """
+
+    lessons: dict[int, Sequence[Lesson]] = field(default_factory=dict)
+    fits: dict[int, Fit] = field(default_factory=dict)
 
 
 class PlannerSampler(optuna.samplers.BaseSampler):
@@ -91,6 +78,7 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         lessons: what a trial teaches.
         least: by how much the first objective has to be better to count. What was told is the luckiest of its like,
             and where trials are cheap, hoping to be a little luckier would otherwise be worth trial after trial.
+        memory: that a sampler of the same study left, where each trial has a sampler of its own.
     """
 
     def __init__(
@@ -103,7 +91,9 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         usual: Sequence[Params] = (),
         lessons: Callable[[FrozenTrial], Sequence[Lesson]] = last_value,
         least: float = 0.0,
+        memory: Memory | None = None,
     ):
+        self._memory = memory or Memory()
         self._space, self._look, self._fixed = dict(space), look, dict(fixed or {})
         self._lessons, self._usual, self.least = lessons, usual, least
         self._rng = np.random.default_rng(seed)
@@ -150,19 +140,23 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         pool = self._pool([*again, *(view for _, view in seen)], _best(trials, sign))
         if not pool:
             return {}
-        scores = self._scores(pool, seen, sign)
+        with one_thread():
+            scores = self._scores(pool, seen, sign)
         return dict(pool[int(np.argmax(scores))].params)
 
     def _pool(self, tried: Sequence[View], best: Sequence[Params]) -> list[View]:
         """Allowed assignments that were not tried, each once."""
+        at_random, near = (POOL, NEIGHBOURS) if len(tried) < LARGE else (LARGE_POOL, LARGE_NEIGHBOURS)
         drawn: list[Params] = [
-            {name: value_at(each, self._rng.random()) for name, each in self._space.items()} for _ in range(POOL)
+            {name: value_at(each, self._rng.random()) for name, each in self._space.items()} for _ in range(at_random)
         ]
         drawn += self._usual
-        drawn += [self._neighbour(best[number % len(best)]) for number in range(NEIGHBOURS if best else 0)]
-        found = {_key(view.params): view for one in drawn if (view := self._look({**one, **self._fixed})) is not None}
+        # As many of each, and not always those of the first members: a large study's front has more than that.
+        first = len(tried) * near if len(tried) >= LARGE else 0
+        drawn += [self._neighbour(best[(first + number) % len(best)]) for number in range(near if best else 0)]
+        found = {view.key: view for one in drawn if (view := self._look({**one, **self._fixed})) is not None}
         for view in tried:
-            found.pop(_key(view.params), None)
+            found.pop(view.key, None)
         return list(found.values())
 
     def _neighbour(self, params: Params) -> dict[str, Any]:
@@ -179,19 +173,21 @@ class PlannerSampler(optuna.samplers.BaseSampler):
 
     def _scores(self, pool: Sequence[View], seen: Sequence[tuple[FrozenTrial, View]], sign: float) -> np.ndarray:
         """(pool,): the more, the better."""
-        lessons = [(view, lesson) for trial, view in seen for lesson in self._lessons(trial)]
+        known = self._memory.lessons  # looked up here: there are thousands
+        taught = [(view, known.get(trial.number) or self._lessons_of(trial)) for trial, view in seen]
+        lessons = [(view, lesson) for view, each in taught for lesson in each]
         done = [trial.values for trial, _ in seen if trial.state == TrialState.COMPLETE]
         prior, seconds = np.array([view.prior for view in pool]), np.array([view.seconds for view in pool])
         if len(lessons) < LEAST_LESSONS or not done:
             return prior + self._rng.gumbel(size=len(pool))  # a draw from what is believed
-        model = _Model.of(self._space, lessons[-MOST_LESSONS:])
-        mean, std = model.predict(pool)
+        model = self._model(lessons)
         values, costs = [told[0] for told in done], [told[1:] for told in done]
         running = [view for trial, view in seen if trial.state == TrialState.RUNNING]
         if running:
-            believed, _ = model.predict(running)
+            believed = model.expect(running)
             values, costs = [*values, *believed], [*costs, *(view.costs for view in running)]
-            mean, std = model.believing(running, believed).predict(pool)
+            model = model.believing(running, believed)
+        mean, std = model.predict(pool)
         scaled = _scaled(np.array([*costs, *(view.costs for view in pool)], float))
         front_values = sign * np.array(values)
         # The worst that is believed of any: by the worst that was told, a cheap end that is open is worth nothing.
@@ -210,78 +206,33 @@ class PlannerSampler(optuna.samplers.BaseSampler):
         with np.errstate(divide="ignore"):
             return np.log(gain) - np.log(seconds) + prior * PRIOR_WEIGHT / len(done)
 
+    def _lessons_of(self, trial: FrozenTrial) -> Sequence[Lesson]:
+        if trial.state == TrialState.RUNNING:
+            return self._lessons(trial)
+        if trial.number not in self._memory.lessons:
+            self._memory.lessons[trial.number] = self._lessons(trial)
+        return self._memory.lessons[trial.number]
 
-class _Model:
-    """A Gaussian process of what lies between the first objective and what was expected of it.
+    def _model(self, lessons: Sequence[tuple[View, Lesson]]) -> "Model":
+        """Of the last of them, with the kernel that was fitted to as many of the first as `fitted_to` says."""
+        many, fits = fitted_to(len(lessons)), self._memory.fits
+        if many < FITTED_ANEW:
+            return Model.of(self._space, lessons)
+        if many not in fits:
+            fits = self._memory.fits = {many: Model.of(self._space, lessons[:many][-MOST_FITTED:]).fit}
+        return Model.of(self._space, lessons[-MOST_LESSONS:], fits[many])
 
-    Args:
-        space: of the study.
-        x: inputs of what was observed, (n, d).
-        y: the first objective less what was expected of it, (n,).
-        like: a model that was fitted before, whose kernel and scale are taken; else they are fitted here.
+
+def fitted_to(n: int) -> int:
+    """With how many of n lessons the kernel's scales were to be fitted the last time.
+
+    >>> [fitted_to(n) for n in (4, 100, 109, 110, 120, 121)]
+    [4, 100, 100, 110, 110, 121]
     """
-
-    def __init__(self, space: Space, x: np.ndarray, y: np.ndarray, like: "_Model | None" = None):
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.gaussian_process import GaussianProcessRegressor
-
-        self._space, self._x, self._y = space, x, y
-        self.centre: float = like.centre if like else float(y.mean())
-        self.scale: float = like.scale if like else float(y.std()) or 1.0
-        process = GaussianProcessRegressor(like.kernel, optimizer=None) if like else None
-        self._process = process or GaussianProcessRegressor(_kernel(*x.shape))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is as good as any
-            self._process.fit(x, (y - self.centre) / self.scale)
-        self.kernel: Any = self._process.kernel_
-
-    @classmethod
-    def of(cls, space: Space, lessons: Sequence[tuple[View, Lesson]]) -> "_Model":
-        """From what trials taught."""
-        x = _inputs(space, [view for view, _ in lessons], [lesson.progress for _, lesson in lessons])
-        return cls(space, x, np.array([lesson.value - view.expected for view, lesson in lessons]))
-
-    def believing(self, views: Sequence[View], values: np.ndarray) -> "_Model":
-        """The same, as if trials of these had ended with these values."""
-        more = values - [view.expected for view in views]
-        x = np.vstack([self._x, _inputs(self._space, views)])
-        return _Model(self._space, x, np.append(self._y, more), self)
-
-    def predict(self, views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the first objective, (n,) each, when a trial comes to its end.
-
-        Without the noise of a single trial, which is luck: what is known is not worth trying again.
-        """
-        mean, std = self._process.predict(_inputs(self._space, views), return_std=True)
-        std = np.sqrt(np.maximum(std**2 - self.kernel.k2.noise_level, 0))
-        return mean * self.scale + self.centre + [view.expected for view in views], std * self.scale
-
-
-def _kernel(n: int, d: int) -> Any:
-    """For n observations of d inputs.
-
-    Distances grow with the root of the number of inputs, and so do the scales on which trials are alike (Hvarfner et
-    al. 2024, arXiv 2402.02229). Few trials cannot tell one input's scale from another's.
-    """
-    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-
-    scales = math.sqrt(d) * (np.ones(d) if n >= 3 * d else 1.0)
-    bounds = (math.sqrt(d) / 2, math.sqrt(d) * 20)
-    return ConstantKernel(1.0, (0.05, 20)) * Matern(scales, bounds, nu=2.5) + WhiteKernel(0.05, (1e-3, 1))
-
-
-def _inputs(space: Space, views: Sequence[View], progress: Sequence[float] | None = None) -> np.ndarray:
-    """(n, d): parameters as shares of their ranges, choices by one column each, what else is known, and progress."""
-    columns = []
-    for name, distribution in space.items():
-        given = [view.params.get(name) for view in views]
-        if isinstance(distribution, CategoricalDistribution):
-            columns += [[float(value == choice) for value in given] for choice in distribution.choices]
-        else:
-            columns.append([0.5 if value is None else share_of(distribution, value) for value in given])
-    columns += np.array([view.extra for view in views], float).reshape(len(views), -1).T.tolist()
-    columns.append(np.log2(np.ones(len(views)) if progress is None else progress).tolist())
-    return np.array(columns, float).T
+    many = min(n, FITTED_ANEW)
+    while many >= FITTED_ANEW and (more := round(many * GROWTH)) <= n:
+        many = more
+    return many
 
 
 def _best(trials: Sequence[FrozenTrial], sign: float) -> list[Params]:
@@ -302,7 +253,3 @@ def _scaled(costs: np.ndarray) -> np.ndarray:
     """
     columns = [np.sqrt(column) if (column >= 0).all() else column for column in costs.T]
     return np.array([(column - column.min()) / (np.ptp(column) or 1.0) for column in columns]).T
-
-
-def _key(params: Params) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(params.items()))

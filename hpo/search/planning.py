@@ -1,15 +1,16 @@
 """What the planner (`hpo.search.planner`) is told of this project's trials: what a map knows of a candidate's place."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from optuna.trial import FixedTrial, FrozenTrial
 
 from hpo.config import StudyConfig
-from hpo.search.planner import Lesson, Params, PlannerSampler, View
+from hpo.search.planner import Lesson, Memory, Params, PlannerSampler, View
 from hpo.search.seeding import usual_rate, usual_way
 from hpo.search.space import Space, distributions, parameters, suggest
 from models.candidate import Candidate
@@ -22,6 +23,7 @@ LEAST_SECONDS = 10.0  # of a trial
 # Of a training step and a block that is trained, beside its arithmetic: 1.3 to 2.0 ms in nine trials of three networks
 # (benchmarks/search.json).
 STEP_SECONDS = 1.4e-3
+MOST_REMEMBERED = 16_384  # assignments, of which each proposal looks at some 800 new ones and at all trials
 LEAST_GAIN = 0.5  # standard errors of a validation accuracy by which a trial has to be better to count
 MOST_USUAL = 4  # stages that are fine-tuned
 # Of what a frozen network lacks to the best place of its side, so much is believed to be made up for by fine-tuning:
@@ -41,6 +43,59 @@ class Place:
     channels: float
 
 
+Parameters = tuple[tuple[str, Any], ...]
+Seen = tuple[str, Place, View]  # the architecture's key, and where and how it ends
+
+
+class Looks:
+    """What is known of places and assignments whatever trials show; lost, it is found out again."""
+
+    def __init__(self) -> None:
+        self.places: dict[tuple[int, int], Place] = {}  # by side and kept blocks
+        self.usual: list[Params] = []
+        self._keys: dict[int, str] = {}  # of architectures, by the numbers of trials
+        self._seen: dict[Parameters, Seen | None] = {}  # the one that was looked at last, last
+
+    def key_of(self, record: TrialRecord) -> str:
+        """Of a trial's architecture."""
+        if record.number not in self._keys:
+            assert record.candidate is not None
+            self._keys[record.number] = record.candidate.architecture_key()
+        return self._keys[record.number]
+
+    def first(self, params: Parameters, look: Callable[[Parameters], Seen | None]) -> Seen | None:
+        """What the first look at an assignment has shown; those that nobody looks at again are forgotten."""
+        try:
+            seen = self._seen[params] = self._seen.pop(params)
+        except KeyError:
+            seen = self._seen[params] = look(params)
+            if len(self._seen) > MOST_REMEMBERED:
+                del self._seen[next(iter(self._seen))]
+        return seen
+
+
+class _Given(FixedTrial):
+    """A trial whose parameters are given, and need not be checked: a sampler looks at a thousand for each proposal."""
+
+    def suggest_int(self, name: str, *_: Any, **__: Any) -> int:
+        return self._value(name)
+
+    def suggest_float(self, name: str, *_: Any, **__: Any) -> float:
+        return self._value(name)
+
+    def suggest_categorical(self, name: str, *_: Any, **__: Any) -> Any:
+        return self._value(name)
+
+    def _value(self, name: str) -> Any:
+        if name not in self.given:
+            raise ValueError(f"{name} is missing")
+        return self.given[name]
+
+    def __init__(self, given: dict[str, Any]):
+        super().__init__(given)
+        self.given = given
+
+
 class Outlook:
     """Looks at candidates before they are trained.
 
@@ -51,6 +106,7 @@ class Outlook:
         classes: of its data.
         refused: architectures that were over a budget when they were measured, by their keys.
         measured: milliseconds of architectures that trials have measured, by their keys: the map only estimates them.
+        memory: of another outlook on the same map for the same study: what does not change is not found out again.
     """
 
     def __init__(
@@ -61,21 +117,36 @@ class Outlook:
         classes: int,
         refused: Collection[str] = frozenset(),
         measured: Mapping[str, float] = MappingProxyType({}),
+        memory: "Looks | None" = None,
     ):
         self.found, self._refused, self._measured = found, refused, measured
         self._space, self._config = space, config
         self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
         self._sides = {side: _columns(found, side) for side in found.resolutions}
+        self.memory = memory or Looks()
 
     @classmethod
     def after(
-        cls, records: Sequence[TrialRecord], found: Map, space: Space, config: StudyConfig, classes: int
+        cls,
+        records: Sequence[TrialRecord],
+        found: Map,
+        space: Space,
+        config: StudyConfig,
+        classes: int,
+        memory: "Looks | None" = None,
     ) -> "Outlook":
         """With what the trials of a study have shown."""
-        known = [(record, record.candidate.architecture_key()) for record in records if record.candidate]
+        memory = memory or Looks()
+        known = [(record, memory.key_of(record)) for record in records if record.candidate]
         refused = {key for record, key in known if record.state == State.INFEASIBLE}
         measured = {key: record.latency_ms for record, key in known if record.latency_ms is not None}
-        return cls(found, space, config, classes, refused, measured)
+        return cls(found, space, config, classes, refused, measured, memory)
+
+    @property
+    def usual(self) -> list[Params]:
+        """See `usual_ways`."""
+        self.memory.usual = self.memory.usual or usual_ways(self.found, self._space)
+        return self.memory.usual
 
     @property
     def standard_error(self) -> float:
@@ -88,18 +159,25 @@ class Outlook:
         return self._at(candidate.resolution, candidate.keep_blocks or len(self._space.stages))
 
     def _at(self, side: int, kept: int) -> Place:
-        blocks, columns = self._sides[side]
-        return Place(*(float(np.interp(kept, blocks, column)) for column in columns))
+        places = self.memory.places
+        if (side, kept) not in places:
+            blocks, columns = self._sides[side]
+            places[side, kept] = Place(*(float(np.interp(kept, blocks, column)) for column in columns))
+        return places[side, kept]
 
     def costs(self, candidate: Candidate) -> tuple[float, float]:
         """Milliseconds and FLOPs of one picture; those of a linear head on a place of the map are the map's own.
 
         A latency that was measured since counts instead: a trial is not to look faster than its like by an estimate.
         """
+        estimate, flops = self._estimated(candidate)
+        return self._measured.get(candidate.architecture_key(), estimate), flops
+
+    def _estimated(self, candidate: Candidate) -> tuple[float, float]:
+        """`costs` by the map alone."""
         place, width = self.place(candidate), candidate.head_width
         more = 2 * (width * (place.channels + self._logits) - place.channels * self._logits) if width else 0.0
-        estimate = place.latency_ms + max(0.0, more / 1e6) * MS_PER_MFLOP
-        return self._measured.get(candidate.architecture_key(), estimate), place.flops + more
+        return place.latency_ms + max(0.0, more / 1e6) * MS_PER_MFLOP, place.flops + more
 
     def seconds(self, candidate: Candidate) -> float:
         """What a trial takes, roughly: three times the latency of its free stages for each picture, and steps.
@@ -119,43 +197,55 @@ class Outlook:
 
     def allows(self, candidate: Candidate) -> bool:
         """Whether it is within the budgets, as far as that is known: what an estimate leaves open is tried."""
-        key = candidate.architecture_key()
+        return self._within(candidate.architecture_key(), self.place(candidate), *self.costs(candidate))
+
+    def _within(self, key: str, place: Place, ms: float, flops: float) -> bool:
         if key in self._refused:
             return False
-        ms, flops = self.costs(candidate)
         if key not in self._measured:
-            place = self.place(candidate)
             ms -= place.latency_ms - place.low_ms
         most_ms, most_gflops = self._config.max_latency_ms, self._config.max_gflops
         return (most_ms is None or ms <= most_ms) and (most_gflops is None or flops / 1e9 <= most_gflops)
 
     def look(self, params: Params) -> View | None:
         """For the planner; None over budget, and of a trial that was killed while it was asked for."""
+        seen = self.memory.first(tuple(params.items()), self._first_look)
+        if seen is None:
+            return None
+        key, place, view = seen
+        estimate, flops = view.costs
+        ms = self._measured.get(key, estimate)
+        if not self._within(key, place, ms, flops):
+            return None
+        return view if ms == estimate else replace(view, costs=(ms, flops))
+
+    def _first_look(self, params: Parameters) -> Seen | None:
+        """What no trial changes: its architecture, where it ends, and how it looks by the map alone."""
         try:
-            candidate = suggest(FixedTrial(dict(params)), self._space)
+            candidate = suggest(_Given(dict(params)), self._space)
         except ValueError:  # parameters are missing
             return None
-        if not self.allows(candidate):
-            return None
-        accuracy = self.place(candidate).val_accuracy
+        place = self.place(candidate)
+        accuracy = place.val_accuracy
         stages = self._space.stages_of(candidate.keep_blocks)
         off = math.log10(candidate.learning_rate / usual_rate(candidate, accuracy))
         best = max(self._sides[candidate.resolution][1][0])
         made_up = MADE_UP * (best - accuracy) if candidate.unfreeze_depth else 0.0
-        return View(
+        view = View(
             parameters(candidate, self._space),
-            self.costs(candidate),
+            self._estimated(candidate),
             extra=(
                 accuracy,
                 float(candidate.unfreeze_depth > 0),
                 candidate.unfreeze_depth / stages,
                 float(candidate.head_width > 0),
-                float(np.clip(off, -2, 2)),
+                min(max(off, -2.0), 2.0),
             ),
             expected=accuracy + made_up,
             prior=-((off / DECADES) ** 2) / 2,
             seconds=self.seconds(candidate),
         )
+        return candidate.architecture_key(), place, view
 
 
 def _columns(found: Map, side: int) -> tuple[list[int], Sequence[Sequence[float]]]:
@@ -186,14 +276,17 @@ def usual_ways(found: Map, space: Space) -> list[Params]:
     ]
 
 
-def make_planner(outlook: Outlook, space: Space, epochs: int, seed: int, fixed: Params | None = None) -> PlannerSampler:
-    """The planner of a study."""
+def make_planner(
+    outlook: Outlook, space: Space, epochs: int, seed: int, fixed: Params | None = None, memory: Memory | None = None
+) -> PlannerSampler:
+    """The planner of a study; where planners follow each other, each with the `memory` of the one before."""
     return PlannerSampler(
         distributions(space),
         outlook.look,
         seed=seed,
         fixed=fixed,
-        usual=usual_ways(outlook.found, space),
+        usual=outlook.usual,
         lessons=lambda trial: lessons(trial, epochs),
         least=LEAST_GAIN * outlook.standard_error,
+        memory=memory,
     )

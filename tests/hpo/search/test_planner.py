@@ -12,6 +12,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from hpo.search import planner, surrogate
 from hpo.search.planner import Lesson, PlannerSampler, View
 
 SPACE = {
@@ -244,6 +245,35 @@ def test_trials_that_ended_early_teach_too():
     assert kinds == ["clever"] * 5
 
 
+@pytest.mark.parametrize("n", range(0, 400, 7))
+def test_scales_are_fitted_anew_when_there_are_a_tenth_more_lessons(n):
+    many = planner.fitted_to(n)
+    assert many == n if n <= planner.FITTED_ANEW else n / planner.GROWTH - 1 < many <= n
+    assert planner.fitted_to(many) == many
+
+
+def test_what_is_remembered_changes_no_proposal(monkeypatch):
+    """A study that was killed proposes what it would have proposed anyway: also where not every proposal fits anew."""
+    for name, value in {"FITTED_ANEW": 8, "MOST_FITTED": 12, "MOST_LESSONS": 16, "LARGE": 10}.items():
+        monkeypatch.setattr(planner, name, value)
+    warnings.simplefilter("ignore")
+    found = []
+    for memory in (planner.Memory(), None):
+        study = optuna.create_study(directions=DIRECTIONS)
+        for number in range(30):
+            study.sampler = PlannerSampler(SPACE, look, seed=number, memory=memory)
+            study.optimize(objective, n_trials=1)
+        found.append([trial.params for trial in study.trials])
+    assert found[0] == found[1]
+
+
+def test_linear_algebra_has_one_thread():
+    from threadpoolctl import threadpool_info
+
+    with surrogate.one_thread():
+        assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"} == {1}
+
+
 def test_it_needs_nothing_of_this_project():
     """But for what lies beside it and is of plain Optuna too."""
     code = (
@@ -253,5 +283,9 @@ def test_it_needs_nothing_of_this_project():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(
-        ["hpo", "hpo.search", *(f"hpo.search.{name}" for name in ("encoding", "improvement", "planner"))]
+        [
+            "hpo",
+            "hpo.search",
+            *(f"hpo.search.{name}" for name in ("encoding", "improvement", "planner", "scales", "surrogate")),
+        ]
     )

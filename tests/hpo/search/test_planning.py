@@ -6,6 +6,7 @@ import optuna
 import pytest
 
 from hpo.config import make_config
+from hpo.search import planning
 from hpo.search.planner import Lesson
 from hpo.search.planning import (
     LEAST_GAIN,
@@ -92,6 +93,27 @@ def test_what_an_estimate_leaves_open_is_within_a_latency_budget():
 def test_a_trial_that_was_killed_while_it_was_asked_for_is_not_looked_at():
     params = parameters(candidate(), SPACE)
     assert outlook().look({name: params[name] for name in list(params)[:2]}) is None
+
+
+def test_what_is_remembered_of_looks_is_what_a_look_finds(monkeypatch):
+    """Also when a trial has measured its architecture since, and when it was forgotten."""
+    monkeypatch.setattr(planning, "MOST_REMEMBERED", 3)
+    looks, places = planning.Looks(), (4, 6, 8, 10, 12)
+    asked = [parameters(candidate(keep_blocks=blocks), SPACE) for blocks in places] * 2
+    key = candidate(keep_blocks=8).architecture_key()
+    for measured in ({}, {key: 0.5}):
+        kept = Outlook(MAP, SPACE, CONFIG, 10, measured=measured, memory=looks)
+        anew = [Outlook(MAP, SPACE, CONFIG, 10, measured=measured).look(params) for params in asked]
+        assert [kept.look(params) for params in asked] == anew
+    assert anew[2].costs[0] == 0.5
+
+
+def test_those_that_were_looked_at_last_are_remembered(monkeypatch):
+    monkeypatch.setattr(planning, "MOST_REMEMBERED", 2)
+    looks, asked = planning.Looks(), []
+    for name in "ababcbca":
+        looks.first(((name, 1),), lambda params: asked.append(params[0][0]))
+    assert asked == ["a", "b", "c", "a"]
 
 
 def test_a_view_is_of_what_would_be_suggested():

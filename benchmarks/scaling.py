@@ -1,13 +1,13 @@
 """How many slots does one search keep busy? Training is simulated: a sleep of known length, which is skipped.
 
-    PYTHONPATH=. python benchmarks/scaling.py [--slots 1,8,64,256] [--samplers tpe,planner] [--trials 2000] [--seconds 10]
+    PYTHONPATH=. python benchmarks/scaling.py [--slots 1,8,64,256] [--samplers tpe,planner] [--stopping dominance]
 
-The search is the real one: its loop, samplers, stopping rule, display and database (a file of SQLite, as `hpo.run` opens
-it). Only what workers do is not done. A whole trial takes `--seconds` of a slot, its rungs their share by epochs, and
-brings what a model of a real study says (scaling_model.py). While a slot is busy nobody sleeps: the clock jumps to the
-end of the next task (simulated.py), so seconds below are those that the search itself took on this machine, plus those
-that it would have waited. The network of a real study, its map and its first look are there when the clock begins. To
-reach a worker costs nothing here; on a cluster it does, and nothing is lost or retried.
+The search is the real one: its loop, samplers, stopping rule, display and database (a file of SQLite, as `hpo.run`
+opens it). Only what workers do is not done. A whole trial takes `--seconds` of a slot, its rungs their share by epochs,
+and brings what a model of a real study says (scaling_model.py). While a slot is busy nobody sleeps: the clock jumps to
+the end of the next task (simulated.py), so seconds below are those that the search itself took on this machine, plus
+those that it would have waited. The map of the real study and its first look are there when the clock begins. To reach
+a worker costs nothing here; on a cluster it does, and nothing is lost or retried.
 
 Every head is trained alone (`--heads 1`), so that a trial is a task: four heads in a task would be four trials in the
 time of one, and more to do for the loop.
@@ -17,11 +17,15 @@ are milliseconds that the search takes for a trial, among the first and the last
 are those of volumes.py ("three"), in the simulated study's own values: those of different numbers of slots can be
 compared with each other, and with nothing else.
 
-Prints a table, writes scaling.json and scaling.png beside this file, or where `--out` says.
+Prints a table, writes scaling.json and scaling.png beside this file, or where `--out` says. Rows that are there
+already are not run again. `cpu_share` is that of a core that the process had: what is missing to 1 it waited, for the
+disk and for whoever else uses the machine. On a machine that others use, `--clock cpu` counts only the processor time
+of the search; what it waits for the disk, some seven commits of about half a millisecond for a trial, is then left out.
 """
 
 import contextlib
 import io
+import itertools
 import json
 import sys
 import tempfile
@@ -61,6 +65,7 @@ STEPS = ("sampler", "ask", "tell", "read", "rest")
 EVERY = 250  # trials, after which the timer is read
 LEFT_OUT = "worker"
 AT = (100, 500, 2000)  # trials told, for which volumes are compared
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73")
 
 
@@ -99,8 +104,8 @@ def timed(timer: Timer) -> Iterator[None]:
 
     places = [
         (hpo.search.asking.Asker, "ask", "ask"),
-        (optuna.Trial, "set_user_attr", "tell"),
-        (optuna.Study, "tell", "tell"),
+        (hpo.search.loop, "tell_outcome", "tell"),
+        (hpo.search.loop, "set_user_attrs", "tell"),
         (optuna.Study, "get_trials", "read"),
         (hpo.search.loop, "read_trial", "read"),
         (SimulatedSlots, "submit", LEFT_OUT),
@@ -115,7 +120,7 @@ def timed(timer: Timer) -> Iterator[None]:
 
 def simulate(real: Real, folder: Path, slots: int, options: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """One study."""
-    config = configured(real, folder, options)
+    config = configured(real, folder, {name: value for name, value in options.items() if name != "clock"})
     facts, each = real.facts, seconds / config.epochs
     model = TrialModel(real, config)
     space = make_space(config, facts.stages, facts.resolutions, facts.class_token)
@@ -130,7 +135,8 @@ def simulate(real: Real, folder: Path, slots: int, options: Mapping[str, Any], s
         (job,) = args[0]
         return outcomes[0].seconds["train"] - job.spent.get("train", 0.0)
 
-    clock, timer = Clock(), Timer(time.perf_counter)
+    counted = CLOCKS[options["clock"]]
+    clock, timer, cpu, real_time = Clock(counted), Timer(counted), time.process_time(), time.perf_counter()
     with SimulatedSlots(slots, clock, lasts) as workers, timed(timer):
         display = Watching(clock, timer)
         check = watch(config.storage, StudyFiles(config.study_dir).trials, None)
@@ -138,7 +144,8 @@ def simulate(real: Real, folder: Path, slots: int, options: Mapping[str, Any], s
         display.prepared(config, facts, [])
         search.run(MapUnderWay(config, facts, display, real.found))
     storage.engine.dispose()
-    return summary(display, workers, slots) | {"sampler": options["sampler"], "stopping": options["stopping"]}
+    shares = {"cpu_share": (time.process_time() - cpu) / (time.perf_counter() - real_time)}
+    return {**options, "seconds_of_a_trial": seconds} | summary(display, workers, slots) | shares
 
 
 def configured(real: Real, folder: Path, options: Mapping[str, Any]) -> StudyConfig:
@@ -167,12 +174,14 @@ def summary(display: Watching, workers: SimulatedSlots, slots: int) -> dict[str,
     moments = {number: trials[number - 1]["t"] for number in (*AT, len(trials)) if number <= len(trials)}
     return {
         "slots": slots,
-        "trials": len(trials),
+        "told": len(trials),
         "trained_to_the_end": sum("val_accuracy" in trial for trial in trials),
         "wall_s": wall,
         "mean_trial_s": workers.busy / len(trials),
         "efficiency": efficiency(workers, wall),
-        "loop_ms": [per_trial(row, before) for row, before in zip(display.seconds, [{}, *display.seconds], strict=False)],
+        "loop_ms": [
+            per_trial(row, before) for row, before in zip(display.seconds, [{}, *display.seconds], strict=False)
+        ],
         "volume_after": {n: max(v["three"] for t, v in steps if t <= moment) for n, moment in moments.items()},
         "curve": [(round(t, 3), round(found["three"], 5)) for t, found in thinned(steps)],
     }
@@ -186,7 +195,7 @@ def per_trial(seconds: Mapping[str, float], before: Mapping[str, float]) -> dict
 
 def thinned(steps: Sequence[tuple[float, dict[str, float]]]) -> list[tuple[float, dict[str, float]]]:
     """Of a curve that never falls, the steps at which it rises, and its end."""
-    rising = [after for before, after in zip(steps, steps[1:], strict=False) if after[1]["three"] > before[1]["three"]]
+    rising = [after for before, after in itertools.pairwise(steps) if after[1]["three"] > before[1]["three"]]
     return [*steps[:1], *rising, *steps[-1:]]
 
 
@@ -195,9 +204,10 @@ def show(row: Mapping[str, Any]) -> None:
     parts = ", ".join(f"{step} {last[step]:.0f}" for step in STEPS)
     volumes = ", ".join(f"{volume:.4f} after {n}" for n, volume in row["volume_after"].items())
     print(
-        f"{row['sampler']:>8} {row['slots']:>4} slots, simulated, {row['stopping']}: efficiency {row['efficiency']:.3f}, "
-        f"wall clock {row['wall_s']:.0f} s, a trial {row['mean_trial_s']:.1f} s, loop {first['all']:.0f} to "
-        f"{last['all']:.0f} ms a trial ({parts}); volume {volumes}",
+        f"{row['sampler']:>8} {row['slots']:>4} slots, simulated, {row['stopping']}, {row['clock']}: "
+        f"efficiency {row['efficiency']:.3f}, "
+        f"cpu {row['cpu_share']:.2f}, wall clock {row['wall_s']:.0f} s, a trial {row['mean_trial_s']:.1f} s, "
+        f"loop {first['all']:.0f} to {last['all']:.0f} ms a trial ({parts}); volume {volumes}",
         flush=True,
     )
 
@@ -205,16 +215,22 @@ def show(row: Mapping[str, Any]) -> None:
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Volume over wall-clock time, a panel for each sampler."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
+    rows = sorted(rows, key=lambda row: row["slots"])
     samplers = list(dict.fromkeys(row["sampler"] for row in rows))
     figure = Figure(figsize=(4.6 * len(samplers), 3.8), layout="constrained")
-    for axes, sampler in zip(figure.subplots(1, len(samplers), sharey=True, squeeze=False)[0], samplers, strict=True):
+    panels = figure.subplots(1, len(samplers), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, sampler in zip(panels, samplers, strict=True):
         mine = [row for row in rows if row["sampler"] == sampler]
         for row, colour in zip(mine, COLOURS, strict=False):
             t, volume = zip(*row["curve"][1:], strict=True)
             label = f"{row['slots']} slot{'s' if row['slots'] > 1 else ''}"
             axes.step(t, volume, where="post", color=colour, label=label, linewidth=1.4)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title({"planner": "planner (default)", "tpe": "TPE"}.get(sampler, sampler))
         axes.set_xlabel("wall clock, s (training is simulated)")
         axes.spines[["top", "right"]].set_visible(False)
@@ -233,25 +249,29 @@ def listed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--trials", default=2000, show_default=True)
 @click.option("--seconds", default=10.0, show_default=True, help="of a whole trial")
 @click.option("--stopping", default="dominance", show_default=True)
+@click.option("--clock", type=click.Choice([*CLOCKS]), default="wall", show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=OUTPUT, help="JSON, and a picture beside it")
 def main(
-    slots: list[str], samplers: list[str], trials: int, seconds: float, stopping: str, seed: int, out: Path
+    slots: list[str], samplers: list[str], trials: int, seconds: float, stopping: str, clock: str, seed: int, out: Path
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    real, rows = Real.read(), []
-    for sampler in samplers:
-        for number in map(int, slots):
-            options = {"sampler": sampler, "trials": trials, "stopping": stopping, "seed": seed}
-            with tempfile.TemporaryDirectory() as folder:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    rows.append(simulate(real, Path(folder), number, options, seconds))
-            show(rows[-1])
-    about = {"simulated": "training is a sleep that is skipped, see scaling.py", "seconds_of_a_trial": seconds}
-    about |= {"cpu": cpu_name(), "date": date.today().isoformat(), "python": sys.version.split()[0], "seed": seed}
+    real = Real.read()
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.is_file() else []
+    about = {"simulated": "training is a sleep that is skipped, see scaling.py", "cpu": cpu_name()}
+    about |= {"date": date.today().isoformat(), "python": sys.version.split()[0]}
     about |= {name: version(name) for name in ("optuna", "sqlalchemy", "scikit-learn")}
-    write_text(out, json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-    draw(rows, out.with_suffix(".png"))
+    for number in map(int, slots):
+        for sampler in samplers:
+            options = {"sampler": sampler, "trials": trials, "stopping": stopping, "seed": seed, "clock": clock}
+            wanted = {**options, "seconds_of_a_trial": seconds, "slots": number}
+            if any(all(row[key] == value for key, value in wanted.items()) for row in rows):
+                continue
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+                rows.append(simulate(real, Path(folder), number, options, seconds))
+            show(rows[-1])
+            write_text(out, json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    draw([row for row in rows if row["stopping"] == stopping], out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

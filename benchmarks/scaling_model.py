@@ -6,10 +6,11 @@ keeps of a study what the model is made of, in scaling_model.json beside this fi
 and of each trial its candidate and its curve. The study that is kept there: mobilenet_v2_0.35 on copies of CIFAR-10,
 `--train-size 2000 --val-size 1000 --sampler random --trials 100 --timeout 840`.
 
-Latency and FLOPs of a candidate are those of the map, as the planner reads them. What a trial gains over its place's
-probe is linear in what is known of the candidate, fitted to the study's trials by least squares, with a normally
-distributed rest of the spread that the fit leaves, drawn anew for every candidate, but always the same for the same
-one. Curves have the mean course of the study's.
+Latency and FLOPs of a candidate are those of the map, as the planner reads them. By how much the logarithm of a trial's
+odds differs from its place's probe is linear in what is known of the candidate, fitted to the study's trials by least
+squares. To it comes luck, normally distributed with the median spread that the fit leaves of trials that were trained
+to the end: another one for every candidate, but always the same for the same one. Curves have the mean course of the
+study's.
 """
 
 import json
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from hpo.config import StudyConfig, make_config
 from hpo.search.planning import Outlook
@@ -37,7 +39,8 @@ from studies.paths import write_text
 from studies.probes import Map
 
 KEPT = Path(__file__).with_suffix(".json")
-PENALTY = 1e-3  # of the least squares: some numbers of few trials hardly differ
+PENALTY = 0.3  # of the least squares: few trials, and some of what is known of them hardly differs
+OF_A_NORMAL = 1.4826  # its standard deviation for a median distance of 1
 LEAST_ACCURACY, MOST_ACCURACY = 0.05, 0.98
 
 
@@ -91,16 +94,19 @@ class TrialModel:
         self._space, self._outlook = space, Outlook(real.found, space, config, len(facts.class_names))
         x = np.array([self._inputs(each.candidate) for each in real.trials])
         frozen = np.array([self._outlook.place(each.candidate).val_accuracy for each in real.trials])
-        y = np.array([self._end_of(each) for each in real.trials]) - frozen
+        y = logit(np.array([self._end_of(each) for each in real.trials])) - logit(frozen)
         self.weights = np.linalg.solve(x.T @ x + PENALTY * np.eye(x.shape[1]), x.T @ y)
-        self.noise = float(np.sqrt(np.sum((y - x @ self.weights) ** 2) / max(1, len(y) - x.shape[1])))
+        whole = np.array([len(each.best) == real.epochs for each in real.trials])
+        self.luck = OF_A_NORMAL * float(np.median(np.abs(y - x @ self.weights)[whole]))
 
     @cached_property
     def _courses(self) -> dict[bool, np.ndarray]:
         """(epochs,) what has been reached of the end's accuracy, without and with fine-tuning: means."""
         whole = [each for each in self.real.trials if len(each.best) == self.real.epochs]
         return {
-            tuned: np.mean([np.array(t.best) / t.best[-1] for t in whole if (t.candidate.unfreeze_depth > 0) == tuned], 0)
+            tuned: np.mean(
+                [np.array(t.best) / t.best[-1] for t in whole if (t.candidate.unfreeze_depth > 0) == tuned], 0
+            )
             for tuned in (False, True)
         }
 
@@ -114,13 +120,25 @@ class TrialModel:
         depth = candidate.unfreeze_depth / self._space.stages_of(candidate.keep_blocks)
         off = float(np.clip(math.log10(candidate.learning_rate / usual_rate(candidate, frozen)), -2, 2))
         hidden = float(candidate.head_width > 0)
-        return [1.0, frozen, tuned, tuned * frozen, tuned * depth, off, off**2, tuned * off**2, hidden, candidate.dropout]
+        return [
+            1.0,
+            frozen,
+            tuned,
+            tuned * frozen,
+            tuned * depth,
+            off,
+            off**2,
+            tuned * off**2,
+            hidden,
+            candidate.dropout,
+        ]
 
     def accuracy(self, candidate: Candidate) -> float:
         """Of a trial that was trained to its end."""
         luck = np.random.default_rng(zlib.crc32(json.dumps(candidate.to_dict(), sort_keys=True).encode())).normal()
-        gain = float(np.dot(self._inputs(candidate), self.weights)) + self.noise * luck
-        return float(np.clip(self._outlook.place(candidate).val_accuracy + gain, LEAST_ACCURACY, MOST_ACCURACY))
+        gain = float(np.dot(self._inputs(candidate), self.weights)) + self.luck * luck
+        odds = float(logit(self._outlook.place(candidate).val_accuracy)) + gain
+        return float(np.clip(expit(odds), LEAST_ACCURACY, MOST_ACCURACY))
 
     def curve(self, candidate: Candidate, until: int) -> list[dict[str, float]]:
         """The first epochs of it, in the form of `models.training.recipe.Epoch`."""
@@ -175,7 +193,7 @@ def keep(url: str, name: str) -> None:
     attrs = study.get_trials(deepcopy=False)[like.number].user_attrs
     names = ("trainable_parameters", "peak_memory_mib", "plan", "val_right", "measurement")
     values = {
-        "about": f"{config.backbone} on {found.dataset}, {found.of_train} + {found.of_val} pictures, {len(trained)} trials",
+        "about": f"{config.backbone} on {found.dataset}, {found.of_train} + {found.of_val}, {len(trained)} trials",
         "epochs": config.epochs,
         "facts": asdict(prepare(config)),
         "left": {each: attrs[each] for each in names},

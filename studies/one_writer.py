@@ -142,7 +142,7 @@ class OneWriterStorage(_CachedStorage):
 
     def _flush(self, attributes: Sequence[Mapping[str, Any]] = ()) -> None:
         """Write parameters that wait, and user attributes."""
-        parameters, self._parameters = self._parameters, []
+        parameters = self._parameters
 
         def write() -> None:
             with Session(self._backend.engine) as session:
@@ -158,6 +158,7 @@ class OneWriterStorage(_CachedStorage):
             self._backend.patiently(write)
         else:
             write()
+        self._parameters = []  # not before they are there: a full disk may have room again
 
     def _distribution(self, trial_id: int, name: str) -> BaseDistribution | None:
         """What other trials have drawn a parameter from; None where that is not known."""

@@ -37,7 +37,7 @@ __all__ = ["Lesson", "Memory", "Params", "PlannerSampler", "Space", "View", "las
 
 POOL, NEIGHBOURS = 600, 200  # assignments to choose from
 # Of a study that has so many trials, where a proposal must not take long: many run beside each other.
-LARGE, LARGE_POOL, LARGE_NEIGHBOURS = 100, 100, 100
+LARGE, LARGE_POOL, LARGE_NEIGHBOURS, LARGE_USUAL = 100, 100, 100, 100
 STEP, CHANGED = 0.15, 0.3  # of a neighbour: the standard deviation as a share of the range, and how many change
 LEAST_LESSONS, MOST_LESSONS = 4, 200  # the model's effort grows with their cube
 # Up to so many lessons the kernel's scales are fitted anew for every proposal, and then whenever there are a tenth
@@ -146,14 +146,17 @@ class PlannerSampler(optuna.samplers.BaseSampler):
 
     def _pool(self, tried: Sequence[View], best: Sequence[Params]) -> list[View]:
         """Allowed assignments that were not tried, each once."""
-        at_random, near = (POOL, NEIGHBOURS) if len(tried) < LARGE else (LARGE_POOL, LARGE_NEIGHBOURS)
+        is_large = len(tried) >= LARGE
+        at_random, near, usual = POOL, NEIGHBOURS, len(self._usual)
+        if is_large:
+            at_random, near, usual = LARGE_POOL, LARGE_NEIGHBOURS, min(LARGE_USUAL, usual)
         drawn: list[Params] = [
             {name: value_at(each, self._rng.random()) for name, each in self._space.items()} for _ in range(at_random)
         ]
-        drawn += self._usual
-        # As many of each, and not always those of the first members: a large study's front has more than that.
-        first = len(tried) * near if len(tried) >= LARGE else 0
-        drawn += [self._neighbour(best[(first + number) % len(best)]) for number in range(near if best else 0)]
+        # Of a large study all in turn: they and its front are more than a proposal looks at.
+        turn = len(tried) if is_large else 0
+        drawn += _in_turn(self._usual, usual, turn)
+        drawn += [self._neighbour(each) for each in _in_turn(best, near, turn)]
         found = {view.key: view for one in drawn if (view := self._look({**one, **self._fixed})) is not None}
         for view in tried:
             found.pop(view.key, None)
@@ -233,6 +236,11 @@ def fitted_to(n: int) -> int:
     while many >= FITTED_ANEW and (more := round(many * GROWTH)) <= n:
         many = more
     return many
+
+
+def _in_turn(values: Sequence[Params], n: int, turn: int) -> list[Params]:
+    """n of them, from those on that come after the ones of the turns before."""
+    return [values[(turn * n + number) % len(values)] for number in range(n if values else 0)]
 
 
 def _best(trials: Sequence[FrozenTrial], sign: float) -> list[Params]:

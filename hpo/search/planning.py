@@ -77,6 +77,10 @@ class Looks:
 class _Given(FixedTrial):
     """A trial whose parameters are given, and need not be checked: a sampler looks at a thousand for each proposal."""
 
+    def __init__(self, given: dict[str, Any]):
+        super().__init__(given)
+        self.given = given
+
     def suggest_int(self, name: str, *_: Any, **__: Any) -> int:
         return self._value(name)
 
@@ -90,10 +94,6 @@ class _Given(FixedTrial):
         if name not in self.given:
             raise ValueError(f"{name} is missing")
         return self.given[name]
-
-    def __init__(self, given: dict[str, Any]):
-        super().__init__(given)
-        self.given = given
 
 
 class Outlook:

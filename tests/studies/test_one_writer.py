@@ -94,6 +94,21 @@ def test_parameters_wait_for_what_is_written_next(study, url):
     assert [len(trial.params) for trial in in_database(url)] == [3, 3, 3, 0]
 
 
+def test_parameters_that_could_not_be_written_are_written_later(study, url, monkeypatch):
+    study.tell(study.ask(SPACE), (0.5, 1.0, 2.0))
+    trial = study.ask(SPACE)
+
+    def full(self):
+        raise sqlalchemy.exc.OperationalError("COMMIT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(sqlalchemy.orm.Session, "commit", full)
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        trial.set_user_attr("a", 1)
+    monkeypatch.undo()
+    trial.set_user_attr("b", 2)
+    assert (in_database(url)[1].params, in_database(url)[1].user_attrs) == (trial.params, {"b": 2})
+
+
 def test_a_parameter_keeps_its_kind(study):
     study.tell(study.ask(SPACE), (0.5, 1.0, 2.0))
     with pytest.raises(ValueError, match="different distribution kind"):

@@ -267,6 +267,28 @@ def test_what_is_remembered_changes_no_proposal(monkeypatch):
     assert found[0] == found[1]
 
 
+def test_of_what_is_usual_a_large_study_looks_at_some_in_turn(monkeypatch):
+    for name, value in {"LARGE": 10, "LARGE_USUAL": 4}.items():
+        monkeypatch.setattr(planner, name, value)
+    warnings.simplefilter("ignore")
+    usual = [{"size": 1, "rate": 1e-2 + number / 1e4, "kind": "plain"} for number in range(12)]
+    asked = []
+
+    def recorded(params):
+        asked.append(dict(params))
+        return look(params)
+
+    study = run(PlannerSampler(SPACE, look, seed=0), 10)
+    looked_at = []
+    for _ in range(3):
+        asked.clear()
+        study.sampler = PlannerSampler(SPACE, recorded, seed=0, usual=usual)
+        study.optimize(objective, n_trials=1)
+        looked_at.append([number for number, one in enumerate(usual) if one in asked])
+    assert {number for some in looked_at for number in some} == set(range(12))
+    assert {len(some) for some in looked_at} == {4}
+
+
 def test_linear_algebra_has_one_thread():
     from threadpoolctl import threadpool_info
 

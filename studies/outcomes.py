@@ -134,7 +134,7 @@ class Outcome:
         seconds: by phase: measure, prepare (build, extract, trace), train; what several trials do together is shared
             out evenly.
         peak_memory_mib: largest resident size of the worker during this trial.
-        machine: device, backend, dtype and versions.
+        machine: that trained it: device, backend, dtype and versions.
         plan: where training started from (pictures, stored features, ...) and why.
         stopped: why it was stopped, at a rung or where it diverged; empty for a trial that was not.
         val_right: which validation pictures are right after the best epoch, see `studies.answers`; empty where an

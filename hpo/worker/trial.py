@@ -201,7 +201,7 @@ def _outcome(job: Job, measurement: Measurement, learned: Learned | None, second
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         seed=job.seed,
-        machine=job.facts.machine,
+        machine=session.current().facts(job.config).machine,
         plan=learned.plan if learned else "",
         val_right=best.val_right if best else "",
         stopped=stopped,
@@ -222,7 +222,7 @@ def _failure(job: Job, error: BaseException, seconds: dict[str, float]) -> Failu
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         curve=[epoch.numbers() for epoch in getattr(error, "curve", ())],
-        machine=job.facts.machine,
+        machine=session.current().facts(job.config).machine,
     )
 
 

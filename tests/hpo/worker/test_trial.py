@@ -259,6 +259,7 @@ def test_what_was_measured_elsewhere_is_not_measured_again_nor_is_this_the_study
     (refused,) = attempt([dataclasses.replace(task, facts=elsewhere)], 2)
     assert "changed since the study was opened: machine" in refused.reason
     outcome = evaluate(dataclasses.replace(task, facts=elsewhere, **vars(measured)))
+    assert outcome.machine == task.facts.machine  # this one has trained it
     assert outcome.measurement == whole.measurement
     assert [point["val_accuracy"] for point in outcome.curve] == [point["val_accuracy"] for point in whole.curve]
     assert outcome.seconds["measure"] >= measured.spent["measure"]

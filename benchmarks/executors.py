@@ -6,10 +6,11 @@ Both executors with two workers on this machine, in turns. First a task that lea
 checkpoint of a megabyte and does nothing else: median seconds from submitting it to its result. Then whole studies
 (digits with custom_cnn, copies of CIFAR-10 with mobilenet_v2_0.35), each with a fresh cache: trials by state, the
 hypervolume of their front, seconds from the command to its end, and those from the first to the last trial, by trial.
-Writes executors.json beside this file.
+Writes executors.json beside this file, a study at a time, and does not run again what is there already.
 """
 
 import argparse
+import itertools
 import json
 import re
 import statistics
@@ -138,18 +139,20 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found: dict[str, Any] = {"task_seconds": tasks(Path(folder)), "studies": []}
-    for seed in range(given.seeds):
-        for name in STUDIES:
-            for executor in EXECUTORS:
-                with tempfile.TemporaryDirectory() as folder:
-                    found["studies"].append(study(name, executor, seed, given.trials, Path(folder), given.data_dir))
-                show({**found, "studies": found["studies"][-1:]})
-    about = {"date": date.today().isoformat(), "cpu": cpu_name()}
-    about |= {name: version(name) for name in ("ray", "tensorflow", "keras", "optuna")}
-    write_text(Path(__file__).with_suffix(".json"), json.dumps({"about": about, **found}, indent=1) + "\n")
+    found: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {"studies": []}
+    found["about"] = {"date": date.today().isoformat(), "cpu": cpu_name()}
+    found["about"] |= {name: version(name) for name in ("ray", "tensorflow", "keras", "optuna")}
+    if "task_seconds" not in found:
+        with tempfile.TemporaryDirectory() as folder:
+            found["task_seconds"] = tasks(Path(folder))
+    there = {(row["seed"], row["study"], row["executor"]) for row in found["studies"]}
+    for seed, name, executor in itertools.product(range(given.seeds), STUDIES, EXECUTORS):
+        if (seed, name, executor) not in there:
+            with tempfile.TemporaryDirectory() as folder:
+                found["studies"].append(study(name, executor, seed, given.trials, Path(folder), given.data_dir))
+            write_text(given.out, json.dumps(found, indent=1) + "\n")
     show(found)
 
 

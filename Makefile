@@ -30,9 +30,8 @@ lint: .venv/installed-test
 check: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow" --quiet
 
-# One process more than there are cores: for a fifth of the time tests wait for processes that they have started.
 test: lint
-	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)') --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 faults: .venv/installed-test
 	EXAMPLES=100 $(BIN)/python -m pytest tests/faults/test_database.py tests/faults/long.py --verbose

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from postgresql import running
 
 from models.device import cpu_name
+from studies.one_writer import set_user_attrs
 from studies.paths import write_text
 from studies.storage import open_storage, open_study
 
@@ -58,7 +59,7 @@ def one(study: optuna.Study) -> dict[str, float]:
         return done
 
     trial = timed("ask", lambda: study.ask(SPACE))
-    timed("attributes", lambda: [trial.set_user_attr(key, value) for key, value in ATTRIBUTES.items()])
+    timed("attributes", lambda: set_user_attrs(trial, ATTRIBUTES))
     timed("tell", lambda: study.tell(trial, (0.5, 1.0, 2.0)))
     timed("read", lambda: study.get_trials(deepcopy=False))
     return seconds
@@ -70,12 +71,14 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder, running() as server:
         urls = {"SQLite": f"sqlite:///{folder}/studies.db", "PostgreSQL": server.url}
-        studies = {name: open_study(open_storage(url, write=True), "s", {}) for name, url in urls.items()}
-        for study in studies.values():
-            study.sampler = optuna.samplers.RandomSampler(0)
+        for url in urls.values():
+            open_study(open_storage(url, write=True), "s", {})
         for size in SIZES:
+            for url in urls.values():
+                fill(optuna.load_study(study_name="s", storage=open_storage(url, write=True)), size)
+            studies = {name: open_study(open_storage(url, write=True), "s", {}) for name, url in urls.items()}
             for study in studies.values():
-                fill(study, size)
+                study.sampler = optuna.samplers.RandomSampler(0)
                 one(study)  # what is cached is cached
             found = [{name: one(study) for name, study in studies.items()} for _ in range(TRIALS)]
             for name in studies:

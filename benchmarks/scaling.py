@@ -271,7 +271,7 @@ def main(
                 rows.append(simulate(real, Path(folder), number, options, seconds))
             show(rows[-1])
             write_text(out, json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-    draw([row for row in rows if row["stopping"] == stopping], out.with_suffix(".png"))
+    draw([row for row in rows if (row["stopping"], row["clock"]) == (stopping, clock)], out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

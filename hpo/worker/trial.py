@@ -2,14 +2,15 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from hpo.config import StudyConfig
 from hpo.worker import checkpoints, costs, session
 from hpo.worker.accounting import peak_memory_mib, reset_peak_memory, timed
 from hpo.worker.boundary import explain
-from hpo.worker.facts import check_unchanged
+from hpo.worker.facts import check_unchanged, machine_of
 from hpo.worker.heartbeat import Beat, Heartbeat, Phase, SignOfLife, decoding
 from hpo.worker.hypermodel import learn_hyper
 from hpo.worker.job import Job, Measured
@@ -201,7 +202,7 @@ def _outcome(job: Job, measurement: Measurement, learned: Learned | None, second
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         seed=job.seed,
-        machine=session.current().facts(job.config).machine,
+        machine=_machine(job),
         plan=learned.plan if learned else "",
         val_right=best.val_right if best else "",
         stopped=stopped,
@@ -222,8 +223,13 @@ def _failure(job: Job, error: BaseException, seconds: dict[str, float]) -> Failu
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
         curve=[epoch.numbers() for epoch in getattr(error, "curve", ())],
-        machine=session.current().facts(job.config).machine,
+        machine=_machine(job),
     )
+
+
+def _machine(job: Job) -> Mapping[str, Any]:
+    """That trains it: the study's, but where another has measured it. Needs no data, which may be gone."""
+    return job.facts.machine if job.measurement is None else machine_of(job.config)
 
 
 def over_budget(config: StudyConfig, measurement: Measurement) -> dict[str, float]:

@@ -12,7 +12,7 @@ import hpo.worker.trial
 from datasets import DataError
 from hpo.worker.inputs import Sources
 from hpo.worker.job import Job
-from hpo.worker.session import current, prepare
+from hpo.worker.session import Session, current, prepare
 from hpo.worker.trial import attempt, measure, over_budget
 from models.training.recipe import Epoch, NonFiniteLoss
 from studies.outcomes import Failure, Outcome
@@ -174,6 +174,21 @@ def test_data_that_changed_since_the_study_began(small, tmp_path):
     (failure,) = attempt([dataclasses.replace(task, facts=before)], 2)
     assert isinstance(failure, Failure)
     assert failure.reason.startswith("Changed: changed since the study was opened: dataset_digest;")
+
+
+@pytest.mark.parametrize("measured", [False, True], ids=["here", "elsewhere"])
+def test_data_that_cannot_be_read_any_more(small, tmp_path, monkeypatch, measured):
+    task = job(small, tmp_path)
+    if measured:
+        task = dataclasses.replace(task, measurement=made.measurement())
+
+    def gone(self, config):
+        raise DataError("the folder is gone")
+
+    monkeypatch.setattr(Session, "facts", gone)
+    (failure,) = attempt([task], 2)
+    assert (failure.kind, failure.reason) == ("DataError", "DataError: the folder is gone")
+    assert failure.machine == task.facts.machine
 
 
 @pytest.mark.slow

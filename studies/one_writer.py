@@ -15,8 +15,8 @@ import copy
 import json
 import math
 import time
-from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from studies.waiting_storage import WaitingStorage
 
+T = TypeVar("T")
 LOOK_SECONDS = 1.0  # between two looks for trials that others added
 # As Optuna writes it, in SQLite and in PostgreSQL; a second time, where a connection was lost, it is the same.
 _SET_PARAMETER = sqlalchemy.text(
@@ -154,10 +155,7 @@ class OneWriterStorage(_CachedStorage):
 
         if not parameters and not attributes:
             return
-        if isinstance(self._backend, WaitingStorage):
-            self._backend.patiently(write)
-        else:
-            write()
+        self._patiently(write)
         self._parameters = []  # not before they are there: a full disk may have room again
 
     def _distribution(self, trial_id: int, name: str) -> BaseDistribution | None:
@@ -205,17 +203,16 @@ class OneWriterStorage(_CachedStorage):
             self._newest[study_id] = max([newest, *(trial._trial_id for trial in trials)])
 
     def _row_of_newest(self, study_id: int) -> int | None:
-        found: list[int | None] = []
-
-        def read() -> None:
+        def read() -> int | None:
             with self._backend.engine.connect() as connection:
-                found[:] = [connection.execute(_NEWEST, {"study": study_id}).scalar()]
+                found: int | None = connection.execute(_NEWEST, {"study": study_id}).scalar()
+                return found
 
-        if isinstance(self._backend, WaitingStorage):
-            self._backend.patiently(read)
-        else:
-            read()
-        return found[0]
+        return self._patiently(read)
+
+    def _patiently(self, do: Callable[[], T]) -> T:
+        """A server that goes away is waited for."""
+        return self._backend.patiently(do) if isinstance(self._backend, WaitingStorage) else do()
 
 
 def set_user_attrs(trial: optuna.Trial, values: Mapping[str, Any]) -> None:

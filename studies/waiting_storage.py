@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError
@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.errors import PackageMissing, StorageError
 from studies.url import POSTGRESQL
 
+T = TypeVar("T")
 EXTRA = "cluster"
 POLL_SECONDS = 1.0
 SAY_SECONDS = 60.0  # between two lines in the log while a server is waited for
@@ -116,11 +117,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(method)
     def call(self: "WaitingStorage", *args: Any, **kwargs: Any) -> Any:
-        while True:
-            try:
-                return method(self, *args, **kwargs)
-            except ConnectionLost:
-                self._wait()
+        return self.patiently(lambda: method(self, *args, **kwargs))
 
     return call
 
@@ -181,11 +178,11 @@ class WaitingStorage(RDBStorage):
         for check in GUARDS.get(self._place, ()):
             check()
 
-    def patiently(self, write: Callable[[], None]) -> None:
-        """Have something written that is the same however often it is; again after the server has come back."""
+    def patiently(self, do: Callable[[], T]) -> T:
+        """Do what may be done several times, again after the server has come back."""
         while True:
             try:
-                return write()
+                return do()
             except ConnectionLost:
                 self._wait()
 
@@ -248,13 +245,12 @@ class WaitingStorage(RDBStorage):
         return str(self._read(statement, "SELECT state FROM trials WHERE trial_id = :row", trial_id))
 
     def _read(self, locking: str, reading: str, row: int) -> Any:
-        while True:
-            try:
-                with self.engine.begin() as connection:
-                    connection.execute(sqlalchemy.text(locking), {"row": row})
-                    return connection.execute(sqlalchemy.text(reading), {"row": row}).scalar_one()
-            except ConnectionLost:
-                self._wait()
+        def read() -> Any:
+            with self.engine.begin() as connection:
+                connection.execute(sqlalchemy.text(locking), {"row": row})
+                return connection.execute(sqlalchemy.text(reading), {"row": row}).scalar_one()
+
+        return self.patiently(read)
 
     set_study_user_attr = _patient(RDBStorage.set_study_user_attr)
     set_study_system_attr = _patient(RDBStorage.set_study_system_attr)

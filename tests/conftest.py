@@ -6,7 +6,6 @@ Each is done by one process (`--dist loadfile`): a long one at the end would run
 import contextlib
 import ctypes
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _few_objects_to_go_through() -> Iterator[None]:
+def _few_objects_to_go_through() -> None:
     """Garbage collection goes through what a file has made only, not through all that others and TensorFlow keep.
 
     Keras collects each time that names are to begin anew, which took half of the time of such tests. What large
@@ -52,4 +51,3 @@ def _few_objects_to_go_through() -> Iterator[None]:
     gc.freeze()
     with contextlib.suppress(OSError, AttributeError):  # a C library that is not GNU's
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    yield

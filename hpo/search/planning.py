@@ -106,7 +106,7 @@ class Outlook:
         classes: of its data.
         refused: architectures that were over a budget when they were measured, by their keys.
         measured: milliseconds of architectures that trials have measured, by their keys: the map only estimates them.
-        memory: of another outlook on the same map for the same study: what does not change is not found out again.
+        looks: of another outlook on the same map for the same study: what does not change is not found out again.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class Outlook:
         classes: int,
         refused: Collection[str] = frozenset(),
         measured: Mapping[str, float] = MappingProxyType({}),
-        memory: "Looks | None" = None,
+        looks: Looks | None = None,
     ):
         self.found, self._refused, self._measured = found, refused, measured
         self._space, self._config = space, config
         self._logits, self._n_train = 1 if classes == 2 else classes, found.of_train
         self._sides = {side: _columns(found, side) for side in found.resolutions}
-        self.memory = memory or Looks()
+        self.looks = looks or Looks()
 
     @classmethod
     def after(
@@ -133,20 +133,20 @@ class Outlook:
         space: Space,
         config: StudyConfig,
         classes: int,
-        memory: "Looks | None" = None,
+        looks: Looks | None = None,
     ) -> "Outlook":
         """With what the trials of a study have shown."""
-        memory = memory or Looks()
-        known = [(record, memory.key_of(record)) for record in records if record.candidate]
+        looks = looks or Looks()
+        known = [(record, looks.key_of(record)) for record in records if record.candidate]
         refused = {key for record, key in known if record.state == State.INFEASIBLE}
         measured = {key: record.latency_ms for record, key in known if record.latency_ms is not None}
-        return cls(found, space, config, classes, refused, measured, memory)
+        return cls(found, space, config, classes, refused, measured, looks)
 
     @property
     def usual(self) -> list[Params]:
         """See `usual_ways`."""
-        self.memory.usual = self.memory.usual or usual_ways(self.found, self._space)
-        return self.memory.usual
+        self.looks.usual = self.looks.usual or usual_ways(self.found, self._space)
+        return self.looks.usual
 
     @property
     def standard_error(self) -> float:
@@ -159,7 +159,7 @@ class Outlook:
         return self._at(candidate.resolution, candidate.keep_blocks or len(self._space.stages))
 
     def _at(self, side: int, kept: int) -> Place:
-        places = self.memory.places
+        places = self.looks.places
         if (side, kept) not in places:
             blocks, columns = self._sides[side]
             places[side, kept] = Place(*(float(np.interp(kept, blocks, column)) for column in columns))
@@ -209,7 +209,7 @@ class Outlook:
 
     def look(self, params: Params) -> View | None:
         """For the planner; None over budget, and of a trial that was killed while it was asked for."""
-        seen = self.memory.first(tuple(params.items()), self._first_look)
+        seen = self.looks.first(tuple(params.items()), self._first_look)
         if seen is None:
             return None
         key, place, view = seen

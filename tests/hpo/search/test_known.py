@@ -4,22 +4,11 @@ import numpy as np
 
 from hpo.search.known import SETTLED, Known
 from hpo.search.stopping import reached_at
-from models.candidate import Candidate
 from studies.records import State, TrialRecord
 from tests import made
 
-CANDIDATES = [
-    Candidate(
-        backbone="custom_cnn",
-        unfreeze_depth=depth,
-        head_width=0,
-        dropout=0.0,
-        learning_rate=1e-3,
-        lr_schedule="cosine",
-        resolution=16,
-    )
-    for depth in range(3)
-]
+CANDIDATES = [made.candidate(unfreeze_depth=depth) for depth in range(3)]
+EPOCHS = 2, 4
 
 
 def record(number, rng):
@@ -33,14 +22,17 @@ def record(number, rng):
     )
 
 
-def check(known, records):
-    assert known.records == records
-    assert known.counted == sum(one.counts for one in records)
-    for candidate in CANDIDATES:
-        alike = (one.number for one in records if one.candidate == candidate and one.state in SETTLED)
-        assert known.same_as(candidate) == next(alike, None)
-    for epoch in (2, 4):
-        assert sorted(known.reached(epoch), key=lambda one: one.number) == reached_at(records, epoch)
+def kept(known):
+    reached = [sorted(known.reached(epoch), key=lambda one: one.number) for epoch in EPOCHS]
+    return known.records, known.counted, [known.same_as(candidate) for candidate in CANDIDATES], reached
+
+
+def gone_through(records):
+    alike = [
+        next((one.number for one in records if one.candidate == candidate and one.state in SETTLED), None)
+        for candidate in CANDIDATES
+    ]
+    return records, sum(one.counts for one in records), alike, [reached_at(records, epoch) for epoch in EPOCHS]
 
 
 def test_it_is_what_all_records_say():
@@ -50,5 +42,5 @@ def test_it_is_what_all_records_say():
         number = int(rng.integers(0, len(records) + 1))
         records[number : number + 1] = [record(number, rng)]
         known.put(records[number])
-        check(known, records)
-    check(Known(records), records)
+        assert kept(known) == gone_through(records)
+    assert kept(Known(records)) == gone_through(records)

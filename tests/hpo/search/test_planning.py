@@ -102,7 +102,7 @@ def test_what_is_remembered_of_looks_is_what_a_look_finds(monkeypatch):
     asked = [parameters(candidate(keep_blocks=blocks), SPACE) for blocks in places] * 2
     key = candidate(keep_blocks=8).architecture_key()
     for measured in ({}, {key: 0.5}):
-        kept = Outlook(MAP, SPACE, CONFIG, 10, measured=measured, memory=looks)
+        kept = Outlook(MAP, SPACE, CONFIG, 10, measured=measured, looks=looks)
         anew = [Outlook(MAP, SPACE, CONFIG, 10, measured=measured).look(params) for params in asked]
         assert [kept.look(params) for params in asked] == anew
     assert anew[2].costs[0] == 0.5

@@ -8,14 +8,16 @@ not.
 
 What is written of one trial at once is one transaction: each is waited for until it is on the disk. Parameters wait for
 what is written next, and are lost with a process that is killed before, as is then the trial: it is found under way and
-without parameters, which is what a process that is killed while it asks leaves anyway.
+without parameters, which is what a process that is killed while it asks leaves anyway. A write that is interrupted, by
+Ctrl-C or by an error, may have come to the disk or not: everything is read again then.
 """
 
 import copy
 import json
 import math
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import optuna
@@ -39,6 +41,9 @@ _SET_USER_ATTR = sqlalchemy.text(
     "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:row, :key, :value) "
     "ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json"
 )
+_STATES = sqlalchemy.text("SELECT trial_id, state FROM trials WHERE trial_id IN :rows").bindparams(
+    sqlalchemy.bindparam("rows", expanding=True)
+)
 _NEWEST = sqlalchemy.text("SELECT max(trial_id) FROM trials WHERE study_id = :study")
 
 
@@ -51,23 +56,23 @@ class OneWriterStorage(_CachedStorage):
 
     def __init__(self, backend: RDBStorage):
         super().__init__(backend)
-        self._newest: dict[int, int] = {}  # by study: the row up to which all trials are known
+        self._newest: dict[int, int] = {}  # by study: the row up to which all trials are known, where any are
         self._looked: dict[int, float] = {}  # by study: when others' trials were looked for
         self._parameters: list[dict[str, Any]] = []  # rows that wait to be written
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """As Optuna has it."""
-        self._flush()
-        trial_id = super().create_new_trial(study_id, template_trial)
-        if template_trial is not None:
-            self._read_again(trial_id)  # as it stands in the database
-        _, number = self._trial_id_to_study_id_and_number[trial_id]
-        with self._lock:
-            if study_id in self._newest and number + 1 == len(self._studies[study_id].trials):
-                self._newest[study_id] = trial_id
-            else:  # another process added some before it, which are to be read
-                self._looked.pop(study_id, None)
-        return trial_id
+        with self._writing():
+            trial_id = super().create_new_trial(study_id, template_trial)
+            if template_trial is not None:
+                self._read_again(trial_id)  # as it stands in the database
+            _, number = self._trial_id_to_study_id_and_number[trial_id]
+            with self._lock:
+                if study_id in self._newest and number + 1 == len(self._studies[study_id].trials):
+                    self._newest[study_id] = trial_id
+                else:  # another process added some before it, which are to be read
+                    self._looked.pop(study_id, None)
+            return trial_id
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
@@ -76,8 +81,8 @@ class OneWriterStorage(_CachedStorage):
         trial = self._renewed(trial_id)
         before = None if trial is None else self._distribution(trial_id, param_name)
         if before is None:  # Optuna looks for that of other trials
-            self._flush()
-            super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+            with self._writing():
+                super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
             trial = self._renewed(trial_id)
         else:
             check_distribution_compatibility(before, distribution)
@@ -95,29 +100,29 @@ class OneWriterStorage(_CachedStorage):
     def set_trial_user_attrs(self, trial_id: int, values: Mapping[str, Any]) -> None:
         """Several at once, in one transaction, of a trial under way."""
         texts = {key: json.dumps(value) for key, value in values.items()}
-        self._flush([{"row": trial_id, "key": key, "value": text} for key, text in texts.items()])
-        trial = self._renewed(trial_id)
+        with self._writing([{"row": trial_id, "key": key, "value": text} for key, text in texts.items()]):
+            trial = self._renewed(trial_id)
         if trial is not None:  # as it is read: a list for a tuple
             trial.user_attrs = {**trial.user_attrs, **{key: json.loads(text) for key, text in texts.items()}}
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """As Optuna has it."""
-        self._flush()
-        super().set_trial_system_attr(trial_id, key, value)
-        self._read_again(trial_id)
+        with self._writing():
+            super().set_trial_system_attr(trial_id, key, value)
+            self._read_again(trial_id)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """As Optuna has it."""
-        self._flush()
-        done = super().set_trial_state_values(trial_id, state, values)
-        self._read_again(trial_id)
-        return done
+        with self._writing():
+            done = super().set_trial_state_values(trial_id, state, values)
+            self._read_again(trial_id)
+            return done
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """As Optuna has it."""
-        self._flush()
-        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
-        self._read_again(trial_id)
+        with self._writing():
+            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+            self._read_again(trial_id)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """As Optuna has it, from memory where it is known."""
@@ -141,14 +146,36 @@ class OneWriterStorage(_CachedStorage):
         self._flush()
         super().remove_session()
 
+    @contextmanager
+    def _writing(self, attributes: Sequence[Mapping[str, Any]] = ()) -> Iterator[None]:
+        """Write what waits, and user attributes; if that or what follows is interrupted, nothing is known any more."""
+        try:
+            self._flush(attributes)
+            yield
+        except BaseException:
+            self._newest.clear()
+            self._looked.clear()
+            raise
+
     def _flush(self, attributes: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Write parameters that wait, and user attributes."""
+        """Write parameters that wait, and user attributes.
+
+        Raises:
+            KeyError, UpdateFinishedTrialError: somebody else has deleted or ended the trial that has these attributes;
+                parameters of such a trial are left out.
+        """
         parameters = self._parameters
 
         def write() -> None:
             with Session(self._backend.engine) as session:
-                if parameters:
-                    session.execute(_SET_PARAMETER, parameters)
+                rows = sorted({row["row"] for row in [*parameters, *attributes]})
+                states = {row: TrialState[state] for row, state in session.execute(_STATES, {"rows": rows})}
+                for row in {each["row"] for each in attributes}:
+                    if row not in states:
+                        raise KeyError(f"there is no trial in row {row}")
+                    self._backend.check_trial_is_updatable(row, states[row])
+                if left := [row for row in parameters if row["row"] in states and not states[row["row"]].is_finished()]:
+                    session.execute(_SET_PARAMETER, left)
                 if attributes:
                     session.execute(_SET_USER_ATTR, attributes)
                 session.commit()
@@ -164,10 +191,10 @@ class OneWriterStorage(_CachedStorage):
         return self._studies[study_id].param_distribution.get(name)
 
     def _known(self, trial_id: int) -> FrozenTrial | None:
-        """What is remembered of a trial."""
-        if trial_id not in self._trial_id_to_study_id_and_number:
+        """What is remembered of a trial, where that is what stands in the database."""
+        study_id, number = self._trial_id_to_study_id_and_number.get(trial_id, (None, None))
+        if study_id is None or number is None or study_id not in self._newest:
             return None
-        study_id, number = self._trial_id_to_study_id_and_number[trial_id]
         return self._studies[study_id].trials.get(number)
 
     def _renewed(self, trial_id: int) -> FrozenTrial | None:
@@ -192,15 +219,15 @@ class OneWriterStorage(_CachedStorage):
             newest, now = self._newest.get(study_id, -1), time.monotonic()
             if now - self._looked.get(study_id, -math.inf) < LOOK_SECONDS:
                 return
+            if newest < 0 or self._row_of_newest(study_id) != newest:
+                self._flush()
+                trials = self._backend._get_trials(
+                    study_id, states=None, included_trial_ids=set(), trial_id_greater_than=newest
+                )
+                self._add_trials_to_cache(study_id, trials)
+                study.trials = dict(sorted(study.trials.items()))
+                self._newest[study_id] = max([newest, *(trial._trial_id for trial in trials)])
             self._looked[study_id] = now
-            if newest >= 0 and self._row_of_newest(study_id) == newest:
-                return
-            trials = self._backend._get_trials(
-                study_id, states=None, included_trial_ids=set(), trial_id_greater_than=newest
-            )
-            self._add_trials_to_cache(study_id, trials)
-            study.trials = dict(sorted(study.trials.items()))
-            self._newest[study_id] = max([newest, *(trial._trial_id for trial in trials)])
 
     def _row_of_newest(self, study_id: int) -> int | None:
         def read() -> int | None:
@@ -219,6 +246,7 @@ def set_user_attrs(trial: optuna.Trial, values: Mapping[str, Any]) -> None:
     """Several of a trial under way: in one transaction where its study is one of `OneWriterStorage`."""
     if isinstance(trial.storage, OneWriterStorage):
         trial.storage.set_trial_user_attrs(trial._trial_id, values)
+        trial._cached_frozen_trial.user_attrs.update(values)
     else:
         for key, value in values.items():
             trial.set_user_attr(key, value)

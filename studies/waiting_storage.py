@@ -6,6 +6,7 @@ that are done again are named here, private ones among them; `tests/studies/test
 before and after each kind of write.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -107,6 +108,18 @@ def _tell_apart(context: Any) -> None:
     """Keeps Optuna from taking a lost connection for invalid data, and from trying five times by itself."""
     if context.is_disconnect or is_lost(context.original_exception):
         raise ConnectionLost from context.original_exception
+
+
+def _is_made_of(trial: FrozenTrial, template: FrozenTrial | None) -> bool:
+    """Whether a trial is a new one: from a template, or, by the only process that begins any, without."""
+    if template is None:
+        return trial.state == TrialState.RUNNING
+
+    def content(one: FrozenTrial) -> tuple[Any, ...]:
+        attributes: tuple[Any, ...] = json.loads(json.dumps([one.user_attrs, one.system_attrs]))
+        return one.state, one.params, one.values, attributes
+
+    return content(trial) == content(template)
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,8 +234,10 @@ class WaitingStorage(RDBStorage):
                 return super()._create_new_trial(study_id, template_trial)
             except ConnectionLost:
                 self._wait()
-                if self._count(study_id) > before:  # it was made, and only the answer was lost
-                    return self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, before))
+                for number in range(before, self._count(study_id)):  # others may have added some meanwhile
+                    made = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
+                    if _is_made_of(made, template_trial):  # only the answer was lost
+                        return made
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """As Optuna has it."""

@@ -24,7 +24,7 @@ class Known:
     def __init__(self, records: Iterable[TrialRecord] = ()):
         self.records: list[TrialRecord] = []
         self.counted = 0  # of the wanted number of trials
-        self._alike: dict[str, set[int]] = {}  # numbers, by candidate
+        self._alike: dict[AnyCandidate, set[int]] = {}  # numbers
         self._reached: dict[int, dict[int, Reached]] = {}  # by epoch and number
         for record in records:
             self.put(record)
@@ -47,11 +47,11 @@ class Known:
             found.update({each.number: each for each in reached_at([record], epoch)})
 
     def _numbers_of(self, record: TrialRecord) -> set[int]:
-        return set() if record.candidate is None else self._alike.setdefault(record.candidate.to_json(), set())
+        return set() if record.candidate is None else self._alike.setdefault(record.candidate, set())
 
     def same_as(self, candidate: AnyCandidate) -> int | None:
         """The number of the first trial of the same candidate that is settled."""
-        return min(self._alike.get(candidate.to_json(), ()), default=None)
+        return min(self._alike.get(candidate, ()), default=None)
 
     def reached(self, epoch: int) -> Sequence[Reached]:
         """See `hpo.search.stopping.reached_at`."""

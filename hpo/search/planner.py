@@ -58,7 +58,7 @@ class Memory:
 
     Attributes:
         lessons: of trials that have ended, by their numbers.
-        fits: what was fitted last, by the number of lessons then.
+        fits: what was fitted last, by the number of lessons of trials that had ended then.
     """
 
     lessons: dict[int, Sequence[Lesson]] = field(default_factory=dict)
@@ -146,21 +146,27 @@ class PlannerSampler(optuna.samplers.BaseSampler):
 
     def _pool(self, tried: Sequence[View], best: Sequence[Params]) -> list[View]:
         """Allowed assignments that were not tried, each once."""
-        is_large = len(tried) >= LARGE
+        # Each once: one that was interrupted and tried again is no more than if it had not been interrupted.
+        is_large = len({view.key for view in tried}) >= LARGE
         at_random, near, usual = POOL, NEIGHBOURS, len(self._usual)
         if is_large:
             at_random, near, usual = LARGE_POOL, LARGE_NEIGHBOURS, min(LARGE_USUAL, usual)
         drawn: list[Params] = [
             {name: value_at(each, self._rng.random()) for name, each in self._space.items()} for _ in range(at_random)
         ]
-        # Of a large study all in turn: they and its front are more than a proposal looks at.
-        turn = len(tried) if is_large else 0
-        drawn += _in_turn(self._usual, usual, turn)
-        drawn += [self._neighbour(each) for each in _in_turn(best, near, turn)]
+        drawn += self._row_of(self._usual, usual, is_large)
+        drawn += [self._neighbour(each) for each in self._row_of(best, near, is_large)]
         found = {view.key: view for one in drawn if (view := self._look({**one, **self._fixed})) is not None}
         for view in tried:
             found.pop(view.key, None)
         return list(found.values())
+
+    def _row_of(self, values: Sequence[Params], n: int, is_large: bool) -> list[Params]:
+        """n of them in a row; of a large study from anywhere: they and its front are more than a proposal looks at."""
+        if not values:
+            return []
+        first = int(self._rng.integers(len(values))) if is_large else 0
+        return [values[(first + number) % len(values)] for number in range(n)]
 
     def _neighbour(self, params: Params) -> dict[str, Any]:
         changed = self._rng.random(len(self._space)) < CHANGED
@@ -177,13 +183,16 @@ class PlannerSampler(optuna.samplers.BaseSampler):
     def _scores(self, pool: Sequence[View], seen: Sequence[tuple[FrozenTrial, View]], sign: float) -> np.ndarray:
         """(pool,): the more, the better."""
         known = self._memory.lessons  # looked up here: there are thousands
-        taught = [(view, known.get(trial.number) or self._lessons_of(trial)) for trial, view in seen]
-        lessons = [(view, lesson) for view, each in taught for lesson in each]
+        taught = [
+            (trial, [(view, lesson) for lesson in known.get(trial.number) or self._lessons_of(trial)])
+            for trial, view in seen
+        ]
+        lessons = [lesson for _, each in taught for lesson in each]
         done = [trial.values for trial, _ in seen if trial.state == TrialState.COMPLETE]
         prior, seconds = np.array([view.prior for view in pool]), np.array([view.seconds for view in pool])
         if len(lessons) < LEAST_LESSONS or not done:
             return prior + self._rng.gumbel(size=len(pool))  # a draw from what is believed
-        model = self._model(lessons)
+        model = Model.of(self._space, lessons[-MOST_LESSONS:], self._fit(taught, len(lessons)))
         values, costs = [told[0] for told in done], [told[1:] for told in done]
         running = [view for trial, view in seen if trial.state == TrialState.RUNNING]
         if running:
@@ -216,14 +225,23 @@ class PlannerSampler(optuna.samplers.BaseSampler):
             self._memory.lessons[trial.number] = self._lessons(trial)
         return self._memory.lessons[trial.number]
 
-    def _model(self, lessons: Sequence[tuple[View, Lesson]]) -> "Model":
-        """Of the last of them, with the kernel that was fitted to as many of the first as `fitted_to` says."""
-        many, fits = fitted_to(len(lessons)), self._memory.fits
-        if many < FITTED_ANEW:
-            return Model.of(self._space, lessons)
+    def _fit(self, taught: Sequence[tuple[FrozenTrial, Sequence[tuple[View, Lesson]]]], n: int) -> Fit | None:
+        """The kernel for n lessons; None where it is to be fitted to all of them.
+
+        It is fitted to as many of the first lessons as `fitted_to` says, in the order in which trials have ended: what
+        those taught who are under way changes, and a study that goes on after a kill is to find the same.
+        """
+        if n < FITTED_ANEW:
+            return None
+        ended = [each for each in taught if each[0].state.is_finished()]
+        many, fits = fitted_to(sum(len(each) for _, each in ended)), self._memory.fits
+        if many < LEAST_LESSONS:
+            return Model.of(self._space, [lesson for _, each in taught for lesson in each][:MOST_FITTED]).fit
         if many not in fits:
-            fits = self._memory.fits = {many: Model.of(self._space, lessons[:many][-MOST_FITTED:]).fit}
-        return Model.of(self._space, lessons[-MOST_LESSONS:], fits[many])
+            ended.sort(key=lambda each: _end(each[0]))
+            lessons = [lesson for _, each in ended for lesson in each][:many]
+            fits = self._memory.fits = {many: Model.of(self._space, lessons[-MOST_FITTED:]).fit}
+        return fits[many]
 
 
 def fitted_to(n: int) -> int:
@@ -238,9 +256,9 @@ def fitted_to(n: int) -> int:
     return many
 
 
-def _in_turn(values: Sequence[Params], n: int, turn: int) -> list[Params]:
-    """n of them, from those on that come after the ones of the turns before."""
-    return [values[(turn * n + number) % len(values)] for number in range(n if values else 0)]
+def _end(trial: FrozenTrial) -> tuple[float, int]:
+    """When a trial has ended; of two that did so at once the one with the smaller number first."""
+    return trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0, trial.number
 
 
 def _best(trials: Sequence[FrozenTrial], sign: float) -> list[Params]:

@@ -1,5 +1,7 @@
 """What is remembered of trials is what stands in the database; and what of Optuna's private parts it leans on."""
 
+import contextlib
+
 import optuna
 import pytest
 import sqlalchemy
@@ -107,6 +109,96 @@ def test_parameters_that_could_not_be_written_are_written_later(study, url, monk
     monkeypatch.undo()
     trial.set_user_attr("b", 2)
     assert (in_database(url)[1].params, in_database(url)[1].user_attrs) == (trial.params, {"b": 2})
+
+
+def ask(study, trial):
+    study.ask()
+
+
+def claim(study, trial):
+    study.enqueue_trial({"x": 0.5, "n": 3})
+    study.ask()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        ask,
+        claim,
+        lambda study, trial: trial.suggest_int("m", 1, 3),
+        lambda study, trial: set_user_attrs(trial, {"a": 1}),
+        lambda study, trial: trial.set_constraint("budget", 1.0),
+        lambda study, trial: study.tell(trial, (0.5, 1.0, 2.0)),
+        lambda study, trial: study.tell(trial, state=TrialState.FAIL),
+    ],
+    ids=["ask", "claim", "suggest", "attribute", "constraint", "tell", "fail"],
+)
+def test_what_ctrl_c_interrupts_is_as_it_stands_in_the_database(study, url, monkeypatch, write):
+    """After each of the first commits."""
+    study.tell(study.ask(SPACE), (0.5, 1.0, 2.0))
+    commit, left = sqlalchemy.orm.Session.commit, []
+
+    def interrupt(self):
+        commit(self)
+        if left and not left.pop():
+            raise KeyboardInterrupt
+
+    for commits in range(3):
+        trial = study.ask(SPACE)
+        study.get_trials()
+        left[:] = [False] + [True] * commits
+        monkeypatch.setattr(sqlalchemy.orm.Session, "commit", interrupt)
+        with contextlib.suppress(KeyboardInterrupt):
+            write(study, trial)
+        monkeypatch.undo()
+        study._storage.remove_session()  # writes parameters that wait
+        both(study, url)
+
+
+def test_nothing_is_written_of_a_trial_that_is_no_more(study, url):
+    """Deleted by another process, such as the dashboard; its row in a file of SQLite is the next trial's."""
+    study.tell(study.ask(SPACE), (0.5, 1.0, 2.0))
+    trial = study.ask(SPACE)
+    optuna.delete_study(study_name="s", storage=url)
+    with pytest.raises(KeyError):
+        set_user_attrs(trial, {"curve": [1]})
+    again = open_study(open_storage(url, write=True), "s", {"a": 1})
+    again.ask()
+    assert [(one.params, one.user_attrs) for one in in_database(url)] == [({}, {})]
+
+
+def test_nothing_is_written_of_a_trial_that_has_ended(study, url):
+    trial = study.ask(SPACE)
+    other = optuna.load_study(study_name="s", storage=RDBStorage(url))
+    other.tell(0, state=TrialState.FAIL)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        set_user_attrs(trial, {"curve": [1]})
+    assert [one.state for one in both(study, url)] == [TrialState.FAIL]
+
+
+def test_a_queued_trial_that_somebody_else_has_ended_is_not_queued(study, url):
+    study.get_trials()
+    study.enqueue_trial({"x": 0.5, "n": 3, "c": "a"})
+    other = optuna.load_study(study_name="s", storage=RDBStorage(url))
+    other.tell(other.ask(), (0.5, 1.0, 2.0))
+    assert study.ask().number == 1
+    assert [trial.state.name for trial in both(study, url)] == ["COMPLETE", "RUNNING"]
+
+
+def test_a_look_for_what_others_added_loses_no_parameters(study, url, monkeypatch):
+    study.tell(study.ask(SPACE), (0.5, 1.0, 2.0))
+    other = optuna.load_study(study_name="s", storage=RDBStorage(url))
+    monkeypatch.setattr(one_writer, "LOOK_SECONDS", 0.0)
+    trial = study.ask()
+    x = trial.suggest_float("x", 1e-5, 1.0, log=True)
+    other.enqueue_trial({"x": 0.25})
+    assert [one.params.get("x") for one in both(study, url)[1:]] == [x, None]
+
+
+def test_a_trial_knows_its_attributes(study):
+    trial = study.ask()
+    set_user_attrs(trial, {"a": 1})
+    assert trial.user_attrs == {"a": 1}
 
 
 def test_a_parameter_keeps_its_kind(study):

@@ -66,23 +66,10 @@ class TestServerThatGoes:
         study.enqueue_trial({"x": 0.25})
         trial = study.ask()
         before = state(url)
-        session = sqlalchemy.orm.Session
-        commit, left = session.commit, [True]
-
-        def lose(self: Any) -> None:
-            fails = left and bool(self.new or self.dirty or self.in_transaction()) and writes(self)
-            if fails and not done:
-                left.clear()
-                raise ConnectionLost
-            commit(self)
-            if fails:
-                left.clear()
-                raise ConnectionLost
-
-        monkeypatch.setattr(session, "commit", lose)
+        lost = lose_once(monkeypatch, done)
         write(storage, study, trial)
         monkeypatch.undo()
-        assert not left
+        assert lost
         lossy = state(url)
         assert lossy != before
         # the same without any loss, in another study of the same kind
@@ -92,6 +79,22 @@ class TestServerThatGoes:
         if "new" not in lossy["names"]:
             assert lossy["trials"] == state(url, "t")["trials"]
             assert lossy["attributes"] == state(url, "t")["attributes"]
+
+    @pytest.mark.parametrize("done", [False, True], ids=["before the commit", "after the commit"])
+    def test_parameters_that_wait_are_there_once(self, url: str, done: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of a trial after the first, with what is written next."""
+        _, study = begun(url)
+        study.ask().suggest_float("x", 0, 1)
+        study.enqueue_trial({"x": 0.25})
+        trial = study.ask()
+        lost = lose_once(monkeypatch, done)
+        trial.suggest_float("x", 0, 1)
+        assert not lost
+        trial.set_user_attr("a", 1)
+        monkeypatch.undo()
+        assert lost
+        (*_, params, user_attrs, _) = state(url)["trials"][1]
+        assert (params, user_attrs) == ({"x": 0.25}, {"a": 1})
 
     def test_what_a_session_that_was_cut_off_still_commits_is_waited_for(self, server: Server, url: str) -> None:
         """The trial that is being made, as Optuna makes it: with the row of its study locked."""
@@ -118,6 +121,31 @@ class TestServerThatGoes:
         calls[0].join()
         other.close()
         assert [trial.number for trial in load_study(url, "s").trials] == [0, 1]
+
+    @pytest.mark.parametrize("done", [False, True], ids=["before the commit", "after the commit"])
+    @pytest.mark.parametrize("queues", [False, True], ids=["ask", "enqueue"])
+    def test_what_another_process_adds_meanwhile_is_not_taken_for_it(self, url: str, queues: bool, done: bool) -> None:
+        _, study = begun(url)
+        other = load_study(url, "s")
+        original, calls = RDBStorage._create_new_trial, [True]
+
+        def lost(self: Any, *args: Any) -> Any:
+            if not calls or self is not study._storage._backend:
+                return original(self, *args)
+            calls.clear()
+            other.enqueue_trial({"x": 0.125})
+            if done:
+                original(self, *args)
+            raise ConnectionLost
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RDBStorage, "_create_new_trial", lost)
+            if queues:
+                study.enqueue_trial({"x": 0.5})
+            else:
+                assert study.ask().number == 1
+        fixed = [one.system_attrs.get("fixed_params") for one in load_study(url, "s").trials]
+        assert fixed == [{"x": 0.125}, {"x": 0.5} if queues else None]
 
     def test_a_study_that_is_deleted_is_deleted_once(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         storage, _ = begun(url)
@@ -173,6 +201,22 @@ class TestServerThatGoes:
             connection.execute(
                 sqlalchemy.text("DO $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$")
             )
+
+
+def lose_once(patch: pytest.MonkeyPatch, done: bool) -> list[Any]:
+    """Have a connection be lost around the next commit that writes; what is returned is not empty any more then."""
+    commit, lost = sqlalchemy.orm.Session.commit, []
+
+    def lose(self: Any) -> None:
+        fails = not lost and bool(self.new or self.dirty or self.in_transaction()) and writes(self)
+        if not fails or done:
+            commit(self)
+        if fails:
+            lost.append(self)
+            raise ConnectionLost
+
+    patch.setattr(sqlalchemy.orm.Session, "commit", lose)
+    return lost
 
 
 def counted_before(storage: WaitingStorage) -> Callable[..., int]:

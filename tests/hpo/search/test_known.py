@@ -11,6 +11,12 @@ CANDIDATES = [made.candidate(unfreeze_depth=depth) for depth in range(3)]
 EPOCHS = 2, 4
 
 
+def test_candidates_are_told_apart_by_their_values():
+    """However these are written, as by who queues a trial."""
+    known = Known([TrialRecord(0, State.RUNNING, made.candidate(dropout=0.0))])
+    assert known.same_as(made.candidate(dropout=0)) == 0
+
+
 def record(number, rng):
     epochs = int(rng.integers(0, 5))
     return TrialRecord(

@@ -267,7 +267,48 @@ def test_what_is_remembered_changes_no_proposal(monkeypatch):
     assert found[0] == found[1]
 
 
-def test_of_what_is_usual_a_large_study_looks_at_some_in_turn(monkeypatch):
+def test_what_is_remembered_of_trials_under_way_changes_no_proposal(monkeypatch):
+    """Several at once, half of which is seen before they end."""
+    for name, value in {"FITTED_ANEW": 8, "MOST_FITTED": 12, "MOST_LESSONS": 16}.items():
+        monkeypatch.setattr(planner, name, value)
+    warnings.simplefilter("ignore")
+
+    def lessons(trial):
+        half = [Lesson(0.5, trial.user_attrs["half"])] if "half" in trial.user_attrs else []
+        return half + ([Lesson(1.0, trial.values[0])] if trial.state == TrialState.COMPLETE else [])
+
+    found = []
+    for memory in (planner.Memory(), None):
+        study, running = optuna.create_study(directions=DIRECTIONS), []
+        for number in range(30):
+            study.sampler = PlannerSampler(SPACE, look, seed=number, lessons=lessons, memory=memory)
+            running.append(study.ask(SPACE))
+            if len(running) == 4:
+                study.tell(running[0], objective(running[0]))
+                running[1].set_user_attr("half", -accuracy(running[1].params))
+                running = [running[2], running[3], running[1]]
+        found.append([trial.params for trial in study.trials])
+    assert found[0] == found[1]
+
+
+def test_a_trial_that_was_interrupted_and_tried_again_counts_once(monkeypatch):
+    """A large study that was killed proposes what it would have proposed."""
+    monkeypatch.setattr(planner, "LARGE", 10)
+    warnings.simplefilter("ignore")
+    looked = []
+    for interrupted in (False, True):
+        study = run(PlannerSampler(SPACE, look, seed=0), 9)
+        if interrupted:
+            again = study.trials[4]
+            about = {"params": again.params, "distributions": again.distributions}
+            study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, **about))
+        asked = []
+        study.sampler = PlannerSampler(SPACE, lambda params, asked=asked: asked.append(params) or look(params), seed=0)
+        looked.append((study.ask(SPACE).params, len(asked) - interrupted))
+    assert looked[0] == looked[1]
+
+
+def test_of_what_is_usual_a_large_study_looks_at_some(monkeypatch):
     for name, value in {"LARGE": 10, "LARGE_USUAL": 4}.items():
         monkeypatch.setattr(planner, name, value)
     warnings.simplefilter("ignore")
@@ -280,9 +321,9 @@ def test_of_what_is_usual_a_large_study_looks_at_some_in_turn(monkeypatch):
 
     study = run(PlannerSampler(SPACE, look, seed=0), 10)
     looked_at = []
-    for _ in range(3):
+    for seed in range(12):
         asked.clear()
-        study.sampler = PlannerSampler(SPACE, recorded, seed=0, usual=usual)
+        study.sampler = PlannerSampler(SPACE, recorded, seed=seed, usual=usual)
         study.optimize(objective, n_trials=1)
         looked_at.append([number for number, one in enumerate(usual) if one in asked])
     assert {number for some in looked_at for number in some} == set(range(12))

@@ -55,7 +55,8 @@ def test_from_run_to_report_and_export(tmp_path: Path, monkeypatch: pytest.Monke
     model = keras.saving.load_model(runs / "final" / "0" / "seed-0" / "model.keras")
     assert model.input_shape == (None, 8, 8, 1)
 
-    typed("report", NAME, *CODE)
+    code, _, err = folder.call("report", NAME, *CODE)
+    assert code == 0, err
     page = (runs / "report" / "index.html").read_text()
     assert "builds and trains the HyperModel with other values of its hyperparameters" in page
     assert "python -m hpo.run --hypermodel tuned.py:MyHyperModel --dataset digits" in page

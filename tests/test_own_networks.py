@@ -118,10 +118,10 @@ class TestOwnNetwork:
         trials = len(searched.study().trials)
         (searched.path / "lab.py").write_text(NETWORK + "# changed\n")
         try:
-            code, _, err = searched.type("run", *words, "--trials", "6")
+            code, _, err = searched.call("run", *words, "--trials", "6", "--workers", "0")
             assert (code, err.count("\n")) == (2, 1) and "source" in err
             for command, others in {"evaluate": ["--seeds", "1"], "predict": [PICTURE]}.items():
-                code, _, err = searched.type(command, "lab-digits", "--backbone", "lab.py:build", *others)
+                code, _, err = searched.call(command, "lab-digits", "--backbone", "lab.py:build", *others)
                 assert (code, err.count("\n")) == (2, 1)
                 assert "the code of lab has changed. Received: lab.py:build " in err
         finally:
@@ -139,7 +139,7 @@ class TestOwnNetwork:
         assert "python -m hpo.run --backbone lab.py:build --dataset digits" in page
 
     def test_the_report_with_its_code_has_pictures(self, searched: Folder) -> None:
-        code, out, err = searched.type("report", "lab-digits", "--no-figures", "--backbone", "lab.py:build")
+        code, out, err = searched.call("report", "lab-digits", "--no-figures", "--backbone", "lab.py:build")
         assert code == 0, err
         assert "missing" not in out + err
 
@@ -156,7 +156,7 @@ class TestOwnNetwork:
         code, _, err = searched.type("predict", "lab-digits", PICTURE, *own)
         assert code == 0, err
         final = searched.path / "runs" / "lab-digits" / "final"
-        code, _, err = searched.type("export", "lab-digits", *own, "--trial", "0", "--format", "litert")
+        code, _, err = searched.call("export", "lab-digits", *own, "--trial", "0", "--format", "litert")
         assert code == 0, err
         model = str(final / "0" / "seed-0" / "model.keras")
         code, out, err = searched.python("-c", f"import keras, lab; print(keras.saving.load_model({model!r}).name)")
@@ -194,7 +194,7 @@ def test_random_weights_are_refused_and_trained_from_scratch(tmp_path: Path) -> 
     assert code == 0, err
     assert fingerprint_of(folder.study("fresh-digits-scratch")).from_scratch
     trained = ["--dataset", "digits", "--resolution", "8", "--epochs", "1", "--output", "fresh.weights.h5"]
-    code, _, err = folder.type("models.pretrain", "--backbone", "fresh.py:build", *trained)
+    code, _, err = folder.call("models.pretrain", "--backbone", "fresh.py:build", *trained)
     assert code == 0, err
     code, _, err = folder.type("run", *words, "--weights", "fresh.weights.h5", "--study", "trained")
     assert code == 0, err

@@ -32,7 +32,7 @@ from hpo.worker import training
 from hpo.worker.facts import Facts
 from hpo.worker.job import Job
 from hpo.worker.mapping import probe_side
-from hpo.worker.session import Session
+from hpo.worker.session import Session, current
 from models.candidate import Candidate
 from models.quiet import quiet_import
 from models.reuse import locks
@@ -58,7 +58,7 @@ GOALS = {  # times faster
 COLOURS = {"cold": "#0072B2", "mapped": "#009E73", "warm": "#E69F00"}
 
 
-def lists(backbone: str, stages: tuple[int, ...], resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
+def make_lists(backbone: str, stages: tuple[int, ...], resolutions: tuple[int, ...]) -> dict[str, list[Candidate]]:
     """The candidates; rates are ordinary ones, so that accuracies can be compared."""
 
     def make(depth: int, width: int, dropout: float, rate: float, schedule: str, side: int) -> Candidate:
@@ -134,11 +134,13 @@ def fresh(config, facts: Facts) -> Session:
     return session
 
 
-def leave_a_map(candidates: Sequence[Candidate], config, facts: Facts) -> None:
-    """What a study stores that maps the sides of the candidates."""
+def leave_a_map(candidates: Sequence[Candidate], config: StudyConfig) -> None:
+    """What a study stores that maps the candidates' sides alone: of another, latencies would be measured afterwards."""
+    sides = tuple(sorted({candidate.resolution for candidate in candidates}))
     with tempfile.TemporaryDirectory() as folder:
-        for side in sorted({candidate.resolution for candidate in candidates}):
-            probe_side(config.model_copy(update={"out": Path(folder)}), facts, side)
+        mapped = config.model_copy(update={"out": Path(folder), "resolutions": sides})
+        for side in sides:
+            probe_side(mapped, current().facts(mapped), side)
 
 
 def timed(run: Callable[[], list[float]]) -> tuple[list[float], float]:
@@ -147,8 +149,10 @@ def timed(run: Callable[[], list[float]]) -> tuple[list[float], float]:
     return found, time.perf_counter() - start
 
 
-def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path, done: set) -> list[dict]:
-    """A row for each list that is not done."""
+def compare(
+    backbone: str, weights: str, data_dir: Path, seed: int, cache: Path, wanted: Sequence[str], rows: list[dict]
+) -> None:
+    """Put what is missing into the row of each list that is wanted, and a row for each that has none."""
     config = make_config(
         {
             "backbone": backbone,
@@ -171,32 +175,28 @@ def compare(backbone: str, weights: str, data_dir: Path, seed: int, cache: Path,
     )
     # the split stays; the seed is of heads, order and dropout
     seeded = config.model_copy(update={"seed": seed})
-    rows = []
-    for name, candidates in lists(backbone, facts.stages, facts.resolutions).items():
-        if (name == SPACE and seed > 0) or (backbone, name, seed) in done:
+    for name, candidates in make_lists(backbone, facts.stages, facts.resolutions).items():
+        if name not in wanted or (name == SPACE and seed > 0):
             continue
-        runs = {}
-        for store in STORES[backbone]:
-            folder = cache / f"{name} {seed}{' mapped' if store == 'mapped' else ''}"
-            if store == "mapped":
-                leave_a_map(candidates, config.model_copy(update={"cache_dir": folder}), facts)
-            there = seeded.model_copy(update={"cache_dir": folder})
-            runs[store] = timed(functools.partial(by_us, candidates, there, facts, fresh(config, facts)))
-        runs["plain"] = timed(functools.partial(by_keras, candidates, seeded, pictures))
-        rows.append(
-            {
-                "backbone": backbone,
-                "list": name,
-                "seed": seed,
-                "cores": len(os.sched_getaffinity(0)),
-                "machine": machine_facts(),
-                "candidates": [candidate.to_dict() for candidate in candidates],
-                "seconds": {kind: seconds for kind, (_, seconds) in runs.items()},
-                "val_accuracy": {kind: found for kind, (found, _) in runs.items()},
-            }
-        )
-        show(rows[-1])
-    return rows
+        key = {"backbone": backbone, "list": name, "seed": seed}
+        row = next((row for row in rows if key.items() <= row.items()), None)
+        if row is None:
+            about = {"cores": len(os.sched_getaffinity(0)), "machine": machine_facts()}
+            drawn = [candidate.to_dict() for candidate in candidates]
+            row = {**key, **about, "candidates": drawn, "seconds": {}, "val_accuracy": {}}
+            rows.append(row)
+        for kind in (*STORES[backbone], "plain"):
+            if kind in row["seconds"]:
+                continue
+            run = functools.partial(by_keras, candidates, seeded, pictures)
+            if kind != "plain":
+                folder = cache / f"{name} {seed}{' mapped' if kind == 'mapped' else ''}"
+                there = seeded.model_copy(update={"cache_dir": folder})
+                run = functools.partial(by_us, candidates, there, facts, fresh(config, facts))
+                if kind == "mapped":
+                    leave_a_map(candidates, config.model_copy(update={"cache_dir": folder}))
+            row["val_accuracy"][kind], row["seconds"][kind] = timed(run)
+        show(row)
 
 
 def show(row: dict) -> None:
@@ -215,7 +215,8 @@ def summary(rows: Sequence[dict]) -> list[dict]:
     found = []
     for backbone, name in dict.fromkeys((row["backbone"], row["list"]) for row in rows):
         mine = [row for row in rows if (row["backbone"], row["list"]) == (backbone, name)]
-        total = {kind: sum(row["seconds"][kind] for row in mine) for kind in ("plain", *STORES[backbone])}
+        kinds = [kind for kind in STORES[backbone] if all(kind in row["seconds"] for row in mine)]
+        total = {kind: sum(row["seconds"][kind] for row in mine) for kind in ("plain", *kinds)}
         gaps = [
             ours - theirs
             for row in mine
@@ -227,7 +228,7 @@ def summary(rows: Sequence[dict]) -> list[dict]:
                 "backbone": backbone,
                 "list": name,
                 "seeds": len(mine),
-                "ratios": {kind: total["plain"] / total[kind] for kind in STORES[backbone]},
+                "ratios": {kind: total["plain"] / total[kind] for kind in kinds},
                 "accuracy_difference": statistics.fmean(gaps),
                 "standard_error": error,
                 "trials": len(gaps),
@@ -277,7 +278,8 @@ def random_weights(folder: Path) -> str:
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--go-on", is_flag=True, help="keep the rows that reuse.json has and run only what is missing")
 @click.option("--backbones", default="mobilenet_v2_0.35,vgg19", show_default=True)
-def main(data_dir: Path, seeds: int, backbones: str, go_on: bool) -> None:
+@click.option("--lists", default=",".join((HEADS, LAST, SPACE)), show_default=True)
+def main(data_dir: Path, seeds: int, backbones: str, lists: str, go_on: bool) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     output = Path(__file__).with_suffix(".json")
     rows: list[dict] = json.loads(output.read_text())["rows"] if go_on and output.exists() else []
@@ -286,8 +288,7 @@ def main(data_dir: Path, seeds: int, backbones: str, go_on: bool) -> None:
         for backbone in backbones.split(","):
             for seed in range(seeds):
                 weights = random if backbone == "vgg19" else "pretrained"
-                done = {(row["backbone"], row["list"], row["seed"]) for row in rows}
-                rows += compare(backbone, weights, data_dir, seed, Path(folder) / backbone, done)
+                compare(backbone, weights, data_dir, seed, Path(folder) / backbone, lists.split(","), rows)
                 result = {"summary": summary(rows), "rows": rows}
                 output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
                 draw(result["summary"], output.with_suffix(".png"))

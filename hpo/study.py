@@ -1,6 +1,9 @@
 """What can be done with a study, from Python as from the command line. Nothing here prints.
 
 All is silent but for the logger "hpo", unless `progress=True` is given, which shows what the commands show.
+
+What makes final models, tables, plots and reports is imported where it is called: scikit-learn, Matplotlib and Plotly
+take seconds, which a search's first worker need not wait for.
 """
 
 import functools
@@ -17,11 +20,6 @@ from datasets.subset import base_name
 from datasets.wording import counted
 from hpo.config import MOST_SEEDS, StudyConfig, check_field, restore_config
 from hpo.errors import BadField, BadInput
-from hpo.final import evaluation, exporting, prediction
-from hpo.final.models import FinalModels
-from hpo.reporting import assemble, comparing, dashboard, mapped, notebook, tables_and_plots
-from hpo.reporting.files import ReportFiles
-from hpo.reporting.gathering import gather
 from hpo.search import mapping
 from hpo.search.network import as_built, remarks
 from hpo.search.parts import REAL, Parts
@@ -46,6 +44,11 @@ from studies.transfer import read_contents, write_contents
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects as go
+
+    from hpo.final.models import FinalModels
+    from hpo.reporting.comparing import Comparison
+    from hpo.reporting.files import ReportFiles
+    from hpo.reporting.mapped import Mapped
 
 
 class Study:
@@ -110,7 +113,9 @@ class Study:
         Raises:
             PackageMissing: pandas is not installed.
         """
-        return notebook.to_frame(self.records)
+        from hpo.reporting.notebook import to_frame
+
+        return to_frame(self.records)
 
     def plot(self, against: str = "latency") -> "go.Figure":
         """The Pareto front as a Plotly figure: validation accuracy against a cost.
@@ -121,11 +126,15 @@ class Study:
         Raises:
             BadInput: another cost is named.
         """
-        return notebook.draw(self.name, self.records, against)
+        from hpo.reporting.notebook import draw
+
+        return draw(self.name, self.records, against)
 
     def _repr_html_(self) -> str:
         """In a notebook a study shows its front, as a table and as a figure."""
-        return notebook.to_html(self.name, self.records)
+        from hpo.reporting.notebook import to_html
+
+        return to_html(self.name, self.records)
 
     def evaluate(
         self,
@@ -135,7 +144,7 @@ class Study:
         progress: Progress = False,
         runtimes: Sequence[str] | str = (),
         allow_overlap: bool = False,
-    ) -> FinalModels:
+    ) -> "FinalModels":
         """Give the chosen models their final training, and test each once.
 
         They are trained on training and validation pictures together. The frozen pretrained baseline is among them.
@@ -157,22 +166,26 @@ class Study:
             BadInput: there is nothing to evaluate, or the data or weights are not those of the search.
             WorkerLost, TaskFailed: before the first run; runs that fail later are in `FinalModels.failures`.
         """
+        from hpo.final.evaluation import evaluate
+        from hpo.final.exporting import check_formats
+        from hpo.final.models import FinalModels
+
         if pick not in ("front", "few"):
             raise BadField("pick", f"must be front or few. Received: {pick}")
         if type(seeds) is not int or not 1 <= seeds <= MOST_SEEDS:
             raise BadField("seeds", f"must be an integer from 1 to {MOST_SEEDS}. Received: {seeds}")
         given = [name.strip() for name in runtimes.split(",")] if isinstance(runtimes, str) else runtimes
-        names = exporting.check_formats(given, DEPLOYED, "runtimes")
+        names = check_formats(given, DEPLOYED, "runtimes")
         named = ",".join(map(str, trials)) if isinstance(trials, Sequence) and not isinstance(trials, str) else trials
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
             chosen = None if named is None else str(named)
-            result = evaluation.evaluate(self.config, self.optuna, pick, chosen, seeds, names, allow_overlap, watcher)
+            result = evaluate(self.config, self.optuna, pick, chosen, seeds, names, allow_overlap, watcher)
         return FinalModels(
             self.name, self.files, self.convert, result.models, result.failures, device=self.config.device
         )
 
-    def models(self, device: str | None = None) -> FinalModels:
+    def models(self, device: str | None = None) -> "FinalModels":
         """The models that `evaluate` left, from the most to the least accurate on the test pictures.
 
         Args:
@@ -181,9 +194,12 @@ class Study:
         Raises:
             BadInput: there are none, or there is no such device.
         """
+        from hpo.final.models import FinalModels
+        from hpo.final.prediction import models_of
+
         device = check_field("device", device or self.places.get("device"))
         with database.storage_trouble(self.storage):
-            models = prediction.models_of(self.optuna, self.files)
+            models = models_of(self.optuna, self.files)
         return FinalModels(self.name, self.files, self.convert, models, device=device)
 
     def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Form], Path]:
@@ -202,15 +218,19 @@ class Study:
                 what it needs is not installed.
             WorkerLost, TaskFailed: one fails; those before it are kept.
         """
-        names = exporting.check_formats(names, tuple(FORMATS), "format")
+        from hpo.final.exporting import check_formats, convert_all
+
+        names = check_formats(names, tuple(FORMATS), "format")
         with working(self.storage), watching(progress) as watcher:
             check_writable(self.config.out, self.config.cache_dir)
-            return exporting.convert_all(self.optuna, self.config, label, names, watcher)
+            return convert_all(self.optuna, self.config, label, names, watcher)
 
     def export(self) -> list[Path]:
         """Write trials and front as CSV and JSON, and the Pareto plots as pages and pictures; returns the paths."""
+        from hpo.reporting.tables_and_plots import write_study
+
         check_writable(self.out)
-        return tables_and_plots.write_study(self.name, self.records, self.files.folder, found_map(self.optuna))
+        return write_study(self.name, self.records, self.files.folder, found_map(self.optuna))
 
     def report(
         self,
@@ -269,7 +289,7 @@ def run_study(
     return load_study(config.study_name, storage=config.storage, out=config.out, **places)
 
 
-def map_networks(configs: Sequence[StudyConfig], progress: Progress = False) -> mapped.Mapped:
+def map_networks(configs: Sequence[StudyConfig], progress: Progress = False) -> "Mapped":
     """Probe every place where networks may end, at each side, before any training; the same call again continues.
 
     Args:
@@ -280,6 +300,8 @@ def map_networks(configs: Sequence[StudyConfig], progress: Progress = False) -> 
         BadInput, DataError, ModelError: the user's to mend.
         WorkerLost, TaskFailed: a side cannot be probed; those before it are kept.
     """
+    from hpo.reporting.mapped import Mapped, write_maps
+
     check_writable(configs[0].out, configs[0].cache_dir)
     check_one_size(configs)
     with watching(progress) as watcher:
@@ -289,7 +311,7 @@ def map_networks(configs: Sequence[StudyConfig], progress: Progress = False) -> 
                 watcher.note(f"note: {remark}")
         maps = mapping.map_networks(built, watcher)
     folder = map_of(configs[0].out, safe_name(configs[0].dataset))
-    return mapped.Mapped(maps, folder, mapped.write_maps(maps, folder))
+    return Mapped(maps, folder, write_maps(maps, folder))
 
 
 def load_study(
@@ -338,8 +360,9 @@ def load_study(
     own = backbone if hypermodel is None else hypermodel
     if own is not None and (source := fingerprint_of(study).source):
         allow(fingerprint_of(study).backbone, source, own, fingerprint_of(study).is_hypermodel)
-    folder = prediction.results_folder(study) if out is None else check_field("out", out)
-    return Study(study, url, folder, places)
+    if out is None:  # as the study was run
+        out = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
+    return Study(study, url, check_field("out", out), places)
 
 
 def transfer_studies(source: str, target: str, names: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
@@ -382,7 +405,7 @@ def transfer_studies(source: str, target: str, names: Sequence[str] = ()) -> Ite
 
 def compare_studies(
     studies: Sequence[Study | str], *, storage: str | None = None, out: Path | str | None = None
-) -> comparing.Comparison:
+) -> "Comparison":
     """Studies on the same pictures side by side: baselines, best customised and best from scratch, and a joint front.
 
     Evaluated studies are also compared on the test pictures, model by model.
@@ -396,6 +419,9 @@ def compare_studies(
         BadInput: nothing is complete.
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
+    from hpo.reporting.comparing import compare
+    from hpo.reporting.gathering import gather
+
     if isinstance(studies, str):
         studies = [studies]
     if not studies:
@@ -410,7 +436,7 @@ def compare_studies(
     for study in unique:
         with database.storage_trouble(study.storage):
             gathered.append(gather(study.optuna, study.files.folder))
-    return comparing.compare(gathered, folder)
+    return compare(gathered, folder)
 
 
 def report_studies(
@@ -420,7 +446,7 @@ def report_studies(
     pictures: bool = True,
     progress: Progress = False,
     recommend: str | None = None,
-) -> ReportFiles:
+) -> "ReportFiles":
     """The report of one study, or of several on the same pictures: then their comparison first.
 
     Figures and Grad-CAM are put into the studies too, for the dashboard.
@@ -439,13 +465,15 @@ def report_studies(
     Raises:
         NotComparable: the studies are on other pictures, or were measured on another device.
     """
+    from hpo.reporting.assemble import report
+
     if recommend is not None and recommend not in RULES:
         raise BadField("recommend", f"must be one of {', '.join(RULES)}. Received: {recommend}")
     first = studies[0]
     check_writable(first.out)
     with working(first.storage), watching(progress) as watcher:
         loaded = [study.optuna for study in studies]
-        return assemble.report(
+        return report(
             loaded,
             first.out,
             first.places,
@@ -503,9 +531,11 @@ def serve_dashboard(
         BadInput: the port is taken, or an argument is wrong.
         StudyRefused, StorageError: there is no database, or it is damaged.
     """
+    from hpo.reporting.dashboard import serve
+
     with quiet_optuna():
         where = check_field("storage", storage), check_field("out", out)
-        dashboard.serve(*where, port, live, allow_changes, on_ready)
+        serve(*where, port, live, allow_changes, on_ready)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Each is done by one process (`--dist loadfile`): a long one at the end would run
 import contextlib
 import ctypes
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ LONG = (
     "hpo/worker/test_training.py",
     "hpo/test_map.py",
 )
+
+
+def pytest_configure() -> None:
+    """Processes of pytest-xdist share out the cores among them, with all that they start.
+
+    Else each computes with as many threads as there are cores, and they wait for each other.
+    """
+    number, processes = (os.environ.get(f"PYTEST_XDIST_WORKER{name}", "") for name in ("", "_COUNT"))
+    if number and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        share = cores[int(number.removeprefix("gw")) :: int(processes)]
+        os.sched_setaffinity(0, share or cores)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -118,10 +118,10 @@ class TestOwnNetwork:
         trials = len(searched.study().trials)
         (searched.path / "lab.py").write_text(NETWORK + "# changed\n")
         try:
-            code, _, err = searched.call("run", *words, "--trials", "6", "--workers", "0")
+            code, _, err = searched.type("run", *words, "--trials", "6")
             assert (code, err.count("\n")) == (2, 1) and "source" in err
             for command, others in {"evaluate": ["--seeds", "1"], "predict": [PICTURE]}.items():
-                code, _, err = searched.call(command, "lab-digits", "--backbone", "lab.py:build", *others)
+                code, _, err = searched.type(command, "lab-digits", "--backbone", "lab.py:build", *others)
                 assert (code, err.count("\n")) == (2, 1)
                 assert "the code of lab has changed. Received: lab.py:build " in err
         finally:

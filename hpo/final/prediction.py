@@ -12,10 +12,9 @@ import optuna
 from PIL import Image
 
 from datasets.wording import printable
-from hpo.config import StudyConfig, check_field
 from hpo.errors import BadField, BadInput
 from hpo.worker import session
-from studies.attributes import OPTIONS, STUDY_ID
+from studies.attributes import STUDY_ID
 from studies.finals import FinalModel, FinalRun, read_answers, read_runs, summarise
 from studies.fingerprint import fingerprint_of
 from studies.paths import BASELINE, StudyFiles, name_of
@@ -36,13 +35,6 @@ class Prediction:
     label: str
     probability: float
     probabilities: dict[str, float]
-
-
-def results_folder(study: optuna.Study) -> Path:
-    """The folder of results that the study was run with."""
-    stored = (study.user_attrs.get(OPTIONS) or {}).get("out", StudyConfig.model_fields["out"].default)
-    folder: Path = check_field("out", stored)
-    return folder
 
 
 def models_of(study: optuna.Study, files: StudyFiles) -> list[FinalModel]:

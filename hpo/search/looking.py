@@ -18,6 +18,7 @@ def first_look(
     watcher: Watcher,
     text: str,
     prepare: Callable[[StudyConfig], Facts] = prepare,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Facts:
     """What the worker finds; what it logs meanwhile, decoded pictures and downloaded weights, is its sign of life.
 
@@ -27,6 +28,7 @@ def first_look(
         watcher: is told that it does.
         text: in these words.
         prepare: what is looked with.
+        meanwhile: is called once while the worker looks, which imports Keras first.
 
     Raises:
         BadInput, DataError, ModelError: what it finds cannot be used.
@@ -44,7 +46,9 @@ def first_look(
             watcher.note(news)
 
     try:
-        return wait(workers.submit(prepare, config, progress=log), on_wait, log, timeout)
+        future = workers.submit(prepare, config, progress=log)
+        meanwhile()
+        return wait(future, on_wait, log, timeout)
     except WorkerLost as lost:
         if lost.stalled:
             reason = f"{lost} while {text}; if they are on a slow drive, give a longer --stall-timeout"

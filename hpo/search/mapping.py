@@ -27,7 +27,6 @@ from studies import attributes, strict
 from studies.artifacts import show
 from studies.objectives import COSTS
 from studies.paths import StudyFiles, TrialFiles, write_text
-from studies.plots.probes import draw_page, map_data
 from studies.probes import Map, Probe, map_of
 from studies.tables.probes import describe
 
@@ -183,5 +182,7 @@ def _known(path: Path, empty: Map) -> Map | None:
 def keep(study: optuna.Study, found: Map) -> None:
     """Keep a complete map with the study, with its figures for the dashboard."""
     if map_of(study) != found:
+        from studies.plots.probes import draw_page, map_data  # with Matplotlib and Plotly
+
         study.set_user_attr(attributes.MAP, strict.to_values(found))
         show(study, {f"map_{cost.stem}": draw_page(map_data([found], cost)) for cost in COSTS})

@@ -1,5 +1,7 @@
 """A search from the locks to the front measured again. Never imports Keras."""
 
+import importlib
+
 from hpo.config import StudyConfig
 from hpo.errors import StudyStopped, TaskFailed, WorkerLost
 from hpo.search.adopting import adopt, remember
@@ -7,7 +9,6 @@ from hpo.search.confirming import confirm_front
 from hpo.search.fingerprint import as_begun, fingerprint
 from hpo.search.hyperspace import AnySpace, HyperSpace
 from hpo.search.looking import first_look
-from hpo.search.loop import Search
 from hpo.search.mapping import Mapping
 from hpo.search.parts import REAL, Display, Parts
 from hpo.search.space import make_space
@@ -49,6 +50,8 @@ def run_search(config: StudyConfig, display: Display, parts: Parts = REAL, adopt
             facts = _prepared(config, workers, display, parts)
             space = _space(config, facts, workers, display, parts)
             mark = fingerprint(config, facts, space).to_dict()
+            from hpo.search.loop import Search  # is there by now, see `_import_more`
+
             check()  # preparing may have taken minutes
             study = open_study(storage, config.study_name, mark)
             if adopted:
@@ -92,6 +95,13 @@ def _space(config: StudyConfig, facts: Facts, workers: Executor, display: Displa
 def _prepared(config: StudyConfig, workers: Executor, display: Display, parts: Parts) -> Facts:
     """What the first look finds; Ctrl-C ends it, and so does the death of the worker."""
     try:
-        return first_look(config, workers, display, "looking at data, weights and machine", parts.prepare)
+        text = "looking at data, weights and machine"
+        return first_look(config, workers, display, text, parts.prepare, _import_more)
     except (WorkerLost, TaskFailed) as error:
         raise StudyStopped(f"before the first trial: {error}", []) from error
+
+
+def _import_more() -> None:
+    """What asks and tells, with SciPy and scikit-learn for the planner: seconds that the first worker need not wait."""
+    importlib.import_module("hpo.search.loop")
+    importlib.import_module("sklearn.gaussian_process")

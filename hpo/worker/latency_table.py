@@ -14,8 +14,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scipy.optimize import isotonic_regression
-
 from models.latency.deployed import LEAST_UNCERTAINTY
 from studies.outcomes import DeployedLatency
 
@@ -74,6 +72,8 @@ def add_head(trunk: DeployedLatency, head: DeployedLatency, last: DeployedLatenc
 
 def monotone(measured: Mapping[int, DeployedLatency]) -> dict[int, DeployedLatency]:
     """Latencies by size, each at least those of the smaller ones; what `contradictions` names stays as measured."""
+    from scipy.optimize import isotonic_regression  # a second, which a search's first worker need not wait for
+
     against = contradictions(measured)
     sizes = [size for size in sorted(measured) if size not in against]
     if not sizes:

@@ -305,6 +305,7 @@ def test_a_folder_of_photographs(tmp_path):
         "--resolutions",
         "160",
         "--no-map",
+        *("--latency-runtime", "keras"),
     )
     assert (code, err) == (0, "")
     record = read_study(study_of(tmp_path, "mobilenet_0.25-cats_vs_dogs"))[0]

@@ -207,6 +207,10 @@ def test_files_images_and_arrays_are_predicted_alike(study, evaluated, tmp_path)
         assert first.probability == pytest.approx(stored["probabilities"][0].max(), abs=1e-5)
 
 
+def test_its_folder_is_where_it_was_run(evaluated):
+    assert load_study(evaluated.study_name, storage=evaluated.storage).out == evaluated.out
+
+
 @pytest.mark.slow
 def test_a_model_is_exported(evaluated, tmp_path, monkeypatch):
     monkeypatch.setattr("hpo.final.conversion.LONG_SECONDS", 0.1)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets.registry import open_test
 from hpo.errors import BadInput
-from hpo.final.prediction import models_of, pick, probabilities, results_folder, to_pictures, to_predictions
+from hpo.final.prediction import models_of, pick, probabilities, to_pictures, to_predictions
 from models import ModelError
 from models.reuse.store import picture_store
 from studies.paths import StudyFiles
@@ -21,10 +21,6 @@ def study(evaluated):
 @pytest.fixture
 def models(evaluated, study):
     return models_of(study, StudyFiles(evaluated.study_dir))
-
-
-def test_folder_is_where_the_study_put_it(evaluated, study):
-    assert results_folder(study) == evaluated.out
 
 
 def test_models_best_first(models, study):

@@ -247,7 +247,7 @@ def draw(found: Sequence[dict], path: Path) -> None:
         bars = [(place + offset, row) for place, row in enumerate(found) if kind in row["ratios"]]
         ratios = [row["ratios"][kind] for _, row in bars]
         drawn = axes.bar([at for at, _ in bars], ratios, 0.25, color=COLOURS[kind], label=f"store {kind}")
-        axes.bar_label(drawn, [f"{ratio:.3g}×" for ratio in ratios], fontsize=9, label_type="center", color="white")
+        axes.bar_label(drawn, [f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×" for ratio in ratios], fontsize=8)
         for at, row in bars:
             axes.plot([at - 0.125, at + 0.125], [GOALS[row["list"]][kind]] * 2, color="black", linewidth=2)
     axes.set_yscale("log")

@@ -32,7 +32,6 @@ from models.own.backbone import allow
 from studies import storage as database
 from studies.attributes import OPTIONS
 from studies.fingerprint import fingerprint_of
-from studies.forms import Form
 from studies.pareto import front
 from studies.paths import check_writable, map_of, study_files
 from studies.probes import map_of as found_map
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from hpo.reporting.comparing import Comparison
     from hpo.reporting.files import ReportFiles
     from hpo.reporting.mapped import Mapped
+    from studies.forms import Form
 
 
 class Study:
@@ -202,7 +202,7 @@ class Study:
             models = models_of(self.optuna, self.files)
         return FinalModels(self.name, self.files, self.convert, models, device=device)
 
-    def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> tuple[list[Form], Path]:
+    def convert(self, label: str, names: Sequence[str], progress: Progress = False) -> "tuple[list[Form], Path]":
         """A final model for other runtimes, see `Model.export`.
 
         Args:

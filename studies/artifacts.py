@@ -2,7 +2,7 @@
 
 A finished trial can no longer be changed: Optuna refuses attributes, and with them artifacts and notes. The dashboard
 also reads both from the attributes of the study, under a key with the trial's number in the database, which is how its
-own pages add them later. That is what this module does.
+own pages add them later. That is what this module does. It imports the dashboard where it writes: that takes seconds.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ from typing import Any
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
-from optuna_dashboard import save_note, save_plotly_graph_object
 
 from studies import paths
 from studies.optuna_private import save_notes, save_trial_note, set_system_attr, system_attrs, trial_id
@@ -63,6 +62,8 @@ def attached(study: optuna.Study, number: int | None = None) -> list[str]:
 def annotate(study: optuna.Study, text: str, number: int | None = None) -> None:
     """Give the study, or its trial `number`, a note in Markdown, in place of the one it has."""
     if number is None:
+        from optuna_dashboard import save_note
+
         save_note(study, text)
     else:
         save_trial_note(study, number, text)
@@ -76,6 +77,8 @@ def annotate_trials(study: optuna.Study) -> None:
 
 def show(study: optuna.Study, figures: Mapping[str, Any]) -> None:
     """Put Plotly figures on the study's page, by a name of letters, digits, `-` and `_`; replaces those of the name."""
+    from optuna_dashboard import save_plotly_graph_object
+
     for name, figure in figures.items():
         save_plotly_graph_object(study, figure, graph_object_id=name)
 

@@ -1,7 +1,8 @@
 """What Optuna and its dashboard keep private: touched here alone.
 
 Optuna has no public way to the attributes that its dashboard reads, nor to a trial that another process left behind.
-`tests/studies/test_optuna_private.py` fails first, and says so, when another version has it otherwise.
+`tests/studies/test_optuna_private.py` fails first, and says so, when another version has it otherwise. The dashboard is
+imported where it is used: with scikit-learn that takes seconds, which a search's first worker need not wait for.
 """
 
 import re
@@ -9,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna_dashboard._note import get_note_from_system_attrs, note_ver_key, save_note_with_version, split_body
 
 
 def resumed(study: optuna.Study, frozen: optuna.trial.FrozenTrial) -> optuna.Trial:
@@ -55,6 +55,8 @@ def set_system_attr(study: optuna.Study, key: str, value: Any) -> None:
 
 def save_trial_note(study: optuna.Study, number: int, text: str) -> None:
     """Give a trial, finished or not, a note in Markdown in place of the one it has."""
+    from optuna_dashboard._note import note_ver_key, save_note_with_version
+
     of_trial = trial_id(study, number)
     version = system_attrs(study).get(note_ver_key(of_trial), 0) + 1
     save_note_with_version(study._storage, study._study_id, of_trial, version, text)
@@ -68,6 +70,8 @@ def save_notes(study: optuna.Study, texts: Mapping[int, str], is_ours: Callable[
         texts: by number of a trial.
         is_ours: whether the note that a trial has may be replaced; somebody else's stays.
     """
+    from optuna_dashboard._note import get_note_from_system_attrs, note_ver_key, split_body
+
     known, ids = system_attrs(study), {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     for number, text in texts.items():
         before = get_note_from_system_attrs(known, ids[number])

@@ -162,16 +162,17 @@ def run(config: StudyConfig, words: Sequence[str] = (), parts: Any = None, adopt
         adopt: make a new study of what an earlier one left in the folder of results.
     """
     from hpo.study import load_study, run_study
-    from hpo.terminal.console import make_console
-    from hpo.terminal.hints import show_files, why_none
-    from hpo.terminal.tables import show_front
-    from studies.records import complete
 
     stopped = ""
     try:
         records = run_study(config, progress=True, parts=parts, adopt=adopt).records
     except StudyStopped as error:
         stopped, records = str(error), error.records
+    from hpo.terminal.console import make_console  # not before: a search's first worker need not wait for these
+    from hpo.terminal.hints import show_files, why_none
+    from hpo.terminal.tables import show_front
+    from studies.records import complete
+
     if not complete(records):
         click.echo(f"error: {stopped or 'no trial succeeded: ' + why_none(records)}", err=True)
         return NO_SUCCESS

@@ -102,8 +102,8 @@ class OneWriterStorage(_CachedStorage):
         texts = {key: json.dumps(value) for key, value in values.items()}
         with self._writing([{"row": trial_id, "key": key, "value": text} for key, text in texts.items()]):
             trial = self._renewed(trial_id)
-        if trial is not None:  # as it is read: a list for a tuple
-            trial.user_attrs = {**trial.user_attrs, **{key: json.loads(text) for key, text in texts.items()}}
+            if trial is not None:  # as it is read: a list for a tuple
+                trial.user_attrs = {**trial.user_attrs, **{key: json.loads(text) for key, text in texts.items()}}
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """As Optuna has it."""

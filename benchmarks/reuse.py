@@ -247,7 +247,9 @@ def draw(found: Sequence[dict], path: Path) -> None:
         bars = [(place + offset, row) for place, row in enumerate(found) if kind in row["ratios"]]
         ratios = [row["ratios"][kind] for _, row in bars]
         drawn = axes.bar([at for at, _ in bars], ratios, 0.25, color=COLOURS[kind], label=f"store {kind}")
-        axes.bar_label(drawn, [f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×" for ratio in ratios], fontsize=8)
+        labels = [f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×" for ratio in ratios]
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # a label may lie on the line of its goal
+        axes.bar_label(drawn, labels, padding=2, fontsize=8, zorder=4, bbox=paper)
         for at, row in bars:
             axes.plot([at - 0.125, at + 0.125], [GOALS[row["list"]][kind]] * 2, color="black", linewidth=2)
     axes.set_yscale("log")

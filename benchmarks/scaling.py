@@ -228,7 +228,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             label = f"{row['slots']} slot{'s' if row['slots'] > 1 else ''}"
             axes.step(t, volume, where="post", color=colour, label=label, linewidth=1.4)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator())
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title({"planner": "planner (default)", "tpe": "TPE"}.get(sampler, sampler))

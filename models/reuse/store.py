@@ -192,18 +192,24 @@ class Store:
 
         What other processes are writing counts as taken; what killed ones left is removed. At least 0.
         """
-        with contextlib.suppress(OSError):  # a folder that may only be read
-            for name in {file[:64] for file in self._files() if file.endswith(".tmp")}:
-                self._remove(name, "*.tmp")
+        return self._room()[0]
+
+    def _room(self) -> tuple[int, int]:
+        """`room`, and how many bytes of it entries have now."""
         files = self._files()
+        if begun := {file[:64] for file in files if file.endswith(".tmp")}:
+            with contextlib.suppress(OSError):  # a folder that may only be read
+                for name in begun:
+                    self._remove(name, "*.tmp")
+            files = self._files()
         writing = [file for name, file in files.items() if name.endswith(".tmp")]
         unwritten = sum(max(0, file.st_size - file.st_blocks * 512) for file in writing)
         existing = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
         on_disk = shutil.disk_usage(existing).free - unwritten
-        if self._limit is None:
-            return max(0, on_disk)
         stored = sum(file.st_size for name, file in files.items() if name.endswith(".npy"))
-        return max(0, min(self._limit - sum(file.st_size for file in writing), on_disk + stored - RESERVE))
+        if self._limit is None:
+            return max(0, on_disk), stored
+        return max(0, min(self._limit - sum(file.st_size for file in writing), on_disk + stored - RESERVE)), stored
 
     def entries(self) -> list[Entry]:
         """All entries, the least recently used first."""
@@ -270,7 +276,9 @@ class Store:
                 os.rename(record_file.name, path.with_suffix(".json"))
 
     def _make_room(self, what: str, needed: int) -> None:
-        limit, entries = self.room(), self.entries() if self._limit is not None else []
+        limit, stored = self._room()
+        full = self._limit is not None and stored + needed > limit
+        entries = self.entries() if full else []  # reads every record, of which there may be thousands
         while victims := to_evict(entries, limit, needed):
             for victim in victims:
                 entries.remove(victim)

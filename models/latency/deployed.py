@@ -87,7 +87,7 @@ def measure_files(
             in proportion to it.
         most_rounds: after which the uncertainty is what it is; with fewer than the protocol's no figure is of record.
         seed: of the random picture and of the order of files.
-        alone: entered for each round: others may have the machine between two of them.
+        alone: entered for each round, when its process has started: others may have the machine between two of them.
 
     Raises:
         ModelError: the runtime fails.
@@ -108,8 +108,7 @@ def measure_files(
     numbers = list(range(len(files)))
     for first in range(0, most_rounds, ROUNDS):
         for number in range(first, first + ROUNDS):
-            with alone():
-                measured = _run({**spec, "seed": seed + number}, [files[each] for each in numbers])
+            measured = _run({**spec, "seed": seed + number}, [files[each] for each in numbers], alone)
             for each, nanoseconds in zip(numbers, measured, strict=True):
                 runs[each].append(nanoseconds)
         before, latencies = latencies, latencies | {each: estimate(runs[each], about) for each in numbers}
@@ -151,26 +150,35 @@ def estimate(rounds: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
     )
 
 
-def _run(spec: Mapping[str, Any], files: Sequence[Path | int]) -> list[list[int]]:
+def _run(
+    spec: Mapping[str, Any],
+    files: Sequence[Path | int],
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> list[list[int]]:
     """What the measuring process prints: nanoseconds [file][run]."""
     descriptors = [file for file in files if isinstance(file, int)]
     paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
     for _ in range(2):
         for descriptor in descriptors:
             os.lseek(descriptor, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
-        done = subprocess.run(
-            command("models.latency.process"),
-            input=json.dumps({**spec, "paths": paths}),
-            capture_output=True,
-            text=True,
-            check=False,
+        with subprocess.Popen(
+            [*command("models.latency.process"), spec["runtime"]],
+            bufsize=0,  # a line is read, and no more
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             pass_fds=descriptors,
             env=environment(**HUGE_PAGES),
-        )
-        if done.returncode != -signal.SIGKILL:  # that is nothing which the networks did: it is tried again
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has started, which takes longer than a round of small networks
+            with alone():
+                out, errors = process.communicate(json.dumps({**spec, "paths": paths}).encode())
+        if process.returncode != -signal.SIGKILL:  # that is nothing which the networks did: it is tried again
             break
-    if done.returncode:
-        ended = f"it was ended by signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        reason = (done.stderr.strip().splitlines() or [ended])[-1]
+    if process.returncode:
+        number = process.returncode
+        ended = f"it was ended by signal {-number}" if number < 0 else f"exit code {number}"
+        reason = (errors.decode(errors="replace").strip().splitlines() or [ended])[-1]
         raise ModelError(f"latency cannot be measured in {RUNTIMES[spec['runtime']].label}: {reason}")
-    return json.loads(done.stdout)
+    return json.loads(out)

@@ -2,11 +2,13 @@
 
 A file that is larger than a third of the last cache is measured cold: before each call another block of memory is read.
 
-It reads one JSON object from its standard input: `runtime`, `paths` of files for one picture each, `threads`,
-`seconds` and `runs` at most, `seed`. It prints one: for each file the nanoseconds of each run.
+Its argument is the runtime, and it prints a line when it has started. Then it reads one JSON object from its standard
+input: `runtime`, `paths` of files for one picture each, `threads`, `seconds` and `runs` at most, `seed`. It prints one:
+for each file the nanoseconds of each run.
 """
 
 import gc
+import importlib
 import json
 import os
 import random
@@ -27,6 +29,8 @@ LIMIT_SECONDS = 300  # for one file: the kernel ends a process that hangs, even 
 
 def main() -> None:
     """In the process."""
+    importlib.import_module(MODULES[sys.argv[1]])
+    print("started", flush=True)
     sys.stdout.write(json.dumps(run(json.load(sys.stdin))))
 
 
@@ -103,6 +107,7 @@ def _onnx(path: str, threads: int, seed: int) -> Callable[[], object]:
     return lambda: session.run(None, given)
 
 
+MODULES = {"litert": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
 # A path, the threads and a seed -> one call on a random picture.
 LOADERS: dict[str, Callable[[str, int, int], Callable[[], object]]] = {"litert": _litert, "onnx": _onnx}
 

@@ -50,7 +50,7 @@ def measured_in_turns(monkeypatch, tmp_path, ms):
     """The latencies of the files `a` and `b`; `ms` says what each takes in which round. With what was asked for."""
     asked = []
 
-    def run(spec, files):
+    def run(spec, files, alone):
         asked.append((spec["seed"], [file.name for file in files]))
         return [[int(1e6 * ms(file.name, len(asked) - 1))] * 10 for file in files]
 
@@ -61,7 +61,7 @@ def measured_in_turns(monkeypatch, tmp_path, ms):
 @pytest.mark.parametrize(("seconds", "runs"), [(None, 100), (0.5, 200), (3.0, 1200)])
 def test_who_gives_more_time_gets_more_calls(monkeypatch, tmp_path, seconds, runs):
     asked = []
-    monkeypatch.setattr(deployed, "_run", lambda spec, _: asked.append(spec["runs"]) or [[1_000_000] * 10])
+    monkeypatch.setattr(deployed, "_run", lambda spec, *_: asked.append(spec["runs"]) or [[1_000_000] * 10])
     measure_files([tmp_path / "a"], "litert", **({} if seconds is None else {"seconds": seconds}))
     assert asked == [runs] * 6
 
@@ -121,6 +121,25 @@ def test_more_work_takes_longer(tmp_path):
     assert (small.batch_size, small.threads, small.dtype) == (1, 1, "float32")
     assert small.backend.startswith("LiteRT 2.")
     assert small.runs >= 5 * deployed.ROUNDS
+
+
+def test_others_wait_for_a_round_only_and_not_for_its_process_to_start(tmp_path, monkeypatch):
+    """Which reads what it is to do when it has started."""
+    seen = tmp_path / "seen"
+    script = (
+        "import sys, pathlib\nseen = pathlib.Path(sys.argv[1])\nseen.write_text('starts ')\n"
+        "print('started', flush=True)\nsys.stdin.read()\nseen.write_text(seen.read_text() + 'measures ')\nprint('[[7]]')"
+    )
+    monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script, str(seen)])
+
+    @contextmanager
+    def alone():
+        assert seen.read_text() == "starts "
+        seen.write_text("starts alone ")
+        yield
+        assert seen.read_text() == "starts alone measures "
+
+    assert deployed._run({"runtime": "litert"}, [], alone) == [[7]]
 
 
 def test_a_process_that_hangs_is_ended_by_the_kernel(tmp_path, monkeypatch):
@@ -184,22 +203,23 @@ def test_the_measuring_process_holds_the_runtime_alone(tmp_path):
         "sys.exit(bool({'tensorflow', 'keras', 'jax', 'optuna'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, "litert"],
         input=json.dumps({**spec, "seconds": 0.01, "runs": 100, "seed": 0}),
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    times = json.loads(done.stdout)
-    assert len(times) == 2
+    started, answer = done.stdout.splitlines()
+    times = json.loads(answer)
+    assert started == "started" and len(times) == 2
     assert all(len(runs) >= 5 and min(runs) > 0 for runs in times)
 
 
 def test_a_measuring_process_that_was_killed_is_started_once_more(tmp_path, monkeypatch):
     """As the kernel kills where memory runs out; what dies of the network itself is said."""
     script = (
-        "import os, sys; open(sys.argv[1], 'a').write('x'); print('[[7]]')\n"
+        "import os, sys; open(sys.argv[1], 'a').write('x'); print('started'); print('[[7]]')\n"
         "sys.stdout.flush(); open(sys.argv[1]).read() in sys.argv[2].split() and os.kill(os.getpid(), int(sys.argv[3]))"
     )
 

@@ -25,21 +25,20 @@ def extract(name: str, source: Path, outputs: dict[int, Path]) -> None:
 def _litert(source: Path, outputs: dict[int, Path]) -> None:
     from tensorflow.lite.tools import flatbuffer_utils
 
+    model = flatbuffer_utils.read_model(str(source))
+    (graph,) = model.subgraphs
+    every, ends, data = graph.operators, graph.outputs, [buffer.data for buffer in model.buffers]
     for number, path in outputs.items():
-        model = flatbuffer_utils.read_model(str(source))
-        (graph,) = model.subgraphs
-        wanted = graph.outputs[number]
-        needed, operators = {wanted}, []
-        for operator in reversed(graph.operators):
+        needed, operators = {ends[number]}, []
+        for operator in reversed(every):
             if needed.intersection(operator.outputs):
                 operators.append(operator)
                 needed.update(operator.inputs)  # -1 stands for one that is not given
         graph.operators = operators[::-1]
-        graph.outputs = np.asarray([wanted], "int32")
+        graph.outputs = np.asarray([ends[number]], "int32")
         kept = {graph.tensors[tensor].buffer for tensor in needed if tensor >= 0}
         for place, buffer in enumerate(model.buffers):
-            if place not in kept:
-                buffer.data = None
+            buffer.data = data[place] if place in kept else None
         flatbuffer_utils.write_model(model, str(path))
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import asdict
 
 from hpo.worker.bench import POLL_SECONDS, Bench, Part
@@ -16,7 +17,7 @@ from studies.outcomes import DeployedLatency
 
 
 class Estimates:
-    """Estimates in threads, which take turns.
+    """Estimates in threads, one after the other in the order in which they are asked for.
 
     Args:
         bench: that measures.
@@ -25,6 +26,8 @@ class Estimates:
 
     def __init__(self, bench: Bench, memory: Memory):
         self._bench, self._memory = bench, memory
+        self._begun: dict[tuple[Part, ...], Future[list[DeployedLatency]]] = {}
+        self._latest: Future[list[DeployedLatency]] | None = None
         self._steps = 0
 
     def begin(
@@ -32,23 +35,18 @@ class Estimates:
     ) -> Callable[[Sequence[int]], list[DeployedLatency]]:
         """Begin to estimate trunks that end behind one block after the other.
 
-        That is in a thread, for which no interruption waits; what another thread or process has begun is waited for
-        there, and then found.
+        That is in a thread, for which no interruption waits; what another process has begun is waited for there, and
+        then found. What was begun here before is not begun again, unless it failed.
 
         Returns:
             A function of their FLOPs that waits for them, and calls `on_step` when a step was done meanwhile. It raises
             what goes wrong.
         """
         chosen = landmarks(len(trunks))
-        parts = [trunks[number] for number in chosen]
-        future: Future[list[DeployedLatency]] = Future()
-
-        def work() -> None:
-            try:
-                known = self._estimated(parts)
-                future.set_result([known[part] for part in parts])
-            except Exception as error:
-                future.set_exception(error)
+        parts = tuple(trunks[number] for number in chosen)
+        if parts not in self._begun or (self._begun[parts].done() and self._begun[parts].exception()):
+            self._begun[parts] = self._latest = self._start(parts, self._latest)
+        future = self._begun[parts]
 
         def wait(flops: Sequence[int]) -> list[DeployedLatency]:
             steps = self._steps
@@ -59,8 +57,25 @@ class Estimates:
                 time.sleep(POLL_SECONDS)
             return between(dict(zip((flops[number] for number in chosen), future.result(), strict=True)), flops)
 
-        threading.Thread(target=work, name="latency", daemon=True).start()
         return wait
+
+    def _start(
+        self, parts: Sequence[Part], before: Future[list[DeployedLatency]] | None
+    ) -> Future[list[DeployedLatency]]:
+        """Estimate parts in a thread, when what is before them is done: the next side is never waited for first."""
+        future: Future[list[DeployedLatency]] = Future()
+
+        def work() -> None:
+            if before is not None:
+                wait_for([before])
+            try:
+                known = self._estimated(parts)
+                future.set_result([known[part] for part in parts])
+            except Exception as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="latency", daemon=True).start()
+        return future
 
     def _estimated(self, parts: Sequence[Part]) -> dict[Part, DeployedLatency]:
         """Measured briefly, or remembered from another time."""

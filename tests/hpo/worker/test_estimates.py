@@ -71,7 +71,29 @@ def test_the_next_side_is_begun_beside_the_work_on_this_one_and_measured_once(be
     later = here.begin(trunks(2, 64), lambda: None)
     for wait in (small, large, later):
         assert [one.ms for one in wait([1, 2])] == [1.0, 2.0]
-    assert bench.asked[2:] == [[]]
+    assert bench.asked[2:] == []
+
+
+def test_a_side_does_not_wait_for_the_one_after_it(bench, tmp_path):
+    """Which is begun beside it, by whoever asks for the side once more."""
+    here, permits = Estimates(bench, Memory(tmp_path, {"device": "a"})), threading.Semaphore(0)
+    measure = bench.measure
+
+    def when_permitted(*args, **kwargs):
+        assert permits.acquire(timeout=10)
+        return measure(*args, **kwargs)
+
+    bench.measure = when_permitted
+    first, _ = (here.begin(trunks(kept, side), lambda: None) for kept, side in ((1, 32), (2, 64)))
+    second, third = (here.begin(trunks(kept, side), lambda: None) for kept, side in ((2, 64), (3, 96)))
+    for wait, flops, asked in (
+        (first, [1], [[1]]),
+        (second, [1, 2], [[1], [1, 2]]),
+        (third, [1, 2, 3], [[1], [1, 2], [1, 3]]),
+    ):
+        permits.release()
+        wait(flops)
+        assert bench.asked == asked
 
 
 def test_a_side_that_failed_in_the_background_is_tried_again(bench, tmp_path):

@@ -10,14 +10,20 @@ It ranks places in a network, and a trained head (`models.training.heads`) does 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
+
+from models.device import cores
 
 # Of the penalty, in units of the mean eigenvalue of the features' covariance.
 STRENGTHS = tuple(float(10.0**power) for power in np.arange(-5, 3.01, 0.5))
 SCALES = tuple(float(scale) for scale in np.geomspace(0.25, 32, 43))  # of scores, to logits
 LEAST_SHARE = 1e-7  # of the largest eigenvalue: below it there is nothing but rounding
+ROWS = 4096  # of pictures that are left out at once, for all strengths
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,15 @@ def fit(features: np.ndarray, labels: np.ndarray, n_classes: int) -> Probe:
     return Probe(weights.astype("float32"), bias, strength, _scale(prior + left_out, labels))
 
 
+def fit_all(features: Sequence[np.ndarray], labels: np.ndarray, n_classes: int) -> Iterator[Probe]:
+    """`fit` of each of these features of the same pictures, in their order, on all cores.
+
+    Each has one thread for linear algebra: where others compute, too, threads that share a matrix wait for each other.
+    """
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
+        yield from pool.map(lambda each: fit(each, labels, n_classes), features)
+
+
 def _decompose(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of x xᵀ that are not 0 and their eigenvectors (n, r), by the smaller of x xᵀ and xᵀ x."""
     if x.shape[1] >= len(x):
@@ -98,17 +113,20 @@ def _best(values: np.ndarray, left: np.ndarray, seen: np.ndarray, y: np.ndarray)
     """The strength with the least error when each picture is left out, its penalty, and what is predicted then."""
     if not len(values):  # features that say nothing
         return STRENGTHS[-1], 1.0, np.zeros_like(y)
-    squares, unit = left**2, float(values.mean())
-    best: tuple[float, float, np.ndarray] | None = None
-    for strength in STRENGTHS:
-        share = values / (values + strength * unit)
-        leverage = 1 / len(y) + squares @ share  # (n,), the mean counts too
-        residual = (y - left @ (share[:, None] * seen)) / np.maximum(1 - leverage, 1e-6)[:, None]
-        error = float(np.mean(residual**2))
-        if best is None or error < best[0]:
-            best = error, strength, y - residual
-    assert best is not None
-    return best[1], best[1] * unit, best[2]
+    unit = float(values.mean())
+    shares = values / (values + unit * np.asarray(STRENGTHS)[:, None])  # (strengths, r)
+
+    def residuals(rows: slice, shares: np.ndarray) -> np.ndarray:
+        """Of pictures that are left out, (n, strengths, classes)."""
+        leverage = 1 / len(y) + left[rows] ** 2 @ shares.T  # (n, strengths), the mean counts too
+        weights = (shares.T[:, :, None] * seen[:, None]).reshape(len(values), -1)  # (r, strengths * classes)
+        fitted = (left[rows] @ weights).reshape(-1, len(shares), y.shape[1])
+        return (y[rows][:, None] - fitted) / np.maximum(1 - leverage, 1e-6)[:, :, None]
+
+    blocks = [slice(start, start + ROWS) for start in range(0, len(y), ROWS)]
+    best = int(np.argmin(sum((residuals(rows, shares) ** 2).sum((0, 2)) for rows in blocks)))
+    left_out = np.concatenate([residuals(rows, shares[best : best + 1])[:, 0] for rows in blocks])
+    return STRENGTHS[best], STRENGTHS[best] * unit, y - left_out
 
 
 def _scale(scores: np.ndarray, labels: np.ndarray) -> float:

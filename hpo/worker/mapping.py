@@ -56,7 +56,7 @@ def job_of(config: StudyConfig, facts: Facts, side: int) -> Job:
 
 
 def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe]:
-    from models.probe import fit
+    from models.probe import fit_all
 
     config, facts = job.config, job.facts
     with lock.training():
@@ -74,9 +74,10 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
         lock.give_way()  # each of these has let go of the machine
         features = _features(jobs, here, parts, lock, beat)
     found = []
-    for train, val in features:
+    beat(SignOfLife(Phase.PROBE))
+    probes = fit_all([train for train, _ in features], data.labels[parts.train], len(facts.class_names))
+    for probe, (train, val) in zip(probes, features, strict=True):
         beat(SignOfLife(Phase.PROBE))
-        probe = fit(train, data.labels[parts.train], len(facts.class_names))
         found.append((train.shape[1], probe.accuracy(val, data.labels[parts.val]), probe.strength))
     return [
         Probe(

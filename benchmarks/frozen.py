@@ -29,9 +29,13 @@ from models.training.backend import forward_all
 
 CASES = (
     ("mobilenet_v2_0.35", 32),
+    ("mobilenet_v2_0.35", 48),
     ("mobilenet_v2_0.35", 64),
     ("mobilenet_v2_0.35", 128),
+    ("mobilenet_v3_small", 48),
     ("mobilenet_v3_small", 96),
+    ("mobilenet_0.25", 64),
+    ("efficientnet_b0", 32),
     ("efficientnet_b0", 64),
     ("resnet18", 64),
     ("vgg16", 32),

@@ -15,7 +15,8 @@ from models.device import cores
 from models.latency.runtimes import RUNTIMES
 from models.training.backend import forward_all
 
-MUCH = 3e8  # FLOPs over all pictures for each layer, from which on converting pays: it takes longer the more there are
+# FLOPs over all pictures for each layer, from which on converting pays: it takes longer the more layers there are.
+MUCH = 1.5e8
 DEPTHWISE = {"DepthwiseConv2D", "SeparableConv2D"}
 CONVERTED_BATCH = 16  # pictures in a call: more are not faster, and take more memory
 

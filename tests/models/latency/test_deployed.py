@@ -128,7 +128,8 @@ def test_others_wait_for_a_round_only_and_not_for_its_process_to_start(tmp_path,
     seen = tmp_path / "seen"
     script = (
         "import sys, pathlib\nseen = pathlib.Path(sys.argv[1])\nseen.write_text('starts ')\n"
-        "print('started', flush=True)\nsys.stdin.read()\nseen.write_text(seen.read_text() + 'measures ')\nprint('[[7]]')"
+        "print('started', flush=True)\nsys.stdin.read()\n"
+        "seen.write_text(seen.read_text() + 'measures ')\nprint('[[7]]')"
     )
     monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script, str(seen)])
 

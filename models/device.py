@@ -71,6 +71,11 @@ def gpu_memory_mib() -> list[int]:
     return [by_name[name] for name in seen if name in by_name]
 
 
+def has_driver() -> bool:
+    """Whether NVIDIA's driver is here: without it no backend has a GPU."""
+    return shutil.which("nvidia-smi") is not None
+
+
 def sees_gpu() -> bool:
     """Whether the backend of this process has a GPU to compute on."""
     import keras

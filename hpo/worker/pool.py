@@ -24,6 +24,7 @@ from hpo.worker.devices import environment, gpus_to_share, take_gpu
 from hpo.worker.executor import TASKS_PER_WORKER, Executor, wait_a_moment
 from hpo.worker.facts import Facts
 from hpo.worker.main_guard import check_main_guard
+from models import lean
 from models.own import registry
 
 T = TypeVar("T")
@@ -164,6 +165,7 @@ def _begin(
 ) -> None:
     """First in each worker: variables, its GPU, a log for what C++ prints, Ctrl-C left to the parent, death with it."""
     os.environ.update(variables)
+    lean.alone()
     if gpus:
         take_gpu(gpus, numbers, processes)
     log.parent.mkdir(parents=True, exist_ok=True)

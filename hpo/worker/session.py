@@ -328,13 +328,17 @@ def prepare(config: StudyConfig) -> Facts:
     Raises:
         DataError, ModelError, BadInput: one of them cannot be used.
     """
-    from models.device import keep_to_share, sees_gpu
+    from models import lean
+    from models.device import has_driver, keep_to_share, sees_gpu
     from models.latency import conversion
     from models.latency.runtimes import KERAS, resolve
 
+    if not has_driver() and resolve(config.latency_runtime, on_gpu=False) != KERAS:
+        conversion.start_early()  # it takes as long as the first look at data and weights, and Keras
+    lean.import_keras()
     keep_to_share()
     if resolve(config.latency_runtime, sees_gpu()) != KERAS:
-        conversion.start_early()  # it takes as long as the first look at data and weights
+        conversion.start_early()
     if config.decodes_each:
         lenience = config.skip_unreadable, config.follow_links
         check_room(config.dataset, picture_store(config.cache_dir), searched_resolutions(config), *lenience)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models import ModelError
+from models import ModelError, lean
 from models.candidate import AnyArchitecture, AnyCandidate, Architecture, Candidate, HyperCandidate
 from models.latency.children import command, environment
 from models.latency.runtimes import RUNTIMES
@@ -158,8 +158,9 @@ def convert(model: keras.Model, runtime: str, architecture: AnyArchitecture, tas
 def main() -> None:
     """In the process: a request a line, and for each an answer: nothing, or why it could not be done."""
     signal.alarm(LIMIT_SECONDS)
+    lean.alone()
     with contextlib.suppress(Exception):  # else the first request says why
-        import keras  # noqa: F401 - it takes seconds, which have passed when that comes
+        lean.import_keras()  # it takes seconds, which have passed when that comes
 
     while True:
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))

@@ -33,6 +33,25 @@ def test_facts_tell_splits_seeds_and_weights_apart(small):
     assert prepare(small.model_copy(update={"trials": 3})) == facts
 
 
+@pytest.mark.parametrize(("runtime", "driver", "gpu", "order"), [
+    ("auto", False, False, ["converter", "keras", "converter"]),  # started once: it is there by then
+    ("litert", False, False, ["converter", "keras", "converter"]),
+    ("auto", True, False, ["keras", "converter"]),
+    ("auto", True, True, ["keras"]),
+    ("keras", False, False, ["keras"]),
+])  # fmt: skip
+def test_the_converting_process_starts_beside_the_import_of_keras_where_it_is_wanted_for_sure(
+    small, monkeypatch, runtime, driver, gpu, order
+):
+    happened = []
+    monkeypatch.setattr("models.latency.conversion.start_early", lambda: happened.append("converter"))
+    monkeypatch.setattr("models.lean.import_keras", lambda: happened.append("keras"))
+    monkeypatch.setattr("models.device.has_driver", lambda: driver)
+    monkeypatch.setattr("models.device.sees_gpu", lambda: gpu)
+    prepare(small.model_copy(update={"latency_runtime": runtime}))
+    assert happened == order
+
+
 @pytest.mark.parametrize("backends", ["gpu", "gpu:3"])
 def test_a_gpu_that_is_not_there(small, monkeypatch, backends):
     monkeypatch.setattr("models.device.sees_gpu", lambda: False)

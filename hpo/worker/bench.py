@@ -6,6 +6,7 @@ Two processes do the work: one converts (`models.latency.conversion`), one measu
 import fcntl
 import os
 import secrets
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 BRIEF_SECONDS = 0.08
 MOST_KEPT_BYTES = 2**28  # of converted parts; beyond, they are converted again when the front is measured again
+MOST_SPARE_BYTES = 2**26  # of those that are converted because others are
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,18 @@ class Bench:
         self._cache_dir, self._folder = cache_dir, cache_dir / "latency"
         # Converted parts: open and without a name, so that no kill leaves them on the disk.
         self._files: dict[Part, IO[bytes]] = {}
-        self._converter = Converter(runtime)
+        self._converter, self._converting = Converter(runtime), threading.Lock()
         weakref.finalize(self, _close, self._files)
         weakref.finalize(self, self._converter.close)
 
     @contextmanager
-    def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """One process measures at a time: what it measured, the next one finds. `on_wait` is called meanwhile."""
+    def alone(self, on_wait: Callable[[], None], purpose: str = "survey") -> Iterator[None]:
+        """One process does this at a time: what it measured, the next one finds. `on_wait` is called meanwhile.
+
+        What is for the record (`survey`) need not wait for what is converted for a map (`estimates`).
+        """
         make_folder(self._folder)
-        with open(open_lock(self._folder / ".survey.lock"), "rb") as file:
+        with open(open_lock(self._folder / f".{purpose}.lock"), "rb") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,14 +93,52 @@ class Bench:
                     time.sleep(POLL_SECONDS)
             yield
 
-    def measure(self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool = False) -> Measured:
-        """The latencies of parts, which take turns; `on_step` is called after each conversion and each round.
+    def convert(
+        self, parts: Sequence[Part], on_step: Callable[[], None], spare: Sequence[Part] = (), purpose: str = "survey"
+    ) -> dict[Part, Exception]:
+        """Those that are not converted yet, to be called `alone` with this purpose.
 
-        `brief`: in six short rounds, for an estimate and not for the record.
+        Args:
+            parts: to be measured.
+            on_step: called after each conversion.
+            spare: trunks that differ from these only in the blocks that they keep; converted, too, where that is cheap.
+            purpose: of `alone`.
+
+        Returns:
+            Why some of the parts cannot be converted.
         """
-        errors = self._convert(parts, on_step)
+        if all(part in self._files for part in parts):
+            return {}
+        with self._converting:
+            for left in self._folder.glob(f".{purpose}-*"):  # of a process that was killed
+                left.unlink(missing_ok=True)
+            errors: dict[Part, Exception] = {}
+            for group in _at_once([part for part in (*parts, *spare) if part not in self._files]):
+                beside = [part for part in group if part in spare]
+                paths = [self._folder / f".{purpose}-{secrets.token_hex(8)}.model" for _ in group]
+                try:
+                    self._convert_group(group, paths, len(beside))
+                    written = {part: path for part, path in zip(group, paths, strict=True) if path.exists()}
+                    self._files |= {part: path.open("rb") for part, path in written.items()}
+                except Exception as error:
+                    errors |= {part: error for part in group if part not in beside}
+                finally:
+                    for path in paths:
+                        path.unlink(missing_ok=True)
+                on_step()
+            return errors
+
+    def measure(self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool = False) -> Measured:
+        """The latencies of parts, which take turns, to be called `alone`.
+
+        Args:
+            parts: what is not converted is converted before.
+            on_step: called after each conversion and each round.
+            brief: in six short rounds, for an estimate and not for the record.
+        """
+        errors = self.convert(parts, on_step)
         measured = self._measure([part for part in parts if part not in errors], on_step, brief)
-        if sum(os.fstat(file.fileno()).st_size for file in self._files.values()) > MOST_KEPT_BYTES:
+        if sum(os.fstat(file.fileno()).st_size for file in list(self._files.values())) > MOST_KEPT_BYTES:
             _close(self._files)
         return Measured(measured.latencies, {**errors, **measured.errors})
 
@@ -127,25 +170,7 @@ class Bench:
         records = (DeployedLatency(**asdict(latency)) for latency in latencies)
         return Measured(dict(zip(parts, records, strict=True)))
 
-    def _convert(self, parts: Sequence[Part], on_step: Callable[[], None]) -> dict[Part, Exception]:
-        """Those that are not converted yet; why some cannot be."""
-        for left in self._folder.glob(".survey-*"):  # of a process that was killed
-            left.unlink(missing_ok=True)
-        errors: dict[Part, Exception] = {}
-        for group in _at_once([part for part in parts if part not in self._files]):
-            paths = [self._folder / f".survey-{secrets.token_hex(8)}.model" for _ in group]
-            try:
-                self._convert_group(group, paths)
-                self._files |= {part: path.open("rb") for part, path in zip(group, paths, strict=True)}
-            except Exception as error:
-                errors |= dict.fromkeys(group, error)
-            finally:
-                for path in paths:
-                    path.unlink(missing_ok=True)
-            on_step()
-        return errors
-
-    def _convert_group(self, group: Sequence[Part], paths: Sequence[Path]) -> None:
+    def _convert_group(self, group: Sequence[Part], paths: Sequence[Path], spare: int) -> None:
         first, converter = group[0], self._converter
         if first.head:
             assert isinstance(first.architecture, Architecture)
@@ -155,7 +180,7 @@ class Bench:
             converter.network(first.architecture, self._task, paths[0])
         else:
             ends = [part.architecture for part in group if isinstance(part.architecture, Architecture)]
-            converter.ends(ends, self._task, paths)
+            converter.ends(ends, self._task, paths, spare, MOST_SPARE_BYTES)
 
 
 def _at_once(parts: Sequence[Part]) -> list[list[Part]]:

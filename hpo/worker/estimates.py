@@ -15,6 +15,8 @@ from hpo.worker.latency_table import between, landmarks
 from hpo.worker.memory import Memory, to_latency
 from studies.outcomes import DeployedLatency
 
+PURPOSE = "estimates"
+
 
 class Estimates:
     """Estimates in threads, one after the other in the order in which they are asked for.
@@ -43,10 +45,10 @@ class Estimates:
             what goes wrong.
         """
         chosen = landmarks(len(trunks))
-        parts = tuple(trunks[number] for number in chosen)
-        if parts not in self._begun or (self._begun[parts].done() and self._begun[parts].exception()):
-            self._begun[parts] = self._latest = self._start(parts, self._latest)
-        future = self._begun[parts]
+        places = tuple(trunks)
+        if places not in self._begun or (self._begun[places].done() and self._begun[places].exception()):
+            self._begun[places] = self._latest = self._start(places, chosen, self._latest)
+        future = self._begun[places]
 
         def wait(flops: Sequence[int]) -> list[DeployedLatency]:
             steps = self._steps
@@ -60,16 +62,17 @@ class Estimates:
         return wait
 
     def _start(
-        self, parts: Sequence[Part], before: Future[list[DeployedLatency]] | None
+        self, trunks: Sequence[Part], chosen: Sequence[int], before: Future[list[DeployedLatency]] | None
     ) -> Future[list[DeployedLatency]]:
-        """Estimate parts in a thread, when what is before them is done: the next side is never waited for first."""
+        """Measure the chosen ones in a thread, when what is `before` them is done: the next side is not waited for."""
         future: Future[list[DeployedLatency]] = Future()
 
         def work() -> None:
             if before is not None:
                 wait_for([before])
             try:
-                known = self._estimated(parts)
+                parts = [trunks[number] for number in chosen]
+                known = self._estimated(parts, [trunk for trunk in trunks if trunk not in parts])
                 future.set_result([known[part] for part in parts])
             except Exception as error:
                 future.set_exception(error)
@@ -77,12 +80,20 @@ class Estimates:
         threading.Thread(target=work, name="latency", daemon=True).start()
         return future
 
-    def _estimated(self, parts: Sequence[Part]) -> dict[Part, DeployedLatency]:
-        """Measured briefly, or remembered from another time."""
-        with self._bench.alone(self._on_step):
+    def _estimated(self, parts: Sequence[Part], others: Sequence[Part]) -> dict[Part, DeployedLatency]:
+        """Measured briefly, or remembered from another time.
+
+        The others are converted, too, where that is cheap: a trial of the place does not wait for that then.
+        """
+        with self._bench.alone(self._on_step, PURPOSE):
             known = {part: latency for part in parts if (latency := self._remembered(part))}
             missing = [part for part in parts if part not in known]
-            measured = self._bench.measure(missing, self._on_step, brief=True)
+            if not missing:
+                return known
+            for error in self._bench.convert(missing, self._on_step, others, PURPOSE).values():
+                raise error
+            with self._bench.alone(self._on_step):
+                measured = self._bench.measure(missing, self._on_step, brief=True)
             for part, latency in measured.latencies.items():
                 self._memory.remember(_key(part), {"latency": asdict(latency)})
         for error in measured.errors.values():

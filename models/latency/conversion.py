@@ -60,14 +60,23 @@ class Converter:
         whole = {"architecture": values, "task": {**vars(task), "weights": "none"}}
         self._ask({**whole, "path": str(path)})
 
-    def ends(self, architectures: Sequence[Architecture], task: Task, paths: Sequence[Path]) -> None:
+    def ends(
+        self, architectures: Sequence[Architecture], task: Task, paths: Sequence[Path], spare: int = 0, room: int = 0
+    ) -> None:
         """Convert networks that differ only in the blocks that they keep, at once.
+
+        Args:
+            architectures: of them.
+            task: pictures, classes.
+            paths: of their files.
+            spare: how many of the last ones are written only if that is cheap.
+            room: bytes that these may take.
 
         Raises:
             ModelError: they cannot be converted.
         """
         whole = {"ends": [dict(vars(each)) for each in architectures], "task": {**vars(task), "weights": "none"}}
-        self._ask({**whole, "paths": [str(path) for path in paths]})
+        self._ask({**whole, "paths": [str(path) for path in paths], "spare": spare, "room": room})
 
     def backbone(self, name: str, resolution: int, top: bool, path: Path) -> None:
         """Convert a backbone, with its published classifier or without.
@@ -195,7 +204,9 @@ def _convert(request: Mapping[str, Any]) -> None:
         try:
             model = build_ends([_candidate(each) for each in request["ends"]], Task(**request["task"]))
             export_one(model, request["runtime"], together)
-            extract(request["runtime"], together, dict(enumerate(paths)))
+            spare = request["spare"]
+            wanted = len(paths) - (spare if spare * together.stat().st_size > request["room"] else 0)
+            extract(request["runtime"], together, dict(enumerate(paths[:wanted])))
         finally:
             together.unlink(missing_ok=True)
         return

@@ -28,8 +28,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def measure_files(
             in proportion to it.
         most_rounds: after which the uncertainty is what it is; with fewer than the protocol's no figure is of record.
         seed: of the random picture and of the order of files.
-        alone: entered for each round, when its process has started: others may have the machine between two of them.
+        alone: entered for each round, not while processes start: others may have the machine between two of them.
 
     Raises:
         ModelError: the runtime fails.
@@ -107,8 +107,8 @@ def measure_files(
     latencies: dict[int, DeployedLatency] = {}
     numbers = list(range(len(files)))
     for first in range(0, most_rounds, ROUNDS):
-        for number in range(first, first + ROUNDS):
-            measured = _run({**spec, "seed": seed + number}, [files[each] for each in numbers], alone)
+        specs = [{**spec, "seed": seed + number} for number in range(first, first + ROUNDS)]
+        for measured in _rounds(specs, [files[each] for each in numbers], alone):
             for each, nanoseconds in zip(numbers, measured, strict=True):
                 runs[each].append(nanoseconds)
         before, latencies = latencies, latencies | {each: estimate(runs[each], about) for each in numbers}
@@ -150,35 +150,72 @@ def estimate(rounds: Sequence[Sequence[int]], about: Mapping[str, Any]) -> Deplo
     )
 
 
-def _run(
-    spec: Mapping[str, Any],
+def _rounds(
+    specs: Sequence[Mapping[str, Any]],
     files: Sequence[Path | int],
     alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Iterator[list[list[int]]]:
+    """What the measuring processes print, one after the other: nanoseconds [file][run].
+
+    All of them start before the first measures: that takes longer than a round of small networks, and disturbs.
+    """
+    with ExitStack() as running:
+        processes = [running.enter_context(_start(spec["runtime"], files)) for spec in specs]
+        for process in processes:
+            _wait(process)
+        for process, spec in zip(processes, specs, strict=True):
+            yield _round(process, spec, files, alone)
+
+
+def _start(runtime: str, files: Sequence[Path | int]) -> subprocess.Popen[bytes]:
+    """A process that measures these files when it is told to."""
+    return subprocess.Popen(
+        [*command("models.latency.process"), runtime],
+        bufsize=0,  # a line is read, and no more
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=[file for file in files if isinstance(file, int)],
+        env=environment(**HUGE_PAGES),
+    )
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Until it has started, or ended."""
+    assert process.stdout is not None
+    process.stdout.readline()
+
+
+def _round(
+    process: subprocess.Popen[bytes],
+    spec: Mapping[str, Any],
+    files: Sequence[Path | int],
+    alone: Callable[[], AbstractContextManager[object]],
 ) -> list[list[int]]:
-    """What the measuring process prints: nanoseconds [file][run]."""
-    descriptors = [file for file in files if isinstance(file, int)]
-    paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
-    for _ in range(2):
-        for descriptor in descriptors:
-            os.lseek(descriptor, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
-        with subprocess.Popen(
-            [*command("models.latency.process"), spec["runtime"]],
-            bufsize=0,  # a line is read, and no more
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=descriptors,
-            env=environment(**HUGE_PAGES),
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.readline()  # it has started, which takes longer than a round of small networks
-            with alone():
-                out, errors = process.communicate(json.dumps({**spec, "paths": paths}).encode())
-        if process.returncode != -signal.SIGKILL:  # that is nothing which the networks did: it is tried again
-            break
+    """By a process that has started; by another one if it was killed, which is nothing that the networks did."""
+    out, errors = _measured(process, spec, files, alone)
+    if process.returncode == -signal.SIGKILL:
+        with _start(spec["runtime"], files) as process:
+            _wait(process)
+            out, errors = _measured(process, spec, files, alone)
     if process.returncode:
         number = process.returncode
         ended = f"it was ended by signal {-number}" if number < 0 else f"exit code {number}"
         reason = (errors.decode(errors="replace").strip().splitlines() or [ended])[-1]
         raise ModelError(f"latency cannot be measured in {RUNTIMES[spec['runtime']].label}: {reason}")
     return json.loads(out)
+
+
+def _measured(
+    process: subprocess.Popen[bytes],
+    spec: Mapping[str, Any],
+    files: Sequence[Path | int],
+    alone: Callable[[], AbstractContextManager[object]],
+) -> tuple[bytes, bytes]:
+    """What it prints to both of its outputs."""
+    for file in files:
+        if isinstance(file, int):
+            os.lseek(file, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
+    paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
+    with alone():
+        return process.communicate(json.dumps({**spec, "paths": paths}).encode())

@@ -30,6 +30,7 @@ class Fake:
     def __init__(self):
         self.converted, self.together, self.efforts = [], [], []
         self.times = {}  # what a part takes instead, ms
+        self.roomy = True  # whether spare parts are written
 
     def __call__(self, runtime):
         assert runtime == "litert"
@@ -44,9 +45,10 @@ class Fake:
         ms = architecture.resolution * (architecture.keep_blocks or 3) / 3
         self._write(path, f"trunk {architecture.resolution} {architecture.pooling}{blocks}", ms)
 
-    def ends(self, architectures, task, paths):
+    def ends(self, architectures, task, paths, spare, room):
         """The trunk behind a block takes its share of the blocks, of which there are three."""
-        for each, path in zip(architectures, paths, strict=True):
+        wanted = len(architectures) - (0 if self.roomy else spare)
+        for each, path in list(zip(architectures, paths, strict=True))[:wanted]:
             blocks = each.keep_blocks or 3
             self._write(path, f"trunk {each.resolution} {blocks} of 3", each.resolution * blocks / 3)
 
@@ -225,11 +227,41 @@ def test_for_a_map_trunks_are_converted_at_once_and_measured_briefly_but_not_for
     trunks = [architecture(head_width=0, keep_blocks=blocks % 3) for blocks in (1, 2, 3)]
     found = here.estimate(trunks)([10, 25, 40])
     assert [one.ms for one in found] == pytest.approx([64 / 3, (64 + 64 / 3) / 2, 64.0])
-    assert fake.converted == fake.together[0] == ["trunk 64 1 of 3", "trunk 64 3 of 3"]
+    assert fake.together == [["trunk 64 1 of 3", "trunk 64 3 of 3"]]
+    assert fake.converted == ["trunk 64 1 of 3", "trunk 64 3 of 3", "trunk 64 2 of 3"]
     assert fake.efforts == [(BRIEF_SECONDS, ROUNDS)]
     assert ask(here, head_width=0).ms == 64.0
-    assert fake.together[1:] == [["trunk 64 3 of 3"]]  # from the file that is there
-    assert fake.efforts[1:] == [(ROUND_SECONDS, MOST_ROUNDS)]
+    assert ask(here, head_width=0, keep_blocks=2).ms == pytest.approx(64 * 2 / 3)
+    assert fake.together[1:] == [["trunk 64 3 of 3"], ["trunk 64 2 of 3"]]  # from the files that are there
+    assert fake.efforts[1:] == [(ROUND_SECONDS, MOST_ROUNDS)] * 2
+    assert len(fake.converted) == 3
+    assert sorted(path.name for path in here._bench._folder.glob(".*")) == [".estimates.lock", ".survey.lock"]
+
+
+def test_a_place_that_was_not_converted_with_others_is_converted_when_it_is_tried(survey, fake):
+    here, fake.roomy = survey(many_ends=True), False
+    here.estimate([architecture(head_width=0, keep_blocks=blocks % 3) for blocks in (1, 2, 3)])([10, 25, 40])
+    assert fake.converted == ["trunk 64 1 of 3", "trunk 64 3 of 3"]
+    ask(here, head_width=0, keep_blocks=2)
+    assert fake.converted[2:] == ["trunk 64 average 2 of 3"]
+
+
+def test_a_latency_of_record_does_not_wait_while_a_map_is_converted(survey, fake, monkeypatch):
+    here, ends, under_way, go_on = survey(many_ends=True), fake.ends, threading.Event(), threading.Event()
+
+    def slow(*given):
+        under_way.set()
+        assert go_on.wait(10)
+        ends(*given)
+
+    ask(here, head_width=0)  # so that it is converted
+    monkeypatch.setattr(fake, "ends", slow)
+    found = here.estimate([architecture(head_width=0, resolution=32, keep_blocks=blocks % 3) for blocks in (1, 2, 3)])
+    assert under_way.wait(10)
+    again = here.measure_again([architecture(head_width=0)], [architecture(head_width=0)], lambda: None)
+    assert len(again) == 1 and not go_on.is_set()
+    go_on.set()
+    assert [one.ms for one in found([10, 20, 40])][-1] == 32.0
 
 
 def test_without_hidden_layer_the_trunk_is_all(survey, fake):

@@ -39,6 +39,20 @@ def test_networks_and_heads_one_after_the_other(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
+def test_networks_that_end_at_different_places_the_last_ones_where_there_is_room(tmp_path):
+    ends = [architecture(head_width=0, keep_blocks=blocks) for blocks in (1, 0, 2)]
+    with Converter("litert") as converter:
+        for room, n_written in ((0, 2), (2**30, 3)):
+            paths = [tmp_path / f"{room}-{number}" for number in range(3)]
+            converter.ends(ends, TASK, paths, spare=1, room=room)
+            assert [path.exists() for path in paths] == [True, True, n_written == 3]
+            for path in paths[:n_written]:
+                run, _ = load("litert", path, 1)
+                assert run(np.zeros((1, 24, 24, 3), np.uint8)).sum() == pytest.approx(1, abs=1e-5)
+    assert len(list(tmp_path.iterdir())) == 5  # nothing beside them
+
+
 @pytest.mark.parametrize(("backend", "asked"), [("tensorflow", False), ("jax", True)])
 def test_another_process_is_asked_only_where_this_one_has_no_tensorflow(tmp_path, monkeypatch, backend, asked):
     written, requests = [], []

@@ -50,18 +50,21 @@ def measured_in_turns(monkeypatch, tmp_path, ms):
     """The latencies of the files `a` and `b`; `ms` says what each takes in which round. With what was asked for."""
     asked = []
 
-    def run(spec, files, alone):
-        asked.append((spec["seed"], [file.name for file in files]))
-        return [[int(1e6 * ms(file.name, len(asked) - 1))] * 10 for file in files]
+    def rounds(specs, files, alone):
+        for spec in specs:
+            asked.append((spec["seed"], [file.name for file in files]))
+            yield [[int(1e6 * ms(file.name, len(asked) - 1))] * 10 for file in files]
 
-    monkeypatch.setattr(deployed, "_run", run)
+    monkeypatch.setattr(deployed, "_rounds", rounds)
     return measure_files([tmp_path / "a", tmp_path / "b"], "litert", seed=5), asked
 
 
 @pytest.mark.parametrize(("seconds", "runs"), [(None, 100), (0.5, 200), (3.0, 1200)])
 def test_who_gives_more_time_gets_more_calls(monkeypatch, tmp_path, seconds, runs):
     asked = []
-    monkeypatch.setattr(deployed, "_run", lambda spec, *_: asked.append(spec["runs"]) or [[1_000_000] * 10])
+    monkeypatch.setattr(
+        deployed, "_rounds", lambda specs, *_: asked.extend(spec["runs"] for spec in specs) or [[[1_000_000] * 10]] * 6
+    )
     measure_files([tmp_path / "a"], "litert", **({} if seconds is None else {"seconds": seconds}))
     assert asked == [runs] * 6
 
@@ -123,24 +126,27 @@ def test_more_work_takes_longer(tmp_path):
     assert small.runs >= 5 * deployed.ROUNDS
 
 
-def test_others_wait_for_a_round_only_and_not_for_its_process_to_start(tmp_path, monkeypatch):
-    """Which reads what it is to do when it has started."""
+def test_others_wait_for_a_round_only_and_not_for_processes_to_start(tmp_path, monkeypatch):
+    """All of which have started before the first one measures, and read then what they are to do."""
     seen = tmp_path / "seen"
     script = (
-        "import sys, pathlib\nseen = pathlib.Path(sys.argv[1])\nseen.write_text('starts ')\n"
-        "print('started', flush=True)\nsys.stdin.read()\n"
-        "seen.write_text(seen.read_text() + 'measures ')\nprint('[[7]]')"
+        "import json, sys\nseen = open(sys.argv[1], 'a', buffering=1)\nseen.write('starts\\n')\n"
+        "print('started', flush=True)\nspec = json.load(sys.stdin)\n"
+        "seen.write(f'measures {spec[\"seed\"]}\\n')\nprint([[spec['seed']]])"
     )
     monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script, str(seen)])
+    happened = []
 
     @contextmanager
     def alone():
-        assert seen.read_text() == "starts "
-        seen.write_text("starts alone ")
+        before = seen.read_text().splitlines()
         yield
-        assert seen.read_text() == "starts alone measures "
+        happened.append((before, seen.read_text().splitlines()))
 
-    assert deployed._run({"runtime": "litert"}, [], alone) == [[7]]
+    specs = [{"runtime": "litert", "seed": seed} for seed in (7, 8)]
+    assert list(deployed._rounds(specs, [], alone)) == [[[7]], [[8]]]
+    first, second = (["starts", "starts", *(f"measures {seed}" for seed in seeds)] for seeds in ((7,), (7, 8)))
+    assert happened == [(["starts", "starts"], first), (first, second)]
 
 
 def test_a_process_that_hangs_is_ended_by_the_kernel(tmp_path, monkeypatch):
@@ -232,13 +238,13 @@ def test_a_measuring_process_that_was_killed_is_started_once_more(tmp_path, monk
         return count
 
     count = dying("x", signal.SIGKILL)
-    assert deployed._run({"runtime": "litert"}, []) == [[7]]
+    assert list(deployed._rounds([{"runtime": "litert"}], [])) == [[[7]]]
     assert count.read_text() == "xx"
     count = dying("x xx", signal.SIGKILL)
     with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: it was ended by signal 9"):
-        deployed._run({"runtime": "litert"}, [])
+        list(deployed._rounds([{"runtime": "litert"}], []))
     assert count.read_text() == "xx"
     count = dying("x", signal.SIGTERM)
     with pytest.raises(ModelError, match="it was ended by signal 15"):
-        deployed._run({"runtime": "litert"}, [])
+        list(deployed._rounds([{"runtime": "litert"}], []))
     assert count.read_text() == "x"

@@ -72,7 +72,7 @@ def gpu_memory_mib() -> list[int]:
 
 
 def has_driver() -> bool:
-    """Whether NVIDIA's driver is here: without it no backend has a GPU."""
+    """Whether the tool of NVIDIA's driver is here: without it there is no GPU, as a rule."""
     return shutil.which("nvidia-smi") is not None
 
 

@@ -1,8 +1,8 @@
 """Keras imported without libraries that it, or TensorFlow, imports for what nobody here uses: half of the time.
 
 On an AMD EPYC with two cores `import keras` took 5.7 to 6.2 s, and without them 3.1 to 3.6 s (TensorFlow 2.21.0, Keras
-3.15.1). For processes of ours alone: in others somebody may want Keras' wrappers for scikit-learn, or hand it a table
-of pandas.
+3.15.1). For processes of ours alone: in others somebody may want Keras' wrappers for scikit-learn, or hand it a pandas
+table.
 """
 
 import contextlib
@@ -25,17 +25,20 @@ def alone() -> None:
 
 
 def import_keras() -> None:
-    """Import Keras; fast where this process is ours, its backend TensorFlow and no network the user's own.
+    """Import Keras if this process is ours, its backend TensorFlow and no network the user's own.
+
+    Elsewhere whoever uses it imports it, as it is.
 
     Raises:
         ImportError: as `import keras`.
     """
-    with left_out(LEFT_OUT if _alone and not registry.variables() and _tensorflow_is_the_backend() else ()):
-        import keras  # noqa: F401
+    if _alone and not registry.variables() and _tensorflow_is_the_backend():
+        with left_out(LEFT_OUT):
+            import keras  # noqa: F401
 
 
 def _tensorflow_is_the_backend() -> bool:
-    """Whether it certainly is: JAX needs SciPy."""
+    """Whether it certainly is: JAX needs SciPy for its linear algebra."""
     chosen = os.environ.get("KERAS_BACKEND")
     if chosen is not None:
         return chosen == "tensorflow"

@@ -10,20 +10,21 @@ It ranks places in a network, and a trained head (`models.training.heads`) does 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
-
-from models.device import cores
+from threadpoolctl import threadpool_info, threadpool_limits
 
 # Of the penalty, in units of the mean eigenvalue of the features' covariance.
 STRENGTHS = tuple(float(10.0**power) for power in np.arange(-5, 3.01, 0.5))
 SCALES = tuple(float(scale) for scale in np.geomspace(0.25, 32, 43))  # of scores, to logits
 LEAST_SHARE = 1e-7  # of the largest eigenvalue: below it there is nothing but rounding
-ROWS = 4096  # of pictures that are left out at once, for all strengths
+# Leave-one-out errors are computed for so many pictures, and so many classes of all strengths, at once.
+ROWS, COLUMNS = 4096, 512
+FIT_BYTES = 32  # that a fit takes for each value of its features, about
+ROOM = 2**30  # bytes that fits side by side may take
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,25 @@ def fit(features: np.ndarray, labels: np.ndarray, n_classes: int) -> Probe:
     return Probe(weights.astype("float32"), bias, strength, _scale(prior + left_out, labels))
 
 
-def fit_all(features: Sequence[np.ndarray], labels: np.ndarray, n_classes: int) -> Iterator[Probe]:
-    """`fit` of each of these features of the same pictures, in their order, on all cores.
+def fit_all(
+    features: Sequence[np.ndarray], labels: np.ndarray, n_classes: int, on_step: Callable[[], None] = lambda: None
+) -> list[Probe]:
+    """`fit` of each of these features of the same pictures, in their order; `on_step` is called after each.
 
-    Each has one thread for linear algebra: where others compute, too, threads that share a matrix wait for each other.
+    They are fitted side by side by as many threads as linear algebra would have, each with one: where others compute,
+    too, threads that share a matrix wait for each other.
     """
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
-        yield from pool.map(lambda each: fit(each, labels, n_classes), features)
+    threads = max((each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"), default=1)
+    beside = ROOM // max(1, FIT_BYTES * max((each.size for each in features), default=0))
+    found = []
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        ThreadPoolExecutor(max(1, min(threads, beside))) as pool,
+    ):
+        for probe in pool.map(lambda each: fit(each, labels, n_classes), features):
+            found.append(probe)
+            on_step()
+    return found
 
 
 def _decompose(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,6 +128,8 @@ def _best(values: np.ndarray, left: np.ndarray, seen: np.ndarray, y: np.ndarray)
         return STRENGTHS[-1], 1.0, np.zeros_like(y)
     unit = float(values.mean())
     shares = values / (values + unit * np.asarray(STRENGTHS)[:, None])  # (strengths, r)
+    together = max(1, COLUMNS // y.shape[1])  # strengths
+    blocks = [slice(start, start + ROWS) for start in range(0, len(y), ROWS)]
 
     def residuals(rows: slice, shares: np.ndarray) -> np.ndarray:
         """Of pictures that are left out, (n, strengths, classes)."""
@@ -123,8 +138,12 @@ def _best(values: np.ndarray, left: np.ndarray, seen: np.ndarray, y: np.ndarray)
         fitted = (left[rows] @ weights).reshape(-1, len(shares), y.shape[1])
         return (y[rows][:, None] - fitted) / np.maximum(1 - leverage, 1e-6)[:, :, None]
 
-    blocks = [slice(start, start + ROWS) for start in range(0, len(y), ROWS)]
-    best = int(np.argmin(sum((residuals(rows, shares) ** 2).sum((0, 2)) for rows in blocks)))
+    def errors(shares: np.ndarray) -> np.ndarray:
+        """Sums of the squares of all residuals, (strengths,)."""
+        return np.sum([(residuals(rows, shares) ** 2).sum((0, 2)) for rows in blocks], axis=0)
+
+    groups = (shares[start : start + together] for start in range(0, len(shares), together))
+    best = int(np.argmin(np.concatenate([errors(group) for group in groups])))
     left_out = np.concatenate([residuals(rows, shares[best : best + 1])[:, 0] for rows in blocks])
     return STRENGTHS[best], STRENGTHS[best] * unit, y - left_out
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 BRIEF_SECONDS = 0.08
 MOST_KEPT_BYTES = 2**28  # of converted parts; beyond, they are converted again when the front is measured again
-MOST_SPARE_BYTES = 2**26  # of those that are converted because others are
+MOST_SPARE_BYTES = 2**25  # of those that are converted because others are
+RECORD, ESTIMATES = "survey", "estimates"  # purposes, each with a lock
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,19 @@ class Bench:
         weakref.finalize(self, _close, self._files)
         weakref.finalize(self, self._converter.close)
 
-    @contextmanager
-    def alone(self, on_wait: Callable[[], None], purpose: str = "survey") -> Iterator[None]:
-        """One process does this at a time: what it measured, the next one finds. `on_wait` is called meanwhile.
+    @property
+    def converts_beside(self) -> bool:
+        """Whether a map's places may be converted while latencies of record are measured.
 
-        What is for the record (`survey`) need not wait for what is converted for a map (`estimates`).
+        That is so with one thread, whose processor time counts, and not the time that passes.
+        """
+        return self._threads == 1
+
+    @contextmanager
+    def alone(self, on_wait: Callable[[], None], purpose: str = RECORD) -> Iterator[None]:
+        """One process works for a purpose at a time: what it measured, the next one finds.
+
+        So what is for the record need not wait for what is converted for a map. `on_wait` is called meanwhile.
         """
         make_folder(self._folder)
         with open(open_lock(self._folder / f".{purpose}.lock"), "rb") as file:
@@ -94,14 +103,14 @@ class Bench:
             yield
 
     def convert(
-        self, parts: Sequence[Part], on_step: Callable[[], None], spare: Sequence[Part] = (), purpose: str = "survey"
+        self, parts: Sequence[Part], on_step: Callable[[], None], spare: Sequence[Part] = (), purpose: str = RECORD
     ) -> dict[Part, Exception]:
         """Those that are not converted yet, to be called `alone` with this purpose.
 
         Args:
             parts: to be measured.
-            on_step: called after each conversion.
-            spare: trunks that differ from these only in the blocks that they keep; converted, too, where that is cheap.
+            on_step: called after each conversion, and while another thread converts.
+            spare: trunks that differ from these only in the blocks that they keep; converted too where they are small.
             purpose: of `alone`.
 
         Returns:
@@ -109,24 +118,22 @@ class Bench:
         """
         if all(part in self._files for part in parts):
             return {}
-        with self._converting:
+        while not self._converting.acquire(timeout=POLL_SECONDS):
+            on_step()
+        try:
             for left in self._folder.glob(f".{purpose}-*"):  # of a process that was killed
                 left.unlink(missing_ok=True)
             errors: dict[Part, Exception] = {}
-            for group in _at_once([part for part in (*parts, *spare) if part not in self._files]):
-                beside = [part for part in group if part in spare]
-                paths = [self._folder / f".{purpose}-{secrets.token_hex(8)}.model" for _ in group]
-                try:
-                    self._convert_group(group, paths, len(beside))
-                    written = {part: path for part, path in zip(group, paths, strict=True) if path.exists()}
-                    self._files |= {part: path.open("rb") for part, path in written.items()}
-                except Exception as error:
-                    errors |= {part: error for part in group if part not in beside}
-                finally:
-                    for path in paths:
-                        path.unlink(missing_ok=True)
+            for group in _at_once([part for part in parts if part not in self._files]):
+                beside = [part for part in spare if part not in self._files] if self._are_small(spare) else []
+                failed = self._convert_group(group, beside, purpose)
+                if failed and beside:  # one of these may be why
+                    failed = self._convert_group(group, [], purpose)
+                errors |= dict.fromkeys(group, failed) if failed else {}
                 on_step()
             return errors
+        finally:
+            self._converting.release()
 
     def measure(self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool = False) -> Measured:
         """The latencies of parts, which take turns, to be called `alone`.
@@ -152,11 +159,22 @@ class Bench:
                 yield
             on_step()
 
+        @contextmanager
+        def starting() -> Iterator[None]:  # beside others that train, while nobody measures
+            with MachineLock(self._cache_dir) as lock, lock.training():
+                yield
+
         files = [self._files[part].fileno() for part in parts]
         seconds, most_rounds = (BRIEF_SECONDS, ROUNDS) if brief else (ROUND_SECONDS, MOST_ROUNDS)
         try:
             latencies = measure_files(
-                files, self._runtime, self._threads, seconds=seconds, most_rounds=most_rounds, alone=alone
+                files,
+                self._runtime,
+                self._threads,
+                seconds=seconds,
+                most_rounds=most_rounds,
+                alone=alone,
+                starting=starting,
             )
         except ModelError as error:
             if len(parts) == 1:
@@ -170,16 +188,37 @@ class Bench:
         records = (DeployedLatency(**asdict(latency)) for latency in latencies)
         return Measured(dict(zip(parts, records, strict=True)))
 
-    def _convert_group(self, group: Sequence[Part], paths: Sequence[Path], spare: int) -> None:
-        first, converter = group[0], self._converter
+    def _are_small(self, trunks: Sequence[Part]) -> bool:
+        """Whether their last layers alone leave room for them: where there are many classes, they do not."""
+        blocks = (part.architecture.keep_blocks for part in trunks if isinstance(part.architecture, Architecture))
+        weights = sum(self._channels[kept - 1] * self._task.n_logits for kept in blocks)
+        return 4 * weights <= MOST_SPARE_BYTES
+
+    def _convert_group(self, group: Sequence[Part], beside: Sequence[Part], purpose: str) -> Exception | None:
+        """Convert parts at once, and those beside them if they are small; why that cannot be done."""
+        together = [*group, *beside]
+        paths = [self._folder / f".{purpose}-{secrets.token_hex(8)}.model" for _ in together]
+        try:
+            self._ask_converter(together, paths, len(beside))
+            written = {part: path for part, path in zip(together, paths, strict=True) if path.exists()}
+            self._files |= {part: path.open("rb") for part, path in written.items()}
+            return None
+        except Exception as error:
+            return error
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+    def _ask_converter(self, parts: Sequence[Part], paths: Sequence[Path], spare: int) -> None:
+        first, converter = parts[0], self._converter
         if first.head:
             assert isinstance(first.architecture, Architecture)
             channels = self._channels[first.architecture.keep_blocks - 1]
             converter.head(first.architecture, channels, self._task.n_logits, paths[0])
-        elif len(group) == 1:
+        elif len(parts) == 1:
             converter.network(first.architecture, self._task, paths[0])
         else:
-            ends = [part.architecture for part in group if isinstance(part.architecture, Architecture)]
+            ends = [part.architecture for part in parts if isinstance(part.architecture, Architecture)]
             converter.ends(ends, self._task, paths, spare, MOST_SPARE_BYTES)
 
 

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import nullcontext
 from dataclasses import asdict
 
-from hpo.worker.bench import POLL_SECONDS, Bench, Part
+from hpo.worker.bench import ESTIMATES, POLL_SECONDS, RECORD, Bench, Part
 from hpo.worker.latency_table import between, landmarks
 from hpo.worker.memory import Memory, to_latency
 from studies.outcomes import DeployedLatency
-
-PURPOSE = "estimates"
 
 
 class Estimates:
@@ -38,34 +37,39 @@ class Estimates:
         """Begin to estimate trunks that end behind one block after the other.
 
         That is in a thread, for which no interruption waits; what another process has begun is waited for there, and
-        then found. What was begun here before is not begun again, unless it failed.
+        then found. What was begun here before is not begun again; if it failed, it is tried once more.
 
         Returns:
             A function of their FLOPs that waits for them, and calls `on_step` when a step was done meanwhile. It raises
             what goes wrong.
         """
-        chosen = landmarks(len(trunks))
-        places = tuple(trunks)
-        if places not in self._begun or (self._begun[places].done() and self._begun[places].exception()):
-            self._begun[places] = self._latest = self._start(places, chosen, self._latest)
-        future = self._begun[places]
+        chosen, places = landmarks(len(trunks)), tuple(trunks)
+        ahead = places in self._begun
+        if not ahead:
+            self._start(places, chosen)
 
         def wait(flops: Sequence[int]) -> list[DeployedLatency]:
-            steps = self._steps
-            while not future.done():
-                if self._steps != steps:
-                    steps = self._steps
-                    on_step()
-                time.sleep(POLL_SECONDS)
-            return between(dict(zip((flops[number] for number in chosen), future.result(), strict=True)), flops)
+            self._until(self._begun[places], on_step)
+            if ahead and self._begun[places].exception():
+                self._start(places, chosen)
+                self._until(self._begun[places], on_step)
+            found = self._begun[places].result()
+            return between(dict(zip((flops[number] for number in chosen), found, strict=True)), flops)
 
         return wait
 
-    def _start(
-        self, trunks: Sequence[Part], chosen: Sequence[int], before: Future[list[DeployedLatency]] | None
-    ) -> Future[list[DeployedLatency]]:
-        """Measure the chosen ones in a thread, when what is `before` them is done: the next side is not waited for."""
-        future: Future[list[DeployedLatency]] = Future()
+    def _until(self, future: Future[list[DeployedLatency]], on_step: Callable[[], None]) -> None:
+        steps = self._steps
+        while not future.done():
+            if self._steps != steps:
+                steps = self._steps
+                on_step()
+            time.sleep(POLL_SECONDS)
+
+    def _start(self, trunks: tuple[Part, ...], chosen: Sequence[int]) -> None:
+        """Measure the chosen ones in a thread, when what was begun before is done: the next side is not waited for."""
+        before, future = self._latest, Future[list[DeployedLatency]]()
+        self._begun[trunks] = self._latest = future
 
         def work() -> None:
             if before is not None:
@@ -78,21 +82,21 @@ class Estimates:
                 future.set_exception(error)
 
         threading.Thread(target=work, name="latency", daemon=True).start()
-        return future
 
     def _estimated(self, parts: Sequence[Part], others: Sequence[Part]) -> dict[Part, DeployedLatency]:
         """Measured briefly, or remembered from another time.
 
-        The others are converted, too, where that is cheap: a trial of the place does not wait for that then.
+        The others are converted, too, where they are small: a trial of such a place does not wait for that then.
         """
-        with self._bench.alone(self._on_step, PURPOSE):
+        purpose = ESTIMATES if self._bench.converts_beside else RECORD
+        with self._bench.alone(self._on_step, purpose):
             known = {part: latency for part in parts if (latency := self._remembered(part))}
             missing = [part for part in parts if part not in known]
             if not missing:
                 return known
-            for error in self._bench.convert(missing, self._on_step, others, PURPOSE).values():
+            for error in self._bench.convert(missing, self._on_step, others, purpose).values():
                 raise error
-            with self._bench.alone(self._on_step):
+            with nullcontext() if purpose == RECORD else self._bench.alone(self._on_step):
                 measured = self._bench.measure(missing, self._on_step, brief=True)
             for part, latency in measured.latencies.items():
                 self._memory.remember(_key(part), {"latency": asdict(latency)})

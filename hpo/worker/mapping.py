@@ -73,26 +73,26 @@ def _probe(job: Job, here: Session, lock: MachineLock, beat: Beat) -> list[Probe
         costs = [Costs(each, here, lock) for each in jobs]
         lock.give_way()  # each of these has let go of the machine
         features = _features(jobs, here, parts, lock, beat)
-    found = []
     beat(SignOfLife(Phase.PROBE))
-    probes = fit_all([train for train, _ in features], data.labels[parts.train], len(facts.class_names))
-    for probe, (train, val) in zip(probes, features, strict=True):
-        beat(SignOfLife(Phase.PROBE))
-        found.append((train.shape[1], probe.accuracy(val, data.labels[parts.val]), probe.strength))
+    fitted = fit_all(
+        [train for train, _ in features],
+        data.labels[parts.train],
+        len(facts.class_names),
+        lambda: beat(SignOfLife(Phase.PROBE)),
+    )
+    accuracies = [probe.accuracy(val, data.labels[parts.val]) for probe, (_, val) in zip(fitted, features, strict=True)]
     return [
         Probe(
             backbone=config.backbone,
             keep_blocks=each.of_backbone.keep_blocks,
             blocks=len(facts.stages),
             resolution=each.of_backbone.resolution,
-            channels=channels,
+            channels=len(probe.weights),
             val_accuracy=accuracy,
-            strength=strength,
+            strength=probe.strength,
             measurement=Measurement(latency_ms=latency.record_ms, latency=latency, **cost.counts),
         )
-        for each, cost, latency, (channels, accuracy, strength) in zip(
-            jobs, costs, latencies(costs), found, strict=True
-        )
+        for each, cost, latency, probe, accuracy in zip(jobs, costs, latencies(costs), fitted, accuracies, strict=True)
     ]
 
 

@@ -25,6 +25,7 @@ from hpo.worker.facts import Changed, Facts, find_out, machine_of, searched_reso
 from hpo.worker.job import Job
 from hpo.worker.memory import Memory
 from hpo.worker.survey import Survey
+from models import lean
 from models.candidate import AnyCandidate, Architecture, Candidate, HyperCandidate
 from models.reuse.store import Store, picture_store
 
@@ -318,7 +319,8 @@ _session = Session()
 
 
 def current() -> Session:
-    """The session of this process."""
+    """The session of this process, with which each task of a worker begins."""
+    lean.import_keras()
     return _session
 
 
@@ -328,7 +330,6 @@ def prepare(config: StudyConfig) -> Facts:
     Raises:
         DataError, ModelError, BadInput: one of them cannot be used.
     """
-    from models import lean
     from models.device import has_driver, keep_to_share, sees_gpu
     from models.latency import conversion
     from models.latency.runtimes import KERAS, resolve

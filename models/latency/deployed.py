@@ -28,11 +28,12 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,7 @@ from models import ModelError
 from models.device import cpu_name
 from models.latency.call import Latency
 from models.latency.children import command, environment
+from models.latency.process import STARTED
 from models.latency.runtimes import RUNTIMES
 
 PROTOCOL = 5  # to be raised with every change of the protocol above: figures of two protocols are not compared
@@ -67,6 +69,13 @@ class DeployedLatency(Latency):
     threads: int
 
 
+class Measuring(NamedTuple):
+    """A process that measures, and the file to which it writes what goes wrong."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+
 def measure_files(
     files: Sequence[Path | int],
     runtime: str,
@@ -76,6 +85,7 @@ def measure_files(
     most_rounds: int = MOST_ROUNDS,
     seed: int = 0,
     alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+    starting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[DeployedLatency]:
     """The latencies of converted files, which take turns, by the protocol at the head of this module.
 
@@ -88,6 +98,7 @@ def measure_files(
         most_rounds: after which the uncertainty is what it is; with fewer than the protocol's no figure is of record.
         seed: of the random picture and of the order of files.
         alone: entered for each round, not while processes start: others may have the machine between two of them.
+        starting: entered while processes start: nobody else should measure meanwhile.
 
     Raises:
         ModelError: the runtime fails.
@@ -108,7 +119,7 @@ def measure_files(
     numbers = list(range(len(files)))
     for first in range(0, most_rounds, ROUNDS):
         specs = [{**spec, "seed": seed + number} for number in range(first, first + ROUNDS)]
-        for measured in _rounds(specs, [files[each] for each in numbers], alone):
+        for measured in _rounds(specs, [files[each] for each in numbers], alone, starting):
             for each, nanoseconds in zip(numbers, measured, strict=True):
                 runs[each].append(nanoseconds)
         before, latencies = latencies, latencies | {each: estimate(runs[each], about) for each in numbers}
@@ -154,68 +165,80 @@ def _rounds(
     specs: Sequence[Mapping[str, Any]],
     files: Sequence[Path | int],
     alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+    starting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[list[list[int]]]:
     """What the measuring processes print, one after the other: nanoseconds [file][run].
 
     All of them start before the first measures: that takes longer than a round of small networks, and disturbs.
     """
     with ExitStack() as running:
-        processes = [running.enter_context(_start(spec["runtime"], files)) for spec in specs]
-        for process in processes:
-            _wait(process)
+        with starting():
+            processes = [_start(spec["runtime"], files, running) for spec in specs]
+            for process in processes:
+                _wait(process)
         for process, spec in zip(processes, specs, strict=True):
             yield _round(process, spec, files, alone)
 
 
-def _start(runtime: str, files: Sequence[Path | int]) -> subprocess.Popen[bytes]:
-    """A process that measures these files when it is told to."""
-    return subprocess.Popen(
-        [*command("models.latency.process"), runtime],
-        bufsize=0,  # a line is read, and no more
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=[file for file in files if isinstance(file, int)],
-        env=environment(**HUGE_PAGES),
+def _start(runtime: str, files: Sequence[Path | int], running: ExitStack) -> Measuring:
+    """A process that measures these files when it is told to; ended with `running`."""
+    errors = running.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - a pipe could fill up, unread
+    process = running.enter_context(
+        subprocess.Popen(
+            [*command("models.latency.process"), runtime],
+            bufsize=0,  # a line is read, and no more
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            pass_fds=[file for file in files if isinstance(file, int)],
+            env=environment(**HUGE_PAGES),
+        )
     )
+    running.callback(process.kill)
+    return Measuring(process, errors)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
+def _wait(measuring: Measuring) -> None:
     """Until it has started, or ended."""
-    assert process.stdout is not None
-    process.stdout.readline()
+    lines = measuring.process.stdout
+    assert lines is not None
+    while lines.readline().strip() not in (STARTED.encode(), b""):
+        pass
 
 
 def _round(
-    process: subprocess.Popen[bytes],
+    measuring: Measuring,
     spec: Mapping[str, Any],
     files: Sequence[Path | int],
     alone: Callable[[], AbstractContextManager[object]],
 ) -> list[list[int]]:
     """By a process that has started; by another one if it was killed, which is nothing that the networks did."""
-    out, errors = _measured(process, spec, files, alone)
-    if process.returncode == -signal.SIGKILL:
-        with _start(spec["runtime"], files) as process:
-            _wait(process)
-            out, errors = _measured(process, spec, files, alone)
-    if process.returncode:
-        number = process.returncode
+    number, out, errors = _measured(measuring, spec, files, alone)
+    if number == -signal.SIGKILL:
+        with ExitStack() as running:
+            another = _start(spec["runtime"], files, running)
+            _wait(another)
+            number, out, errors = _measured(another, spec, files, alone)
+    if number:
         ended = f"it was ended by signal {-number}" if number < 0 else f"exit code {number}"
-        reason = (errors.decode(errors="replace").strip().splitlines() or [ended])[-1]
+        reason = (errors.strip().splitlines() or [ended])[-1]
         raise ModelError(f"latency cannot be measured in {RUNTIMES[spec['runtime']].label}: {reason}")
-    return json.loads(out)
+    return json.loads(out.splitlines()[-1])
 
 
 def _measured(
-    process: subprocess.Popen[bytes],
+    measuring: Measuring,
     spec: Mapping[str, Any],
     files: Sequence[Path | int],
     alone: Callable[[], AbstractContextManager[object]],
-) -> tuple[bytes, bytes]:
-    """What it prints to both of its outputs."""
+) -> tuple[int, str, str]:
+    """How it ended, and what it printed to both of its outputs."""
     for file in files:
         if isinstance(file, int):
             os.lseek(file, 0, os.SEEK_SET)  # shared with the other process, where /dev/fd duplicates
     paths = [f"/dev/fd/{file}" if isinstance(file, int) else str(file) for file in files]
     with alone():
-        return process.communicate(json.dumps({**spec, "paths": paths}).encode())
+        out, _ = measuring.process.communicate(json.dumps({**spec, "paths": paths}).encode())
+    measuring.errors.seek(0)
+    errors = measuring.errors.read()
+    return measuring.process.returncode, out.decode(errors="replace"), errors.decode(errors="replace")

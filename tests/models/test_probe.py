@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from models.probe import STRENGTHS, fit
+from models import probe as probes
+from models.probe import STRENGTHS, fit, fit_all
 
 
 def made(n, d, n_classes, seed=0, scale=1.0):
@@ -102,3 +103,29 @@ def test_it_is_as_sure_as_it_is_right():
     chance = np.exp(logits - logits.max(1, keepdims=True))
     sure = (chance / chance.sum(1, keepdims=True)).max(1).mean()
     assert sure == pytest.approx(np.mean(logits.argmax(1) == true), abs=0.03)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(7, 512), (4096, 1), (13, 9), (1, 1)])
+def test_in_parts_it_is_the_same(monkeypatch, rows, columns):
+    x, labels = made(40, 12, 3)
+    whole = fit(x, labels, 3)
+    monkeypatch.setattr(probes, "ROWS", rows)
+    monkeypatch.setattr(probes, "COLUMNS", columns)
+    parts = fit(x, labels, 3)
+    assert (parts.strength, parts.scale) == (whole.strength, whole.scale)
+    np.testing.assert_allclose(parts.weights, whole.weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("room", [1, 2**30])
+def test_side_by_side_each_is_what_it_is_alone(monkeypatch, room):
+    monkeypatch.setattr(probes, "ROOM", room)
+    _, labels = made(60, 9, 3)
+    features = [made(60, d, 3, seed=d)[0] for d in (9, 80, 4, 33)]
+    steps = []
+    together = fit_all(features, labels, 3, lambda: steps.append(1))
+    assert len(steps) == 4
+    for x, found in zip(features, together, strict=True):
+        alone = fit(x, labels, 3)
+        assert found.strength == alone.strength
+        np.testing.assert_allclose(found.weights, alone.weights, rtol=1e-4, atol=1e-6)
+    assert fit_all([], labels, 3) == []

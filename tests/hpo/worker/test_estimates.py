@@ -18,14 +18,14 @@ class Bench:
     """The trunk behind a block takes as many milliseconds as there are blocks below."""
 
     def __init__(self):
-        self.asked, self.spared, self.errors = [], [], {}
+        self.asked, self.spared, self.errors, self.converts_beside = [], [], {}, True
         self.locks = {"survey": threading.Lock(), "estimates": threading.Lock()}
 
     def alone(self, on_wait, purpose="survey"):
         return self.locks[purpose]
 
     def convert(self, parts, on_step, spare, purpose):
-        assert self.locks[purpose].locked() and not self.locks["survey"].locked()
+        assert self.locks[purpose].locked() and self.locks["survey"].locked() is not self.converts_beside
         self.spared.append([part.architecture.keep_blocks for part in spare])
         return self.errors
 
@@ -100,6 +100,30 @@ def test_a_side_does_not_wait_for_the_one_after_it(bench, tmp_path):
         permits.release()
         wait(flops)
         assert bench.asked == asked
+
+
+def test_with_several_threads_whose_clock_sees_conversions_it_is_all_done_alone(bench, tmp_path):
+    bench.converts_beside = False
+    assert [one.ms for one in begin(bench, tmp_path)([10, 20, 30, 40, 50])] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert not any(lock.locked() for lock in bench.locks.values())
+
+
+def test_a_side_that_fails_while_it_is_begun_ahead_is_tried_once_more(bench, tmp_path):
+    here, permit = Estimates(bench, Memory(tmp_path, {"device": "a"})), threading.Event()
+    convert = bench.convert
+
+    def failing(*args):
+        assert permit.wait(10)
+        bench.convert = convert
+        return {"some part": ModelError("no such operator")}
+
+    bench.convert = failing
+    ahead = here.begin(trunks(2), lambda: None)
+    later = here.begin(trunks(2), lambda: None)
+    permit.set()
+    with pytest.raises(ModelError, match="no such operator"):
+        ahead([1, 2])
+    assert [one.ms for one in later([1, 2])] == [1.0, 2.0]
 
 
 def test_a_side_that_failed_in_the_background_is_tried_again(bench, tmp_path):

@@ -61,11 +61,13 @@ class Fake:
         self.converted.append(name)
         path.write_text(f"{name}:{ms}")
 
-    def measure(self, files, runtime, threads, *, seconds, most_rounds, alone):
+    def measure(self, files, runtime, threads, *, seconds, most_rounds, alone, starting):
         self.efforts.append((seconds, most_rounds))
-        assert (runtime, threads) == ("litert", 2)
+        assert runtime == "litert" and threads in (1, 2)
         named = [Path(f"/dev/fd/{file}").read_text().split(":") for file in files]
         self.together.append([name for name, _ in named])
+        with starting():
+            pass
         for _ in range(2):
             with alone():
                 time.sleep(0.01)
@@ -84,8 +86,9 @@ def fake(monkeypatch):
 
 @pytest.fixture
 def survey(tmp_path):
-    def make(many_ends=False):
-        return Survey(TASK, (16, 64, 64), "litert", 2, SIDES, many_ends, Memory(tmp_path, {"device": "a"}), tmp_path)
+    def make(many_ends=False, threads=2):
+        memory = Memory(tmp_path, {"device": "a"})
+        return Survey(TASK, (16, 64, 64), "litert", threads, SIDES, many_ends, memory, tmp_path)
 
     return make
 
@@ -235,7 +238,7 @@ def test_for_a_map_trunks_are_converted_at_once_and_measured_briefly_but_not_for
     assert fake.together[1:] == [["trunk 64 3 of 3"], ["trunk 64 2 of 3"]]  # from the files that are there
     assert fake.efforts[1:] == [(ROUND_SECONDS, MOST_ROUNDS)] * 2
     assert len(fake.converted) == 3
-    assert sorted(path.name for path in here._bench._folder.glob(".*")) == [".estimates.lock", ".survey.lock"]
+    assert [path.name for path in here._bench._folder.glob(".*")] == [".survey.lock"]
 
 
 def test_a_place_that_was_not_converted_with_others_is_converted_when_it_is_tried(survey, fake):
@@ -246,8 +249,30 @@ def test_a_place_that_was_not_converted_with_others_is_converted_when_it_is_trie
     assert fake.converted[2:] == ["trunk 64 average 2 of 3"]
 
 
+def test_a_place_that_cannot_be_converted_does_not_spoil_the_others(survey, fake, monkeypatch):
+    here, ends = survey(many_ends=True), fake.ends
+
+    def broken(architectures, *given):
+        if any(each.keep_blocks == 2 for each in architectures):
+            raise ModelError("the second block cannot be converted")
+        ends(architectures, *given)
+
+    monkeypatch.setattr(fake, "ends", broken)
+    trunks = [architecture(head_width=0, keep_blocks=blocks % 3) for blocks in (1, 2, 3)]
+    assert here.estimate(trunks)([10, 25, 40])[2].ms == 64.0
+    assert fake.converted == ["trunk 64 1 of 3", "trunk 64 3 of 3"]
+
+
+def test_where_there_are_many_classes_only_what_is_measured_is_converted(survey, fake, monkeypatch):
+    monkeypatch.setattr(hpo.worker.bench, "MOST_SPARE_BYTES", 4 * 64 * 10 - 1)  # the last layer of the second place
+    survey(many_ends=True).estimate([architecture(head_width=0, keep_blocks=blocks % 3) for blocks in (1, 2, 3)])(
+        [10, 25, 40]
+    )
+    assert fake.converted == ["trunk 64 1 of 3", "trunk 64 3 of 3"]
+
+
 def test_a_latency_of_record_does_not_wait_while_a_map_is_converted(survey, fake, monkeypatch):
-    here, ends, under_way, go_on = survey(many_ends=True), fake.ends, threading.Event(), threading.Event()
+    here, ends, under_way, go_on = survey(many_ends=True, threads=1), fake.ends, threading.Event(), threading.Event()
 
     def slow(*given):
         under_way.set()

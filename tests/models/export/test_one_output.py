@@ -11,9 +11,9 @@ from models.export.runtimes import export_one, load
 TASK = Task(24, 24, 3, 3, "none")
 
 
-def candidate(keep_blocks):
+def candidate(keep_blocks, backbone="custom_cnn", resolution=16):
     plain = {"unfreeze_depth": 0, "dropout": 0.0, "learning_rate": 1e-3, "lr_schedule": "constant"}
-    return Candidate(backbone="custom_cnn", resolution=16, head_width=0, keep_blocks=keep_blocks, **plain)
+    return Candidate(backbone=backbone, resolution=resolution, head_width=0, keep_blocks=keep_blocks, **plain)
 
 
 def operations(path):
@@ -26,12 +26,22 @@ def operations(path):
 
 
 @pytest.mark.slow
-def test_it_is_what_it_would_be_alone(tmp_path):
-    kept = (2, 3, 0)
-    export_one(build_ends([candidate(blocks) for blocks in kept], TASK), "litert", tmp_path / "together")
-    extract("litert", tmp_path / "together", {number: tmp_path / str(blocks) for number, blocks in enumerate(kept)})
-    for blocks in kept:
-        export_one(build_network(candidate(blocks), TASK, 0).model, "litert", tmp_path / "alone")
+@pytest.mark.parametrize(
+    ("backbone", "side", "all_blocks", "chosen"),
+    [
+        ("custom_cnn", 16, (2, 3, 0), (2, 3, 0)),
+        ("mobilenet_v2_0.35", 32, (*range(1, 18), 0), (6, 11)),  # before projections, sums beside them
+        ("resnet18", 32, (*range(1, 9), 0), (4, 7)),  # sums, then ReLU
+    ],
+)
+def test_it_is_what_it_would_be_alone(tmp_path, backbone, side, all_blocks, chosen):
+    made = [candidate(blocks, backbone, side) for blocks in all_blocks]
+    export_one(build_ends(made, TASK), "litert", tmp_path / "together")
+    wanted = {number: tmp_path / str(blocks) for number, blocks in enumerate(all_blocks) if blocks in chosen}
+    extract("litert", tmp_path / "together", wanted)
+    for blocks in chosen:
+        alone = build_network(candidate(blocks, backbone, side), TASK, 0).model
+        export_one(alone, "litert", tmp_path / "alone")
         assert operations(tmp_path / str(blocks)) == operations(tmp_path / "alone")
         size, alone = (path.stat().st_size for path in (tmp_path / str(blocks), tmp_path / "alone"))
         assert size == pytest.approx(alone, rel=0.5)  # the weights of what was left out are not in it

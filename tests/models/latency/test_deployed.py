@@ -50,7 +50,7 @@ def measured_in_turns(monkeypatch, tmp_path, ms):
     """The latencies of the files `a` and `b`; `ms` says what each takes in which round. With what was asked for."""
     asked = []
 
-    def rounds(specs, files, alone):
+    def rounds(specs, files, *_):
         for spec in specs:
             asked.append((spec["seed"], [file.name for file in files]))
             yield [[int(1e6 * ms(file.name, len(asked) - 1))] * 10 for file in files]
@@ -131,7 +131,7 @@ def test_others_wait_for_a_round_only_and_not_for_processes_to_start(tmp_path, m
     seen = tmp_path / "seen"
     script = (
         "import json, sys\nseen = open(sys.argv[1], 'a', buffering=1)\nseen.write('starts\\n')\n"
-        "print('started', flush=True)\nspec = json.load(sys.stdin)\n"
+        "print('a word of a library')\nprint('started', flush=True)\nspec = json.load(sys.stdin)\nprint('another')\n"
         "seen.write(f'measures {spec[\"seed\"]}\\n')\nprint([[spec['seed']]])"
     )
     monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script, str(seen)])
@@ -143,10 +143,45 @@ def test_others_wait_for_a_round_only_and_not_for_processes_to_start(tmp_path, m
         yield
         happened.append((before, seen.read_text().splitlines()))
 
+    @contextmanager
+    def starting():
+        assert not seen.exists()
+        yield
+        assert seen.read_text() == "starts\nstarts\n"
+
     specs = [{"runtime": "litert", "seed": seed} for seed in (7, 8)]
-    assert list(deployed._rounds(specs, [], alone)) == [[[7]], [[8]]]
+    assert list(deployed._rounds(specs, [], alone, starting)) == [[[7]], [[8]]]
     first, second = (["starts", "starts", *(f"measures {seed}" for seed in seeds)] for seeds in ((7,), (7, 8)))
     assert happened == [(["starts", "starts"], first), (first, second)]
+
+
+def test_a_process_that_says_much_before_it_starts_is_heard(tmp_path, monkeypatch):
+    """More than a pipe holds; the last line is the reason of what goes wrong."""
+    script = "import sys\nfor _ in range(20_000): print('a long word', file=sys.stderr)\nsys.exit('the end')"
+    monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script])
+    with pytest.raises(ModelError, match="latency cannot be measured in LiteRT: the end$"):
+        list(deployed._rounds([{"runtime": "litert"}], []))
+
+
+def test_an_interruption_ends_all_that_were_started(monkeypatch):
+    started = []
+
+    class Started(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            started.append(self)
+            super().__init__(*args, **kwargs)
+
+    @contextmanager
+    def interrupted():
+        raise KeyboardInterrupt
+        yield
+
+    script = "import time; print('started', flush=True); time.sleep(600)"
+    monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script])
+    monkeypatch.setattr(deployed.subprocess, "Popen", Started)
+    with pytest.raises(KeyboardInterrupt):
+        list(deployed._rounds([{"runtime": "litert"}] * 2, [], interrupted))
+    assert [process.wait(10) for process in started] == [-signal.SIGKILL] * 2
 
 
 def test_a_process_that_hangs_is_ended_by_the_kernel(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ Two processes do the work: one converts (`models.latency.conversion`), one measu
 import fcntl
 import os
 import secrets
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +29,6 @@ POLL_SECONDS = 0.2
 BRIEF_SECONDS = 0.08
 MOST_KEPT_BYTES = 2**28  # of converted parts; beyond, they are converted again when the front is measured again
 MOST_SPARE_BYTES = 2**25  # of those that are converted because others are
-RECORD, ESTIMATES = "survey", "estimates"  # purposes, each with a lock
 
 
 @dataclass(frozen=True)
@@ -73,26 +71,15 @@ class Bench:
         self._cache_dir, self._folder = cache_dir, cache_dir / "latency"
         # Converted parts: open and without a name, so that no kill leaves them on the disk.
         self._files: dict[Part, IO[bytes]] = {}
-        self._converter, self._converting = Converter(runtime), threading.Lock()
+        self._converter = Converter(runtime)
         weakref.finalize(self, _close, self._files)
         weakref.finalize(self, self._converter.close)
 
-    @property
-    def converts_beside(self) -> bool:
-        """Whether a map's places may be converted while latencies of record are measured.
-
-        That is so with one thread, whose processor time counts, and not the time that passes.
-        """
-        return self._threads == 1
-
     @contextmanager
-    def alone(self, on_wait: Callable[[], None], purpose: str = RECORD) -> Iterator[None]:
-        """One process works for a purpose at a time: what it measured, the next one finds.
-
-        So what is for the record need not wait for what is converted for a map. `on_wait` is called meanwhile.
-        """
+    def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """One process measures at a time: what it measured, the next one finds. `on_wait` is called meanwhile."""
         make_folder(self._folder)
-        with open(open_lock(self._folder / f".{purpose}.lock"), "rb") as file:
+        with open(open_lock(self._folder / ".survey.lock"), "rb") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,50 +89,21 @@ class Bench:
                     time.sleep(POLL_SECONDS)
             yield
 
-    def convert(
-        self, parts: Sequence[Part], on_step: Callable[[], None], spare: Sequence[Part] = (), purpose: str = RECORD
-    ) -> dict[Part, Exception]:
-        """Those that are not converted yet, to be called `alone` with this purpose.
-
-        Args:
-            parts: to be measured.
-            on_step: called after each conversion, and while another thread converts.
-            spare: trunks that differ from these only in the blocks that they keep; converted too where they are small.
-            purpose: of `alone`.
-
-        Returns:
-            Why some of the parts cannot be converted.
-        """
-        if all(part in self._files for part in parts):
-            return {}
-        while not self._converting.acquire(timeout=POLL_SECONDS):
-            on_step()
-        try:
-            for left in self._folder.glob(f".{purpose}-*"):  # of a process that was killed
-                left.unlink(missing_ok=True)
-            errors: dict[Part, Exception] = {}
-            for group in _at_once([part for part in parts if part not in self._files]):
-                beside = [part for part in spare if part not in self._files] if self._are_small(spare) else []
-                failed = self._convert_group(group, beside, purpose)
-                if failed and beside:  # one of these may be why
-                    failed = self._convert_group(group, [], purpose)
-                errors |= dict.fromkeys(group, failed) if failed else {}
-                on_step()
-            return errors
-        finally:
-            self._converting.release()
-
-    def measure(self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool = False) -> Measured:
+    def measure(
+        self, parts: Sequence[Part], on_step: Callable[[], None], brief: bool = False, spare: Sequence[Part] = ()
+    ) -> Measured:
         """The latencies of parts, which take turns, to be called `alone`.
 
         Args:
             parts: what is not converted is converted before.
             on_step: called after each conversion and each round.
             brief: in six short rounds, for an estimate and not for the record.
+            spare: trunks that differ from these only in the blocks that they keep; converted with them if they are
+                small, to be measured later.
         """
-        errors = self.convert(parts, on_step)
+        errors = self._convert(parts, spare, on_step)
         measured = self._measure([part for part in parts if part not in errors], on_step, brief)
-        if sum(os.fstat(file.fileno()).st_size for file in list(self._files.values())) > MOST_KEPT_BYTES:
+        if sum(os.fstat(file.fileno()).st_size for file in self._files.values()) > MOST_KEPT_BYTES:
             _close(self._files)
         return Measured(measured.latencies, {**errors, **measured.errors})
 
@@ -188,16 +146,32 @@ class Bench:
         records = (DeployedLatency(**asdict(latency)) for latency in latencies)
         return Measured(dict(zip(parts, records, strict=True)))
 
+    def _convert(
+        self, parts: Sequence[Part], spare: Sequence[Part], on_step: Callable[[], None]
+    ) -> dict[Part, Exception]:
+        """Those that are not converted yet; why some cannot be."""
+        for left in self._folder.glob(".survey-*"):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        errors: dict[Part, Exception] = {}
+        for group in _at_once([part for part in parts if part not in self._files]):
+            beside = [part for part in spare if part not in self._files] if self._are_small(spare) else []
+            failed = self._convert_group(group, beside)
+            if failed and beside:  # one of these may be why
+                failed = self._convert_group(group, [])
+            errors |= dict.fromkeys(group, failed) if failed else {}
+            on_step()
+        return errors
+
     def _are_small(self, trunks: Sequence[Part]) -> bool:
         """Whether their last layers alone leave room for them: where there are many classes, they do not."""
         blocks = (part.architecture.keep_blocks for part in trunks if isinstance(part.architecture, Architecture))
         weights = sum(self._channels[kept - 1] * self._task.n_logits for kept in blocks)
         return 4 * weights <= MOST_SPARE_BYTES
 
-    def _convert_group(self, group: Sequence[Part], beside: Sequence[Part], purpose: str) -> Exception | None:
+    def _convert_group(self, group: Sequence[Part], beside: Sequence[Part]) -> Exception | None:
         """Convert parts at once, and those beside them if they are small; why that cannot be done."""
         together = [*group, *beside]
-        paths = [self._folder / f".{purpose}-{secrets.token_hex(8)}.model" for _ in together]
+        paths = [self._folder / f".survey-{secrets.token_hex(8)}.model" for _ in together]
         try:
             self._ask_converter(together, paths, len(beside))
             written = {part: path for part, path in zip(together, paths, strict=True) if path.exists()}

@@ -101,18 +101,14 @@ def _latencies(
 ) -> Callable[[Sequence[Costs]], Sequence[Latency]]:
     """Of all places, a function of what else they cost.
 
-    Where latencies are estimated beside something else that begins here, and for the next side, too.
+    Where latencies are estimated beside something else that begins here. Not yet for the next side: conversions would
+    hold up the latencies of record of the trials that come before it.
     """
     job = jobs[0]
     if job.facts.machine.get("latency_runtime", KERAS) == KERAS:  # calls of the training backend
         return lambda costs: [cost.measurement(on_step).latency for cost in costs]
-    survey, sides = here.survey(job), job.facts.resolutions
-    later = sides[sides.index(job.of_backbone.resolution) + 1 :]
-    estimates = [
-        survey.estimate([replace(each.of_backbone.architecture, resolution=side) for each in jobs], on_step)
-        for side in (job.of_backbone.resolution, *later[:1])
-    ]
-    return lambda costs: estimates[0]([cost.counts["flops"] for cost in costs])
+    estimated = here.survey(job).estimate([each.of_backbone.architecture for each in jobs], on_step)
+    return lambda costs: estimated([cost.counts["flops"] for cost in costs])
 
 
 def _features(

@@ -18,19 +18,14 @@ class Bench:
     """The trunk behind a block takes as many milliseconds as there are blocks below."""
 
     def __init__(self):
-        self.asked, self.spared, self.errors, self.converts_beside = [], [], {}, True
-        self.locks = {"survey": threading.Lock(), "estimates": threading.Lock()}
+        self.asked, self.spared, self.errors, self.lock = [], [], {}, threading.Lock()
 
-    def alone(self, on_wait, purpose="survey"):
-        return self.locks[purpose]
+    def alone(self, on_wait):
+        return self.lock
 
-    def convert(self, parts, on_step, spare, purpose):
-        assert self.locks[purpose].locked() and self.locks["survey"].locked() is not self.converts_beside
-        self.spared.append([part.architecture.keep_blocks for part in spare])
-        return self.errors
-
-    def measure(self, parts, on_step, brief=False):
+    def measure(self, parts, on_step, brief, spare):
         assert brief
+        self.spared.append([part.architecture.keep_blocks for part in spare])
         self.asked.append([part.architecture.keep_blocks for part in parts])
         on_step()
         latencies = {part: deployed_latency(float(part.architecture.keep_blocks)) for part in parts}
@@ -62,12 +57,12 @@ def test_first_last_and_every_third_place_are_measured_and_the_others_lie_betwee
 def test_what_was_estimated_is_remembered_across_studies_but_not_as_a_latency_of_record(bench, tmp_path):
     first = begin(bench, tmp_path)([10, 20, 30, 40, 50])
     assert begin(bench, tmp_path)([10, 20, 30, 40, 50]) == first
-    assert bench.asked == [[1, 2, 5]]
+    assert bench.asked == [[1, 2, 5], []]
     memory = Memory(tmp_path, {"device": "a"})
     assert all(memory.recall(part.key) is None for part in trunks(5))
 
 
-def test_the_next_side_is_begun_beside_the_work_on_this_one_and_measured_once(bench, tmp_path):
+def test_sides_are_estimated_beside_what_the_caller_does_and_each_once(bench, tmp_path):
     here, steps = Estimates(bench, Memory(tmp_path, {"device": "a"})), []
     small, large = (here.begin(trunks(2, side), lambda: steps.append(1)) for side in (32, 64))
     end = time.monotonic() + 10
@@ -77,53 +72,7 @@ def test_the_next_side_is_begun_beside_the_work_on_this_one_and_measured_once(be
     later = here.begin(trunks(2, 64), lambda: None)
     for wait in (small, large, later):
         assert [one.ms for one in wait([1, 2])] == [1.0, 2.0]
-    assert bench.asked[2:] == []
-
-
-def test_a_side_does_not_wait_for_the_one_after_it(bench, tmp_path):
-    """Which is begun beside it, by whoever asks for the side once more."""
-    here, permits = Estimates(bench, Memory(tmp_path, {"device": "a"})), threading.Semaphore(0)
-    measure = bench.measure
-
-    def when_permitted(*args, **kwargs):
-        assert permits.acquire(timeout=10)
-        return measure(*args, **kwargs)
-
-    bench.measure = when_permitted
-    first, _ = (here.begin(trunks(kept, side), lambda: None) for kept, side in ((1, 32), (2, 64)))
-    second, third = (here.begin(trunks(kept, side), lambda: None) for kept, side in ((2, 64), (3, 96)))
-    for wait, flops, asked in (
-        (first, [1], [[1]]),
-        (second, [1, 2], [[1], [1, 2]]),
-        (third, [1, 2, 3], [[1], [1, 2], [1, 3]]),
-    ):
-        permits.release()
-        wait(flops)
-        assert bench.asked == asked
-
-
-def test_with_several_threads_whose_clock_sees_conversions_it_is_all_done_alone(bench, tmp_path):
-    bench.converts_beside = False
-    assert [one.ms for one in begin(bench, tmp_path)([10, 20, 30, 40, 50])] == [1.0, 2.0, 3.0, 4.0, 5.0]
-    assert not any(lock.locked() for lock in bench.locks.values())
-
-
-def test_a_side_that_fails_while_it_is_begun_ahead_is_tried_once_more(bench, tmp_path):
-    here, permit = Estimates(bench, Memory(tmp_path, {"device": "a"})), threading.Event()
-    convert = bench.convert
-
-    def failing(*args):
-        assert permit.wait(10)
-        bench.convert = convert
-        return {"some part": ModelError("no such operator")}
-
-    bench.convert = failing
-    ahead = here.begin(trunks(2), lambda: None)
-    later = here.begin(trunks(2), lambda: None)
-    permit.set()
-    with pytest.raises(ModelError, match="no such operator"):
-        ahead([1, 2])
-    assert [one.ms for one in later([1, 2])] == [1.0, 2.0]
+    assert bench.asked[2:] == [[]]
 
 
 def test_a_side_that_failed_in_the_background_is_tried_again(bench, tmp_path):

@@ -63,7 +63,7 @@ class Fake:
 
     def measure(self, files, runtime, threads, *, seconds, most_rounds, alone, starting):
         self.efforts.append((seconds, most_rounds))
-        assert runtime == "litert" and threads in (1, 2)
+        assert (runtime, threads) == ("litert", 2)
         named = [Path(f"/dev/fd/{file}").read_text().split(":") for file in files]
         self.together.append([name for name, _ in named])
         with starting():
@@ -86,9 +86,8 @@ def fake(monkeypatch):
 
 @pytest.fixture
 def survey(tmp_path):
-    def make(many_ends=False, threads=2):
-        memory = Memory(tmp_path, {"device": "a"})
-        return Survey(TASK, (16, 64, 64), "litert", threads, SIDES, many_ends, memory, tmp_path)
+    def make(many_ends=False):
+        return Survey(TASK, (16, 64, 64), "litert", 2, SIDES, many_ends, Memory(tmp_path, {"device": "a"}), tmp_path)
 
     return make
 
@@ -269,24 +268,6 @@ def test_where_there_are_many_classes_only_what_is_measured_is_converted(survey,
         [10, 25, 40]
     )
     assert fake.converted == ["trunk 64 1 of 3", "trunk 64 3 of 3"]
-
-
-def test_a_latency_of_record_does_not_wait_while_a_map_is_converted(survey, fake, monkeypatch):
-    here, ends, under_way, go_on = survey(many_ends=True, threads=1), fake.ends, threading.Event(), threading.Event()
-
-    def slow(*given):
-        under_way.set()
-        assert go_on.wait(10)
-        ends(*given)
-
-    ask(here, head_width=0)  # so that it is converted
-    monkeypatch.setattr(fake, "ends", slow)
-    found = here.estimate([architecture(head_width=0, resolution=32, keep_blocks=blocks % 3) for blocks in (1, 2, 3)])
-    assert under_way.wait(10)
-    again = here.measure_again([architecture(head_width=0)], [architecture(head_width=0)], lambda: None)
-    assert len(again) == 1 and not go_on.is_set()
-    go_on.set()
-    assert [one.ms for one in found([10, 20, 40])][-1] == 32.0
 
 
 def test_without_hidden_layer_the_trunk_is_all(survey, fake):

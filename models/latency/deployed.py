@@ -202,7 +202,7 @@ def _wait(measuring: Measuring) -> None:
     """Until it has started, or ended."""
     lines = measuring.process.stdout
     assert lines is not None
-    while lines.readline().strip() not in (STARTED.encode(), b""):
+    while (line := lines.readline()) and line.strip() != STARTED.encode():
         pass
 
 

@@ -131,7 +131,7 @@ def test_others_wait_for_a_round_only_and_not_for_processes_to_start(tmp_path, m
     seen = tmp_path / "seen"
     script = (
         "import json, sys\nseen = open(sys.argv[1], 'a', buffering=1)\nseen.write('starts\\n')\n"
-        "print('a word of a library')\nprint('started', flush=True)\nspec = json.load(sys.stdin)\nprint('another')\n"
+        "print('a word of a library\\n')\nprint('started', flush=True)\nspec = json.load(sys.stdin)\nprint('another')\n"
         "seen.write(f'measures {spec[\"seed\"]}\\n')\nprint([[spec['seed']]])"
     )
     monkeypatch.setattr(deployed, "command", lambda _: [sys.executable, "-c", script, str(seen)])
